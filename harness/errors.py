@@ -1,0 +1,60 @@
+"""What can go wrong in a way that a user can mend.
+
+HarnessError              exit code 2: usage or configuration; the message is one sentence
+├── StudyError            the study file or a command's arguments
+├── DataError             a data file: path, line number, rule, remedy
+├── ModelError            a base or an adapter that cannot be used as asked
+├── ComparisonError       exit code 3: arms, items, prompts or scorers that may not be compared
+└── InfrastructureError   exit code 3: disk, memory or database trouble; finished work is kept
+"""
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class HarnessError(Exception):
+    """A failure that the user can mend; the command line prints it without a traceback."""
+
+    exit_code = 2
+
+
+class StudyError(HarnessError):
+    """A study file or a command line that asks for something that is not there."""
+
+
+class DataError(HarnessError):
+    """A data file that is missing, malformed or empty."""
+
+
+class ModelError(HarnessError):
+    """A base model or an adapter that cannot be used as the study asks."""
+
+
+class ComparisonError(HarnessError):
+    """Two arms that may not be compared: items, prompts, scorers or settings differ."""
+
+    exit_code = 3
+
+
+class InfrastructureError(HarnessError):
+    """A disk, memory or database failure; everything finished before it is kept."""
+
+    exit_code = 3
+
+
+def nearest(name: str, known: "Iterable[str]") -> str:
+    """End an error message with the known name that is closest to a mistyped one.
+
+    >>> nearest("domain-qa", ["domain_qa", "sql"])
+    "; did you mean 'domain_qa'?"
+    >>> nearest("zzz", ["domain_qa", "sql"])
+    '; known: domain_qa, sql'
+    """
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(names)}" if names else ""
