@@ -1,0 +1,221 @@
+"""The study file: what to train, what to score, and what counts as a regression.
+
+A study is one YAML file. Unknown keys are refused with the nearest known one; relative paths are
+relative to the study file, so that a study folder can be moved to another machine.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from harness import content
+from harness.errors import StudyError, nearest
+
+BUILTIN_PREFIX = "builtin:"
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class BaseSection(_Section):
+    """The base model that every candidate starts from."""
+
+    model: str = Field(description="hub name, local folder, or builtin:tiny")
+    revision: str | None = Field(None, description="commit or tag of a hub model")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="precision of scoring; float32 makes scores reproducible"
+    )
+    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    quantization: Literal["none", "4bit", "8bit"] = Field(
+        "none", description="load the base through bitsandbytes"
+    )
+    template: str = Field(
+        "auto", description="auto: the model's chat template if it has one; none: plain text"
+    )
+    trust_remote_code: bool = False
+
+
+class CandidateSection(_Section):
+    """One fine-tune: trained here by a method, or an adapter that exists already."""
+
+    name: Name
+    note: str = Field("", description="one line for the report: what this candidate is for")
+    method: str = Field("lora", description="a fine-tuning method; harness methods lists them")
+    train: str | None = Field(None, description="training rows: a JSONL file")
+    adapter: str | None = Field(None, description="folder of an adapter trained elsewhere")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="PEFT's names, such as r, lora_alpha, target_modules"
+    )
+    training: dict[str, Any] = Field(
+        default_factory=dict, description="TRL's names, such as learning_rate, max_steps"
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> "CandidateSection":
+        if (self.train is None) == (self.adapter is None):
+            raise ValueError(
+                f"candidate {self.name!r} needs either 'train' (rows to learn from) or 'adapter' "
+                "(a folder trained elsewhere), and not both"
+            )
+        if self.name == "base":
+            raise ValueError("a candidate cannot be called 'base': that is the untuned model")
+        return self
+
+
+def _suite_by_name(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class SuiteSection(_Section):
+    """One suite to score: its name alone, or with changes."""
+
+    name: str = Field(description="a built-in suite or any lm-eval task")
+    margin: Share | None = Field(None, description="largest drop that is still acceptable")
+    limit: int | None = Field(None, gt=0, description="score only so many items (hash-shuffled)")
+    num_fewshot: int | None = Field(None, ge=0)
+    data: str | None = Field(None, description="a JSONL file or folder in the suite's row shape")
+    databases: str | None = Field(None, description="sql: folder of <db_id>/<db_id>.sqlite files")
+    template: str | None = Field(None, description="overrides base.template for this suite")
+    split: str = Field("test", description="which of a built-in suite's own splits to score")
+
+
+Suites = Annotated[SuiteSection, BeforeValidator(_suite_by_name)]
+
+
+class GateSection(_Section):
+    """When a candidate passes. Declared before any tuned answer is scored."""
+
+    margin: Share | None = Field(None, description="for every suite that does not set its own")
+    alpha: Share = Field(0.05, description="false-alarm rate of 'regressed', one-sided")
+    beta: Share = Field(0.05, description="false-pass rate at the margin, one-sided")
+    max_unscored: float = Field(0.05, ge=0, le=1, description="above this share a run is invalid")
+
+
+class ReviewSection(_Section):
+    """Blinded sheets for human raters."""
+
+    items_per_suite: int = Field(20, ge=0, description="0 writes no sheets")
+    raters: int = Field(2, ge=1)
+
+
+class Study(_Section):
+    """A whole study file."""
+
+    name: Name
+    base: Annotated[
+        BaseSection, BeforeValidator(lambda v: {"model": v} if isinstance(v, str) else v)
+    ]
+    candidates: tuple[CandidateSection, ...] = Field(min_length=1)
+    suites: tuple[Suites, ...] = Field(min_length=1)
+    gate: GateSection = GateSection()
+    review: ReviewSection = ReviewSection()
+    seed: int = 0
+    folder: Path = Field(default_factory=Path.cwd, exclude=True)
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> "Study":
+        for what, names in (
+            ("candidate", [candidate.name for candidate in self.candidates]),
+            ("suite", [suite.name for suite in self.suites]),
+        ):
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"each {what} needs its own name: {name!r} is used twice")
+        return self
+
+    def path(self, value: str) -> Path:
+        """Return a path of the study file, relative ones taken from the study's folder."""
+        return self.folder / Path(value).expanduser()
+
+    @property
+    def model_path(self) -> str:
+        """What to load: a folder for ``builtin:`` and local models, else the hub name."""
+        return resolve_model(self.base.model, self.folder)
+
+
+def resolve_model(model: str, folder: Path) -> str:
+    """Turn a study's base model into what transformers can load.
+
+    Raises:
+        StudyError: If a ``builtin:`` name or a path that is meant to be local does not exist.
+    """
+    if model.startswith(BUILTIN_PREFIX):
+        name = model.removeprefix(BUILTIN_PREFIX)
+        if name not in content.BUILTIN_MODELS:
+            known = nearest(name, content.BUILTIN_MODELS)
+            raise StudyError(f"no built-in model {name!r}{known}")
+        return str(content.BUILTIN_MODELS[name])
+    local = folder / Path(model).expanduser()
+    if local.is_dir():
+        return str(local)
+    if model.startswith((".", "/", "~")):
+        raise StudyError(f"base.model must be a model folder or a hub name: {local} is no folder")
+    return model
+
+
+def load(path: Path) -> Study:
+    """Read and check a study file.
+
+    Raises:
+        StudyError: If the file is missing, no YAML, or breaks a rule; one sentence with a remedy.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        remedy = "'harness init' writes one to start from"
+        raise StudyError(f"no study file at {path}; {remedy}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"a study must be a readable text file: {path}: {error}") from error
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise StudyError(f"a study must be YAML: {path}{line}: {problem}") from error
+    if not isinstance(data, dict):
+        raise StudyError(f"a study must be a YAML mapping with name, base, candidates: {path}")
+    try:
+        return Study.model_validate({**data, "folder": path.resolve().parent})
+    except ValidationError as error:
+        raise StudyError(f"{path}: {_one_sentence(error)}") from error
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema that lets an editor complete and check a study file."""
+    schema = Study.model_json_schema()
+    schema["properties"].pop("folder", None)
+    suites = schema["properties"]["suites"]
+    suites["items"] = {"anyOf": [{"type": "string"}, suites["items"]]}
+    base = schema["properties"]["base"]
+    schema["properties"]["base"] = {"anyOf": [{"type": "string"}, base]}
+    return schema
+
+
+def _one_sentence(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        key = str(first["loc"][-1])
+        return f"unknown key {where!r}{nearest(key, _keys_at(first['loc'][:-1]))}"
+    if first["type"] == "missing":
+        return f"a study needs {where!r}"
+    message = first["msg"].removeprefix("Value error, ")
+    found = "" if first["type"] == "value_error" else f": found {first['input']!r}"
+    return f"{where}: {message}{found}" if where else message
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    sections: dict[str, type[BaseModel]] = {
+        "base": BaseSection,
+        "candidates": CandidateSection,
+        "suites": SuiteSection,
+        "gate": GateSection,
+        "review": ReviewSection,
+    }
+    section = sections.get(str(location[0]), Study) if location else Study
+    return [name for name in section.model_fields if name != "folder"]

@@ -1,0 +1,76 @@
+"""What suites there are, read from their YAML without loading lm-eval.
+
+A suite is a folder ``tasks/<name>/`` with ``<name>.yaml`` in lm-eval's format. What our pipeline
+needs beside lm-eval's own keys stands under ``metadata: harness:``, with the names of
+`harness.records.Suite`.
+"""
+
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from harness import content
+from harness.errors import StudyError, nearest
+from harness.records import Suite
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Reads lm-eval YAML: ``!function a.b`` becomes the plain text ``a.b``."""
+
+
+_PlainLoader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return a suite's YAML as plain data, ``!function`` names as text.
+
+    Raises:
+        StudyError: If the file is no YAML mapping.
+    """
+    try:
+        config = yaml.load(path.read_text(encoding="utf-8"), Loader=_PlainLoader)
+    except (OSError, yaml.YAMLError) as error:
+        raise StudyError(f"a suite file must be readable YAML: {path}: {error}") from error
+    if not isinstance(config, dict):
+        raise StudyError(f"a suite file must be a YAML mapping: {path}")
+    return config
+
+
+@cache
+def builtin_suites() -> dict[str, Suite]:
+    """Return the suites that come with the package, by name."""
+    found = {}
+    for path in sorted(content.TASKS.glob("*/*.yaml")):
+        config = read_config(path)
+        if config.get("task") == path.stem == path.parent.name:
+            found[path.stem] = declaration(path.stem, config)
+    return found
+
+
+def declaration(name: str, config: dict[str, Any]) -> Suite:
+    """Read what a suite declares about itself under ``metadata: harness:``.
+
+    Raises:
+        StudyError: If it declares a key that `Suite` does not have.
+    """
+    declared = dict((config.get("metadata") or {}).get("harness") or {})
+    known = {field.name for field in fields(Suite)} - {"name"}
+    for key in declared:
+        if key not in known:
+            raise StudyError(f"suite {name!r} declares an unknown key {key!r}{nearest(key, known)}")
+    declared["slices"] = tuple(declared.get("slices", ()))
+    declared.setdefault("metric", _first_metric(config))
+    return Suite(name=name, **declared)
+
+
+def _first_metric(config: dict[str, Any]) -> str:
+    metrics = config.get("metric_list") or []
+    return metrics[0]["metric"] if metrics else "acc"
+
+
+def path_of(name: str) -> Path:
+    """Return the YAML file of a built-in suite."""
+    return content.TASKS / name / f"{name}.yaml"
