@@ -21,7 +21,11 @@ class _PlainLoader(yaml.SafeLoader):
     """Reads lm-eval YAML: ``!function a.b`` becomes the plain text ``a.b``."""
 
 
-_PlainLoader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
+def _as_text(loader: yaml.SafeLoader, node: yaml.Node) -> object:
+    return loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else None
+
+
+_PlainLoader.add_constructor("!function", _as_text)
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -1,0 +1,49 @@
+"""How one arm did on one suite."""
+
+from collections.abc import Sequence
+
+from harness import stats
+from harness.records import ArmScore, Sample, Suite
+
+
+def arm_score(arm: str, suite: Suite, samples: Sequence[Sample]) -> ArmScore:
+    """Summarise one arm's verdicts on one suite.
+
+    Args:
+        arm: The arm's name.
+        suite: What the suite declares.
+        samples: Its judged answers.
+
+    Returns:
+        The mean score with its 90 % interval, and the mean of every further metric.
+    """
+    scored = [sample for sample in samples if sample.verdict.score is not None]
+    scores = [sample.verdict.score for sample in scored if sample.verdict.score is not None]
+    mean = low = high = None
+    if scores:
+        clusters = [sample.item.cluster for sample in scored]
+        mean, low, high = stats.interval_of_mean(
+            scores, clusters=clusters if len(set(clusters)) < len(clusters) else None, level=0.9
+        )
+    return ArmScore(
+        arm=arm,
+        suite=suite.name,
+        metric=suite.metric,
+        n=len(scored),
+        unscored=len(samples) - len(scored),
+        mean=mean,
+        ci_low=low,
+        ci_high=high,
+        metrics=_means(scored),
+    )
+
+
+def _means(samples: Sequence[Sample]) -> dict[str, float]:
+    names = {name for sample in samples for name in sample.verdict.metrics}
+    means = {}
+    for name in sorted(names):
+        values = [s.verdict.metrics[name] for s in samples if name in s.verdict.metrics]
+        values = [value for value in values if value == value]  # noqa: PLR0124 - drops NaN
+        if values:
+            means[name] = sum(values) / len(values)
+    return means

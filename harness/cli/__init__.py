@@ -1,0 +1,64 @@
+"""The command line: one file a verb; each parses, calls and prints.
+
+Nothing heavy is imported here: ``harness --help`` must not load torch.
+"""
+
+import os
+import sys
+
+import typer
+
+from harness.cli import (
+    compare,
+    doctor,
+    gate,
+    init,
+    lm_eval,
+    plan,
+    quickstart,
+    rate,
+    report,
+    review,
+    run,
+    score,
+    tasks,
+    train,
+)
+from harness.errors import HarnessError
+
+app = typer.Typer(
+    name="harness",
+    help="Did the fine-tune help, and what did it break?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (quickstart, init, run, plan, train, score, compare, gate, report, rate, doctor):
+    app.command()(verb.command)
+app.command("lm-eval", context_settings=lm_eval.CONTEXT, add_help_option=False)(lm_eval.command)
+app.add_typer(review.app)
+app.add_typer(tasks.app)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    """Did the fine-tune help, and what did it break?"""
+    if show:
+        from harness import __version__
+
+        typer.echo(f"harness {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; what a user can mend is one sentence and a documented exit code."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        app()
+    except HarnessError as error:
+        typer.echo(f"harness: {error}", err=True)
+        sys.exit(error.exit_code)

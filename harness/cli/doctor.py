@@ -1,0 +1,32 @@
+"""``harness doctor``: what this machine can do."""
+
+import os
+import shutil
+from pathlib import Path
+
+import typer
+
+from harness import content
+from harness.store.run_folder import sha256_of
+from harness.store.versions import versions
+
+
+def command() -> None:
+    """Say what this machine can do: versions, devices, precision, disk, the built-in base.
+
+    Example: `harness doctor`
+    """
+    for name, version in versions().items():
+        typer.echo(f"{name:<18} {version}")
+    import torch
+
+    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    typer.echo(f"{'devices':<18} {', '.join(devices) or f'CPU, {os.cpu_count()} cores'}")
+    from harness.training.hardware import has_bf16
+
+    typer.echo(f"{'bfloat16':<18} {'yes' if has_bf16() else 'no: training uses float32'}")
+    free = shutil.disk_usage(Path.cwd()).free / 1e9
+    typer.echo(f"{'free disk':<18} {free:.0f} GB in {Path.cwd()}")
+    for name, folder in content.BUILTIN_MODELS.items():
+        digest = sha256_of(folder / "model.safetensors")
+        typer.echo(f"{'builtin:' + name:<18} sha256 {digest}")

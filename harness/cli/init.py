@@ -1,0 +1,29 @@
+"""``harness init``: a commented study file to start from."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness import study as studies
+from harness.errors import StudyError
+from harness.store.run_folder import write_text
+
+TEMPLATE = Path(__file__).with_name("study_template.yaml")
+SCHEMA = "study.schema.json"
+
+
+def command(
+    path: Annotated[Path, typer.Argument(help="Where to write the study.")] = Path("study.yaml"),
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+) -> None:
+    """Write a commented study file, and beside it the JSON schema that editors complete it by.
+
+    Example: `harness init study.yaml`
+    """
+    if path.exists() and not force:
+        raise StudyError(f"a file must not be overwritten by accident: {path} exists; use --force")
+    write_text(path, TEMPLATE.read_text(encoding="utf-8"))
+    write_text(path.with_name(SCHEMA), json.dumps(studies.json_schema(), indent=2) + "\n")
+    typer.echo(f"wrote {path} and {path.with_name(SCHEMA)}; next: harness plan {path}")

@@ -1,0 +1,15 @@
+"""``harness lm-eval``: lm-eval's own command with our engine registered."""
+
+import typer
+
+CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
+
+
+def command(context: typer.Context) -> None:
+    """Run lm-eval's own command line with the model type `harness` added.
+
+    Example: `harness lm-eval --model harness --model_args pretrained=gpt2 --tasks hellaswag`
+    """
+    from harness.engine import lm
+
+    lm.main(context.args)

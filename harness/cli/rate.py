@@ -1,0 +1,38 @@
+"""``harness rate``: judge answers that were made elsewhere, without any model."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.errors import HarnessError
+from harness.store.run_folder import write_text
+
+
+def command(
+    suite: Annotated[str, typer.Argument(help="sql, qa, choice or coherence.")],
+    answers: Annotated[Path, typer.Argument(metavar="INPUT", help="JSONL, one answer a line.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Where the verdicts go (JSONL).")],
+    db: Annotated[
+        Path | None, typer.Option("--db", help="sql: folder of <db_id>/<db_id>.sqlite files.")
+    ] = None,
+    rule: Annotated[
+        str, typer.Option(help="sql: harness, or spider or bird for those papers' rules.")
+    ] = "harness",
+) -> None:
+    """Judge answers from a file; one verdict a line, in the same order.
+
+    Example: `harness rate sql predictions.jsonl -o verdicts.jsonl --db database`
+    """
+    from harness import rating
+
+    verdicts = list(rating.rate(suite, rating.read_rows(answers), databases=db, rule=rule))
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in verdicts)
+    write_text(out, lines)
+    counts = Counter(row["verdict"] for row in verdicts)
+    typer.echo(", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()))
+    typer.echo(f"verdicts are in {out}")
+    if verdicts and not set(counts) - {"unscored"}:
+        raise HarnessError("nothing could be scored; each line of the output says why")

@@ -1,0 +1,30 @@
+"""``harness score``: train what is missing, answer and judge, without comparing."""
+
+from pathlib import Path
+
+import typer
+
+from harness import study as studies
+from harness.cli import console
+from harness.cli.run import AllowIdentical, Out, StudyFile
+
+
+def command(study: StudyFile, out: Out = None, allow_identical: AllowIdentical = False) -> None:
+    """Let base and candidates answer every suite, and judge the answers.
+
+    Example: `harness score study.yaml`
+    """
+    loaded = studies.load(study)
+    folder = out or Path("runs") / loaded.name
+    with console.stoppable(folder):
+        from harness import pipeline
+
+        planned = pipeline.plan(
+            loaded, out=folder, progress=console.TerminalProgress(), allow_identical=allow_identical
+        )
+        samples = pipeline.score(planned, pipeline.train(planned))
+    for (arm, suite), judged in samples.items():
+        scores = [s.verdict.score for s in judged if s.verdict.score is not None]
+        mean = f"{100 * sum(scores) / len(scores):5.1f} %" if scores else "  unscored"
+        typer.echo(f"{arm:<20} {suite:<20} {mean}  of {len(scores)} items")
+    typer.echo(f"samples are in {folder / 'samples'}")

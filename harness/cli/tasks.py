@@ -1,0 +1,24 @@
+"""``harness tasks``: the suites that come with the package."""
+
+import typer
+
+from harness import content
+from harness.suites import builtin_suites
+
+app = typer.Typer(name="tasks", help="List the built-in suites.", no_args_is_help=False)
+
+
+@app.callback(invoke_without_command=True)
+def command() -> None:
+    """List the built-in suites; any other lm-eval task can be named in a study too.
+
+    Example: `harness tasks`
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("suite", "primary metric", "margin", "what it measures")
+    for suite in builtin_suites().values():
+        table.add_row(suite.name, suite.metric, f"{100 * suite.margin:.0f} points", suite.title)
+    Console().print(table)
+    typer.echo(f"their folders, with a card each, are in {content.TASKS}")

@@ -1,0 +1,25 @@
+"""``harness train``: only the candidates."""
+
+from pathlib import Path
+
+import typer
+
+from harness import study as studies
+from harness.cli import console
+from harness.cli.run import Out, StudyFile
+
+
+def command(study: StudyFile, out: Out = None) -> None:
+    """Train a study's candidates that are not trained yet, and score nothing.
+
+    Example: `harness train study.yaml`
+    """
+    loaded = studies.load(study)
+    folder = out or Path("runs") / loaded.name
+    with console.stoppable(folder):
+        from harness import pipeline
+
+        planned = pipeline.plan(loaded, out=folder, progress=console.TerminalProgress())
+        arms = pipeline.train(planned)
+    for arm in arms[1:]:
+        typer.echo(f"  {arm.path}  {arm.method}")

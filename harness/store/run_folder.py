@@ -1,0 +1,145 @@
+"""The folder that a run leaves, and the lock that says which study it belongs to."""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ComparisonError, InfrastructureError, StudyError
+from harness.records import Arm, LossPoint
+from harness.study import Study
+
+DECLARED = ("alpha", "beta", "suites", "items")
+"""What may not change once an arm has been scored: a changed declaration is another comparison."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Where everything of one run lies (``runs/<study>/``)."""
+
+    path: Path
+
+    @property
+    def lock(self) -> Path:
+        """The study as run: versions, seeds, declarations, hashes."""
+        return self.path / "study.lock.json"
+
+    @property
+    def answers(self) -> Path:
+        """The SQLite file of every answer."""
+        return self.path / "answers.db"
+
+    @property
+    def review(self) -> Path:
+        """Sheets for raters, and the key to them."""
+        return self.path / "review"
+
+    def adapter(self, candidate: str) -> Path:
+        """Return the folder of a candidate's trained adapter."""
+        return self.path / "adapters" / candidate
+
+    def samples(self, arm: str, suite: str) -> Path:
+        """Return the file of one arm's scored items of one suite."""
+        return self.path / "samples" / arm / f"samples_{suite}.jsonl"
+
+    def read_lock(self) -> dict[str, Any]:
+        """Return what the lock says, or an empty mapping where there is none.
+
+        Raises:
+            InfrastructureError: If the lock cannot be read.
+        """
+        if not self.lock.exists():
+            return {}
+        try:
+            lock: dict[str, Any] = json.loads(self.lock.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            remedy = "move the folder away or give another --out"
+            raise InfrastructureError(
+                f"a run folder needs a readable lock: {self.lock}: {error}; {remedy}"
+            ) from error
+        return lock
+
+    def check(self, study: Study) -> None:
+        """Refuse a folder that is not this study's, without writing anything.
+
+        Raises:
+            StudyError: If it holds another study, or other files.
+        """
+        lock = self.read_lock()
+        if self.path.exists() and not self.path.is_dir():
+            raise StudyError(f"an output folder must be a folder: {self.path} is a file")
+        if not lock and self.path.exists() and any(self.path.iterdir()):
+            raise StudyError(
+                f"an output folder must be empty or hold an earlier run of this study: {self.path} "
+                "holds other files; give another --out"
+            )
+        if lock and (lock["study"], lock["base"]) != (study.name, study.base.model):
+            raise StudyError(
+                f"{self.path} belongs to study {lock['study']!r} on base {lock['base']!r}; this is "
+                f"study {study.name!r} on {study.base.model!r}; give another --out"
+            )
+
+    def claim(self, study: Study) -> None:
+        """Take the folder for this study; see `check`."""
+        self.check(study)
+        if not self.lock.exists():
+            self.write_lock({"study": study.name, "base": study.base.model})
+
+    def write_lock(self, lock: dict[str, Any]) -> None:
+        """Replace the lock, whole or not at all."""
+        write_text(self.lock, json.dumps(lock, indent=2, sort_keys=True) + "\n")
+
+    def declare(self, declarations: dict[str, Any]) -> None:
+        """Record what the comparison is, before any answer is scored.
+
+        Raises:
+            ComparisonError: If an earlier run of this folder was declared otherwise.
+        """
+        lock = self.read_lock()
+        declarations = json.loads(json.dumps(declarations))
+        for key in DECLARED:
+            declared, found = lock.get(key), declarations[key]
+            if declared is None:
+                continue
+            if isinstance(found, dict):  # a suite may be added or left out, not changed
+                shared = declared.keys() & found.keys()
+                changed = [name for name in sorted(shared) if declared[name] != found[name]]
+            else:
+                changed = [key] if declared != found else []
+            if changed:
+                raise ComparisonError(
+                    f"{key} were declared before the first answer and may not change: "
+                    f"{', '.join(changed)} differ from {self.lock}; give another --out"
+                )
+        for key in ("suites", "items"):
+            declarations[key] = {**lock.get(key, {}), **declarations[key]}
+        self.write_lock({**lock, **declarations})
+
+
+def read_arm(data: dict[str, Any]) -> Arm:
+    """Return an arm from its entry in the lock."""
+    return Arm(**{**data, "loss": tuple(LossPoint(**point) for point in data["loss"])})
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        InfrastructureError: If the disk is full or the folder is not writable.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8")
+        os.replace(part, path)  # noqa: PTH105 - the atomic rename is the point
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InfrastructureError(f"cannot write {path}: {error.strerror}") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's bytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,114 @@
+"""The architecture, stated as tests."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "harness"
+
+TIERS: tuple[frozenset[str], ...] = (
+    frozenset({"cli", "__main__"}),
+    frozenset({"quickstart"}),
+    frozenset({"pipeline", "comparing"}),
+    frozenset({"training", "engine", "store", "report", "review", "ingest"}),
+    frozenset({"analysis", "rating", "metrics"}),
+    frozenset({"scoring", "sql", "stats", "corpus"}),
+    frozenset({"study", "suites"}),
+    frozenset({"records", "errors", "content", "__init__"}),
+)
+"""Rooms from the door down: each imports only from tiers below its own."""
+
+HEAVY = {"torch", "transformers", "trl", "peft", "lm_eval", "datasets", "accelerate", "evaluate"}
+PURE = {room for tier in TIERS[4:] for room in tier} - {"metrics"} | {"report", "review"}
+LONGEST_FILE = 300
+LONGEST_FUNCTION = 60
+
+
+def modules() -> list[Path]:
+    """Return every Python file of the package."""
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    """Return the room that a file belongs to: its folder or module right below ``harness/``."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def tier(name: str) -> int:
+    """Return a room's tier, 0 being the door."""
+    found = [index for index, rooms in enumerate(TIERS) if name in rooms]
+    assert found, f"room {name!r} has no place in TIERS"
+    return found[0]
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Yield every dotted name that a module imports, ``if TYPE_CHECKING`` included."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "harness":
+                yield from (f"harness.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+def parsed(path: Path) -> ast.Module:
+    """Return a file's syntax tree."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def ours(name: str) -> str:
+    """Return the room that an import of ours names."""
+    part = name.split(".")[1]
+    known = {room for rooms in TIERS for room in rooms}
+    return part if part in known else "__init__"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_downwards(path: Path) -> None:
+    """A room imports from itself and from tiers below; rooms of one tier do not know each other."""
+    own = room(path)
+    for name in imports(parsed(path)):
+        if name.split(".")[0] == "harness" and "." in name:
+            other = ours(name)
+            assert other == own or tier(other) > tier(own), f"{own} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_the_deciding_rooms_are_pure(path: Path) -> None:
+    """Whatever decides imports no model library, not even lazily."""
+    if room(path) in PURE:
+        assert not {name.split(".")[0] for name in imports(parsed(path))} & HEAVY
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_and_functions_stay_short(path: Path) -> None:
+    """No file outgrows what a newcomer reads in five minutes."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            assert length <= LONGEST_FUNCTION, f"{node.name} has {length} lines"
+
+
+def test_content_folders_hold_no_python() -> None:
+    """tasks/ and reports/ are content: read through harness.content, never imported."""
+    assert not [*(ROOT / "tasks").rglob("*.py"), *(ROOT / "reports").rglob("*.py")]
+
+
+@pytest.mark.parametrize("command", [["--help"], ["compare", "--help"], ["--version"]])
+def test_the_door_loads_no_model_library(command: list[str]) -> None:
+    """Asking for help is instant because torch and its kind are not loaded."""
+    code = (
+        "import sys; from harness.cli import app\n"
+        f"try: app({command!r})\nexcept SystemExit: pass\n"
+        f"print(sorted(set(sys.modules) & {HEAVY!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

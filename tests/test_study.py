@@ -1,0 +1,100 @@
+"""The study file: what is accepted, and one clear sentence for what is not."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from harness import content, study
+from harness.errors import StudyError
+
+GOOD = """\
+name: mine
+base: builtin:tiny
+candidates:
+  - {name: first, train: rows.jsonl}
+  - {name: second, adapter: adapters/second}
+suites: [arc_mini, {name: sql, margin: 0.05, limit: 20}]
+"""
+
+
+def load(tmp_path: Path, text: str) -> study.Study:
+    """Write a study file and read it."""
+    path = tmp_path / "study.yaml"
+    path.write_text(text, encoding="utf-8")
+    return study.load(path)
+
+
+def refused(tmp_path: Path, text: str) -> str:
+    """Return the sentence with which a study file is refused."""
+    with pytest.raises(StudyError) as caught:
+        load(tmp_path, text)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert caught.value.exit_code == 2
+    return message
+
+
+def test_a_suite_may_be_a_name_or_a_section(tmp_path: Path) -> None:
+    """The short and the long form of a suite mean the same."""
+    loaded = load(tmp_path, GOOD)
+    assert [suite.name for suite in loaded.suites] == ["arc_mini", "sql"]
+    assert loaded.suites[1].margin == 0.05
+
+
+def test_paths_belong_to_the_study_file(tmp_path: Path) -> None:
+    """A relative path is looked for beside the study, wherever the command runs."""
+    assert load(tmp_path, GOOD).path("rows.jsonl") == tmp_path.resolve() / "rows.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (("suites:", "suite:"), "did you mean 'suites'?"),
+        (("margin: 0.05", "margn: 0.05"), "did you mean 'margin'?"),
+        (("margin: 0.05", "margin: 5"), "less than 1: found 5"),
+        (("name: mine\n", ""), "a study needs 'name'"),
+        (("train: rows.jsonl", "note: none"), "needs either 'train'"),
+        (("name: second", "name: first"), "'first' is used twice"),
+        (("name: second", "name: base"), "cannot be called 'base'"),
+        (("candidates:", "candidates: ["), "must be YAML"),
+        (("name: first", "name: ../../etc"), "candidates.0.name"),
+    ],
+)
+def test_what_is_wrong_is_named_with_its_remedy(
+    tmp_path: Path, change: tuple[str, str], expected: str
+) -> None:
+    """One sentence with the rule, what was found and the nearest known name."""
+    assert expected in refused(tmp_path, GOOD.replace(*change))
+
+
+def test_a_missing_file_points_to_init(tmp_path: Path) -> None:
+    """Whoever has no study yet is told how to get one."""
+    with pytest.raises(StudyError, match="harness init"):
+        study.load(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [("builtin:tny", "did you mean 'tiny'?"), ("./no-such-folder", "is no folder")],
+)
+def test_an_unknown_base_is_refused(tmp_path: Path, model: str, expected: str) -> None:
+    """A built-in name or a local path that does not exist never goes to the hub."""
+    with pytest.raises(StudyError) as caught:
+        study.resolve_model(model, tmp_path)
+    assert expected in str(caught.value)
+
+
+def test_a_hub_name_stays_a_hub_name(tmp_path: Path) -> None:
+    """What is neither built in nor local is left to transformers."""
+    assert study.resolve_model("org/model", tmp_path) == "org/model"
+    built_in = study.resolve_model("builtin:tiny", tmp_path)
+    assert built_in == str(content.BUILTIN_MODELS["tiny"])
+
+
+def test_the_schema_knows_every_key() -> None:
+    """Editors complete the same keys that the loader accepts."""
+    schema = study.json_schema()
+    assert schema["additionalProperties"] is False
+    assert set(schema["properties"]) == set(study.Study.model_fields) - {"folder"}
+    json.dumps(schema)
