@@ -197,7 +197,9 @@ def json_schema() -> dict[str, Any]:
 
 
 def _one_sentence(error: ValidationError) -> str:
-    first = error.errors()[0]
+    # A mistyped key also makes the right one missing: the typo is the better sentence.
+    found_first = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    first = found_first[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         key = str(first["loc"][-1])
