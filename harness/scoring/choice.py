@@ -1,0 +1,175 @@
+r"""Free-text answers to a multiple-choice question: which choice does the response name?
+
+Reading the letter is the most fragile step of free-text multiple choice, so the rule is ordered
+from explicit to implicit, and a response that names two choices names none:
+
+1. the last explicit statement ("the answer is B", ``\boxed{B}``, "Answer: (B)");
+2. a label at the very start ("B", "(B)", "B. Paris", "**B)** Paris");
+3. the whole response is the text of a choice;
+4. the text of exactly one choice stands in the response as whole words, unnegated;
+5. exactly one label stands in the response in brackets or after "option" or "choice".
+
+A label and a text that point at different choices ("B. London" where London is C) are a
+``conflict``. "A" and "I" at the start of a sentence are words, not labels.
+"""
+
+import re
+from collections.abc import Sequence
+
+from harness.records import Verdict
+from harness.scoring import signs
+from harness.scoring.normalize import comparable, find, words
+
+_EXPLICIT = re.compile(
+    r"\\boxed\{(?:\\text\{)?(?P<boxed>[^{}]*)\}"
+    r"|\b(?:final |correct |right |best )?(?:answer|option|choice)\b(?:\s+(?:is|would be|must be)"
+    r"\b|\s*[:=])\s*(?P<stated>[^\n]*)",
+    re.IGNORECASE,
+)
+_NEGATIONS = frozenset({"not", "isnt", "never", "neither", "nor", "except", "wrong", "incorrect"})
+_MARKUP = re.compile(r"[*_`#]+")
+
+
+def choice(
+    choices: Sequence[str],
+    answer: int,
+    response: str,
+    *,
+    labels: Sequence[str] | None = None,
+    finish: str | None = None,
+) -> Verdict:
+    """Judge a free-text answer to a multiple-choice question.
+
+    Args:
+        choices: The texts of the choices, in order.
+        answer: The index of the right one.
+        response: The raw model text.
+        labels: What the choices were called in the prompt; A, B, C, ... by default.
+        finish: ``length`` where the generation was cut at its limit.
+
+    Returns:
+        A verdict with score 0 or 1 and ``details["chosen"]``, an index or None. Labels of a wrong
+        answer: empty, repetition, refusal, conflict, ambiguous, truncated, no_answer, wrong.
+
+    >>> choice(["Paris", "Rome"], 1, "I'd say (B), Rome.").details["chosen"]
+    1
+    >>> choice(["Paris", "Rome"], 1, "Paris or Rome").labels
+    ('ambiguous',)
+    """
+    names = list(labels or (chr(ord("A") + i) for i in range(len(choices))))
+    if not 0 <= answer < len(choices):
+        return Verdict(
+            outcome="unscored",
+            score=None,
+            labels=("no_accepted_answer",),
+            explanation=f"the right answer is choice {answer} of {len(choices)}",
+            details={"chosen": None},
+        )
+    chosen, problem = read_choice(choices, names, response)
+    right = chosen == answer
+    if right:
+        causes: tuple[str, ...] = ()
+    elif problem == "no_answer" and finish == "length":
+        causes = ("truncated",)
+    else:
+        causes = (problem or "wrong",)
+    return Verdict(
+        outcome="correct" if right else "incorrect",
+        score=float(right),
+        labels=causes,
+        answer=None if chosen is None else names[chosen],
+        explanation=_explain(choices, names, chosen, answer, causes),
+        metrics={"acc": float(right), "answered": float(chosen is not None)},
+        details={"chosen": chosen},
+    )
+
+
+def read_choice(
+    choices: Sequence[str], labels: Sequence[str], response: str
+) -> tuple[int | None, str | None]:
+    """Return the index of the choice that a response names, or None and why not."""
+    said = _MARKUP.sub("", signs.spoken(response)).strip()
+    if not words(said):
+        return None, "empty"
+    if signs.loops(said):
+        return None, "repetition"
+    stated = [m["boxed"] or m["stated"] or "" for m in _EXPLICIT.finditer(said)]
+    for text in [*reversed([s for s in stated if words(s)][-1:]), said]:
+        found, problem = _named(choices, labels, text.strip())
+        if found is not None or problem in {"conflict", "ambiguous"}:
+            return found, problem
+    return None, "refusal" if signs.abstains(said) else "no_answer"
+
+
+def _named(
+    choices: Sequence[str], labels: Sequence[str], text: str
+) -> tuple[int | None, str | None]:
+    by_text = _by_text(choices, text)
+    by_label = _leading_label(labels, choices, text)
+    if by_label is not None:
+        equal = [i for i, c in enumerate(choices) if comparable(c) == comparable(text)]
+        if by_text and by_label not in by_text and not equal:
+            return None, "conflict"
+        return by_label, None
+    if len(by_text) == 1:
+        return by_text[0], None
+    bracketed = _bracketed(labels, text)
+    if len(bracketed) == 1 and (not by_text or bracketed[0] in by_text):
+        return bracketed[0], None
+    if by_text or bracketed:
+        return None, "ambiguous"
+    return None, "no_answer"
+
+
+def _leading_label(labels: Sequence[str], choices: Sequence[str], text: str) -> int | None:
+    for index, label in enumerate(labels):
+        match = re.match(rf"[(\[]?{re.escape(label)}(?P<after>[)\].:,;]|\s*$|\s+-|\s)", text)
+        if match is None:
+            match = re.match(rf"[(\[]?{re.escape(label.lower())}(?P<after>[)\].:]|\s*$)", text)
+        if match is None:
+            continue
+        rest = text[match.end() :].strip()
+        if match["after"].isspace() and rest and find(words(choices[index]), words(rest)) != 0:
+            continue
+        return index
+    return None
+
+
+def _by_text(choices: Sequence[str], text: str) -> list[int]:
+    """Return the choices whose text stands in a response, the longest where they overlap."""
+    given = comparable(text)
+    equal = [i for i, c in enumerate(choices) if comparable(c) == given]
+    if equal:
+        return equal
+    spans: list[tuple[int, int, int]] = []
+    for index, wanted in ((i, comparable(c)) for i, c in enumerate(choices)):
+        start = find(wanted, given)
+        if start >= 0 and not _NEGATIONS.intersection(given[max(0, start - 2) : start]):
+            spans.append((start, start + len(wanted), index))
+    return [
+        index
+        for low, high, index in spans
+        if not any(a <= low and high <= b and (b - a) > (high - low) for a, b, _ in spans)
+    ]
+
+
+def _bracketed(labels: Sequence[str], text: str) -> list[int]:
+    names = [re.escape(label) for label in labels]
+    return [
+        index
+        for index, name in enumerate(names)
+        if re.search(rf"[(\[]{name}[)\]]|\b(?i:option|choice) {name}\b", text)
+    ]
+
+
+def _explain(
+    choices: Sequence[str],
+    labels: Sequence[str],
+    chosen: int | None,
+    answer: int,
+    causes: Sequence[str],
+) -> str:
+    right = f"{labels[answer]} ({choices[answer]})"
+    if chosen is None:
+        return f"no single choice can be read from the response ({causes[0]}); right is {right}"
+    return f"chose {labels[chosen]} ({choices[chosen]}); right is {right}"
