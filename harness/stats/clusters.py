@@ -1,0 +1,163 @@
+"""Dependent items: the cluster (document, conversation, template) is the unit of evidence.
+
+From 20 clusters on: a cluster-robust t with the CR2 variance and Satterthwaite degrees of freedom.
+Below: sign-flips of whole clusters, all ``2 ** G`` of them.
+
+Sources: Bell and McCaffrey, Survey Methodology 28 (2002) 169-181 (CR2, degrees of freedom);
+Imbens and Kolesar, Review of Economics and Statistics 98 (2016) 701-712 (degrees of freedom under
+within-cluster correlation); Hartigan, JASA 64 (1969) 1303-1317 (subset means bound the mean).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from harness.stats.betting import betting_evidence
+from harness.stats.evidence import Evidence, t_evidence
+from harness.stats.scores import Floats, Ints
+
+FEW_CLUSTERS = 20
+
+
+class ClusterSums(NamedTuple):
+    """Sum of values and number of items per cluster, each of shape (G,)."""
+
+    sums: Floats
+    sizes: Floats
+
+    @property
+    def mean(self) -> float:
+        """Mean over items (not over clusters)."""
+        return float(self.sums.sum() / self.sizes.sum())
+
+
+def cluster_sums(values: Floats, cluster: Ints) -> ClusterSums:
+    """Add up values (n,) by cluster number (n,)."""
+    sums = np.bincount(cluster, weights=values).astype(np.float64)
+    return ClusterSums(sums=sums, sizes=np.bincount(cluster).astype(np.float64))
+
+
+def cluster_error(groups: ClusterSums, *, correlation: float = 0.0) -> tuple[float, float]:
+    """Return the CR2 standard error of the mean over items, and its degrees of freedom.
+
+    For a mean, the CR2 residual sum of a cluster is ``(S_c - n_c mean) / sqrt(1 - n_c / n)``.
+    The degrees of freedom match the first two moments of the variance estimate under a common
+    within-cluster ``correlation``; equal sizes give G - 1.
+    """
+    sums, sizes = groups
+    total = sizes.sum()
+    share = sizes / total
+    weight = 1.0 / np.sqrt(1.0 - share)
+    residual = weight * (sums - sizes * groups.mean)
+    error = float(np.sqrt(np.sum(residual**2)) / total)
+    working = sizes * (1.0 + (sizes - 1.0) * correlation)  # variance of each sum, up to scale
+    trace, norm = _moments(weight, sizes / total, working)
+    return error, trace**2 / norm
+
+
+def _moments(weight: Floats, share: Floats, working: Floats) -> tuple[float, float]:
+    """Trace and squared norm of ``W (I - p 1') diag(v) (I - 1 p') W`` without building it."""
+    diagonal, a, b, v = weight**2 * working, weight * share, weight * working, working.sum()
+    aa, bb, ab = float(a @ a), float(b @ b), float(a @ b)
+    trace = float(diagonal.sum()) - 2.0 * ab + aa * v
+    norm = float(diagonal @ diagonal) + 2.0 * (aa * bb + ab**2) + (aa * v) ** 2
+    norm += float(-4.0 * (diagonal @ (a * b)) + 2.0 * v * (diagonal @ a**2) - 4.0 * ab * aa * v)
+    return trace, norm
+
+
+def intraclass_correlation(values: Floats, cluster: Ints) -> float:
+    """Return the one-way ANOVA estimate of the within-cluster correlation, cut to [0, 1].
+
+    Source: Donner, International Statistical Review 54 (1986) 67-82, section 2.
+    """
+    groups = cluster_sums(values, cluster)
+    n, g = len(values), len(groups.sums)
+    if g < 2 or n <= g:
+        return 0.0
+    means = groups.sums / groups.sizes
+    between = float(np.sum(groups.sizes * (means - groups.mean) ** 2)) / (g - 1)
+    within = float(np.sum((values - means[cluster]) ** 2)) / (n - g)
+    size = (n - float(np.sum(groups.sizes**2)) / n) / (g - 1)
+    spread = between + (size - 1.0) * within
+    return float(np.clip((between - within) / spread, 0.0, 1.0)) if spread > 0 else 0.0
+
+
+def design_effect(values: Floats, cluster: Ints) -> float:
+    """Return by how much clustering multiplies the number of items needed; at least 1.
+
+    ``1 + (m - 1) * correlation`` with m the size-weighted mean cluster size (Kish).
+    """
+    sizes = np.bincount(cluster).astype(np.float64)
+    typical = float(np.sum(sizes**2) / np.sum(sizes))
+    return 1.0 + (typical - 1.0) * intraclass_correlation(values, cluster)
+
+
+def cluster_evidence(
+    differences: Floats, cluster: Ints, *, margin: float, alpha: float, heavy: bool = False
+) -> Evidence:
+    """Weigh clustered differences ``tuned - base`` (n,), grouped by cluster number (n,).
+
+    Betting on whole clusters where tails are heavy; sign-flips below 20 clusters; else the CR2 t.
+    Where fewer than 20 clusters show any difference, the sign-flip must confirm a change.
+    """
+    groups = cluster_sums(differences, cluster)
+    if heavy:
+        return betting_evidence(groups.sums, groups.sizes, margin=margin, alpha=alpha)
+    if len(groups.sums) < FEW_CLUSTERS:
+        return sign_flip_evidence(groups, margin=margin, alpha=alpha)
+    rho = intraclass_correlation(differences, cluster)
+    error, df = cluster_error(groups, correlation=rho)
+    if error < 1e-12:
+        return betting_evidence(groups.sums, groups.sizes, margin=margin, alpha=alpha)
+    evidence = t_evidence(
+        groups.mean,
+        error,
+        df,
+        margin=margin,
+        alpha=alpha,
+        n=len(differences),
+        method="cluster-robust t (CR2)",
+    )
+    moved = groups.sums != 0.0
+    if np.count_nonzero(moved) >= FEW_CLUSTERS:
+        return evidence
+    flips = sign_flip_evidence(
+        ClusterSums(groups.sums[moved], groups.sizes[moved]), margin=margin, alpha=alpha
+    )
+    return evidence.doubted(p_drop=flips.p_drop, p_gain=flips.p_gain, alpha=alpha)
+
+
+def sign_flip_evidence(groups: ClusterSums, *, margin: float, alpha: float) -> Evidence:
+    """Weigh fewer than 20 clusters by flipping the signs of whole clusters.
+
+    The flips of ``S_c - d n_c`` whose sum reaches the observed one are the subsets of clusters
+    with a mean of at most d. So the p-value for any d is a share of the subset means, and their
+    order statistics bound the interval: no search, and exact for symmetric cluster effects.
+    """
+    sums, sizes = np.zeros(1), np.zeros(1)
+    for s, n in zip(groups.sums, groups.sizes, strict=True):
+        sums, sizes = np.concatenate([sums, sums + s]), np.concatenate([sizes, sizes + n])
+    means = np.sort(sums[1:] / sizes[1:])
+    total = len(means) + 1
+    rank = int(alpha * total)
+
+    def above(null: float) -> float:
+        return float((1 + np.searchsorted(means, null + 1e-12, side="right")) / total)
+
+    def below(null: float) -> float:
+        return float((total - np.searchsorted(means, null - 1e-12, side="left")) / total)
+
+    n, mean, g = float(groups.sizes.sum()), groups.mean, len(groups.sums)
+    spread = float(np.sum((groups.sums - groups.sizes * mean) ** 2))
+    return Evidence(
+        delta=mean,
+        low=float(means[rank - 1]) if rank else -1.0,
+        high=float(means[-rank]) if rank else 1.0,
+        p_drop=below(0.0),
+        p_gain=above(0.0),
+        p_not_worse=above(-margin),
+        p_not_better=below(margin),
+        variance=spread / n * g / max(g - 1, 1),
+        method="cluster sign-flip",
+        notes=(f"few clusters: {g}, so whole clusters are flipped",),
+    )
