@@ -1,0 +1,29 @@
+"""What the scores hide: which items moved, which causes changed, which groups of items differ.
+
+Everything here is pure: samples in, pairs and findings out. Findings describe; only
+``harness.stats`` decides.
+"""
+
+from harness.analysis.causes import causes, primary_label
+from harness.analysis.labels import plain
+from harness.analysis.slices import slices
+from harness.analysis.symptoms import symptoms
+from harness.analysis.transitions import TRANSITIONS, answer_text, pair
+from harness.records import Comparison, Finding
+
+__all__ = ["TRANSITIONS", "answer_text", "findings", "pair", "plain", "primary_label"]
+
+
+def findings(comparison: Comparison) -> tuple[Finding, ...]:
+    """Say what error analysis sees in one comparison.
+
+    Args:
+        comparison: Base against one candidate on one suite.
+
+    Returns:
+        Warnings first (something may be wrong with the measurement), then the causes of wrong
+        answers by how much their share changed, then the slices from the largest loss to the
+        largest gain. Intervals within one kind hold jointly (Bonferroni), and none of them
+        takes part in the verdict.
+    """
+    return symptoms(comparison) + causes(comparison) + slices(comparison)

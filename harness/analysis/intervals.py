@@ -1,0 +1,40 @@
+"""Intervals for what is described but not decided."""
+
+from collections.abc import Sequence
+
+from harness.records import Comparison, Pair
+from harness.stats import decide
+
+Interval = tuple[float, float, float]
+"""Difference of the means (tuned - base) and the two ends of its interval."""
+
+
+def scored(comparison: Comparison) -> tuple[Pair, ...]:
+    """Return the pairs that both arms have a score for."""
+    return tuple(pair for pair in comparison.pairs if pair.transition != "unscored")
+
+
+def difference(
+    pairs: Sequence[Pair],
+    base: Sequence[float],
+    tuned: Sequence[float],
+    *,
+    alpha: float,
+    comparison: Comparison,
+) -> Interval:
+    """Return the paired difference over some items, with an interval of level ``1 - 2 alpha``.
+
+    Clusters count where items share one, and the kind of score is the suite's.
+    """
+    suite = comparison.suite
+    clusters = [pair.base.item.cluster for pair in pairs]
+    decision = decide(
+        base,
+        tuned,
+        margin=suite.margin,
+        alpha=alpha,
+        clusters=clusters if len(set(clusters)) < len(clusters) else None,
+        kind=suite.kind,
+        tails=suite.tails,
+    )
+    return decision.delta, decision.ci_low, decision.ci_high

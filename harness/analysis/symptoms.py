@@ -1,0 +1,179 @@
+"""Signs that a score measures something else than it says, or that a model has broken."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from harness.analysis.transitions import answer_text
+from harness.records import Comparison, Finding, Pair, Sample
+
+NOTABLE = 0.10
+"""Change of a share of items from which a symptom is worth a line."""
+
+MIN_ITEMS = 10
+"""Below this many items a share says nothing."""
+
+
+def symptoms(comparison: Comparison) -> tuple[Finding, ...]:
+    """Look for truncation, loops, silence, one answer to everything, and suspicious sameness.
+
+    Args:
+        comparison: Base against one candidate on one suite.
+
+    Returns:
+        One warning a symptom that changed by at least ten points of the items, or that puts the
+        measurement in doubt; empty when all is well.
+    """
+    found = [*_changed_shares(comparison), _sameness(comparison), _one_answer(comparison)]
+    found.append(_unscored(comparison))
+    return tuple(finding for finding in found if finding is not None)
+
+
+def is_looping(text: str) -> bool:
+    """Tell whether a text repeats itself: fewer than half of its four-word runs are distinct.
+
+    >>> is_looping("yes it is " * 10)
+    True
+    >>> is_looping("the ferry to the island leaves twice a day from the old pier in summer")
+    False
+    """
+    words = text.split()
+    runs = [tuple(words[i : i + 4]) for i in range(len(words) - 3)]
+    return len(runs) >= 8 and len(set(runs)) < len(runs) / 2
+
+
+def _is_truncated(sample: Sample) -> bool:
+    return any(response.finish == "length" for response in sample.responses)
+
+
+def _is_generated(pair: Pair) -> bool:
+    return any(response.text is not None for response in pair.base.responses)
+
+
+_SHARES: tuple[tuple[str, str, Callable[[Sample], bool]], ...] = (
+    (
+        "answers cut at the length limit",
+        "an arm that does not end its turn is scored on a fragment, so part of this difference "
+        "is about stopping, not about knowing",
+        _is_truncated,
+    ),
+    (
+        "answers that repeat themselves",
+        "loops are a sign of too much training or too high a learning rate",
+        lambda sample: is_looping(answer_text(sample)),
+    ),
+    (
+        "empty answers",
+        "look at the raw text before reading anything into the score",
+        lambda sample: not answer_text(sample).strip(),
+    ),
+)
+
+
+def _changed_shares(comparison: Comparison) -> list[Finding | None]:
+    pairs = [pair for pair in comparison.pairs if _is_generated(pair)]
+    if len(pairs) < MIN_ITEMS:
+        return []
+    found: list[Finding | None] = []
+    for title, meaning, shows in _SHARES:
+        base = [shows(pair.base) for pair in pairs]
+        tuned = [shows(pair.tuned) for pair in pairs]
+        change = (sum(tuned) - sum(base)) / len(pairs)
+        if abs(change) < NOTABLE:
+            continue
+        keys = [p.base.item.key for p, b, t in zip(pairs, base, tuned, strict=True) if b != t]
+        found.append(
+            Finding(
+                kind="warning",
+                candidate=comparison.candidate,
+                suite=comparison.suite.name,
+                title=title,
+                text=f"{sum(base)} before, {sum(tuned)} after, of {len(pairs)}: {meaning}",
+                base_count=sum(base),
+                tuned_count=sum(tuned),
+                total=len(pairs),
+                delta=change,
+                keys=tuple(keys),
+            )
+        )
+    return found
+
+
+def _is_same(pair: Pair) -> bool:
+    if answer_text(pair.base) != answer_text(pair.tuned):
+        return False
+    both = zip(pair.base.responses, pair.tuned.responses, strict=False)
+    return all(
+        abs(base.logprob - tuned.logprob) <= 1e-6
+        for base, tuned in both
+        if base.logprob is not None and tuned.logprob is not None
+    )
+
+
+def _sameness(comparison: Comparison) -> Finding | None:
+    same = [pair for pair in comparison.pairs if _is_same(pair)]
+    total = len(comparison.pairs)
+    if total < MIN_ITEMS or len(same) < 0.99 * total:
+        return None
+    return Finding(
+        kind="warning",
+        candidate=comparison.candidate,
+        suite=comparison.suite.name,
+        title="both arms answer the same",
+        text=f"{len(same)} of {total} answers are identical: check that the adapter is applied",
+        base_count=len(same),
+        tuned_count=len(same),
+        total=total,
+    )
+
+
+def _one_answer(comparison: Comparison) -> Finding | None:
+    pairs = comparison.pairs
+    if len(pairs) < MIN_ITEMS:
+        return None
+    answer, count = Counter(answer_text(pair.tuned).strip() for pair in pairs).most_common(1)[0]
+    targets = Counter(pair.base.item.target.strip() for pair in pairs)
+    allowed = max(targets.most_common(1)[0][1], targets[answer])
+    if not answer or count < len(pairs) / 2 or count < 2 * allowed:
+        return None
+    before = sum(answer_text(pair.base).strip() == answer for pair in pairs)
+    shown = answer if len(answer) <= 40 else answer[:39] + "…"
+    return Finding(
+        kind="warning",
+        candidate=comparison.candidate,
+        suite=comparison.suite.name,
+        title="one answer to everything",
+        text=f"the tuned model says {shown!r} to {count} of {len(pairs)} different questions",
+        base_count=before,
+        tuned_count=count,
+        total=len(pairs),
+        keys=tuple(p.base.item.key for p in pairs if answer_text(p.tuned).strip() == answer),
+    )
+
+
+def _unscored(comparison: Comparison) -> Finding | None:
+    missing = [pair for pair in comparison.pairs if pair.transition == "unscored"]
+    if not missing:
+        return None
+    reasons = Counter(_reason(pair) for pair in missing)
+    listed = ", ".join(f"{reason} ({count})" for reason, count in sorted(reasons.items()))
+    sides = [
+        sum(getattr(p, side).verdict.outcome == "unscored" for p in missing)
+        for side in ("base", "tuned")
+    ]
+    return Finding(
+        kind="warning",
+        candidate=comparison.candidate,
+        suite=comparison.suite.name,
+        title="items without a score",
+        text=f"{len(missing)} of {len(comparison.pairs)} items count for neither arm: {listed}",
+        base_count=sides[0],
+        tuned_count=sides[1],
+        total=len(comparison.pairs),
+        keys=tuple(pair.base.item.key for pair in missing),
+    )
+
+
+def _reason(pair: Pair) -> str:
+    sample = pair.base if pair.base.verdict.outcome == "unscored" else pair.tuned
+    reasons = [response.unscored for response in sample.responses if response.unscored]
+    return (reasons or [sample.verdict.explanation or "no reason given"])[0]

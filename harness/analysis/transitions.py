@@ -1,0 +1,110 @@
+"""Which items changed from right to wrong, and which the other way."""
+
+from collections.abc import Sequence
+
+from harness.errors import ComparisonError
+from harness.records import ItemKey, Pair, Sample, Suite, Transition
+
+TRANSITIONS: tuple[Transition, ...] = ("lost", "gained", "both_wrong", "both_right", "unscored")
+"""Every transition, in the order in which a person wants to read the items."""
+
+
+def pair(base: Sequence[Sample], tuned: Sequence[Sample], suite: Suite) -> tuple[Pair, ...]:
+    """Put the two answers to each item side by side.
+
+    Args:
+        base: The base arm's samples of one suite, in any order.
+        tuned: The candidate's samples of the same suite, in any order.
+        suite: The suite that both answered.
+
+    Returns:
+        One pair an item, in the order of ``base``. A pair is ``unscored`` if either side is.
+
+    Raises:
+        ComparisonError: An item belongs to another suite, occurs twice, is missing from one
+            side, or was shown as different token ids to the two arms.
+    """
+    base_samples = _by_key(base, suite, "base")
+    tuned_samples = _by_key(tuned, suite, "tuned")
+    _require_same_items(base_samples, tuned_samples, suite)
+    _require_same_prompts(base_samples, tuned_samples, suite)
+    return tuple(
+        Pair(base=sample, tuned=tuned_samples[key], transition=_move(sample, tuned_samples[key]))
+        for key, sample in base_samples.items()
+    )
+
+
+def answer_text(sample: Sample) -> str:
+    """Return what an arm answered, for people: its text, else the choice it preferred."""
+    texts = [response.text for response in sample.responses if response.text is not None]
+    return "\n".join(texts) if texts else sample.verdict.answer or ""
+
+
+def _by_key(samples: Sequence[Sample], suite: Suite, role: str) -> dict[ItemKey, Sample]:
+    found: dict[ItemKey, Sample] = {}
+    for sample in samples:
+        key = sample.item.key
+        if key.suite != suite.name:
+            raise ComparisonError(
+                f"every item must belong to suite {suite.name!r}: {role} has one of "
+                f"{key.suite!r}; compare one suite at a time"
+            )
+        if key in found:
+            raise ComparisonError(
+                f"an item may occur once per arm: {role} has {_name(key)} twice; "
+                "give repeated documents an occurrence number"
+            )
+        found[key] = sample
+    return found
+
+
+def _require_same_items(
+    base: dict[ItemKey, Sample], tuned: dict[ItemKey, Sample], suite: Suite
+) -> None:
+    only_base = [key for key in base if key not in tuned]
+    only_tuned = [key for key in tuned if key not in base]
+    if not only_base and not only_tuned:
+        return
+    found = "; ".join(
+        f"{len(keys)} only in {role} (such as {', '.join(map(_name, keys[:2]))})"
+        for role, keys in (("base", only_base), ("tuned", only_tuned))
+        if keys
+    )
+    raise ComparisonError(
+        f"both arms must answer the same items of suite {suite.name!r}: {found}, "
+        f"{len(base) - len(only_base)} in both; score both arms from one set of items"
+    )
+
+
+def _require_same_prompts(
+    base: dict[ItemKey, Sample], tuned: dict[ItemKey, Sample], suite: Suite
+) -> None:
+    differing = [
+        key
+        for key, sample in base.items()
+        if sample.item.prompt_hash != tuned[key].item.prompt_hash
+    ]
+    if differing:
+        raise ComparisonError(
+            f"both arms must see the same token ids: {len(differing)} of {len(base)} items of "
+            f"suite {suite.name!r} differ (such as {_name(differing[0])}); score both arms with "
+            "one template and tokenizer"
+        )
+
+
+def _move(base: Sample, tuned: Sample) -> Transition:
+    if "unscored" in (base.verdict.outcome, tuned.verdict.outcome):
+        return "unscored"
+    match base.verdict.outcome == "correct", tuned.verdict.outcome == "correct":
+        case True, True:
+            return "both_right"
+        case True, False:
+            return "lost"
+        case False, True:
+            return "gained"
+        case _:
+            return "both_wrong"
+
+
+def _name(key: ItemKey) -> str:
+    return f"{key.doc_hash[:10]}#{key.occurrence}"

@@ -1,0 +1,76 @@
+"""What a person, a pull request and a CI system get to see of a run.
+
+Every file is rendered from one `Result` by a pure function; `write` puts them on disk. A new
+format is one function and one entry in ``WRITERS``.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from harness.errors import InfrastructureError
+from harness.records import Result
+from harness.report.gate import gate_json
+from harness.report.html import html
+from harness.report.junit import junit
+from harness.report.markdown import markdown
+
+__all__ = ["WRITERS", "gate_json", "html", "junit", "markdown", "write"]
+
+
+def _gate_text(result: Result) -> str:
+    return json.dumps(gate_json(result), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
+
+
+WRITERS: Mapping[str, Callable[[Result], str]] = {
+    "gate.json": _gate_text,
+    "junit.xml": junit,
+    "report.md": markdown,
+    "report.html": html,
+}
+"""What is written, in this order: the decision first, so that it exists whatever follows."""
+
+
+def write(result: Result, folder: Path) -> dict[str, Path]:
+    """Write every report of a run into its folder.
+
+    Each file is complete or absent: it is written beside its place and then moved there.
+
+    Args:
+        result: A finished run.
+        folder: The run's folder; made if it is missing.
+
+    Returns:
+        Each file by its name.
+
+    Raises:
+        InfrastructureError: The folder cannot be written to.
+    """
+    written = {}
+    for name, render in WRITERS.items():
+        path = folder / name
+        try:
+            _write_whole(path, render(result))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise InfrastructureError(
+                f"reports need a folder that can be written to: {path}: {reason}; "
+                "free space or choose another folder, then run `harness report` again"
+            ) from error
+        written[name] = path
+    return written
+
+
+def _write_whole(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,194 @@
+"""Small charts as inline SVG: no library, no script, the same bytes every time.
+
+Positions are percentages, so a chart takes whatever width it is given without distorting its
+text. Colours come from the style sheet through classes, so dark mode and print work. Every chart
+says its content in words through ``aria-label``.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
+
+from harness.records import LossPoint
+
+
+class Axis(NamedTuple):
+    """A horizontal scale from ``low`` to ``high``, in the units of the data."""
+
+    low: float
+    high: float
+
+    def at(self, value: float) -> str:
+        """Return where a value stands, as a percentage of the width, clipped to the chart."""
+        share = (value - self.low) / (self.high - self.low)
+        return f"{100 * min(max(share, 0.0), 1.0):.2f}%"
+
+
+class Part(NamedTuple):
+    """A part of a stacked bar: how many, which class colours it, what it is called."""
+
+    items: int
+    css: str
+    name: str
+
+
+def span(values: Sequence[float], *, least: float = 0.05) -> Axis:
+    """Choose an axis that holds zero and every value, with a little air at both ends."""
+    low, high = min([0.0, *values]), max([0.0, *values])
+    room = max(high - low, least)
+    return Axis(low - 0.06 * room, high + 0.06 * room)
+
+
+def ticks(axis: Axis) -> tuple[float, ...]:
+    """Choose three to seven round values on an axis, zero among them."""
+    width = axis.high - axis.low
+    steps = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.25, 0.5, 1.0)
+    step = next((step for step in steps if width / step <= 6), 2.0)
+    first, last = int(-(-axis.low // step)), int(axis.high // step)
+    return tuple(round(index * step, 4) for index in range(first, last + 1))
+
+
+def interval(
+    axis: Axis,
+    delta: float,
+    ends: tuple[float, float],
+    *,
+    css: str,
+    margin: float | None,
+    words: str,
+) -> Markup:
+    """Draw one row of a forest plot: a point, its interval, zero, and the margin line."""
+    low, high = ends
+    parts = [Markup('<line class="zero" x1="{0}" x2="{0}" y1="0" y2="100%"/>').format(axis.at(0))]
+    if margin is not None:
+        parts.insert(0, _rect("beyond", "0%", axis.at(-margin)))
+        line = '<line class="margin" x1="{0}" x2="{0}" y1="0" y2="100%"/>'
+        parts.append(Markup(line).format(axis.at(-margin)))
+    bar = '<line class="ci {}" x1="{}" x2="{}" y1="50%" y2="50%"/>'
+    parts.append(Markup(bar).format(css, axis.at(low), axis.at(high)))
+    cap = '<line class="ci {0}" x1="{1}" x2="{1}" y1="35%" y2="65%"/>'
+    parts.extend(Markup(cap).format(css, axis.at(end)) for end in ends)
+    point = '<circle class="point {}" cx="{}" cy="50%" r="5.5"/>'
+    parts.append(Markup(point).format(css, axis.at(delta)))
+    return _svg("row", parts, words)
+
+
+def scale(axis: Axis) -> Markup:
+    """Draw the ticks under a forest plot, in points of a hundred."""
+    parts = [
+        Markup('<text class="tick" x="{}" y="14" text-anchor="middle">{}</text>').format(
+            axis.at(value), f"{value * 100:+g}".replace("-", "−") if value else "0"
+        )
+        for value in ticks(axis)
+    ]
+    return Markup('<svg class="scale" aria-hidden="true">{}</svg>').format(Markup("").join(parts))
+
+
+def stacked(parts: Sequence[Part], words: str) -> Markup:
+    """Draw counts as one bar of parts."""
+    total = sum(part.items for part in parts) or 1
+    drawn, start = [], 0
+    for part in parts:
+        if part.items:
+            x, width = 100 * start / total, 100 * part.items / total
+            rect = '<rect class="{}" x="{:.3f}%" width="{:.3f}%" height="100%">{}</rect>'
+            title = Markup("<title>{}</title>").format(f"{part.name}: {part.items}")
+            drawn.append(Markup(rect).format(part.css, x, width, title))
+            start += part.items
+    return _svg("stack", drawn, words)
+
+
+def twin(base: int, tuned: int, most: int, words: str) -> Markup:
+    """Draw two counts as bars above each other, base on top."""
+    parts = [
+        Markup('<rect class="{}" y="{}" height="7" x="0" width="{:.2f}%"/>').format(
+            css, y, 100 * count / max(most, 1)
+        )
+        for css, y, count in (("base-bar", "2", base), ("tuned-bar", "11", tuned))
+    ]
+    return _svg("twin", parts, words)
+
+
+def scatter(points: Sequence[tuple[str, float, float, str]], words: str) -> Markup:
+    """Draw gain (upwards) against forgetting (to the right), a named point a candidate.
+
+    Args:
+        points: Name, forgetting, gain, and class of each point; both in score units.
+        words: What the chart shows, for those who cannot see it.
+    """
+    across = Axis(-0.04, max([0.1, *(x for _, x, _, _ in points)]) * 1.15)
+    up = Axis(-0.04, max([0.1, *(y for _, _, y, _ in points)]) * 1.15)
+    drawn = [_grid(across, value, horizontal=True) for value in ticks(across)]
+    drawn += [_grid(up, value, horizontal=False) for value in ticks(up)]
+    for name, x, y, css in points:
+        cx, cy = across.at(x), _flip(up.at(y))
+        drawn.append(Markup('<circle class="point {}" cx="{}" cy="{}" r="7"/>').format(css, cx, cy))
+        is_right = float(cx[:-1]) > 60
+        label = '<text class="name" x="{}" y="{}" dx="{}" dy="4" text-anchor="{}">{}</text>'
+        side = (-12, "end") if is_right else (12, "start")
+        drawn.append(Markup(label).format(cx, cy, *side, name))
+    return _svg("scatter", drawn, words)
+
+
+def curve(points: Sequence[LossPoint], words: str) -> Markup:
+    """Draw training loss over steps, with validation loss where there is one."""
+    held_out = [(p.step, p.eval_loss) for p in points if p.eval_loss is not None]
+    losses = [point.loss for point in points] + [loss for _, loss in held_out]
+    steps = [point.step for point in points]
+    x, y = Axis(min(steps), max(*steps, min(steps) + 1)), Axis(0, max([*losses, 0.1]) * 1.08)
+    drawn = [
+        Markup(
+            '<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>'
+            '<text class="tick" x="2" y="{0}" dy="-3">{1:g}</text>'
+        ).format(_flip(y.at(value)), value)
+        for value in _even(y.high)
+    ]
+    drawn.append(_path([(p.step, p.loss) for p in points], x, y, "loss"))
+    drawn.append(_path(held_out, x, y, "eval-loss"))
+    return _svg("curve", drawn, words)
+
+
+def _path(points: Sequence[tuple[int, float]], x: Axis, y: Axis, css: str) -> Markup:
+    """Draw a line that stretches with the chart while its stroke keeps its width."""
+    places = " ".join(f"{x.at(a)[:-1]},{_flip(y.at(b))[:-1]}" for a, b in points)
+    frame = (
+        '<svg viewBox="0 0 100 100" preserveAspectRatio="none" width="100%" height="100%">'
+        '<polyline class="{}" vector-effect="non-scaling-stroke" points="{}"/></svg>'
+    )
+    return Markup(frame).format(css, places) if points else Markup("")
+
+
+def _even(high: float) -> list[float]:
+    step = next((s for s in (0.1, 0.2, 0.5, 1.0, 2.0, 5.0) if high / s <= 5), high / 4)
+    return [step * index for index in range(1, int(high / step) + 1)]
+
+
+def _grid(axis: Axis, value: float, *, horizontal: bool) -> Markup:
+    text = f"{value * 100:g}"
+    if horizontal:
+        return Markup(
+            '<line class="grid" x1="{0}" x2="{0}" y1="0" y2="100%"/>'
+            '<text class="tick" x="{0}" y="100%" dy="-4" dx="3">{1}</text>'
+        ).format(axis.at(value), text)
+    return Markup(
+        '<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>'
+        '<text class="tick" x="0" y="{0}" dy="-4" dx="3">{1}</text>'
+    ).format(_flip(axis.at(value)), text if value else "")
+
+
+def _flip(position: str) -> str:
+    return f"{100 - float(position[:-1]):.2f}%"
+
+
+def _rect(css: str, start: str, end: str) -> Markup:
+    width = float(end[:-1]) - float(start[:-1])
+    return Markup('<rect class="{}" x="{}" width="{:.2f}%" height="100%"/>').format(
+        css, start, width
+    )
+
+
+def _svg(css: str, parts: Sequence[Markup], words: str) -> Markup:
+    inner = Markup("").join(parts)
+    frame = Markup('<svg class="{}" role="img" aria-label="{}">{}</svg>')
+    return frame.format(css, escape(words), inner)

@@ -1,0 +1,59 @@
+"""``gate.json``: the decision for programs, with the field names of the contract."""
+
+import math
+from typing import Any
+
+from harness.records import Comparison, Result
+
+
+def gate_json(result: Result) -> dict[str, Any]:
+    """Return what ``gate.json`` holds.
+
+    Numbers are in score units (0.05 is five points). ``n`` counts the items of the suite,
+    ``used`` those that the decision rests on. Numbers that do not exist are null.
+
+    Args:
+        result: A finished run.
+
+    Returns:
+        ``verdict``, ``exit_code``, ``checks`` (one a candidate and suite), ``versions``, and
+        which study it was.
+    """
+    return {
+        "study": result.study,
+        "base_model": result.base_model,
+        "verdict": result.verdict,
+        "exit_code": result.exit_code,
+        "checks": [_check(comparison) for comparison in result.comparisons],
+        "notes": list(result.notes),
+        "seed": result.seed,
+        "versions": dict(sorted(result.versions.items())),
+    }
+
+
+def _check(comparison: Comparison) -> dict[str, Any]:
+    decision = comparison.decision
+    used = decision.n if decision else 0
+    return {
+        "candidate": comparison.candidate,
+        "suite": comparison.suite.name,
+        "metric": comparison.suite.metric,
+        "n": max(len(comparison.pairs), used + comparison.unscored),
+        "used": used,
+        "unscored": comparison.unscored,
+        "base": _number(comparison.base),
+        "tuned": _number(comparison.tuned),
+        "delta": _number(decision.delta if decision else None),
+        "ci_low": _number(decision.ci_low if decision else None),
+        "ci_high": _number(decision.ci_high if decision else None),
+        "margin": decision.margin if decision else comparison.suite.margin,
+        "p_adjusted": _number(comparison.p_adjusted),
+        "items_needed": decision.items_needed if decision else None,
+        "label": decision.label if decision else None,
+        "verdict": comparison.verdict,
+        "reason": comparison.reason,
+    }
+
+
+def _number(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,157 @@
+"""The first ten seconds: what improved, what broke, and how sure that is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from harness.records import Arm, Comparison, GateVerdict, Result
+from harness.report.words import (
+    LABEL_SYMBOLS,
+    LABEL_WORDS,
+    VERDICT_SYMBOLS,
+    VERDICT_WORDS,
+    check_sentence,
+    needed,
+    percent,
+    precise,
+    short_clause,
+    signed,
+    sureness,
+    title_of,
+    verdict_of,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One suite of one candidate, ready to be read.
+
+    ``tone`` is ``good``, ``bad``, ``even``, ``open`` or ``void``: the class that colours it.
+    """
+
+    comparison: Comparison
+    anchor: str
+    tone: str
+    symbol: str
+    title: str
+    change: str
+    extent: str
+    words: str
+    label: str
+    sure: str
+    scores: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """One candidate: its verdict in words, and its checks, the worst news first."""
+
+    name: str
+    arm: Arm | None
+    verdict: GateVerdict
+    symbol: str
+    words: str
+    groups: tuple[tuple[str, tuple[Check, ...]], ...]
+    sentence: str
+
+
+_GROUPS = {
+    "bad": "Broke",
+    "void": "Cannot be judged",
+    "open": "Undecided",
+    "good": "Better",
+    "even": "Held",
+}
+
+
+def cards(result: Result) -> tuple[Card, ...]:
+    """Build one card a candidate, in the order of the study."""
+    arms = {arm.name: arm for arm in result.arms}
+    names = list(dict.fromkeys(c.candidate for c in result.comparisons))
+    return tuple(
+        _card(name, arms.get(name), [c for c in result.comparisons if c.candidate == name])
+        for name in names
+    )
+
+
+def anchor(comparison: Comparison) -> str:
+    """Return the id of a comparison's section."""
+    return f"{comparison.candidate}--{comparison.suite.name}"
+
+
+def tone(comparison: Comparison) -> str:
+    """Return the class that colours a check.
+
+    What only fails before Holm's correction is open, not bad.
+    """
+    if comparison.decision is None or comparison.verdict == "invalid":
+        return "void"
+    if comparison.verdict != "pass":
+        return "bad" if comparison.verdict == "fail" else "open"
+    return "good" if comparison.decision.label == "improved" else "even"
+
+
+def lede(result: Result) -> str:
+    """Say the whole run in one sentence."""
+    found = cards(result)
+    if not found:
+        return "Nothing was compared."
+    said = [f"{card.name}: {card.words}" for card in found]
+    return "; ".join(said) + "."
+
+
+def _card(name: str, arm: Arm | None, comparisons: Sequence[Comparison]) -> Card:
+    verdict = verdict_of(comparisons)
+    checks = [check(comparison) for comparison in comparisons]
+    groups = tuple(
+        (title, tuple(c for c in checks if c.tone == wanted))
+        for wanted, title in _GROUPS.items()
+        if any(c.tone == wanted for c in checks)
+    )
+    return Card(
+        name=name,
+        arm=arm,
+        verdict=verdict,
+        symbol=VERDICT_SYMBOLS[verdict],
+        words=VERDICT_WORDS[verdict],
+        groups=groups,
+        sentence=_sentence(name, verdict, comparisons),
+    )
+
+
+def check(comparison: Comparison) -> Check:
+    """Put one comparison into words."""
+    decision, colour = comparison.decision, tone(comparison)
+    if decision is None:
+        words, symbol, change, extent = comparison.reason or "cannot be judged", "!", "–", ""
+    else:
+        words, symbol = LABEL_WORDS[decision.label], LABEL_SYMBOLS[decision.label]
+        change = signed(decision.delta)
+        extent = f"{precise(decision.ci_low)} to {precise(decision.ci_high)}"
+        if colour == "open":
+            words, symbol = "undecided" + needed(decision), "?"
+    p_value = (
+        comparison.p_adjusted
+        if comparison.p_adjusted is not None
+        else (decision.p_regression if decision else None)
+    )
+    return Check(
+        comparison=comparison,
+        anchor=anchor(comparison),
+        tone=colour,
+        symbol=symbol,
+        title=title_of(comparison),
+        change=change,
+        extent=extent,
+        words=words,
+        label=decision.label if decision else comparison.verdict,
+        sure=sureness(p_value) if colour == "bad" else "",
+        scores=f"{percent(comparison.base)} → {percent(comparison.tuned)}",
+    )
+
+
+def _sentence(name: str, verdict: GateVerdict, comparisons: Sequence[Comparison]) -> str:
+    by_tone = {wanted: [c for c in comparisons if tone(c) == wanted] for wanted in _GROUPS}
+    loud = [check_sentence(c) for wanted in ("bad", "void", "open") for c in by_tone[wanted]]
+    quiet = [short_clause(c) for wanted in ("good", "even") for c in by_tone[wanted]]
+    said = [part for part in ("; ".join(loud), ", ".join(quiet)) if part]
+    return f"{name}: {VERDICT_WORDS[verdict]}. " + " · ".join(said)

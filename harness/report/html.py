@@ -1,0 +1,104 @@
+"""``report.html``: one file that needs no network and no server.
+
+Everything a model or a data set says is foreign text: Jinja2 escapes it once, the content policy
+allows exactly one style sheet and one script, named by their hashes, and nothing from outside.
+"""
+
+import base64
+import hashlib
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from harness.content import REPORTS
+from harness.records import BASE, Arm, Result, Suite
+from harness.report import charts, headline, overview
+from harness.report.details import sections
+from harness.report.items import item_data
+from harness.report.text import json_block, visible
+from harness.report.words import level
+
+
+def html(result: Result) -> str:
+    """Render the report of a run; the same run gives the same bytes."""
+    style, script = _asset("report.css"), _asset("report.js")
+    found = overview.tradeoffs(result)
+    environment = Environment(
+        loader=FileSystemLoader(REPORTS / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    return environment.get_template("report.html.j2").render(
+        result=result,
+        policy=_policy(style, script),
+        style=Markup(style),
+        script=Markup(script),
+        data=Markup(json_block(item_data(result))),  # escaped for a script element
+        lede=headline.lede(result),
+        cards=headline.cards(result),
+        level=level(result.comparisons),
+        forest=overview.forest(result),
+        arms=overview.arms(result),
+        scores=overview.scores(result),
+        tradeoffs=found,
+        pareto=overview.pareto(found),
+        sections=sections(result),
+        trainings=[_training(arm) for arm in result.arms if arm.name != BASE],
+        suites=[_declared(suite) for suite in result.suites],
+        versions=sorted(result.versions.items()),
+    )
+
+
+def _shown(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _asset(name: str) -> str:
+    return (REPORTS / "assets" / name).read_text("utf-8")
+
+
+def _policy(style: str, script: str) -> str:
+    def digest(text: str) -> str:
+        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+    return (
+        f"default-src 'none'; style-src 'sha256-{digest(style)}'; "
+        f"script-src 'sha256-{digest(script)}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _training(arm: Arm) -> dict[str, Any]:
+    facts = [arm.method or "adapter trained elsewhere"]
+    if arm.trainable:
+        facts.append(f"{arm.trainable:,} trained parameters")
+    if arm.seconds is not None:
+        facts.append(f"{arm.seconds:,.0f} s")
+    caption = chart = ""
+    if arm.loss:
+        first, last = arm.loss[0], arm.loss[-1]
+        caption = (
+            f"Loss per token (nats) over {last.step:,} steps: {first.loss:.2f} → {last.loss:.2f}"
+        )
+        if any(point.eval_loss is not None for point in arm.loss):
+            caption += "; dashed: on held-out rows"
+        chart = charts.curve(arm.loss, f"Training of {arm.name}. {caption}")
+    return {
+        "name": arm.name,
+        "words": " · ".join(facts),
+        "note": arm.note,
+        "settings": sorted((str(name), str(value)) for name, value in arm.settings.items()),
+        "chart": chart,
+        "caption": caption,
+    }
+
+
+def _declared(suite: Suite) -> dict[str, str]:
+    grouped = f"items grouped by {suite.cluster}" if suite.cluster else "every item on its own"
+    return {
+        "title": f"suite {suite.name}",
+        "words": f"{suite.metric}, {suite.kind} score, margin {suite.margin:g}, {grouped}",
+    }

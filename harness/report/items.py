@@ -1,0 +1,133 @@
+"""Every item of a run as one compact JSON block, for the item browser.
+
+Texts that repeat (a schema in every prompt, the base's answer beside each candidate) are stored
+once: every text is a list of lines, every line an index into one table.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.analysis import TRANSITIONS, answer_text, plain
+from harness.records import Comparison, Item, ItemKey, Result, Sample
+from harness.report.text import visible
+from harness.report.words import TRANSITION_WORDS
+
+
+class _Table:
+    """Strings by index, each once."""
+
+    def __init__(self) -> None:
+        self.index: dict[str, int] = {}
+
+    def line(self, text: str) -> int:
+        return self.index.setdefault(text, len(self.index))
+
+    def text(self, text: str) -> list[int]:
+        return [self.line(line) for line in visible(text).split("\n")]
+
+
+def item_id(key: ItemKey) -> str:
+    """Return a short, stable name of an item, for links.
+
+    >>> item_id(ItemKey("sql", "none", "0123456789abcdef", 0))
+    'sql.0123456789'
+    """
+    parts = [key.suite, key.doc_hash[:10]]
+    if key.occurrence:
+        parts.append(str(key.occurrence))
+    if key.filter not in ("", "none"):
+        parts.append(key.filter)
+    return ".".join(parts)
+
+
+def item_data(result: Result) -> dict[str, Any]:
+    """Collect what the item browser shows.
+
+    Returns:
+        ``strings`` (lines), ``suites``, ``candidates``, ``transitions``, ``labels`` (each with
+        plain words), ``items``, ``answers``, and ``rows``: per candidate and item the transition
+        and the two answers, in the order in which a person wants to read them.
+    """
+    table, labels = _Table(), _Table()
+    items: dict[ItemKey, int] = {}
+    item_list: list[list[Any]] = []
+    answers: list[list[Any]] = []
+    answer_index: dict[tuple[str, ItemKey], int] = {}
+    candidates = list(dict.fromkeys(c.candidate for c in result.comparisons))
+    suites = {suite.name: place for place, suite in enumerate(result.suites)}
+
+    def place_answer(sample: Sample) -> int:
+        name = (sample.arm, sample.item.key)
+        if name not in answer_index:
+            answer_index[name] = len(answers)
+            answers.append(_answer(sample, table, labels))
+        return answer_index[name]
+
+    rows = []
+    for comparison in _in_reading_order(result, suites):
+        for pair in comparison.pairs:
+            item = pair.base.item
+            if item.key not in items:
+                items[item.key] = len(item_list)
+                item_list.append(_item(item, suites[comparison.suite.name], table))
+            rows.append(
+                [
+                    candidates.index(comparison.candidate),
+                    items[item.key],
+                    TRANSITIONS.index(pair.transition),
+                    place_answer(pair.base),
+                    place_answer(pair.tuned),
+                ]
+            )
+    rows.sort(key=lambda row: row[2])
+    return {
+        "strings": list(table.index),
+        "suites": [[suite.name, suite.title or suite.name] for suite in result.suites],
+        "candidates": candidates,
+        "transitions": [[name, TRANSITION_WORDS[name]] for name in TRANSITIONS],
+        "labels": [[label, plain(label)] for label in labels.index],
+        "items": item_list,
+        "answers": answers,
+        "rows": rows,
+    }
+
+
+def _in_reading_order(result: Result, suites: Mapping[str, int]) -> list[Comparison]:
+    """Put the comparisons that failed first; the sort of rows keeps this order."""
+    return sorted(result.comparisons, key=lambda c: (c.verdict != "fail", suites[c.suite.name]))
+
+
+def _item(item: Item, suite: int, table: _Table) -> list[Any]:
+    slices = [f"{name}: {visible(value)}" for name, value in item.slices.items()]
+    return [
+        item_id(item.key),
+        suite,
+        item.doc_id,
+        table.text(item.prompt),
+        table.text(item.target),
+        [table.line(text) for text in slices],
+        [table.line(visible(text)) for text in _choices(item)],
+    ]
+
+
+def _choices(item: Item) -> list[str]:
+    """Find the options of a multiple-choice document in the two shapes that data sets use."""
+    found = item.doc.get("choices")
+    if isinstance(found, Mapping):
+        found = found.get("text")
+    return [str(choice) for choice in found] if isinstance(found, list | tuple) else []
+
+
+def _answer(sample: Sample, table: _Table, labels: _Table) -> list[Any]:
+    verdict, text = sample.verdict, answer_text(sample)
+    extracted = verdict.answer if verdict.answer not in (None, text) else None
+    logprobs = [response.logprob for response in sample.responses]
+    return [
+        table.text(text),
+        None if extracted is None else table.text(extracted),
+        None if verdict.score is None else round(verdict.score, 4),
+        [labels.line(visible(label)) for label in verdict.labels],
+        table.text(verdict.explanation) if verdict.explanation else [],
+        [None if p is None else round(p, 2) for p in logprobs] if any(logprobs) else [],
+        int(any(response.finish == "length" for response in sample.responses)),
+    ]

@@ -1,0 +1,74 @@
+"""``junit.xml``: one test case per check, for CI systems that show test results."""
+
+import re
+from xml.etree import ElementTree
+
+from harness.records import Comparison, Result
+from harness.report.text import visible
+from harness.report.words import check_sentence
+
+LISTED_ITEMS = 20
+"""How many lost items a failing check names; the report has them all."""
+
+_ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit(result: Result) -> str:
+    """Write the checks as JUnit XML: one suite a candidate, one case a check.
+
+    A regression is a failure, an invalid comparison an error, an undecided one is skipped with
+    the number of items that would decide it.
+    """
+    root = ElementTree.Element("testsuites", name=_legal(result.study))
+    candidates = list(dict.fromkeys(c.candidate for c in result.comparisons))
+    for candidate in candidates:
+        checks = [c for c in result.comparisons if c.candidate == candidate]
+        counts = {
+            verdict: str(sum(c.verdict == verdict for c in checks))
+            for verdict in ("fail", "invalid", "inconclusive")
+        }
+        suite = ElementTree.SubElement(
+            root,
+            "testsuite",
+            name=_legal(candidate),
+            tests=str(len(checks)),
+            failures=counts["fail"],
+            errors=counts["invalid"],
+            skipped=counts["inconclusive"],
+        )
+        properties = ElementTree.SubElement(suite, "properties")
+        for name, value in (("base_model", result.base_model), ("seed", str(result.seed))):
+            ElementTree.SubElement(properties, "property", name=name, value=_legal(value))
+        for check in checks:
+            _case(suite, check, result.study)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(suite: ElementTree.Element, check: Comparison, study: str) -> None:
+    name = f"{check.suite.name} ({check.suite.metric})"
+    classname = f"{study}.{check.candidate}"
+    case = ElementTree.SubElement(suite, "testcase", name=_legal(name), classname=_legal(classname))
+    message = _legal(check_sentence(check))
+    match check.verdict:
+        case "fail":
+            failure = ElementTree.SubElement(case, "failure", type="regression", message=message)
+            failure.text = _legal(_lost_items(check))
+        case "invalid":
+            ElementTree.SubElement(case, "error", type="invalid", message=message)
+        case "inconclusive":
+            ElementTree.SubElement(case, "skipped", message=f"inconclusive: {message}")
+        case _:
+            ElementTree.SubElement(case, "system-out").text = message
+
+
+def _lost_items(check: Comparison) -> str:
+    lost = [pair.base.item for pair in check.pairs if pair.transition == "lost"]
+    names = [f"doc {item.doc_id} ({item.key.doc_hash[:10]})" for item in lost[:LISTED_ITEMS]]
+    more = len(lost) - len(names)
+    lines = [f"{len(lost)} items were right before and are wrong now:", *names]
+    return "\n".join([*lines, f"and {more} more in report.html"] if more else lines)
+
+
+def _legal(text: str) -> str:
+    return _ILLEGAL.sub("\ufffd", visible(text))

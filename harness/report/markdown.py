@@ -1,0 +1,162 @@
+"""``report.md``: the report for a pull-request comment or a job summary.
+
+Forges cut comments at 64 kB, and a model may answer with mentions, images, HTML comments or
+workflow commands, so the text keeps to a byte budget and shows foreign text only in code spans
+that it cannot leave and never at the start of a line.
+"""
+
+import re
+from collections.abc import Sequence
+
+from harness.analysis import answer_text
+from harness.records import Comparison, Pair, Result
+from harness.report.details import transition_counts
+from harness.report.headline import Card, Check, cards
+from harness.report.items import item_id
+from harness.report.text import clip, visible
+from harness.report.words import level, percent, precise, title_of
+
+BUDGET = 60_000
+"""Bytes of ``report.md`` at most; comments on common forges end at 65,536 characters."""
+
+_ALERTS = {"pass": "TIP", "fail": "CAUTION", "inconclusive": "WARNING", "invalid": "WARNING"}
+_LISTED = 10
+
+
+def markdown(result: Result, *, budget: int = BUDGET) -> str:
+    """Write the report as GitHub-flavoured Markdown of at most ``budget`` bytes.
+
+    The verdict and the table of checks come first; warnings, causes and lost items follow as far
+    as they fit, and a last line says what was left out.
+    """
+    found = cards(result)
+    blocks = [f"# {escape(result.study)}: {result.verdict}", *_verdicts(found)]
+    blocks.append(_checks(found))
+    blocks.append(
+        "Changes in points, base → candidate on the same items; intervals at "
+        f"{level(result.comparisons)}. `report.html` has every item."
+    )
+    blocks += [f"> {escape(note)}" for note in result.notes]
+    blocks += _warnings(result)
+    for comparison in _worst_first(result.comparisons):
+        blocks += _lost(comparison)
+    blocks.append(_provenance(result))
+    return _fit(blocks, budget)
+
+
+def escape(text: str) -> str:
+    r"""Make a foreign text plain inside Markdown prose or a table cell.
+
+    >>> escape("a|b @you #12 <b>")
+    'a\\|b @\u200byou #\u200b12 &lt;b&gt;'
+    """
+    text = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    text = re.sub(r"([\\`*_{}\[\]()|~$!])", r"\\\1", text)
+    text = re.sub("([@#:])(?=[\\w:\\[/])", "\\1\u200b", text)
+    return " ".join(text.split())
+
+
+def code(text: str, size: int = 200) -> str:
+    """Show a foreign text as a code span on one line, whatever backticks it has.
+
+    >>> code("a `b`")
+    '`` a `b` ``'
+    """
+    text = clip(visible(text).replace("\n", " ⏎ ").replace("\t", " "), size) or "(empty)"
+    text = text.replace("##[", "##\u200b[").replace("::", ":\u200b:").replace("<!", "<\u200b!")
+    fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
+    return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
+
+
+def _verdicts(found: Sequence[Card]) -> list[str]:
+    return [f"> [!{_ALERTS[card.verdict]}]\n> {escape(card.sentence)}" for card in found]
+
+
+def _checks(found: Sequence[Card]) -> str:
+    lines = [
+        "| | candidate | suite | scores | change | interval | margin | items | label | gate |",
+        f"|:-:|{'---|' * 9}",
+    ]
+    lines += [
+        _row(card.name, check) for card in found for _, checks in card.groups for check in checks
+    ]
+    return "\n".join(lines)
+
+
+def _row(candidate: str, check: Check) -> str:
+    comparison = check.comparison
+    decision = comparison.decision
+    cells = [
+        check.symbol,
+        escape(candidate),
+        escape(check.title),
+        check.scores,
+        f"**{precise(decision.delta)}**" if decision else "–",
+        check.extent,
+        precise(-decision.margin) if decision else "–",
+        f"{decision.n:,}" if decision else "0",
+        check.label.replace("_", " "),
+        comparison.verdict,
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _worst_first(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    return sorted(comparisons, key=lambda c: c.verdict != "fail")
+
+
+def _warnings(result: Result) -> list[str]:
+    found = [finding for finding in result.findings if finding.kind == "warning"]
+    if not found:
+        return []
+    lines = [
+        f"- {escape(f.candidate)}, {escape(f.suite)}: **{escape(f.title)}**: {escape(f.text)}"
+        for f in found
+    ]
+    return ["## Look at this", "\n".join(lines)]
+
+
+def _lost(comparison: Comparison) -> list[str]:
+    counts = transition_counts(comparison)
+    lost = [pair for pair in comparison.pairs if pair.transition == "lost"]
+    if not lost:
+        return []
+    title = (
+        f"{escape(comparison.candidate)} on {escape(title_of(comparison))}: "
+        f"{counts['lost']} lost, {counts['gained']} gained, "
+        f"{percent(counts['both_right'] / len(comparison.pairs))} right before and after"
+    )
+    items = [_lost_item(pair) for pair in lost[:_LISTED]]
+    more = len(lost) - len(items)
+    if more:
+        items.append(f"- and {more:,} more in `report.html`")
+    body = "\n".join(items)
+    return [f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"]
+
+
+def _lost_item(pair: Pair) -> str:
+    question = visible(pair.base.item.prompt).strip()[-200:]
+    return (
+        f"- {code(item_id(pair.base.item.key))} {code(question)}\n"
+        f"  - wanted {code(pair.base.item.target)}\n"
+        f"  - base {code(answer_text(pair.base))}\n"
+        f"  - tuned {code(answer_text(pair.tuned))}"
+    )
+
+
+def _provenance(result: Result) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(result.versions.items()))
+    return f"<sub>base {escape(result.base_model)}, seed {result.seed}; {escape(versions)}</sub>"
+
+
+def _fit(blocks: Sequence[str], budget: int) -> str:
+    notice = "*Left out for size: {} more sections; see `report.html`.*"
+    kept, used = [], len(notice) + 20
+    for place, block in enumerate(blocks):
+        size = len(block.encode()) + 2
+        if used + size > budget:
+            kept.append(notice.format(len(blocks) - place))
+            break
+        kept.append(block)
+        used += size
+    return "\n\n".join(kept) + "\n"

@@ -1,0 +1,154 @@
+"""How a report says numbers and verdicts: plain words first, the technical term beside them."""
+
+import math
+from collections.abc import Sequence
+
+from harness.records import Comparison, Decision, GateVerdict, Label
+
+MINUS = "−"
+
+LABEL_WORDS: dict[Label, str] = {
+    "improved": "better",
+    "unchanged": "unchanged",
+    "not_worse": "not worse",
+    "regressed_within_margin": "slightly worse, within the margin",
+    "regressed": "worse",
+    "inconclusive": "undecided",
+}
+LABEL_SYMBOLS: dict[Label, str] = {
+    "improved": "▲",
+    "unchanged": "＝",
+    "not_worse": "≥",
+    "regressed_within_margin": "▽",
+    "regressed": "▼",
+    "inconclusive": "?",
+}
+VERDICT_WORDS: dict[GateVerdict, str] = {
+    "pass": "ships",
+    "fail": "do not ship",
+    "inconclusive": "not decided yet",
+    "invalid": "cannot be judged",
+}
+VERDICT_SYMBOLS: dict[GateVerdict, str] = {
+    "pass": "✓",
+    "fail": "✗",
+    "inconclusive": "?",
+    "invalid": "!",
+}
+TRANSITION_WORDS = {
+    "both_right": "right before and after",
+    "gained": "gained: wrong before, right after",
+    "lost": "lost: right before, wrong after",
+    "both_wrong": "wrong before and after",
+    "unscored": "without a score",
+}
+
+
+def signed(change: float) -> str:
+    """Say a change of a score in points of a hundred.
+
+    >>> signed(0.8412), signed(-0.006), signed(-0.0001)
+    ('+84', '−0.6', '0.0')
+    """
+    points = change * 100
+    text = f"{abs(points):.0f}" if abs(points) >= 9.95 else f"{abs(points):.1f}"
+    if float(text) == 0:
+        return "0.0"
+    return ("+" if points > 0 else MINUS) + text
+
+
+def precise(change: float) -> str:
+    """Say a change in points with one decimal always, for columns of numbers.
+
+    >>> precise(0.8412)
+    '+84.1'
+    """
+    text = f"{abs(change) * 100:.1f}"
+    return text if float(text) == 0 else ("+" if change > 0 else MINUS) + text
+
+
+def percent(share: float | None) -> str:
+    """Say a score or a share as a percentage.
+
+    >>> percent(0.8412), percent(None)
+    ('84.1%', '–')
+    """
+    return "–" if share is None or not math.isfinite(share) else f"{share * 100:.1f}%"
+
+
+def between(low: float, high: float) -> str:
+    """Say the interval of a change.
+
+    >>> between(-0.024, 0.012)
+    'between −2.4 and +1.2'
+    """
+    return f"between {precise(low)} and {precise(high)}"
+
+
+def sureness(p_value: float | None) -> str:
+    """Say how sure a regression is, from its p-value after Holm.
+
+    >>> sureness(0.0002), sureness(0.03)
+    ('practically certain', 'clear')
+    """
+    if p_value is None:
+        return ""
+    if p_value < 0.001:
+        return "practically certain"
+    if p_value < 0.01:
+        return "very clear"
+    return "clear" if p_value < 0.05 else "uncertain"
+
+
+def title_of(comparison: Comparison) -> str:
+    """Return the suite's title for people, else its name."""
+    return comparison.suite.title or comparison.suite.name
+
+
+def check_sentence(comparison: Comparison) -> str:
+    """Say one check as a clause of the headline, with how sure it is.
+
+    A regression says what was lost, an undecided check what would decide it.
+    """
+    decision, name = comparison.decision, title_of(comparison)
+    if decision is None or comparison.verdict == "invalid":
+        return f"{name}: {comparison.reason or 'cannot be judged'}"
+    extent = between(decision.ci_low, decision.ci_high)
+    if comparison.verdict == "fail":
+        sure = sureness(comparison.p_adjusted or decision.p_regression)
+        return f"{name} lost {signed(decision.delta)[1:]} points ({extent}; {sure})"
+    if comparison.verdict == "inconclusive":
+        return f"{name} {signed(decision.delta)} points ({extent}){needed(decision)}"
+    if decision.label == "improved":
+        return f"{name} {signed(decision.delta)} points ({extent})"
+    return f"{name} {LABEL_WORDS[decision.label]} ({signed(decision.delta)}, {extent})"
+
+
+def needed(decision: Decision) -> str:
+    """Say how many items would decide an undecided check, where that is known."""
+    if not decision.items_needed:
+        return ""
+    return f"; about {decision.items_needed:,} items in all would decide"
+
+
+def short_clause(comparison: Comparison) -> str:
+    """Say one check in the fewest words, for a terminal line or a comment's first line."""
+    decision, name = comparison.decision, title_of(comparison)
+    if decision is None:
+        return f"{name} not judged"
+    if decision.label == "improved":
+        return f"{name} {signed(decision.delta)}"
+    return f"{name} {LABEL_WORDS[decision.label]} ({signed(decision.delta)})"
+
+
+def verdict_of(comparisons: Sequence[Comparison]) -> GateVerdict:
+    """Return the verdict on one candidate: the worst of its suites'."""
+    order: tuple[GateVerdict, ...] = ("invalid", "fail", "inconclusive")
+    found = {comparison.verdict for comparison in comparisons}
+    return next((verdict for verdict in order if verdict in found), "pass")
+
+
+def level(comparisons: Sequence[Comparison]) -> str:
+    """Say the level of the intervals, such as ``90%``."""
+    alphas = sorted({c.decision.alpha for c in comparisons if c.decision})
+    return " or ".join(f"{100 * (1 - 2 * alpha):g}%" for alpha in alphas) or "90%"
