@@ -1,0 +1,147 @@
+"""File formats: each one is a function from a path to numbered rows.
+
+Line numbers are those of the file (the first line is 1); formats without lines count rows.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from harness.errors import DataError, nearest
+
+
+class Row(NamedTuple):
+    """One data row and where it stands: ``file:line``."""
+
+    origin: str
+    fields: Mapping[str, Any]
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Yield the rows of a data file, one at a time; the suffix says which format it is.
+
+    Raises:
+        DataError: If the file is missing, unreadable, malformed (with its line) or of an unknown
+            format.
+    """
+    if path.is_dir():
+        raise DataError(f"training rows must be one file: {path} is a folder")
+    if not path.is_file():
+        raise DataError(f"no data file at {path}")
+    reader = FORMATS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(
+            f"unknown data format {path.suffix!r}: {path}{nearest(path.suffix, FORMATS)}"
+        )
+    try:
+        yield from reader(path)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"a data file must be UTF-8 text: {path} has byte {error.object[error.start]:#04x} at "
+            f"offset {error.start}; convert it with 'iconv -t UTF-8'"
+        ) from error
+    except OSError as error:
+        raise DataError(f"a data file must be readable: {path}: {error.strerror}") from error
+
+
+def _jsonl(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            if line.strip():
+                origin = f"{path}:{number}"
+                yield Row(origin, _mapping(_parse(line, origin), origin))
+
+
+def _json(path: Path) -> Iterator[Row]:
+    data = _parse(path.read_text(encoding="utf-8-sig"), str(path))
+    if isinstance(data, dict):
+        lists = [key for key, value in data.items() if isinstance(value, list)]
+        if len(lists) != 1:
+            raise DataError(
+                f"a JSON data file must be a list of rows: {path} is an object with keys "
+                f"{_names(data)}; write one row a line and call it .jsonl"
+            )
+        data = data[lists[0]]
+    if not isinstance(data, list):
+        raise DataError(f"a JSON data file must be a list of rows: {path} is {_kind(data)}")
+    for number, row in enumerate(data, start=1):
+        origin = f"{path}:row {number}"
+        yield Row(origin, _mapping(row, origin))
+
+
+def _separated(path: Path, delimiter: str) -> Iterator[Row]:
+    csv.field_size_limit(2**31 - 1)
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
+        try:
+            for fields in reader:
+                origin = f"{path}:{reader.line_num}"
+                if None in fields or None in fields.values():
+                    found = sum(value is not None for key, value in fields.items() if key)
+                    found += len(fields.get(None) or ())
+                    raise DataError(
+                        f"every row must have the header's {len(reader.fieldnames or ())} fields: "
+                        f"{origin} has {found}; quote fields that contain {delimiter!r}"
+                    )
+                yield Row(origin, fields)
+        except csv.Error as error:
+            raise DataError(f"malformed row at {path}:{reader.line_num}: {error}") from error
+
+
+def _csv(path: Path) -> Iterator[Row]:
+    return _separated(path, ",")
+
+
+def _tsv(path: Path) -> Iterator[Row]:
+    return _separated(path, "\t")
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow  # type: ignore[import-untyped]
+    import pyarrow.parquet  # type: ignore[import-untyped]
+
+    try:
+        number = 0
+        with pyarrow.parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=1024):
+                for fields in batch.to_pylist():
+                    number += 1
+                    yield Row(f"{path}:row {number}", fields)
+    except pyarrow.ArrowException as error:
+        raise DataError(f"a .parquet file must be in Parquet format: {path}: {error}") from error
+
+
+FORMATS: dict[str, Callable[[Path], Iterator[Row]]] = {
+    ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
+    ".json": _json,
+    ".csv": _csv,
+    ".tsv": _tsv,
+    ".parquet": _parquet,
+}
+"""File suffix -> reader."""
+
+
+def _parse(text: str, origin: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        where = f"column {error.colno}" if ":" in origin else f"line {error.lineno}"
+        raise DataError(f"malformed JSON at {origin}, {where}: {error.msg.lower()}") from error
+
+
+def _mapping(row: Any, origin: str) -> Mapping[str, Any]:
+    if not isinstance(row, dict):
+        raise DataError(f"every row must be a JSON object: {origin} is {_kind(row)}")
+    return row
+
+
+def _names(keys: Mapping[str, Any]) -> str:
+    return ", ".join(repr(key) for key in keys) or "none"
+
+
+def _kind(value: Any) -> str:
+    kinds = {list: "a list", str: "a text", bool: "a boolean", dict: "an object"}
+    return kinds.get(type(value), "empty (null)" if value is None else "a number")

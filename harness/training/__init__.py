@@ -1,0 +1,11 @@
+"""Candidates are trained by TRL and PEFT; here is which method, on which tokens, and what is kept.
+
+Nothing heavy is loaded before `train` is called.
+"""
+
+from harness.training.methods import METHODS, Method
+from harness.training.saved import fingerprint, finished
+from harness.training.settings import check
+from harness.training.trainer import train
+
+__all__ = ["METHODS", "Method", "check", "fingerprint", "finished", "train"]

@@ -1,0 +1,113 @@
+"""What a finished training leaves: weights, tokenizer and log, all of them or nothing."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.records import Arm, Example, LossPoint
+from harness.study import BaseSection, CandidateSection
+from harness.training.settings import settings_of, training_of
+
+LOG = "training_log.json"
+"""Written last into an adapter folder: a folder without it is not finished."""
+
+_WEIGHTS = ("*.safetensors", "*.bin")
+
+
+def fingerprint(
+    candidate: CandidateSection,
+    examples: Sequence[Example],
+    *,
+    model: str,
+    base: BaseSection,
+    seed: int,
+) -> str:
+    """Return a sha256 of everything that decides what a training produces.
+
+    Method, settings, training arguments, rows, seed, base weights and how they are loaded; not the
+    candidate's name or note, nor library versions (the log has them).
+    """
+    decides = {
+        "method": candidate.method,
+        "settings": settings_of(candidate),
+        "training": training_of(candidate),
+        "data": data_sha256(examples),
+        "model": model_sha256(model),
+        "revision": base.revision,
+        "quantization": base.quantization,
+        "template": base.template,
+        "seed": seed,
+    }
+    return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def finished(out: Path, fingerprint: str) -> Arm | None:
+    """Return the arm that an earlier training left in a folder, if it is what is asked for now."""
+    try:
+        log = json.loads((out / LOG).read_text(encoding="utf-8"))
+        if log["fingerprint"] != fingerprint or log["weights_sha256"] != weights_sha256(out):
+            return None
+        return read_arm(out)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # not there, cut short or of another version: train again
+
+
+def read_arm(out: Path) -> Arm:
+    """Return the arm that a finished training left in a folder, from its log."""
+    log = json.loads((out / LOG).read_text(encoding="utf-8"))
+    return Arm(
+        name=log["name"],
+        method=log["method"],
+        note=log["note"],
+        path=str(out),
+        weights_sha256=log["weights_sha256"],
+        settings={**log["settings"], **log["training"]},
+        loss=tuple(LossPoint(**point) for point in log["loss"]),
+        seconds=log["seconds"],
+        trainable=log["trainable"],
+    )
+
+
+def write_log(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Write the log of a training beside its weights; `finished` reads it back."""
+    log = {**facts, "weights_sha256": weights_sha256(folder)}
+    log["loss"] = log.pop("loss")  # the long part last
+    text = json.dumps(log, indent=1, ensure_ascii=False, default=str)
+    (folder / LOG).write_text(text + "\n", encoding="utf-8")
+
+
+def data_sha256(examples: Sequence[Example]) -> str:
+    """Return a sha256 of what the rows say, in order, wherever they came from."""
+    digest = hashlib.sha256()
+    for example in examples:
+        sides = [
+            side if isinstance(side, str) else [[turn.role, turn.content] for turn in side]
+            for side in (example.prompt, example.completion)
+        ]
+        digest.update(json.dumps(sides, ensure_ascii=False).encode() + b"\n")
+    return digest.hexdigest()
+
+
+def weights_sha256(folder: Path) -> str:
+    """Return a sha256 over the weight files of a folder, in order of their names."""
+    files = sorted(path for pattern in _WEIGHTS for path in folder.glob(pattern))
+    return _sha256(files)
+
+
+def model_sha256(model: str) -> str:
+    """Return a sha256 of a local model's weights, configuration and tokenizer; a hub name as is."""
+    folder = Path(model)
+    if not folder.is_dir():
+        return model
+    patterns = (*_WEIGHTS, "*.json", "*.jinja", "*.model")
+    return _sha256(sorted({path for pattern in patterns for path in folder.glob(pattern)}))
+
+
+def _sha256(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()

@@ -1,0 +1,133 @@
+"""Settings of a candidate: checked before anything heavy is loaded, and merged with defaults."""
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from harness.errors import StudyError, nearest
+from harness.study import CandidateSection
+from harness.training.fields import peft_fields, training_fields
+from harness.training.methods import METHODS, TRAINING, Method
+
+OURS_IN_SETTINGS = frozenset(
+    {"task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path"}
+    | {"revision", "inference_mode", "runtime_config"}
+)
+"""PEFT settings that follow from the study."""
+
+OURS_IN_TRAINING = {
+    "output_dir": "the run's folder",
+    "seed": "the study's 'seed'",
+    "data_seed": "the study's 'seed'",
+    "resume_from_checkpoint": "what an interrupted run left",
+    "push_to_hub": "never: nothing leaves the machine",
+    "report_to": "never: nothing leaves the machine",
+    "use_cpu": "the study's 'base: device'",
+    "model_init_kwargs": "the study's 'base' section",
+    "trust_remote_code": "the study's 'base: trust_remote_code'",
+    "chat_template_path": "the study's 'base: template'",
+    "eos_token": "the base's tokenizer",
+    "pad_token": "the base's tokenizer",
+    "dataset_text_field": "the shape of the rows",
+    "dataset_kwargs": "the shape of the rows",
+    "completion_only_loss": "the shape of the rows: the loss is always on completions only",
+    "remove_unused_columns": "the shape of the rows",
+    "logging_nan_inf_filter": "off, so that divergence is seen",
+}
+"""Training arguments that are not a study's to set -> what decides them."""
+
+
+def check(candidate: CandidateSection) -> None:
+    """Check method, settings and training arguments of a candidate against the installed libraries.
+
+    Raises:
+        StudyError: If one is unknown (with the nearest known name), not a study's to set, or no
+            number where a number is needed.
+    """
+    if candidate.adapter is not None:
+        for section in ("settings", "training"):
+            if getattr(candidate, section):
+                raise StudyError(
+                    f"candidate {candidate.name!r} is an adapter that exists already: "
+                    f"{section!r} would change nothing; remove it"
+                )
+        return
+    method_of(candidate)
+    settings_of(candidate)
+    training_of(candidate)
+
+
+def method_of(candidate: CandidateSection) -> Method:
+    """Return the method that a candidate names.
+
+    Raises:
+        StudyError: If there is none of that name.
+    """
+    if candidate.method not in METHODS:
+        raise StudyError(
+            f"candidate {candidate.name!r} names an unknown method {candidate.method!r}"
+            f"{nearest(candidate.method, METHODS)}"
+        )
+    return METHODS[candidate.method]
+
+
+def settings_of(candidate: CandidateSection) -> dict[str, Any]:
+    """Return the method's PEFT settings with those of the candidate put over them."""
+    method = method_of(candidate)
+    known = peft_fields(method.config, method.source) if method.config else {}
+    known = {name: kind for name, kind in known.items() if name not in OURS_IN_SETTINGS}
+    where = f"candidate {candidate.name!r}, method {method.name!r}"
+    if candidate.settings and not method.config:
+        raise StudyError(f"{where}: trains all weights and has no settings; remove 'settings'")
+    training = training_fields()
+    for name in candidate.settings:
+        if name not in known and name in training:
+            raise StudyError(f"{where}: {name!r} belongs under 'training', not under 'settings'")
+    return {**method.settings, **_checked(candidate.settings, known, f"{where}: setting")}
+
+
+def training_of(candidate: CandidateSection) -> dict[str, Any]:
+    """Return the method's training arguments with those of the candidate put over them."""
+    method = method_of(candidate)
+    where = f"candidate {candidate.name!r}"
+    known = training_fields()
+    for name in candidate.training:
+        if name in OURS_IN_TRAINING or name.startswith("hub_"):
+            decided = OURS_IN_TRAINING.get(name, "never: nothing leaves the machine")
+            raise StudyError(f"{where}: {name!r} is not a study's to set; it is {decided}")
+        settings = peft_fields(method.config, method.source) if method.config else {}
+        if name not in known and name in settings:
+            raise StudyError(f"{where}: {name!r} belongs under 'settings', not under 'training'")
+    merged = {**TRAINING, **method.training}
+    return {**merged, **_checked(candidate.training, known, f"{where}: training argument")}
+
+
+def _checked(given: Mapping[str, Any], known: Mapping[str, str], where: str) -> dict[str, Any]:
+    checked = {}
+    for name, value in given.items():
+        if name not in known:
+            raise StudyError(f"{where} {name!r} is unknown{nearest(name, known)}")
+        checked[name] = _typed(value, _kinds(known[name]), f"{where} {name!r}")
+    return checked
+
+
+def _kinds(annotation: str) -> set[str]:
+    return set(re.findall(r"\w+", annotation))
+
+
+def _typed(value: Any, kinds: Collection[str], where: str) -> Any:
+    """Read numbers that YAML took for text (it reads ``2e-4`` as text, ``2.0e-4`` as a number)."""
+    if not {"int", "float"} & set(kinds) or {"str", "dict", "list", "Literal"} & set(kinds):
+        return value
+    if isinstance(value, str):
+        try:
+            value = float(value) if "float" in kinds else int(value)
+        except ValueError as error:
+            raise StudyError(f"{where} must be a number: found {value!r}") from error
+    if value is None and "None" not in kinds and "Optional" not in kinds:
+        raise StudyError(f"{where} must be a number: found nothing")
+    if not isinstance(value, (int, float)) and value is not None:
+        raise StudyError(f"{where} must be a number: found {value!r}")
+    if "float" not in kinds and isinstance(value, float):
+        raise StudyError(f"{where} must be a whole number: found {value!r}")
+    return value

@@ -1,0 +1,116 @@
+"""TRL's `SFTTrainer` with less waste on a CPU, and what is watched while it runs."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+from trl import SFTTrainer
+
+from harness.errors import ModelError
+from harness.records import LossPoint
+from harness.training.encode import IGNORED
+
+
+class CompletionTrainer(SFTTrainer):
+    """Computes logits only where something is learnt, also where TRL would not.
+
+    TRL scores learnt positions alone where Triton runs, but every position on a CPU, prompts and
+    padding included. The loss is the same.
+    """
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """Return the mean negative log-likelihood of the learnt tokens, in nats."""
+        usual = self.args.loss_type == "nll" and not self.args.label_smoothing_factor
+        if return_outputs or not usual or self.model.device.type != "cpu":
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        inputs = dict(inputs, use_cache=False)
+        labels = inputs.pop("labels")[:, 1:]
+        learnt = labels != IGNORED
+        with self._output_only(learnt):
+            logits = model(**inputs).logits[0]
+        total = torch.nn.functional.cross_entropy(logits.float(), labels[learnt], reduction="sum")
+        count = learnt.sum() if num_items_in_batch is None else num_items_in_batch
+        return total / torch.as_tensor(count).clamp(min=1)
+
+    @contextmanager
+    def _output_only(self, learnt: torch.Tensor) -> Iterator[None]:
+        """Let the backbone hand only the hidden states that predict learnt tokens to the head."""
+        width = learnt.shape[1] + 1
+
+        def keep(_module: Any, _inputs: Any, output: Any) -> Any:
+            hidden = output.last_hidden_state[:, -width:-1]  # virtual tokens may stand before
+            output.last_hidden_state = hidden[learnt][None]
+            return output
+
+        model = self.accelerator.unwrap_model(self.model)
+        base = model.get_base_model() if hasattr(model, "get_base_model") else model
+        hook = base.base_model.register_forward_hook(keep)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+
+class Watch(TrainerCallback):
+    """Reports each point of the loss curve, saves checkpoints by the clock, stops on divergence."""
+
+    def __init__(
+        self, on_progress: Callable[[LossPoint, int], None] | None, checkpoint_seconds: float
+    ) -> None:
+        self._on_progress = on_progress
+        self._checkpoint_seconds = checkpoint_seconds
+        self._saved = time.monotonic()
+
+    def on_log(
+        self, args: Any, state: Any, _control: Any, logs: dict[str, Any] | None = None, **_: Any
+    ) -> None:
+        """Report one point of the curve.
+
+        Raises:
+            ModelError: If the loss is no number any more.
+        """
+        loss = (logs or {}).get("loss")
+        if loss is None:
+            return
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"training diverged: the loss is {loss} at step {state.global_step} of "
+                f"{state.max_steps}; lower 'learning_rate' (now {args.learning_rate:g}) or raise "
+                "'warmup_steps'"
+            )
+        if self._on_progress is not None:
+            self._on_progress(curve(state.log_history)[-1], state.max_steps)
+
+    def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
+        """Ask for a checkpoint when the last one is old enough."""
+        if time.monotonic() - self._saved >= self._checkpoint_seconds:
+            control.should_save = True
+
+    def on_save(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
+        """Start the clock again once a checkpoint is written."""
+        self._saved = time.monotonic()
+
+
+def curve(history: list[dict[str, Any]]) -> tuple[LossPoint, ...]:
+    """Return the loss curve in a trainer's log; validation losses join the point of their step."""
+    evaluated = {entry["step"]: entry["eval_loss"] for entry in history if "eval_loss" in entry}
+    return tuple(
+        LossPoint(
+            step=entry["step"],
+            loss=float(entry["loss"]),
+            learning_rate=entry.get("learning_rate"),
+            eval_loss=evaluated.get(entry["step"]),
+        )
+        for entry in history
+        if "loss" in entry
+    )

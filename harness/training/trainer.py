@@ -1,0 +1,155 @@
+"""One candidate from rows to a finished adapter folder."""
+
+import logging
+import shutil
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from harness.records import Arm, Example, LossPoint
+from harness.study import BaseSection, CandidateSection
+from harness.training import saved
+from harness.training.encode import Encoded, encode
+from harness.training.job import Job
+from harness.training.loading import context_length, load_tokenizer, versions
+from harness.training.settings import check, method_of, settings_of, training_of
+
+LONGEST = 2048
+"""Tokens in a row unless a study says otherwise or the base's context is shorter."""
+
+
+def train(
+    candidate: CandidateSection,
+    examples: Sequence[Example],
+    *,
+    model: str,
+    base: BaseSection,
+    out: Path,
+    seed: int,
+    on_progress: Callable[[LossPoint, int], None] | None = None,
+) -> Arm:
+    """Train a candidate, or return what an earlier run with the same inputs left in ``out``.
+
+    ``out`` appears only when everything in it is complete; until then work and checkpoints are in
+    a hidden folder beside it, from which an interrupted training continues.
+
+    Args:
+        candidate: Method, settings (PEFT's names) and training arguments (TRL's names).
+        examples: Rows to learn from; the loss is on their completions.
+        model: What transformers can load: a folder or a hub name.
+        base: How the base is loaded: precision, device, quantization, template.
+        out: The adapter's folder (full weights for the method ``full``).
+        seed: Decides adapter initialisation, data order and dropout.
+        on_progress: Called with each point of the loss curve and the number of steps in all.
+
+    Raises:
+        StudyError: If method, settings or training arguments are not known.
+        DataError: If rows cannot be learnt from.
+        ModelError: If the base cannot be loaded or trained so, or the training diverges.
+    """
+    check(candidate)
+    mark = saved.fingerprint(candidate, examples, model=model, base=base, seed=seed)
+    done = saved.finished(out, mark)
+    if done is not None:
+        return done
+    work = _workplace(out, mark)
+    job = Job(
+        name=candidate.name,
+        method=method_of(candidate),
+        settings=settings_of(candidate),
+        arguments=training_of(candidate),
+        model=model,
+        base=base,
+        seed=seed,
+        checkpoints=work / "checkpoints",
+    )
+    facts = _run(job, examples, work / "result", on_progress)
+    facts |= {"note": candidate.note, "fingerprint": mark}
+    saved.write_log(work / "result", facts)
+    shutil.rmtree(out, ignore_errors=True)
+    (work / "result").replace(out)
+    shutil.rmtree(work, ignore_errors=True)
+    return saved.read_arm(out)
+
+
+def _run(
+    job: Job,
+    examples: Sequence[Example],
+    result: Path,
+    on_progress: Callable[[LossPoint, int], None] | None,
+) -> dict[str, Any]:
+    """Train and write the weights into ``result``; return what the log says about it."""
+    with _quiet():
+        from harness.training import session
+
+        tokenizer = load_tokenizer(job.model, job.base)
+        rows = _encoded(job, examples, tokenizer)
+        trainer = session.build(job, rows, tokenizer, on_progress)
+        started = time.monotonic()
+        session.fit(trainer)
+        seconds = time.monotonic() - started
+        shutil.rmtree(result, ignore_errors=True)
+        session.write(trainer, tokenizer, result)
+        return {
+            "name": job.name,
+            "method": job.method.name,
+            "settings": job.settings,
+            "training": dict(job.arguments),
+            "seed": job.seed,
+            "seconds": round(seconds, 2),
+            "data_sha256": saved.data_sha256(examples),
+            "rows": len(rows.rows),
+            "rows_too_long": rows.too_long,
+            "tokens": sum(len(row.input_ids) for row in rows.rows),
+            "tokens_learnt": sum(row.learnt for row in rows.rows),
+            "longest_row": rows.longest,
+            "notes": list(rows.notes),
+            **session.facts(trainer),
+            "versions": versions(),
+        }
+
+
+def _workplace(out: Path, mark: str) -> Path:
+    """Return the hidden work folder beside ``out``, emptied unless it is from the same inputs."""
+    work = out.parent / f".{out.name}.training"
+    note = work / "fingerprint"
+    if not (note.is_file() and note.read_text(encoding="utf-8") == mark):
+        shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True, exist_ok=True)
+    note.write_text(mark, encoding="utf-8")
+    return work
+
+
+def _encoded(job: Job, examples: Sequence[Example], tokenizer: Any) -> Encoded:
+    longest = min(
+        int(job.arguments.get("max_length") or LONGEST),
+        context_length(job.model, job.base) - int(job.settings.get("num_virtual_tokens") or 0),
+    )
+    chat = job.base.template == "auto" and bool(tokenizer.chat_template)
+    return encode(examples, tokenizer, chat=chat, max_length=longest)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the libraries' own progress bars and notices; ours go through ``on_progress``."""
+    import datasets
+    import transformers
+
+    quantizer = logging.getLogger("bitsandbytes")
+    levels = transformers.logging.get_verbosity(), quantizer.level
+    quantizer.setLevel(logging.ERROR)  # it warns about optional kernels on every import
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        datasets.enable_progress_bars()
+        transformers.logging.enable_progress_bar()
+        transformers.logging.set_verbosity(levels[0])
+        quantizer.setLevel(levels[1])
