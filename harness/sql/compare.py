@@ -1,0 +1,285 @@
+"""When two result tables are the same answer.
+
+The rule: as many columns as the gold, in any order; rows as a bag; row order only where the gold's
+outermost query orders, and then tie group by tie group; integers exactly, floating-point numbers to
+a relative 1e-9 on aligned rows; NULL equals only NULL. Pure functions on lists of rows.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+Row = tuple[Any, ...]
+
+RELATIVE = 1e-9
+ABSOLUTE = 1e-12
+EXACT_INTEGERS = 2**53
+MAX_CHECKS = 4_000
+"""Column assignments that are tried before a comparison gives up (it then does not match)."""
+
+MAX_ALIGNED = 400
+"""Rows that differ only in floating-point noise are aligned pair by pair up to this many."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What careful people dispute; strict unless said otherwise.
+
+    ``extra_columns``: accept further columns beside the gold's. ``all_ties``: where the gold cuts
+    at a tie, accept all tied rows too. ``text_numbers``: let ``'4'`` equal ``4``.
+    """
+
+    extra_columns: bool = False
+    all_ties: bool = False
+    text_numbers: bool = False
+
+
+STRICT = Policy()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Rows among which the gold does not decide an order; ``take`` of them belong to the answer."""
+
+    rows: tuple[Row, ...]
+    take: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """All answers that the gold allows: groups one behind the other, ``width`` columns wide.
+
+    ``ordered`` says whether the gold's outermost query orders; without it there is one group.
+    """
+
+    groups: tuple[Group, ...]
+    width: int
+    ordered: bool = False
+
+    @property
+    def size(self) -> int:
+        """Number of rows of an answer."""
+        return sum(group.take for group in self.groups)
+
+    @property
+    def cuts_tie(self) -> bool:
+        """Whether a LIMIT falls among tied rows that differ."""
+        return any(g.take < len(g.rows) and len(set(g.rows)) > 1 for g in self.groups)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """The outcome; ``reason`` is empty for a match, else what first differs."""
+
+    same: bool
+    reason: str = ""
+
+
+def unordered(rows: Iterable[Row], width: int) -> Expectation:
+    """Expect exactly these rows, in any order."""
+    kept = tuple(rows)
+    return Expectation(groups=(Group(rows=kept, take=len(kept)),), width=width)
+
+
+def compare(
+    expected: Expectation, rows: Sequence[Row], width: int, *, policy: Policy = STRICT
+) -> Match:
+    """Compare a result with what the gold allows.
+
+    >>> compare(unordered([(1, "a"), (2, "b")], 2), [("b", 2), ("a", 1)], 2).same
+    True
+    """
+    if policy.text_numbers:
+        expected, rows = _numbers_from_text(expected), [_numeric(row) for row in rows]
+    if policy.all_ties and len(rows) > expected.size:
+        expected = _with_all_ties(expected)
+    if width == expected.width:
+        if _assign(expected, rows, width):
+            return Match(same=True)
+        return Match(same=False, reason=_difference(expected, rows, width))
+    if width > expected.width and _assign(expected, rows, width):
+        return Match(same=policy.extra_columns, reason="extra_column")
+    return Match(same=False, reason="extra_column" if width > expected.width else "missing_column")
+
+
+def _difference(expected: Expectation, rows: Sequence[Row], width: int) -> str:
+    """Say what kind of difference two tables of one width have."""
+    everything = [row for group in expected.groups for row in group.rows]
+    if expected.ordered and _assign(unordered(everything, width), rows, width):
+        return "row_order"
+    if not everything or not rows:
+        return "empty_result" if not rows else "not_empty"
+    distinct, others = set(everything), set(rows)
+    if distinct == others or _assign(unordered(distinct, width), tuple(others), width):
+        return "duplicates"
+    if len(rows) != expected.size:
+        return "too_many_rows" if len(rows) > expected.size else "too_few_rows"
+    return "values"
+
+
+def _assign(expected: Expectation, rows: Sequence[Row], width: int) -> bool:
+    """Look for an assignment of the expected columns to the given ones under which rows fit."""
+    if len(rows) != expected.size:
+        return False
+    identity = list(range(expected.width))
+    if _fits(expected, rows, identity):
+        return True
+    if width == 1 or not rows:
+        return width >= expected.width and not rows
+    checks = 0
+    chosen: list[int] = []
+
+    def extend() -> bool:
+        nonlocal checks
+        if len(chosen) == expected.width:
+            return True
+        for column in range(width):
+            if column in chosen:
+                continue
+            checks += 1
+            if checks > MAX_CHECKS:
+                return False
+            chosen.append(column)
+            if _fits(expected, rows, chosen) and extend():
+                return True
+            chosen.pop()
+        return False
+
+    return extend()
+
+
+def _fits(expected: Expectation, rows: Sequence[Row], columns: Sequence[int]) -> bool:
+    """Tell whether the chosen columns of ``rows`` fit the first expected columns."""
+    start = 0
+    count = len(columns)
+    whole = count == expected.width and list(columns) == list(range(len(rows[0]) if rows else 0))
+    for group in expected.groups:
+        part = rows[start : start + group.take]
+        start += group.take
+        given = part if whole else [tuple(row[c] for c in columns) for row in part]
+        wanted = group.rows if count == expected.width else [row[:count] for row in group.rows]
+        if not _within(given, wanted):
+            return False
+    return True
+
+
+def _within(given: Sequence[Row], wanted: Sequence[Row]) -> bool:
+    """Tell whether ``given`` is a sub-bag of ``wanted`` (equal where they are as long)."""
+    bag, other = Counter(given), Counter(wanted)
+    if bag == other or bag <= other:
+        return True
+    missing, spare = bag - other, other - bag
+    if not any(isinstance(cell, float) for row in (*missing, *spare) for cell in row):
+        return False
+    return _aligned(list(missing.elements()), list(spare.elements()))
+
+
+def _aligned(given: list[Row], wanted: list[Row]) -> bool:
+    """Match rows one to one up to floating-point noise; exact cells narrow the choice first."""
+    noisy = {i for row in (*given, *wanted) for i, cell in enumerate(row) if isinstance(cell, float)}
+    buckets: dict[Row, tuple[list[Row], list[Row]]] = {}
+    for side, rows in enumerate((given, wanted)):
+        for row in rows:
+            exact = tuple(cell for i, cell in enumerate(row) if i not in noisy)
+            floats = tuple(cell for i, cell in enumerate(row) if i in noisy)
+            buckets.setdefault(exact, ([], []))[side].append(floats)
+    return all(_pair_up(left, right) for left, right in buckets.values())
+
+
+def _pair_up(given: list[Row], wanted: list[Row]) -> bool:
+    if len(given) > len(wanted):
+        return False
+    given, wanted = sorted(given, key=_sortable), sorted(wanted, key=_sortable)
+    if len(given) == len(wanted) and all(map(_close_rows, given, wanted)):
+        return True
+    if len(given) > MAX_ALIGNED:
+        return False
+    partner: dict[int, int] = {}
+
+    def augment(row: int, seen: set[int]) -> bool:
+        for other, candidate in enumerate(wanted):
+            if other not in seen and _close_rows(given[row], candidate):
+                seen.add(other)
+                if other not in partner or augment(partner[other], seen):
+                    partner[other] = row
+                    return True
+        return False
+
+    return all(augment(row, set()) for row in range(len(given)))
+
+
+def _close_rows(left: Row, right: Row) -> bool:
+    return all(map(close, left, right))
+
+
+def close(left: Any, right: Any) -> bool:
+    """Tell whether two cells are equal: numbers up to noise, everything else exactly.
+
+    >>> close(3, 3.0000000000000004), close(2**53 + 1, float(2**53)), close("4", 4)
+    (True, False, False)
+    """
+    if isinstance(left, float) or isinstance(right, float):
+        if not isinstance(left, int | float) or not isinstance(right, int | float):
+            return False
+        exact = (isinstance(cell, int) and abs(cell) >= EXACT_INTEGERS for cell in (left, right))
+        if any(exact):
+            return left == right
+        return math.isclose(left, right, rel_tol=RELATIVE, abs_tol=ABSOLUTE)
+    return bool(left == right)
+
+
+def _sortable(row: Row) -> tuple[tuple[str, Any], ...]:
+    return tuple(
+        ("", 0) if cell is None
+        else ("number", cell) if isinstance(cell, int | float)
+        else (type(cell).__name__, cell)
+        for cell in row
+    )
+
+
+def _with_all_ties(expected: Expectation) -> Expectation:
+    """Let every group that a LIMIT cuts be taken whole."""
+    groups = tuple(Group(rows=g.rows, take=len(g.rows) if g.take else 0) for g in expected.groups)
+    return Expectation(groups=groups, width=expected.width, ordered=expected.ordered)
+
+
+def _numeric(row: Row) -> Row:
+    return tuple(_number(cell) if isinstance(cell, str) else cell for cell in row)
+
+
+def _number(text: str) -> Any:
+    """Read text as the number it spells, if it does."""
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except ValueError:
+            continue
+        return value if math.isfinite(value) else text
+    return text
+
+
+def _numbers_from_text(expected: Expectation) -> Expectation:
+    groups = tuple(
+        Group(rows=tuple(_numeric(row) for row in g.rows), take=g.take) for g in expected.groups
+    )
+    return Expectation(groups=groups, width=expected.width, ordered=expected.ordered)
+
+
+def tie_groups(rows: Sequence[Row], keys: Sequence[Row]) -> list[list[Row]]:
+    """Cut rows where the order keys change.
+
+    >>> tie_groups([("a",), ("b",), ("c",)], [(1,), (1,), (2,)])
+    [[('a',), ('b',)], [('c',)]]
+    """
+    if not rows:
+        return []
+    groups = [[rows[0]]]
+    for (before, after), row in zip(pairwise(keys), rows[1:], strict=True):
+        if before == after:
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    return groups

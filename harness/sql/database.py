@@ -1,0 +1,202 @@
+"""Which database an answer is judged on, and what is known about its tables and keys.
+
+A `Database` is only a description: nothing but the sandbox ever opens it.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.errors import DataError
+from harness.sql.sandbox import Sandbox, Source
+
+Engine = Literal["sqlite", "duckdb"]
+SAMPLE_ROWS = 5_000
+"""Rows of each table that are read to learn what its values look like."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Database:
+    """A database as a script or a file; give exactly one of the two.
+
+    ``schema_sql`` is a script of CREATE TABLE and INSERT; ``path`` a ``.sqlite`` file, or a
+    ``.sql`` file that holds such a script. ``tables`` is the database's entry in Spider's
+    ``tables.json`` where keys are not declared in the database itself.
+
+    Raises:
+        DataError: If both or neither are given, or the file is missing or unusable.
+    """
+
+    schema_sql: str | None = None
+    path: Path | None = None
+    tables: Mapping[str, Any] | None = field(default=None, hash=False, compare=False)
+    engine: Engine = "sqlite"
+
+    def __post_init__(self) -> None:
+        if (self.schema_sql is None) == (self.path is None):
+            raise DataError("a database needs a schema script or a file: got both or neither")
+        if self.path is None:
+            return
+        if not self.path.is_file():
+            raise DataError(f"no database file at {self.path}; give an existing .sqlite or .sql file")
+        write_ahead = self.path.with_name(self.path.name + "-wal")
+        if write_ahead.is_file() and write_ahead.stat().st_size:
+            raise DataError(
+                f"{self.path} has changes in {write_ahead.name} that a read-only judge cannot see; "
+                "close its writer or run `PRAGMA wal_checkpoint(TRUNCATE)` first"
+            )
+
+    @property
+    def source(self) -> Source:
+        """What a worker needs in order to open it; the key changes whenever the content does."""
+        if self.path is None:
+            return _script_source(self.schema_sql or "", self.engine)
+        if self.path.suffix.lower() == ".sql":
+            return _file_script(str(self.path), self.path.stat().st_mtime_ns, self.engine)
+        stat = self.path.stat()
+        key = f"{self.engine}:{self.path.absolute()}:{stat.st_mtime_ns}:{stat.st_size}"
+        return Source(key=key, spec={"engine": self.engine, "path": str(self.path.absolute())})
+
+
+@lru_cache(maxsize=512)
+def _script_source(script: str, engine: str) -> Source:
+    digest = hashlib.sha256(script.encode("utf-8", "surrogatepass")).hexdigest()
+    return Source(key=f"{engine}:{digest}", spec={"engine": engine, "script": script})
+
+
+@lru_cache(maxsize=512)
+def _file_script(path: str, _changed: int, engine: str) -> Source:
+    try:
+        return _script_source(Path(path).read_text(encoding="utf-8"), engine)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"a schema script must be readable UTF-8 text: {path}: {error}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column; ``type`` as declared, ``filled`` by the engine (a generated column)."""
+
+    name: str
+    type: str = ""
+    not_null: bool = False
+    filled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignKey:
+    """``columns`` of this table refer to ``parents`` of ``table``."""
+
+    columns: tuple[str, ...]
+    table: str
+    parents: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One table with its keys (lower-case names in keys) and its first rows."""
+
+    name: str
+    ddl: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[str, ...] = ()
+    unique: tuple[tuple[str, ...], ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    rows: tuple[tuple[Any, ...], ...] = ()
+
+    def index(self, column: str) -> int | None:
+        """Return a column's position, case aside."""
+        names = [c.name.lower() for c in self.columns]
+        return names.index(column.lower()) if column.lower() in names else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """All tables of a database, and the definitions of its views."""
+
+    tables: tuple[Table, ...]
+    views: tuple[str, ...] = ()
+    view_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+
+    def table(self, name: str) -> Table | None:
+        """Return a table by name, case aside."""
+        return next((t for t in self.tables if t.name.lower() == name.lower()), None)
+
+    @property
+    def columns(self) -> dict[str, dict[str, str]]:
+        """``{table: {column: type}}`` in lower case, views included."""
+        found = {t.name.lower(): {c.name.lower(): c.type for c in t.columns} for t in self.tables}
+        views = {v.lower(): dict.fromkeys(map(str.lower, c), "") for v, c in self.view_columns.items()}
+        return found | views
+
+
+def read_schema(sandbox: Sandbox, database: Database) -> Schema:
+    """Read tables, keys and sample rows through the sandbox.
+
+    Raises:
+        InfrastructureError: If the database cannot be opened.
+    """
+    described = sandbox.describe(database.source, sample=SAMPLE_ROWS)
+    tables = [_table(entry) for entry in described if entry["kind"] == "table"]
+    views = [entry for entry in described if entry["kind"] == "view"]
+    if database.tables is not None:
+        tables = [_with_keys(table, database.tables) for table in tables]
+    return Schema(
+        tables=tuple(tables),
+        views=tuple(entry["sql"] for entry in views),
+        view_columns={v["name"]: tuple(c["name"] for c in v["columns"]) for v in views},
+    )
+
+
+def _table(entry: Mapping[str, Any]) -> Table:
+    columns = tuple(
+        Column(name=c["name"], type=c["type"], not_null=c["notnull"], filled=c["hidden"] > 1)
+        for c in entry["columns"]
+    )
+    keyed = sorted((c["pk"], c["name"].lower()) for c in entry["columns"] if c["pk"])
+    foreign = tuple(
+        ForeignKey(
+            columns=tuple(c.lower() for c in key["columns"]),
+            table=key["table"].lower(),
+            parents=tuple((p or "").lower() for p in key["parents"]),
+        )
+        for key in entry["foreign"]
+    )
+    unique = tuple(tuple(c.lower() for c in u) for u in entry["unique"] if all(u))
+    return Table(
+        name=entry["name"],
+        ddl=entry["sql"],
+        columns=columns,
+        primary_key=tuple(name for _, name in keyed),
+        unique=unique,
+        foreign_keys=foreign,
+        rows=tuple(map(tuple, entry["rows"])),
+    )
+
+
+def _with_keys(table: Table, spider: Mapping[str, Any]) -> Table:
+    """Add the keys that Spider keeps beside the database."""
+    tables: Sequence[str] = [name.lower() for name in spider["table_names_original"]]
+    columns: Sequence[tuple[int, str]] = [(t, c.lower()) for t, c in spider["column_names_original"]]
+    if table.name.lower() not in tables:
+        return table
+    mine = tables.index(table.name.lower())
+    flat = [k for key in spider["primary_keys"] for k in (key if isinstance(key, list) else [key])]
+    primary = tuple(columns[k][1] for k in flat if columns[k][0] == mine)
+    foreign = {
+        ForeignKey(columns=(columns[c][1],), table=tables[columns[p][0]], parents=(columns[p][1],))
+        for c, p in spider["foreign_keys"]
+        if columns[c][0] == mine
+    }
+    return Table(
+        name=table.name,
+        ddl=table.ddl,
+        columns=table.columns,
+        primary_key=table.primary_key or primary,
+        unique=table.unique,
+        foreign_keys=table.foreign_keys
+        or tuple(sorted(foreign, key=lambda key: (key.columns, key.table, key.parents))),
+        rows=table.rows,
+    )

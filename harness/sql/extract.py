@@ -1,0 +1,217 @@
+"""Find the one SQL statement in what a model wrote.
+
+Models wrap statements in fences, prose, labels, thoughts and JSON, and go on after the statement.
+Extraction removes the wrapping and never repairs the statement itself. Pure text, no database.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+
+from harness.sql.tokens import (
+    QUERY_WORDS,
+    is_truncated,
+    significant,
+    starts_statement,
+    statement_end,
+)
+
+MAX_TEXT = 400_000
+"""Characters of an answer that are looked at; the rest is dropped."""
+
+MAX_SQL = 100_000
+"""Characters of a statement; SQLite's own default limit is ten times that."""
+
+_THOUGHT = re.compile(r"<(think|thinking|thought|reasoning)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+_END_OF_THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_END_OF_TURN = re.compile(r"<\|[A-Za-z_]+\|>|</s>|<end_of_turn>|<eos>")
+_FENCE = re.compile(r"```|~~~")
+_LANGUAGE = re.compile(r"[ \t]*([A-Za-z][\w+-]*)?[ \t]*\n|[ \t]*(sqlite3?|sql|duckdb)\s", re.IGNORECASE)
+_SQL_TAG = re.compile(r"<(sql|query|answer)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+_JSON_KEYS = ("sql", "query", "sql_query", "answer", "final_sql", "statement", "output")
+_START = re.compile(r"(?:^|[\n:>`*\"])[ \t>*`\"]*(?=[(\s]*[A-Za-z]|--|/\*)")
+_SHOUTED = re.compile(r"\s(?=(?:SELECT|WITH)\s)")
+_LABEL_LINE = re.compile(
+    r"\n[ \t]*(?:#+|>)?[ \t]*\**(?:question|q|user|human|assistant|answer|explanation|note|notes|"
+    r"result|results|output|sql|query|response|schema|here|this)\b\**[ \t]*:",
+    re.IGNORECASE,
+)
+_PROSE_LINE = re.compile(r"[ \t]*(?:[-*#>]\s+)?[A-Z][A-Za-z']*,?(?:\s+[a-z`'\"*][\w`'\"*.,]*){2,}")
+_CLAUSE_WORDS = frozenset(
+    "select from where join inner left right full cross natural on using group order having limit "
+    "offset union except intersect and or not in exists case when then else end with as values "
+    "between like is asc desc window over partition distinct all".split()
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extraction:
+    """What was found: ``sql`` (None if nothing), and ``problem`` where it cannot be run as it is.
+
+    ``problem`` is one of ``no_sql``, ``truncated``, ``multi_statement``, ``refused_write``,
+    ``not_a_query``, ``too_long``; empty where ``sql`` is one reading statement.
+    """
+
+    sql: str | None
+    problem: str = ""
+
+
+def extract(text: str) -> Extraction:
+    """Return the one statement of a model's answer.
+
+    >>> extract("Sure:\\n```sql\\nSELECT 1;\\n```\\nDone.").sql
+    'SELECT 1'
+    """
+    body = _without_thoughts(text[:MAX_TEXT].replace("\ufeff", ""))
+    turns = [turn for turn in _END_OF_TURN.split(body) if turn.strip()]
+    body = turns[0] if turns else ""
+    for candidate in (_from_json(body), _from_blocks(body), _from_prose(body)):
+        if candidate is not None:
+            return classify(candidate)
+    return Extraction(sql=None, problem="no_sql")
+
+
+def _without_thoughts(text: str) -> str:
+    visible = _THOUGHT.sub("\n", text)
+    return _END_OF_THOUGHT.split(visible)[-1]
+
+
+def _from_json(text: str) -> str | None:
+    """Read ``{"sql": "..."}`` (bare, fenced or in a list), the whole answer being JSON."""
+    body = text.strip()
+    fenced = re.fullmatch(r"```(?:json)?\s*(.*?)\s*(?:```)?", body, re.DOTALL | re.IGNORECASE)
+    if fenced:
+        body = fenced[1]
+    if not body.startswith(("{", "[", '"')):
+        return None
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    while isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, dict):
+        lowered = {str(key).lower(): item for key, item in value.items()}
+        value = next((lowered[k] for k in _JSON_KEYS if isinstance(lowered.get(k), str)), None)
+    return value if isinstance(value, str) and starts_statement(_uncommented(value)) else None
+
+
+def _from_blocks(text: str) -> str | None:
+    """Return the last fenced or tagged block that starts like a statement, SQL fences first."""
+    plain, tagged = [], [match[2] for match in _SQL_TAG.finditer(text)]
+    for block in _FENCE.split(text)[1::2]:
+        language = _LANGUAGE.match(block)
+        body = block[language.end() :] if language else block
+        (tagged if language and (language[1] or language[2]) else plain).append(body)
+    for blocks in (tagged, plain):
+        statements = [body for body in blocks if starts_statement(_uncommented(body))]
+        if statements:
+            return statements[-1]
+    return None
+
+
+def _uncommented(text: str) -> str:
+    """Drop leading comments so that a statement's first word shows."""
+    stripped = text.lstrip()
+    while stripped.startswith(("--", "/*")):
+        mark, skip = ("\n", 1) if stripped.startswith("--") else ("*/", 2)
+        end = stripped.find(mark)
+        if end < 0:
+            return ""
+        stripped = stripped[end + skip :].lstrip()
+    return stripped
+
+
+def _from_prose(text: str) -> str | None:
+    """Return the text from the most likely start of a statement to where prose begins again."""
+    opening = starts_statement(_uncommented(text))
+    queries = [m for m in _START.finditer(text) if _is_query(text, m)]
+    if opening and opening not in QUERY_WORDS:
+        return _uncommented(text)
+    if not queries:
+        queries = [m for m in _SHOUTED.finditer(text) if _is_query(text, m)]
+    if queries:
+        match = queries[0]
+        return _until_prose(_unquoted(match[0], text[match.end() :]))
+    for match in _START.finditer(text):
+        if starts_statement(_uncommented(text[match.end() :])):
+            return _until_prose(text[match.end() :])
+    return None
+
+
+def _is_query(text: str, match: re.Match[str]) -> bool:
+    rest = _uncommented(text[match.end() :])
+    return starts_statement(rest) in QUERY_WORDS and not _reads_like_prose(rest)
+
+
+def _reads_like_prose(rest: str) -> bool:
+    """Tell ``Select the names of all singers.`` from a statement."""
+    line = rest[: statement_end(rest)].split("\n", maxsplit=1)[0]
+    if re.search(r":\s*$|\bfrom (?:the|this|your|our) ", line, re.IGNORECASE):
+        return True
+    if re.search(r"\bfrom\b", rest[: statement_end(rest)], re.IGNORECASE):
+        return False
+    return bool(re.match(r"select\s+(?:the|a|an|all|every|each|only)\s", line, re.IGNORECASE))
+
+
+def _unquoted(lead: str, rest: str) -> str:
+    """Close the inline backtick, quotation mark or asterisks that opened just before."""
+    mark = lead.strip()[-1:]
+    if mark == "*":
+        return re.sub(r"\*{2,}\s*\Z", "", rest.split("**\n", maxsplit=1)[0])
+    if mark not in {"`", '"'}:
+        return rest
+    line_end = rest.find("\n\n") if "\n\n" in rest else len(rest)
+    closing = rest.rfind(mark, 0, line_end)
+    return rest[:closing] if closing > 0 and rest.count(mark, 0, line_end) % 2 == 1 else rest
+
+
+def _until_prose(sql: str) -> str:
+    """Cut where an answer goes on in prose: labels, blank lines, whole sentences."""
+    end = statement_end(sql)
+    head, tail = sql[:end], sql[end:]
+    fence = _FENCE.search(head)
+    if fence:
+        head, tail = head[: fence.start()], ""
+    label = _LABEL_LINE.search(head)
+    if label:
+        head, tail = head[: label.start()], ""
+    kept: list[str] = []
+    lines = head.split("\n")
+    for number, line in enumerate(lines):
+        after_blank = number > 0 and not lines[number - 1].strip() and bool("".join(kept).strip())
+        if kept and line.strip() and _leaves_sql("\n".join(kept), line, after_blank=after_blank):
+            tail = ""
+            break
+        kept.append(line)
+    return "\n".join(kept) + tail
+
+
+def _leaves_sql(sql: str, line: str, *, after_blank: bool) -> bool:
+    if is_truncated(sql):
+        return False
+    first = significant(line)
+    word = first[0].text.lower() if first else ""
+    if word in _CLAUSE_WORDS or (first and first[0].kind == "other"):
+        return bool(after_blank and word in QUERY_WORDS and starts_statement(line))
+    return after_blank or bool(_PROSE_LINE.match(line))
+
+
+def classify(text: str) -> Extraction:
+    """Split what was found into statements and say what stands against running the first."""
+    end = statement_end(text)
+    sql, rest = text[:end].strip(), text[end:].lstrip("; \t\r\n")
+    if len(sql) > MAX_SQL:
+        return Extraction(sql=sql[:MAX_SQL], problem="too_long")
+    if not significant(sql):
+        return Extraction(sql=None, problem="no_sql")
+    word = starts_statement(_uncommented(sql))
+    if starts_statement(_uncommented(rest)) is not None:
+        return Extraction(sql=text.strip(), problem="multi_statement")
+    if word == "explain":
+        return Extraction(sql=sql, problem="not_a_query")
+    if word not in QUERY_WORDS:
+        return Extraction(sql=sql, problem="refused_write")
+    if is_truncated(sql):
+        return Extraction(sql=sql, problem="truncated")
+    return Extraction(sql=sql)

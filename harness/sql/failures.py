@@ -1,0 +1,88 @@
+"""Why a statement gave no result, in words that name the mistake and the nearest right name."""
+
+import re
+
+from harness.errors import nearest
+from harness.sql.database import Schema
+from harness.sql.sandbox import QueryResult
+from harness.sql.tokens import significant
+
+EXTRACTION = {
+    "no_sql": "no SQL statement was found in the answer",
+    "truncated": "the statement breaks off before its end",
+    "multi_statement": "several statements were given where one query is allowed",
+    "refused_write": "the statement is no query: only SELECT, WITH and VALUES may run",
+    "not_a_query": "EXPLAIN describes a query and answers nothing",
+    "too_long": "the statement is longer than 100,000 characters",
+}
+"""What each problem of extraction means."""
+
+REFUSED = frozenset({"multi_statement", "refused_write", "not_a_query"})
+"""Problems that are asked-for harm or no query at all: the verdict is ``refused``."""
+
+_BY_KIND = {
+    "timeout": ("timeout", "the query did not end within its time limit"),
+    "rows": ("row_or_memory_cap", "the query returns more rows or bytes than any answer needs"),
+    "memory": ("row_or_memory_cap", "the query needs more memory than allowed"),
+    "crash": ("crash", "the query ended the database engine"),
+    "denied": ("refused_write", "the statement asks for more than reading tables"),
+}
+_MESSAGES = (
+    (r"no such function: (?P<name>\w+)", "dialect_function", "there is no function {name}"),
+    (r"Function with name (?P<name>\w+) does not", "dialect_function", "there is no function {name}"),
+    (r"ambiguous column name: (?P<name>\S+)|Ambiguous reference", "ambiguous_column",
+     "the column {name} could belong to several tables"),
+    (r"misuse of aggregate|aggregate functions are not allowed|aggregate", "aggregate_misuse",
+     "an aggregate function stands where none may"),
+    (r"wrong number of arguments", "wrong_arguments", "a function has the wrong number of arguments"),
+    (r"same number of result columns", "set_operation_columns",
+     "the two sides of a set operation have different numbers of columns"),
+    (r"sub-select returns|row value misused", "subquery_columns",
+     "a subquery has more columns than its place allows"),
+    (r"too large|stack overflow|too many|too deep|recursion", "too_complex",
+     "the statement is nested deeper or has more parts than allowed"),
+)
+
+
+def explain_failure(
+    result: QueryResult, sql: str, schema: Schema, other_dialect: str | None = None
+) -> tuple[str, str]:
+    """Return the label and a sentence for a result that is not ``ok``.
+
+    ``other_dialect`` names a dialect in which the statement would parse, if there is one.
+    """
+    if result.kind in _BY_KIND:
+        label, text = _BY_KIND[result.kind]
+        return label, f"{text} ({result.error})" if result.kind == "denied" else text
+    missing = re.search(
+        r"no such (table|column): (\S+)|(Table) with name (\S+) does not"
+        r'|Referenced (column) "([^"]+)" not found',
+        result.error,
+    )
+    if missing:
+        kind, name = [part for part in missing.groups() if part]
+        return _unknown(kind.lower(), name, sql, schema)
+    for pattern, label, text in _MESSAGES:
+        found = re.search(pattern, result.error)
+        if found:
+            name = found.groupdict().get("name") or ""
+            return label, text.format(name=name)
+    if other_dialect:
+        return "dialect_syntax", f"the statement is {other_dialect}, not SQLite ({result.error})"
+    return "syntax_error", f"the statement cannot be parsed ({result.error})"
+
+
+def _unknown(kind: str, name: str, sql: str, schema: Schema) -> tuple[str, str]:
+    bare = name.split(".")[-1].strip('"`[]')
+    columns = schema.columns
+    if kind == "table":
+        return "unknown_table", f"there is no table {bare!r}{nearest(bare, [t.name for t in schema.tables])}"
+    owners = [table.name for table in schema.tables if table.index(bare) is not None]
+    if owners:
+        where = " or ".join(owners[:3])
+        return "column_wrong_table", f"the column {name!r} is not reachable there; {where} has it"
+    used = {token.text.strip('"`[]').lower() for token in significant(sql)}
+    near = {c for t, cs in columns.items() if t in used for c in cs} or {
+        c for cs in columns.values() for c in cs
+    }
+    return "unknown_column", f"there is no column {name!r}{nearest(bare.lower(), near)}"

@@ -1,0 +1,177 @@
+"""What a gold query leaves open: row order among ties, and which tied rows a LIMIT keeps.
+
+The gold is run a second time without its LIMIT and with its order keys beside the answer. Rows with
+equal keys form a tie group; within a group any order is right, and where the LIMIT cuts a group any
+choice of that many rows is.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlglot
+from sqlglot import exp
+
+from harness.sql.compare import Expectation, Group, Row, compare, tie_groups, unordered
+from harness.sql.tokens import nesting
+
+MAX_PARSED = 20_000
+MAX_NESTING = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoldPlan:
+    """How to run a gold so that its ties show.
+
+    ``full_sql`` is the gold without LIMIT, its order keys appended where they are not in the
+    answer (None: as it stands). ``keys`` are column indices into that result, negative for appended
+    ones, of which there are ``appended``. ``limit`` is None for all rows.
+    """
+
+    sql: str
+    ordered: bool = False
+    full_sql: str | None = None
+    keys: tuple[int, ...] = ()
+    appended: int = 0
+    limit: int | None = None
+    offset: int = 0
+
+
+def parse(sql: str, dialect: str = "sqlite") -> exp.Expression | None:
+    """Parse one statement, or return None where the parser cannot (too deep, too long, unknown)."""
+    if len(sql) > MAX_PARSED or nesting(sql) > MAX_NESTING:
+        return None
+    try:
+        trees = sqlglot.parse(sql, read=dialect)
+    except (sqlglot.errors.SqlglotError, RecursionError, ValueError, KeyError, TypeError,
+            AttributeError, IndexError, AssertionError):
+        return None
+    return trees[0] if len(trees) == 1 and isinstance(trees[0], exp.Query) else None
+
+
+def plan_gold(sql: str, tree: exp.Expression | None) -> GoldPlan:
+    """Work out how to run a gold; an unparsable one is taken as it stands."""
+    query = tree.unnest() if isinstance(tree, exp.Subquery) and not tree.args.get("order") else tree
+    if query is None:
+        return GoldPlan(sql=sql)
+    order, limit = query.args.get("order"), query.args.get("limit")
+    if order is None and limit is None:
+        return GoldPlan(sql=sql)
+    count, offset = _number(limit), _number(query.args.get("offset"), default=0)
+    if count is None or offset is None:
+        return GoldPlan(sql=sql, ordered=order is not None)
+    full = query.copy()
+    full.set("limit", None)
+    full.set("offset", None)
+    found = _order_keys(full)
+    if found is None:
+        return GoldPlan(sql=sql, ordered=order is not None)
+    positions, extra = found
+    for key in extra:
+        full.select(key, append=True, copy=False)
+    return GoldPlan(
+        sql=sql,
+        ordered=order is not None,
+        full_sql=full.sql(dialect="sqlite"),
+        keys=tuple(positions),
+        appended=len(extra),
+        limit=None if limit is None else count,
+        offset=offset,
+    )
+
+
+def _number(node: exp.Expression | None, default: int = -1) -> int | None:
+    """Read LIMIT or OFFSET: an integer, ``default`` where there is none, None where unclear."""
+    if node is None:
+        return default
+    value = node.args.get("expression") or node.args.get("count")
+    if isinstance(value, exp.Literal) and not value.is_string and value.this.isdigit():
+        return int(value.this)
+    return None
+
+
+def _order_keys(query: exp.Expression) -> tuple[list[int], list[exp.Expression]] | None:
+    """Find each order key in the projection, or append it.
+
+    Returns:
+        Column indices of the keys (negative, from the end, for appended ones) and the expressions
+        to append; None where nothing can be appended (DISTINCT, set operations).
+    """
+    order = query.args.get("order")
+    if order is None:
+        return [], []
+    visible = query.selects
+    has_star = any(item.is_star for item in visible)
+    positions: list[int] = []
+    extra: list[exp.Expression] = []
+    for ordered in order.expressions:
+        key = ordered.this
+        position = None if has_star else _projected(key, visible)
+        if position is None:
+            if query.args.get("distinct") or not isinstance(query, exp.Select):
+                return None
+            extra.append(_key_value(key, visible))
+            position = ~(len(extra) - 1)
+        positions.append(position)
+    return [p if p >= 0 else ~p - len(extra) for p in positions], extra
+
+
+def _projected(key: exp.Expression, visible: Sequence[exp.Expression]) -> int | None:
+    if isinstance(key, exp.Literal) and not key.is_string:
+        return int(key.this) - 1 if key.this.isdigit() and 0 < int(key.this) <= len(visible) else None
+    if isinstance(key, exp.Column) and not key.table:
+        for index, item in enumerate(visible):
+            if item.alias_or_name.lower() == key.name.lower():
+                return index
+    for index, item in enumerate(visible):
+        if item.unalias() == key:
+            return index
+    return None
+
+
+def _key_value(key: exp.Expression, visible: Sequence[exp.Expression]) -> exp.Expression:
+    """Return what to select for a key: aliases resolved, NOCASE made visible."""
+    aliases = {item.alias.lower(): item.unalias() for item in visible if item.alias}
+    value = key.copy()
+    if isinstance(value, exp.Collate):
+        value = exp.Lower(this=value.this)
+    return value.transform(
+        lambda node: aliases[node.name.lower()].copy()
+        if isinstance(node, exp.Column) and not node.table and node.name.lower() in aliases
+        else node
+    )
+
+
+def expectation(
+    plan: GoldPlan, rows: Sequence[Row], width: int, full: Sequence[Row] | None
+) -> Expectation:
+    """Say which answers the gold allows, from its result and that of its full query.
+
+    Where the full query is missing or does not contain the gold's own result, the gold's rows are
+    taken literally, in order if it orders.
+    """
+    if plan.full_sql is not None and full is not None:
+        visible = [row[: len(row) - plan.appended] for row in full]
+        keys = [tuple(row[k] for k in plan.keys) for row in full]
+        groups = _window(tie_groups(visible, keys), plan)
+        allowed = Expectation(groups=groups, width=width, ordered=plan.ordered)
+        if compare(allowed, rows, width).same:
+            return allowed
+    if not plan.ordered:
+        return unordered(rows, width)
+    literal = tuple(Group(rows=(row,), take=1) for row in rows)
+    return Expectation(groups=literal, width=width, ordered=True)
+
+
+def _window(groups: list[list[Row]], plan: GoldPlan) -> tuple[Group, ...]:
+    """Count how many rows of each tie group lie between OFFSET and OFFSET + LIMIT."""
+    total = sum(len(group) for group in groups)
+    first = plan.offset
+    last = total if plan.limit is None else min(total, first + plan.limit)
+    windows = []
+    start = 0
+    for group in groups:
+        take = max(0, min(start + len(group), last) - max(start, first))
+        if take:
+            windows.append(Group(rows=tuple(group), take=take))
+        start += len(group)
+    return tuple(windows)

@@ -1,0 +1,143 @@
+"""The killable process that runs SQL: requests come in on stdin, results go out on stdout.
+
+Started as a script by `harness.sql.sandbox` and never imported by the judge: standard library only
+(DuckDB when asked), so that it starts in milliseconds and knows nothing of the judge's process.
+One JSON object a line, in both directions::
+
+    {"key": K, "source": S, "seconds": T, "sql": [...], "reverse": bool, "seed": int}
+        answered by one line for each statement, as it ends
+    {"key": K, "source": S, "seconds": T, "describe": N}
+        answered by one line: tables, keys and up to N rows of each
+
+Before these comes one line ``{"kind": "open"}`` if the database had to be opened from its source,
+or only ``missing`` (not open, no source given) or ``database`` (it cannot be opened).
+
+What one statement does cannot reach the next: connections only read, statements are held to an
+allow-list by the engine's authorizer, and limits on memory, processor time, file size and open
+files are the operating system's.
+"""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from sqlite_engine import SqliteDatabase
+
+try:
+    import resource
+except ImportError:  # not on Windows: there the parent's wall clock is the only limit
+    resource = None  # type: ignore[assignment]
+
+MAX_CONNECTIONS = 24
+MEMORY = 1_500_000_000
+BUILD_SECONDS = 10.0
+
+
+def encode(value: object) -> object:
+    """Carry a blob through JSON as an object, the one thing that no other cell is."""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return {"hex": bytes(value).hex()}
+    return {"text": str(value)}
+
+
+def harden() -> None:
+    """Give up what a worker never needs; the limits hold even if SQLite misbehaves."""
+    if resource is None:
+        return
+    for limit, value in (
+        (resource.RLIMIT_AS, MEMORY),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 64),
+    ):
+        try:
+            resource.setrlimit(limit, (value, value))
+        except (ValueError, OSError):
+            continue  # the platform or an outer limit is stricter
+
+
+def allow_seconds(seconds: float) -> None:
+    """Let this process use so much more processor time before the kernel ends it."""
+    if resource is None:
+        return
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds) + 1, hard)
+    )
+
+
+class Worker:
+    """Answers requests; keeps the most recently used databases open."""
+
+    def __init__(self) -> None:
+        self.databases: dict[str, Any] = {}
+
+    def open(self, request: dict[str, Any]) -> Any:
+        """Return the request's database, opening it if its source came along."""
+        key = request["key"]
+        database = self.databases.pop(key, None)
+        if database is None:
+            if request.get("source") is None:
+                return None
+            while len(self.databases) >= MAX_CONNECTIONS:
+                self.databases.pop(next(iter(self.databases))).close()
+            if request["source"].get("engine") == "duckdb":
+                from duckdb_engine import DuckDatabase
+
+                database = DuckDatabase(request["source"], request["seconds"])
+            else:
+                database = SqliteDatabase(request["source"], request["seconds"])
+        self.databases[key] = database
+        return database
+
+    def answer(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield one result for each statement of the request."""
+        seconds = request["seconds"]
+        allow_seconds(max(seconds, BUILD_SECONDS))
+        known = request["key"] in self.databases
+        try:
+            database = self.open(request)
+        except Exception as error:  # noqa: BLE001 - reported to the judge, which names the database
+            yield {"kind": "database", "error": f"{error}"}
+            return
+        if database is None:
+            yield {"kind": "missing"}
+            return
+        if not known:
+            yield {"kind": "open"}
+        if "describe" in request:
+            yield database.describe(request["describe"], seconds)
+            return
+        if request.get("reverse"):
+            database.order(reverse=True)
+        for number, sql in enumerate(request["sql"]):
+            allow_seconds(seconds)
+            database.reseed(request.get("seed", 0) * 1_000 + number)
+            yield database.run(sql, seconds)
+        if request.get("reverse"):
+            database.order(reverse=False)
+        if request.get("forget"):
+            self.databases.pop(request["key"]).close()
+
+
+def main() -> None:
+    """Answer requests until stdin closes."""
+    harden()
+    worker = Worker()
+    out = sys.stdout.buffer
+    for line in sys.stdin.buffer:
+        for result in worker.answer(json.loads(line, object_hook=decode)):
+            out.write(json.dumps(result, default=encode).encode() + b"\n")
+            out.flush()
+
+
+def decode(value: dict[str, Any]) -> object:
+    """Undo `encode` for cells that the judge sends."""
+    return bytes.fromhex(value["hex"]) if value.keys() == {"hex"} else value
+
+
+if __name__ == "__main__":
+    main()

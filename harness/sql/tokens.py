@@ -1,0 +1,173 @@
+"""A quote- and comment-aware reading of SQL text, enough to cut it without parsing it.
+
+sqlglot parses; this module only answers where literals, comments and statements end, on text that
+may be no SQL at all. It never raises and is linear in the length of the text.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+TokenKind = Literal["string", "quoted", "comment", "word", "number", "space", "other"]
+
+_TOKEN = re.compile(
+    r"""
+    (?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))
+    |(?P<string>'(?:[^']|'')*(?:'|\Z))
+    |(?P<quoted>"(?:[^"]|"")*(?:"|\Z)|`[^`]*(?:`|\Z)|\[[^\]]*(?:\]|\Z))
+    |(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)
+    |(?P<word>[^\W\d]\w*)
+    |(?P<space>\s+)
+    |(?P<other>.)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_CLOSERS = {"'": "'", '"': '"', "`": "`", "[": "]"}
+
+QUERY_WORDS = frozenset({"select", "with", "values"})
+"""First words of statements that only read."""
+
+OTHER_STATEMENT_WORDS = frozenset(
+    "alter analyze attach begin call checkpoint commit copy create deallocate declare delete desc "
+    "describe detach drop end exec execute explain export force grant import insert install load "
+    "merge pragma prepare reindex release replace reset revoke rollback savepoint set show truncate "
+    "update use vacuum".split()
+)
+"""First words of every other statement: whatever starts so is refused."""
+
+_TWO_WORDS = {
+    "alter": "table|database|view",
+    "attach": "database|'",
+    "begin": "transaction|immediate|exclusive|;",
+    "commit": "transaction|;",
+    "copy": r"\w+",
+    "create": "table|temp|temporary|view|index|unique|trigger|virtual|or|database",
+    "delete": "from",
+    "detach": r"database|\w+\s*;",
+    "drop": "table|view|index|trigger|database|schema",
+    "end": "transaction|;",
+    "explain": "query|select|with|analyze",
+    "insert": "into|or",
+    "load": r"\w+\s*;",
+    "merge": "into",
+    "release": "savepoint",
+    "replace": "into",
+    "rollback": "to|transaction|;",
+    "set": r"\w+\s*=",
+    "show": "tables|databases|columns",
+    "truncate": "table",
+    "update": r"(?:or\s+\w+\s+)?[\w\"`\[\].]+\s+(?:as\s+\w+\s+)?set",
+    "use": r"\w+\s*;",
+    "with": r"(?:recursive\s+)?[\w\"`\[\]]+\s*(?:\([^)]*\)\s*)?as\b",
+    "values": r"\(",
+    "select": r"[\s\S]",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A piece of the text; ``text`` pieces joined give the text back."""
+
+    kind: TokenKind
+    text: str
+    start: int
+
+    @property
+    def end(self) -> int:
+        """Offset just behind the token."""
+        return self.start + len(self.text)
+
+    @property
+    def closed(self) -> bool:
+        """Whether a quoted token or block comment has its closing mark."""
+        if self.kind in {"string", "quoted"}:
+            return len(self.text) > 1 and self.text[-1] == _CLOSERS[self.text[0]]
+        return not self.text.startswith("/*") or (len(self.text) > 3 and self.text.endswith("*/"))
+
+
+def tokenize(text: str) -> list[Token]:
+    """Split any text into tokens that join back to it.
+
+    >>> [t.text for t in tokenize("a='x;y' -- c")]
+    ['a', '=', "'x;y'", ' ', '-- c']
+    """
+    return [Token(m.lastgroup, m[0], m.start()) for m in _TOKEN.finditer(text)]  # type: ignore[arg-type]
+
+
+def significant(text: str) -> list[Token]:
+    """Return the tokens that mean something: no blanks, no comments."""
+    return [token for token in tokenize(text) if token.kind not in {"space", "comment"}]
+
+
+def starts_statement(text: str) -> str | None:
+    """Return the first word (lower case) if the text starts like an SQL statement, else None.
+
+    Prose that merely begins with such a verb does not count: what follows has to fit too.
+
+    >>> starts_statement("  (SELECT 1)"), starts_statement("With this query you get")
+    ('select', None)
+    """
+    words = significant(text[:2000])
+    while words and words[0].text == "(":
+        words = words[1:]
+    if not words or words[0].kind != "word":
+        return None
+    word = words[0].text.lower()
+    if word not in QUERY_WORDS | OTHER_STATEMENT_WORDS:
+        return None
+    pattern = _TWO_WORDS.get(word)
+    rest = text[words[0].end :].lstrip()
+    if pattern and not re.match(pattern, rest + ";", re.IGNORECASE):
+        return None
+    return word
+
+
+def statement_end(text: str) -> int:
+    """Return the offset of the first ``;`` outside quotes and comments, or the text's length."""
+    for token in tokenize(text):
+        if token.text == ";":
+            return token.start
+    return len(text)
+
+
+def is_truncated(sql: str) -> bool:
+    """Tell whether a statement stops inside a quote, a comment or a parenthesis, or on a comma.
+
+    >>> is_truncated("SELECT a FROM t WHERE b = '"), is_truncated("SELECT (1)")
+    (True, False)
+    """
+    depth = 0
+    last = None
+    for token in tokenize(sql):
+        if token.kind in {"string", "quoted", "comment"} and not token.closed:
+            return True
+        depth += {"(": 1, ")": -1}.get(token.text, 0)
+        if token.kind not in {"space", "comment"}:
+            last = token
+    dangling = "and or where from join on by having select set in like between limit not as".split()
+    return depth > 0 or (
+        last is not None and (last.text in {",", "=", "<", ">", "."} or last.text.lower() in dangling)
+    )
+
+
+def nesting(sql: str) -> int:
+    """Return the deepest level of parentheses, quotes and comments aside."""
+    depth = deepest = 0
+    for token in tokenize(sql):
+        depth += {"(": 1, ")": -1}.get(token.text, 0)
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def normalized(sql: str) -> tuple[str, ...]:
+    """Return a statement as comparable tokens: case, blanks, comments and a final ``;`` aside.
+
+    Quoted text keeps its case: two statements with the same tokens mean the same to SQLite.
+
+    >>> normalized("SELECT a FROM t;") == normalized("select  A from T")
+    True
+    """
+    tokens = [t.text.lower() if t.kind == "word" else t.text for t in significant(sql)]
+    while tokens and tokens[-1] == ";":
+        tokens.pop()
+    return tuple(tokens)
