@@ -1,0 +1,40 @@
+"""Train every candidate that is not trained yet."""
+
+from harness import training
+from harness.pipeline.plan import Plan
+from harness.records import BASE, Arm, LossPoint
+from harness.study import CandidateSection
+
+
+def train(planned: Plan) -> tuple[Arm, ...]:
+    """Train every candidate that is not trained yet; return all arms, the base first."""
+    planned.folder.claim(planned.study)
+    arms = [Arm(name=BASE, method="untuned", note="the model that every candidate starts from")]
+    for candidate in planned.study.candidates:
+        if candidate.adapter:
+            path = planned.study.path(candidate.adapter)
+            origin = "trained elsewhere"
+            arms.append(
+                Arm(name=candidate.name, method=origin, note=candidate.note, path=str(path))
+            )
+        else:
+            arms.append(_train_one(planned, candidate))
+    return tuple(arms)
+
+
+def _train_one(planned: Plan, candidate: CandidateSection) -> Arm:
+    study, examples = planned.study, planned.examples[candidate.name]
+    with planned.progress.task(f"train {candidate.name}") as advance:
+
+        def tell(point: LossPoint, steps: int) -> None:
+            advance(done=point.step, total=steps, note=f"loss {point.loss:.3f}")
+
+        return training.train(
+            candidate,
+            examples,
+            base=study.base,
+            model=study.model_path,
+            out=planned.folder.adapter(candidate.name),
+            seed=study.seed,
+            on_progress=tell,
+        )
