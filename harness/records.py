@@ -194,6 +194,45 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SequentialDecision(Decision):
+    """A decision that may have stopped before all planned items were answered.
+
+    ``used`` of ``planned`` items decided it, at look number ``look`` of ``looks`` (counted from
+    1). ``delta`` and its interval are corrected for the looking; ``observed`` is the plain mean
+    difference of the items used.
+    """
+
+    used: int
+    planned: int
+    look: int
+    looks: int
+    observed: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How many items a margin needs, and what the items at hand can show.
+
+    ``items`` decide an unchanged model, or a drop of the margin, with probability ``power``;
+    ``items_sequential`` do so when looking early. ``available`` items (``items`` unless given)
+    decide with probability ``chance`` and find a drop of ``detectable`` with probability
+    ``power``. ``disagreement`` is the share of items that the arms score differently,
+    ``design_effect`` what clustering multiplies the items by.
+    """
+
+    items: int
+    items_sequential: int
+    available: int
+    chance: float
+    detectable: float
+    margin: float
+    disagreement: float
+    alpha: float
+    power: float
+    design_effect: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Base against one candidate on one suite: the evidence and the decision.
 

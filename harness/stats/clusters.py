@@ -3,9 +3,8 @@
 From 20 clusters on: a cluster-robust t with the CR2 variance and Satterthwaite degrees of freedom.
 Below: sign-flips of whole clusters, all ``2 ** G`` of them.
 
-Sources: Bell and McCaffrey, Survey Methodology 28 (2002) 169-181 (CR2, degrees of freedom);
-Imbens and Kolesar, Review of Economics and Statistics 98 (2016) 701-712 (degrees of freedom under
-within-cluster correlation); Hartigan, JASA 64 (1969) 1303-1317 (subset means bound the mean).
+Sources: Bell and McCaffrey, Survey Methodology 28 (2002) 169-181 (CR2 and its degrees of freedom);
+Hartigan, JASA 64 (1969) 1303-1317 (subset means bound the mean).
 """
 
 from typing import NamedTuple
@@ -37,32 +36,20 @@ def cluster_sums(values: Floats, cluster: Ints) -> ClusterSums:
     return ClusterSums(sums=sums, sizes=np.bincount(cluster).astype(np.float64))
 
 
-def cluster_error(groups: ClusterSums, *, correlation: float = 0.0) -> tuple[float, float]:
+def cluster_error(groups: ClusterSums) -> tuple[float, float]:
     """Return the CR2 standard error of the mean over items, and its degrees of freedom.
 
-    For a mean, the CR2 residual sum of a cluster is ``(S_c - n_c mean) / sqrt(1 - n_c / n)``.
-    The degrees of freedom match the first two moments of the variance estimate under a common
-    within-cluster ``correlation``; equal sizes give G - 1.
+    For a mean, the CR2 residual sum of a cluster is ``(S_c - n_c mean) / sqrt(1 - n_c / n)``. The
+    degrees of freedom are Bell and McCaffrey's: they match the first two moments of the variance
+    estimate; equal sizes give G - 1, unequal ones fewer. Needs at least two clusters.
     """
     sums, sizes = groups
-    total = sizes.sum()
-    share = sizes / total
-    weight = 1.0 / np.sqrt(1.0 - share)
-    residual = weight * (sums - sizes * groups.mean)
-    error = float(np.sqrt(np.sum(residual**2)) / total)
-    working = sizes * (1.0 + (sizes - 1.0) * correlation)  # variance of each sum, up to scale
-    trace, norm = _moments(weight, sizes / total, working)
-    return error, trace**2 / norm
-
-
-def _moments(weight: Floats, share: Floats, working: Floats) -> tuple[float, float]:
-    """Trace and squared norm of ``W (I - p 1') diag(v) (I - 1 p') W`` without building it."""
-    diagonal, a, b, v = weight**2 * working, weight * share, weight * working, working.sum()
-    aa, bb, ab = float(a @ a), float(b @ b), float(a @ b)
-    trace = float(diagonal.sum()) - 2.0 * ab + aa * v
-    norm = float(diagonal @ diagonal) + 2.0 * (aa * bb + ab**2) + (aa * v) ** 2
-    norm += float(-4.0 * (diagonal @ (a * b)) + 2.0 * v * (diagonal @ a**2) - 4.0 * ab * aa * v)
-    return trace, norm
+    total = float(sizes.sum())
+    weight = 1.0 / (1.0 - sizes / total)
+    error = float(np.sqrt(np.sum(weight * (sums - sizes * groups.mean) ** 2))) / total
+    weighted = weight * sizes**2
+    norm = float(sizes @ sizes) + (weighted.sum() ** 2 - float(weighted @ weighted)) / total**2
+    return error, total**2 / norm
 
 
 def intraclass_correlation(values: Floats, cluster: Ints) -> float:
@@ -105,8 +92,7 @@ def cluster_evidence(
         return betting_evidence(groups.sums, groups.sizes, margin=margin, alpha=alpha)
     if len(groups.sums) < FEW_CLUSTERS:
         return sign_flip_evidence(groups, margin=margin, alpha=alpha)
-    rho = intraclass_correlation(differences, cluster)
-    error, df = cluster_error(groups, correlation=rho)
+    error, df = cluster_error(groups)
     if error < 1e-12:
         return betting_evidence(groups.sums, groups.sizes, margin=margin, alpha=alpha)
     evidence = t_evidence(

@@ -11,13 +11,12 @@ from typing import Literal
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
-from harness.errors import StudyError, nearest
 from harness.records import Decision, Label
 from harness.stats.clusters import cluster_evidence
 from harness.stats.evidence import Evidence
 from harness.stats.graded import graded_evidence
 from harness.stats.paired import binary_evidence, identical_floor
-from harness.stats.scores import TAILS, Paired, checked_rates, paired_scores
+from harness.stats.scores import Paired, checked_declaration, paired_scores
 
 VERDICTS: dict[Label, Literal["pass", "fail", "inconclusive"]] = {
     "improved": "pass",
@@ -66,16 +65,16 @@ def decide(  # noqa: PLR0913 - one keyword per declaration of a gate
     >>> decide([1] * 200 + [0] * 100, [0] * 30 + [1] * 170 + [0] * 100, margin=0.05).label
     'regressed'
     """
-    checked_rates(margin=margin, alpha=alpha, beta=beta)
-    if tails not in TAILS:
-        raise StudyError(f"unknown tails {tails!r}{nearest(tails, TAILS)}")
+    checked_declaration(margin=margin, alpha=alpha, beta=beta, tails=tails)
     pairs = paired_scores(base, tuned, clusters=clusters, kind=kind)
     evidence = weigh(pairs, margin=margin, alpha=alpha, tails=tails, seed=seed)
     return decision_from(evidence, pairs, margin=margin, alpha=alpha, beta=beta)
 
 
-def weigh(pairs: Paired, *, margin: float, alpha: float, tails: str, seed: int = 0) -> Evidence:
-    """Choose the method for these scores and apply it."""
+def weigh(
+    pairs: Paired, *, margin: float, alpha: float, tails: str, seed: int | None = 0
+) -> Evidence:
+    """Choose the method for these scores and apply it; without a seed nothing is resampled."""
     n, rates = len(pairs.difference), {"margin": margin, "alpha": alpha}
     singly = binary_evidence(pairs.losses, pairs.gains, n, **rates)
     if pairs.cluster is not None and pairs.losses + pairs.gains:

@@ -20,12 +20,12 @@ RESAMPLES = 9999
 
 
 def graded_evidence(
-    differences: Floats, *, margin: float, alpha: float, tails: str = "graded", seed: int = 0
+    differences: Floats, *, margin: float, alpha: float, tails: str = "graded", seed: int | None = 0
 ) -> Evidence:
     """Weigh independent differences ``tuned - base``, each in [-1, 1], shape (n,).
 
     ``tails="heavy"`` always bets; ``tails="graded"`` bets below 50 items, at a skewness beyond 1,
-    and where all differences are equal. ``seed`` draws the resamples.
+    and where all differences are equal. ``seed`` draws the resamples; None leaves t alone.
     """
     if tails == "heavy":
         return betting_evidence(differences, margin=margin, alpha=alpha)
@@ -64,13 +64,13 @@ def resampled_pivots(values: Floats, *, resamples: int, seed: int) -> Floats:
     return np.concatenate(parts)
 
 
-def _t_and_bootstrap(values: Floats, *, margin: float, alpha: float, seed: int) -> Evidence:
+def _t_and_bootstrap(values: Floats, *, margin: float, alpha: float, seed: int | None) -> Evidence:
     n, centre = len(values), float(values.mean())
     error = float(values.std(ddof=1)) / n**0.5
     by_t = t_evidence(
         centre, error, n - 1, margin=margin, alpha=alpha, n=n, method="paired t interval"
     )
-    if n > BOOTSTRAP_ITEMS:
+    if seed is None or n > BOOTSTRAP_ITEMS:
         return by_t
     pivots = resampled_pivots(values, resamples=RESAMPLES, seed=seed)
     resampled = bootstrap_evidence(centre, error, pivots, margin=margin, alpha=alpha, n=n)

@@ -109,12 +109,14 @@ def cluster_numbers(clusters: Iterable[Hashable], n: int) -> Ints | None:
     return None if len(seen) == n else numbers
 
 
-def checked_rates(*, margin: float, alpha: float, beta: float) -> None:
-    """Check a declared margin and the two error rates.
+def checked_declaration(*, margin: float, alpha: float, beta: float, tails: str = "graded") -> None:
+    """Check what a suite declares about its gate before any tuned answer is scored.
 
     Raises:
-        StudyError: a margin outside (0, 1) or a rate outside (0, 0.5).
+        StudyError: a margin outside (0, 1), a rate outside (0, 0.5), or unknown tails.
     """
+    if tails not in TAILS:
+        raise StudyError(f"unknown tails {tails!r}{nearest(tails, TAILS)}")
     if not 0.0 < margin < 1.0:
         raise StudyError(
             f"a margin must lie between 0 and 1: found {margin:g}; "
