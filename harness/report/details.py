@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from harness.analysis import TRANSITIONS, answer_text, plain
+from harness.analysis.text import clip, visible
 from harness.records import Comparison, Finding, Pair, Result
 from harness.report import charts
 from harness.report.headline import Check, check
 from harness.report.items import item_id
-from harness.report.text import clip, visible
 from harness.report.words import TRANSITION_WORDS, percent, precise
 
 EXAMPLES = 3

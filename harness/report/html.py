@@ -11,12 +11,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from harness.analysis.text import visible
 from harness.content import REPORTS
 from harness.records import BASE, Arm, Result, Suite
 from harness.report import charts, headline, overview
 from harness.report.details import sections
-from harness.report.items import item_data
-from harness.report.text import json_block, visible
+from harness.report.items import item_data, json_block
 from harness.report.words import level
 
 

@@ -4,12 +4,13 @@ Texts that repeat (a schema in every prompt, the base's answer beside each candi
 once: every text is a list of lines, every line an index into one table.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from harness.analysis import TRANSITIONS, answer_text, plain
+from harness.analysis.text import visible
 from harness.records import Comparison, Item, ItemKey, Result, Sample
-from harness.report.text import visible
 from harness.report.words import TRANSITION_WORDS
 
 
@@ -131,3 +132,18 @@ def _answer(sample: Sample, table: _Table, labels: _Table) -> list[Any]:
         [None if p is None else round(p, 2) for p in logprobs] if any(logprobs) else [],
         int(any(response.finish == "length" for response in sample.responses)),
     ]
+
+
+def json_block(data: Any) -> str:
+    r"""Write data as JSON that can stand inside a ``<script>`` element.
+
+    Nothing in it can end the element or start a comment, whatever the strings say.
+
+    >>> json_block("</script>")
+    '"\\u003c/script\\u003e"'
+    """
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    escapes = {"<": "003c", ">": "003e", "&": "0026", "\u2028": "2028", "\u2029": "2029"}
+    for char, code in escapes.items():
+        text = text.replace(char, f"\\u{code}")
+    return text

@@ -3,8 +3,8 @@
 import re
 from xml.etree import ElementTree
 
+from harness.analysis.text import visible
 from harness.records import Comparison, Result
-from harness.report.text import visible
 from harness.report.words import check_sentence
 
 LISTED_ITEMS = 20

@@ -9,11 +9,11 @@ import re
 from collections.abc import Sequence
 
 from harness.analysis import answer_text
+from harness.analysis.text import clip, visible
 from harness.records import Comparison, Pair, Result
 from harness.report.details import transition_counts
 from harness.report.headline import Card, Check, cards
 from harness.report.items import item_id
-from harness.report.text import clip, visible
 from harness.report.words import level, percent, precise, title_of
 
 BUDGET = 60_000

@@ -1,9 +1,7 @@
 """Foreign text made safe to look at: models may answer anything."""
 
-import json
 import re
 import unicodedata
-from typing import Any
 
 _PICTURES = {chr(code): chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"}
 _PICTURES["\x7f"] = "\u2421"
@@ -43,18 +41,3 @@ def clip(text: str, size: int) -> str:
     'one two…'
     """
     return text if len(text) <= size else text[: size - 1].rstrip() + "…"
-
-
-def json_block(data: Any) -> str:
-    r"""Write data as JSON that can stand inside a ``<script>`` element.
-
-    Nothing in it can end the element or start a comment, whatever the strings say.
-
-    >>> json_block("</script>")
-    '"\\u003c/script\\u003e"'
-    """
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    escapes = {"<": "003c", ">": "003e", "&": "0026", "\u2028": "2028", "\u2029": "2029"}
-    for char, code in escapes.items():
-        text = text.replace(char, f"\\u{code}")
-    return text

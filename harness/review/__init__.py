@@ -1,0 +1,6 @@
+"""Human review: which pairs raters see, how they are blinded, and what their ratings say."""
+
+from harness.review.collect import Rating, Ratings, SetSummary, collect
+from harness.review.write import write_sheets
+
+__all__ = ["Rating", "Ratings", "SetSummary", "collect", "write_sheets"]
