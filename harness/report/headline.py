@@ -7,6 +7,7 @@ from harness.records import Arm, Comparison, GateVerdict, Result
 from harness.report.words import (
     LABEL_SYMBOLS,
     LABEL_WORDS,
+    VERDICT_PHRASES,
     VERDICT_SYMBOLS,
     VERDICT_WORDS,
     check_sentence,
@@ -95,8 +96,15 @@ def lede(result: Result) -> str:
     found = cards(result)
     if not found:
         return "Nothing was compared."
-    said = [f"{card.name}: {card.words}" for card in found]
-    return "; ".join(said) + "."
+    return "; ".join(map(_told, found)) + "."
+
+
+def _told(card: Card) -> str:
+    broken = [check.title for group, checks in card.groups if group == "Broke" for check in checks]
+    said = f"{card.name} {VERDICT_PHRASES[card.verdict]}"
+    if len(broken) > 3:
+        return f"{said}: it broke {len(broken)} suites"
+    return f"{said}: it broke {' and '.join(broken)}" if broken else said
 
 
 def _card(name: str, arm: Arm | None, comparisons: Sequence[Comparison]) -> Card:
@@ -129,11 +137,6 @@ def check(comparison: Comparison) -> Check:
         extent = f"{precise(decision.ci_low)} to {precise(decision.ci_high)}"
         if colour == "open":
             words, symbol = "undecided" + needed(decision), "?"
-    p_value = (
-        comparison.p_adjusted
-        if comparison.p_adjusted is not None
-        else (decision.p_regression if decision else None)
-    )
     return Check(
         comparison=comparison,
         anchor=anchor(comparison),
@@ -144,9 +147,20 @@ def check(comparison: Comparison) -> Check:
         extent=extent,
         words=words,
         label=decision.label if decision else comparison.verdict,
-        sure=sureness(p_value) if colour == "bad" else "",
+        sure=_sure(comparison, colour),
         scores=f"{percent(comparison.base)} → {percent(comparison.tuned)}",
     )
+
+
+def _sure(comparison: Comparison, colour: str) -> str:
+    """Say how sure a loss (after Holm) or a gain is; nothing else needs more than its interval."""
+    decision = comparison.decision
+    if decision is None or colour not in ("bad", "good"):
+        return ""
+    if colour == "good":
+        return sureness(1 - decision.p_regression)
+    adjusted = comparison.p_adjusted
+    return sureness(decision.p_regression if adjusted is None else adjusted)
 
 
 def _sentence(name: str, verdict: GateVerdict, comparisons: Sequence[Comparison]) -> str:

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.analysis import TRANSITIONS, answer_text, plain
-from harness.analysis.text import visible
+from harness.analysis.text import clip, visible
 from harness.records import Comparison, Item, ItemKey, Result, Sample
 from harness.report.words import TRANSITION_WORDS
+
+_OUTCOMES = ("correct", "incorrect", "refused", "unscored")
 
 
 class _Table:
@@ -108,7 +110,20 @@ def _item(item: Item, suite: int, table: _Table) -> list[Any]:
         table.text(item.target),
         [table.line(text) for text in slices],
         [table.line(visible(text)) for text in _choices(item)],
+        table.line(clip(question(item), 300)),
     ]
+
+
+def question(item: Item) -> str:
+    """Return what an item asks, on one line: its document's question, else its prompt's end.
+
+    A prompt often ends in a bare cue such as ``Answer:``, which asks nothing.
+    """
+    asked = item.doc.get("question")
+    if not isinstance(asked, str):
+        lines = [line.strip() for line in item.prompt.splitlines() if line.strip()]
+        asked = next((line for line in reversed(lines) if len(line.split()) > 1), item.prompt)
+    return " ".join(visible(asked).split())
 
 
 def _choices(item: Item) -> list[str]:
@@ -131,6 +146,7 @@ def _answer(sample: Sample, table: _Table, labels: _Table) -> list[Any]:
         table.text(verdict.explanation) if verdict.explanation else [],
         [None if p is None else round(p, 2) for p in logprobs] if any(logprobs) else [],
         int(any(response.finish == "length" for response in sample.responses)),
+        _OUTCOMES.index(verdict.outcome),
     ]
 
 

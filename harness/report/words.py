@@ -29,6 +29,12 @@ VERDICT_WORDS: dict[GateVerdict, str] = {
     "inconclusive": "not decided yet",
     "invalid": "cannot be judged",
 }
+VERDICT_PHRASES: dict[GateVerdict, str] = {
+    "pass": "ships",
+    "fail": "does not ship",
+    "inconclusive": "is undecided",
+    "invalid": "cannot be judged",
+}
 VERDICT_SYMBOLS: dict[GateVerdict, str] = {
     "pass": "✓",
     "fail": "✗",
@@ -86,7 +92,7 @@ def between(low: float, high: float) -> str:
 
 
 def sureness(p_value: float | None) -> str:
-    """Say how sure a regression is, from its p-value after Holm.
+    """Say how sure a change is, from its one-sided p-value.
 
     >>> sureness(0.0002), sureness(0.03)
     ('practically certain', 'clear')

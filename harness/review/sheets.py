@@ -111,13 +111,15 @@ def _instructions(book: Any, rubric: str, count: int) -> None:
         place += 1
     done = f'=COUNTA(Ratings!F2:F{count + 1})&" of {count} rows rated"'
     sheet.write_formula(place + 1, 0, done, heading, f"0 of {count} rows rated")
+    sheet.set_paper(9)
+    sheet.fit_to_pages(1, 0)
     sheet.protect("", {"select_locked_cells": True})
 
 
 def _blocks(rubric: str) -> list[str]:
     """Join the wrapped lines of the rubric's Markdown into paragraphs and list items."""
     text = re.sub(r"\n(?!\n|- |\d+\. |# )[ ]*", " ", rubric.strip())
-    return [line.replace("- ", "•  ", 1) if line.startswith("- ") else line
+    return [f"•  {line[2:]}" if line.startswith("- ") else line.strip()
             for line in text.split("\n") if line.strip()]  # fmt: skip
 
 
@@ -140,6 +142,7 @@ def _ratings(book: Any, rows: Sequence[Row]) -> None:
     _lists(sheet, len(rows))
     sheet.freeze_panes(1, 1)
     sheet.set_landscape()
+    sheet.set_paper(8)
     sheet.fit_to_pages(1, 0)
     sheet.repeat_rows(0)
     sheet.protect("", {"format_columns": True, "format_rows": True, "sort": True})

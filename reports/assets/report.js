@@ -17,9 +17,10 @@
 
   // Columns of the JSON block, as harness/report/items.py writes them.
   const ROW = { candidate: 0, item: 1, transition: 2, base: 3, tuned: 4 };
-  const ITEM = { id: 0, suite: 1, doc: 2, prompt: 3, target: 4, slices: 5, choices: 6 };
-  const ANSWER = { text: 0, extracted: 1, score: 2, labels: 3, why: 4, logprobs: 5, cut: 6 };
-  const PAGE = 50;
+  const ITEM = { id: 0, suite: 1, doc: 2, prompt: 3, target: 4, slices: 5, choices: 6, question: 7 };
+  const ANSWER = { text: 0, extracted: 1, score: 2, labels: 3, why: 4, logprobs: 5, cut: 6, outcome: 7 };
+  const OUTCOMES = ["right", "wrong", "wrong: asked for something not allowed", "without a score"];
+  const PAGE = 20;
 
   const data = JSON.parse(element("data").textContent);
   const lines = (indexes) => indexes.map((index) => data.strings[index]).join("\n");
@@ -80,10 +81,6 @@
   };
 
   const firstWords = (text) => text.trim().replace(/\s+/g, " ").slice(0, 160) || "(empty)";
-  const question = (text) => {
-    const kept = text.trim();
-    return firstWords(kept.length > 160 ? "… " + kept.slice(-150) : kept);
-  };
   const name = (row) => data.candidates[row[ROW.candidate]];
   const hash = (row) =>
     "#" + new URLSearchParams({ item: itemOf(row)[ITEM.id], candidate: name(row) });
@@ -98,7 +95,7 @@
       const cell = make("td");
       cell.append(make("a", move.replace("_", " "), { href: hash(row), class: "key " + move }));
       line.append(cell, make("td", data.suites[itemOf(row)[ITEM.suite]][1]), make("td", name(row)));
-      line.append(make("td", question(lines(itemOf(row)[ITEM.prompt])), { dir: "auto" }));
+      line.append(make("td", data.strings[itemOf(row)[ITEM.question]], { dir: "auto" }));
       for (const answer of sides(row)) {
         line.append(make("td", firstWords(lines(answer[ANSWER.text])), { dir: "auto" }));
       }
@@ -115,7 +112,7 @@
     element("next").disabled = page + 1 >= pages;
   };
 
-  // Longest common subsequence over words; long answers are shown without a diff.
+  // Longest common subsequence over words. Where little is common, marks would only distract.
   const wordDiff = (before, after) => {
     const a = before.match(/\s+|[^\s]+/g) ?? [];
     const b = after.match(/\s+|[^\s]+/g) ?? [];
@@ -140,7 +137,9 @@
         left.push([a[i++], true]);
       }
     }
-    return [left, right];
+    const kept = left.filter(([word, changed]) => !changed && word.trim()).length;
+    const words = Math.max(a.length, b.length) / 2;
+    return kept >= 0.3 * words ? [left, right] : null;
   };
 
   const marked = (words, tag) => {
@@ -160,8 +159,8 @@
   const answerBox = (title, answer, text) => {
     const box = make("div", undefined, { class: "answer" });
     const score = answer[ANSWER.score];
-    const verdict = score === null ? "without a score" : `score ${score}`;
-    box.append(make("h4", `${title}: ${verdict}${answer[ANSWER.cut] ? ", cut at the length limit" : ""}`), text);
+    const outcome = OUTCOMES[answer[ANSWER.outcome]] + (score === null || score === 0 || score === 1 ? "" : `, score ${score}`);
+    box.append(make("h4", `${title}: ${outcome}${answer[ANSWER.cut] ? ", cut at the length limit" : ""}`), text);
     const facts = make("dl");
     const add = (term, words) => facts.append(make("dt", term), make("dd", words, { dir: "auto" }));
     if (answer[ANSWER.extracted]) add("taken as", lines(answer[ANSWER.extracted]));
@@ -184,8 +183,14 @@
     const body = table.createTBody();
     choices.forEach((choice, index) => {
       const row = body.insertRow();
-      row.append(make("td", data.strings[choice], { dir: "auto" }));
-      for (const answer of [base, tuned]) row.append(make("td", String(answer[ANSWER.logprobs][index] ?? "–")));
+      const text = data.strings[choice];
+      const isWanted = text === lines(item[ITEM.target]);
+      row.append(make("td", isWanted ? `${text} (wanted)` : text, { dir: "auto" }));
+      for (const answer of [base, tuned]) {
+        const isChosen = text === lines(answer[ANSWER.text]);
+        const value = String(answer[ANSWER.logprobs][index] ?? "–");
+        row.append(make("td", isChosen ? `${value} ← chosen` : value));
+      }
     });
     return table;
   };
