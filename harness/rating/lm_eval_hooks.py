@@ -1,0 +1,55 @@
+"""The judges as lm-eval's ``process_results``, so that every suite runs in plain lm-eval too.
+
+A suite's YAML names one of these functions. lm-eval takes the mean of what they return over all
+items, so they return numbers only; an item that cannot be scored is NaN in every column, and the
+YAML aggregates with ``nanmean``.
+"""
+
+from collections.abc import Mapping, Sequence
+from math import nan
+from typing import Any
+
+from harness.rating.judges import JUDGES
+from harness.records import Response, Verdict
+
+
+def domain_qa(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """Return ``exact_match``, ``f1`` and ``squad_em`` of a free-text answer."""
+    return _columns("qa", doc, results, ("exact_match", "f1", "squad_em"))
+
+
+def coherence(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+    """Return ``recall`` and the other columns of a turn of conversation."""
+    names = ("recall", "contradiction", "repetition", "echo", "role_confusion", "distinct_2")
+    return _columns("coherence", doc, results, names)
+
+
+def first_answer(doc: Mapping[str, Any]) -> str:
+    """Return the first accepted answer, as lm-eval's ``doc_to_target``.
+
+    A function, because lm-eval evaluates a template's text that looks like a list.
+    """
+    return str(doc["answers"][0])
+
+
+def transcript(doc: Mapping[str, Any]) -> str:
+    r"""Return a conversation as plain text, for models without a chat template.
+
+    >>> transcript({"messages": [{"role": "user", "content": "Hi"}]})
+    'User: Hi\nAssistant:'
+    """
+    turns = (f"{turn['role'].capitalize()}: {turn['content']}" for turn in doc["messages"])
+    return "\n".join([*turns, "Assistant:"])
+
+
+def _columns(
+    judge: str, doc: Mapping[str, Any], results: Sequence[str], names: Sequence[str]
+) -> dict[str, float]:
+    verdict = _verdict(judge, doc, results)
+    if verdict.score is None:
+        return dict.fromkeys(names, nan)
+    return {name: verdict.metrics[name] for name in names}
+
+
+def _verdict(judge: str, doc: Mapping[str, Any], results: Sequence[str]) -> Verdict:
+    return JUDGES[judge](doc, (Response(text=results[0]),))

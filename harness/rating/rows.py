@@ -1,0 +1,127 @@
+"""Rows of answers that were produced elsewhere: what they must hold, and how a bad one is named."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError, nearest
+
+REQUIRED = {
+    "sql": ("gold_sql", "pred_text"),
+    "qa": ("question", "answers", "response"),
+    "choice": ("choices", "answer", "response"),
+    "coherence": ("context", "response"),
+}
+"""The fields that a row of each suite must hold beside its ``id``."""
+
+_TEXTS = frozenset({"gold_sql", "pred_text", "question", "response"})
+
+
+def read_rows(path: Path) -> Iterator[str]:
+    """Yield the lines of a JSONL file, for `harness.rating.rate`.
+
+    Raises:
+        DataError: If the file is missing or is no UTF-8 text.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as lines:
+            yield from lines
+    except OSError as error:
+        raise DataError(f"a file of answers must be readable: {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"a file of answers must be UTF-8 text: {path}: {error.reason}") from error
+
+
+def checked(rows: Iterable[Mapping[str, Any] | str]) -> list[tuple[int, Mapping[str, Any]]]:
+    """Return rows with their line numbers, ids checked; a row may be a line of JSON.
+
+    Raises:
+        DataError: If a line is no JSON object, has no ``id``, or repeats one; or nothing is there.
+    """
+    found: list[tuple[int, Mapping[str, Any]]] = []
+    seen: dict[str, int] = {}
+    for line, raw in enumerate(rows, start=1):
+        if isinstance(raw, str) and not raw.strip():
+            continue
+        row = _parse(raw, line)
+        if row.get("id") in (None, ""):
+            known = f"; it has {', '.join(map(str, row))}" if row else ""
+            raise DataError(f"line {line}: a row needs an 'id'{known}")
+        key = json.dumps(row["id"], sort_keys=True, default=str)
+        if key in seen:
+            raise DataError(
+                f"line {line}: an id must be unique: {row['id']!r} is that of line {seen[key]} too"
+            )
+        seen[key] = line
+        found.append((line, row))
+    if not found:
+        raise DataError("there must be at least one row to rate: the input is empty")
+    return found
+
+
+def _parse(raw: Mapping[str, Any] | str, line: int) -> Mapping[str, Any]:
+    if not isinstance(raw, str):
+        return raw
+    try:
+        row = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"line {line}: each line must be a JSON object: {error}") from error
+    if not isinstance(row, dict):
+        raise DataError(f"line {line}: each line must be a JSON object: found {type(row).__name__}")
+    return row
+
+
+def problem(suite: str, row: Mapping[str, Any]) -> str | None:
+    """Say what keeps one row from being rated; None where nothing does.
+
+    >>> problem("qa", {"question": "?", "answers": ["a"], "respone": "b"})
+    "a qa row needs 'response'; did you mean 'respone'?"
+    """
+    for name in REQUIRED[suite]:
+        if name not in row:
+            close = nearest(name, map(str, row))
+            return f"a {suite} row needs {name!r}{close.replace('known:', 'it has')}"
+        if name in _TEXTS and not isinstance(row[name], str):
+            return f"{name!r} must be text: found {type(row[name]).__name__}"
+    check = {"qa": _qa, "choice": _choice, "coherence": _coherence, "sql": _sql}[suite]
+    return check(row)
+
+
+def _qa(row: Mapping[str, Any]) -> str | None:
+    answers = row["answers"]
+    if isinstance(answers, str):
+        return None
+    if not isinstance(answers, list) or not answers:
+        return "'answers' must be a list with at least one accepted answer"
+    if not all(isinstance(answer, str | int | float) for answer in answers):
+        return "'answers' must hold texts"
+    return None
+
+
+def _choice(row: Mapping[str, Any]) -> str | None:
+    choices = row["choices"]
+    texts = choices.get("text") if isinstance(choices, Mapping) else choices
+    if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
+        return "'choices' must be a list of texts, or an object with 'text' and 'label'"
+    answer = row["answer"]
+    if isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer < len(texts):
+        return f"'answer' must be an index from 0 to {len(texts) - 1}: found {answer!r}"
+    return None
+
+
+def _coherence(row: Mapping[str, Any]) -> str | None:
+    turns = row["context"]
+    if not isinstance(turns, list) or not turns:
+        return "'context' must be a list of at least one turn, oldest first"
+    for turn in turns:
+        whole = isinstance(turn, Mapping) and {"role", "content"} <= set(turn)
+        if not whole and not isinstance(turn, str):
+            return "a turn must be a text or an object with 'role' and 'content'"
+    return None
+
+
+def _sql(row: Mapping[str, Any]) -> str | None:
+    if not row.get("schema_sql") and not row.get("db_id"):
+        return "a sql row needs 'schema_sql', or 'db_id' with a folder of databases"
+    return None
