@@ -3,20 +3,36 @@
 Pure functions over numbers, no files and no models; scipy's slow parts are imported where used.
 """
 
+from harness.stats.betting import betting_p, e_process
 from harness.stats.clusters import design_effect, intraclass_correlation
+from harness.stats.corpus import bleu, decide_corpus, mean_log_likelihood
 from harness.stats.decide import decide
+from harness.stats.means import MeanInterval, interval_of_mean
 from harness.stats.multiplicity import Adjusted, family_verdicts, holm, intersection_union
+from harness.stats.paired import mcnemar_exact
+from harness.stats.planning import plan
+from harness.stats.recipe import decide_recipe
 from harness.stats.sequential import decide_sequentially, look_sizes, shuffled_order
 
 __all__ = [
     "Adjusted",
+    "MeanInterval",
+    "betting_p",
+    "bleu",
     "decide",
+    "decide_corpus",
+    "decide_recipe",
     "decide_sequentially",
     "design_effect",
+    "e_process",
     "family_verdicts",
     "holm",
     "intersection_union",
+    "interval_of_mean",
     "intraclass_correlation",
     "look_sizes",
+    "mcnemar_exact",
+    "mean_log_likelihood",
+    "plan",
     "shuffled_order",
 ]

@@ -6,7 +6,7 @@
 
 from collections.abc import Hashable, Sequence
 from math import ceil
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from numpy.typing import ArrayLike
 from scipy.special import ndtri
@@ -68,7 +68,7 @@ def decide(  # noqa: PLR0913 - one keyword per declaration of a gate
     checked_declaration(margin=margin, alpha=alpha, beta=beta, tails=tails)
     pairs = paired_scores(base, tuned, clusters=clusters, kind=kind)
     evidence = weigh(pairs, margin=margin, alpha=alpha, tails=tails, seed=seed)
-    return decision_from(evidence, pairs, margin=margin, alpha=alpha, beta=beta)
+    return decision_from(evidence, counts_of(pairs), margin=margin, alpha=alpha, beta=beta)
 
 
 def weigh(
@@ -102,15 +102,31 @@ def label_of(evidence: Evidence, *, alpha: float, beta: float) -> Label:
     return "unchanged" if evidence.p_not_better <= beta else "not_worse"
 
 
+class Counts(NamedTuple):
+    """How many items, items scored differently, and clusters (None: independent items)."""
+
+    n: int
+    discordant: int
+    clusters: int | None
+
+
+def counts_of(pairs: Paired) -> Counts:
+    """Count what the evidence rests on."""
+    return Counts(
+        n=len(pairs.difference),
+        discordant=pairs.losses + pairs.gains,
+        clusters=None if pairs.cluster is None else int(pairs.cluster.max()) + 1,
+    )
+
+
 def decision_from(
-    evidence: Evidence, pairs: Paired, *, margin: float, alpha: float, beta: float
+    evidence: Evidence, counts: Counts, *, margin: float, alpha: float, beta: float
 ) -> Decision:
     """Turn evidence into the record that the gate, the report and other programs read."""
     label = label_of(evidence, alpha=alpha, beta=beta)
-    n = len(pairs.difference)
     needed = None
     if label == "inconclusive":
-        needed = items_to_decide(evidence, n, margin=margin, alpha=alpha, beta=beta)
+        needed = items_to_decide(evidence, counts.n, margin=margin, alpha=alpha, beta=beta)
     notes = evidence.notes
     if label == "regressed_within_margin":
         notes = (*notes, "a real drop, but smaller than the margin")
@@ -122,13 +138,13 @@ def decision_from(
         ci_high=evidence.high,
         p_regression=evidence.p_drop,
         p_non_inferior=evidence.p_not_worse,
-        n=n,
-        discordant=pairs.losses + pairs.gains,
+        n=counts.n,
+        discordant=counts.discordant,
         items_needed=needed,
         method=evidence.method,
         margin=margin,
         alpha=alpha,
-        clusters=None if pairs.cluster is None else int(pairs.cluster.max()) + 1,
+        clusters=counts.clusters,
         notes=notes,
     )
 
@@ -145,4 +161,4 @@ def items_to_decide(
     distance = max(-seems, seems + margin)
     reach = float(-ndtri(min(alpha, beta)) + ndtri(power))
     needed = ceil(reach**2 * evidence.variance / distance**2)
-    return max(needed, n + 1, identical_floor(margin, beta))
+    return max(needed, n + 1, identical_floor(margin, beta) if margin < 1.0 else 0)

@@ -70,7 +70,7 @@ class Evidence:
         )
 
     def floored(self, n: int, *, margin: float, alpha: float) -> "Evidence":
-        """Return the evidence claiming no more than n identical outputs could show.
+        """Return the evidence about scores in [0, 1], claiming no more than n items can show.
 
         A model that loses a share ``margin`` of all items shows n identical outputs with
         probability ``(1 - margin) ** n``; no p-value for "not worse" is smaller, unless a gain is
@@ -80,8 +80,8 @@ class Evidence:
         gain, drop = self.p_gain <= alpha, self.p_drop <= alpha
         return replace(
             self,
-            low=self.low if gain else min(self.low, -reach),
-            high=self.high if drop else max(self.high, reach),
+            low=max(-1.0, self.low if gain else min(self.low, -reach)),
+            high=min(1.0, self.high if drop else max(self.high, reach)),
             p_not_worse=self.p_not_worse if gain else max(self.p_not_worse, least),
             p_not_better=self.p_not_better if drop else max(self.p_not_better, least),
         )
@@ -101,8 +101,8 @@ def t_evidence(
 
     return Evidence(
         delta=centre,
-        low=max(centre - reach, -1.0),
-        high=min(centre + reach, 1.0),
+        low=centre - reach,
+        high=centre + reach,
         p_drop=1.0 - above(0.0),
         p_gain=above(0.0),
         p_not_worse=above(-margin),
@@ -134,8 +134,8 @@ def bootstrap_evidence(
 
     return Evidence(
         delta=centre,
-        low=max(centre - float(ordered[-rank]) * error, -1.0),
-        high=min(centre - float(ordered[rank - 1]) * error, 1.0),
+        low=centre - float(ordered[-rank]) * error,
+        high=centre - float(ordered[rank - 1]) * error,
         p_drop=below(0.0),
         p_gain=above(0.0),
         p_not_worse=above(-margin),

@@ -23,7 +23,7 @@ from harness.errors import ComparisonError, StudyError
 from harness.records import Decision, SequentialDecision
 from harness.stats.boundary import last_critical, median_unbiased, stagewise_p, wang_tsiatis
 from harness.stats.clusters import cluster_error, cluster_sums
-from harness.stats.decide import decision_from, label_of, weigh
+from harness.stats.decide import counts_of, decision_from, label_of, weigh
 from harness.stats.evidence import Evidence
 from harness.stats.scores import Paired, checked_declaration, cluster_numbers, paired_scores
 
@@ -105,7 +105,7 @@ def decide_sequentially(  # noqa: PLR0913 - the declarations of `decide`, and th
             break
     decision = decision_from(
         history[-1].evidence,
-        history[-1].pairs,
+        counts_of(history[-1].pairs),
         margin=margin,
         alpha=float(ndtr(-design.fail[len(history) - 1])),
         beta=float(ndtr(-design.accept[len(history) - 1])),
@@ -243,7 +243,7 @@ def _corrected(decision: Decision, history: Sequence[_Look], design: _Design) ->
     fail, accept = design.fail[: len(before)], design.accept[: len(before)]
     return replace(
         decision,
-        delta=min(max(drift * scale, evidence.low), evidence.high),
+        delta=min(max(drift * scale, evidence.low), evidence.high) if decision.discordant else 0.0,
         p_regression=stagewise_p(times, fail, float(-ndtri(evidence.p_drop))),
         p_non_inferior=stagewise_p(times, accept, float(-ndtri(evidence.p_not_worse))),
         method=f"group sequential, {decision.method}",
