@@ -26,7 +26,7 @@ TIERS: tuple[frozenset[str], ...] = (
 HEAVY = {"torch", "transformers", "trl", "peft", "lm_eval", "datasets", "accelerate", "evaluate"}
 PURE = {room for tier in TIERS[4:] for room in tier} - {"metrics"} | {"report", "review"}
 LONGEST_FILE = 300
-LONGEST_FUNCTION = 60
+LONGEST_FUNCTION = 50
 
 
 def modules() -> list[Path]:
@@ -89,11 +89,12 @@ def test_the_deciding_rooms_are_pure(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_files_and_functions_stay_short(path: Path) -> None:
-    """No file outgrows what a newcomer reads in five minutes."""
+    """No file outgrows what a newcomer reads in five minutes; docstrings are not counted."""
     assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
     for node in ast.walk(parsed(path)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            length = (node.end_lineno or node.lineno) - node.lineno + 1
+            first = node.body[1] if ast.get_docstring(node) and len(node.body) > 1 else node.body[0]
+            length = (node.end_lineno or node.lineno) - first.lineno + 1
             assert length <= LONGEST_FUNCTION, f"{node.name} has {length} lines"
 
 

@@ -36,7 +36,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verb in (quickstart, init, run, plan, train, score, compare, gate, report, rate, doctor):
-    app.command()(verb.command)
+    app.command(verb.__name__.rpartition(".")[2])(verb.command)
 app.command("lm-eval", context_settings=lm_eval.CONTEXT, add_help_option=False)(lm_eval.command)
 app.add_typer(review.app)
 app.add_typer(tasks.app)

@@ -5,7 +5,7 @@ import typer
 from harness import content
 from harness.suites import builtin_suites
 
-app = typer.Typer(name="tasks", help="List the built-in suites.", no_args_is_help=False)
+app = typer.Typer(name="tasks")
 
 
 @app.callback(invoke_without_command=True)

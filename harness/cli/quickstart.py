@@ -1,0 +1,35 @@
+"""``harness quickstart``: the main job on the built-in model and data."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness import study as studies
+from harness.cli import console
+
+
+def command(
+    out: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("quickstart"),
+    every: Annotated[
+        bool, typer.Option("--all", help="Add specialised candidates, prompt tuning and QLoRA.")
+    ] = False,
+) -> None:
+    """Train, score, compare and report two candidates of a built-in model; downloads nothing.
+
+    One candidate learns SQL, a handbook and conversation and should ship. The other is
+    deliberately bad: the gate has to catch what it breaks, so this command exits 0 when it ran.
+
+    Example: `harness quickstart --out quickstart`
+    """
+    from harness.quickstart.start import write_study
+
+    path = write_study(out, every_candidate=every)
+    run = out / "run"
+    with console.stoppable(out):
+        from harness import pipeline
+
+        result = pipeline.run(studies.load(path), out=run, progress=console.TerminalProgress())
+    console.show(result)
+    console.show_files(run, console.RUN_FILES)
+    typer.echo(f"  the study: {path}; run it on your own base, data and suites")

@@ -1,0 +1,88 @@
+"""What every command promises: help with an example, documented exit codes, no traceback."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from harness.cli import app
+
+
+def commands() -> list[str]:
+    """Return every command as it is typed, subcommands included."""
+    names = []
+    for name, command in get_command(app).commands.items():
+        inner = getattr(command, "commands", {})
+        names += [f"{name} {sub}" for sub in inner] if inner else [name]
+    return names
+
+
+def harness(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-c", "from harness.cli import main; main()", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100"},
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in commands() if name != "lm-eval"])
+def test_every_command_has_help_with_an_example(name: str) -> None:
+    """``--help`` says what a command does and shows how to type it."""
+    done = harness(*name.split(), "--help")
+    assert done.returncode == 0
+    assert re.search(rf"harness {name}\b", done.stdout.split("Usage:")[1].split("\n", 1)[1])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "none.yaml"], "no study file"),
+        (["plan", "none.yaml"], "harness init"),
+        (["compare", "a.jsonl", "b.jsonl"], "a.jsonl"),
+        (["report", "none"], "must hold a scored run"),
+        (["gate", "none"], "must hold a scored run"),
+        (["rate", "sqll", "x.jsonl", "-o", "y.jsonl"], "sql"),
+        (["rate", "sql", "x.jsonl", "-o", "y.jsonl"], "x.jsonl"),
+        (["rnu"], "No such command"),
+        (["run"], "Missing argument"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(
+    tmp_path: Path, arguments: list[str], expected: str
+) -> None:
+    """Usage errors name what was found and never print a traceback."""
+    done = harness(*arguments, folder=tmp_path)
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir()), "nothing may be written"
+
+
+def test_init_writes_a_study_that_loads(tmp_path: Path) -> None:
+    """The commented study is valid, and is not overwritten by accident."""
+    from harness import study
+
+    assert harness("init", folder=tmp_path).returncode == 0
+    loaded = study.load(tmp_path / "study.yaml")
+    assert loaded.suites
+    assert (tmp_path / "study.schema.json").exists()
+    again = harness("init", folder=tmp_path)
+    assert again.returncode == 2
+    assert "--force" in again.stderr
+
+
+def test_the_version_is_the_package_s() -> None:
+    """``harness --version`` is what the package says."""
+    from harness import __version__
+
+    assert harness("--version").stdout.strip() == f"harness {__version__}"
+
+
