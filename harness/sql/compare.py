@@ -179,7 +179,9 @@ def _within(given: Sequence[Row], wanted: Sequence[Row]) -> bool:
 
 def _aligned(given: list[Row], wanted: list[Row]) -> bool:
     """Match rows one to one up to floating-point noise; exact cells narrow the choice first."""
-    noisy = {i for row in (*given, *wanted) for i, cell in enumerate(row) if isinstance(cell, float)}
+    noisy = {
+        i for row in (*given, *wanted) for i, cell in enumerate(row) if isinstance(cell, float)
+    }
     buckets: dict[Row, tuple[list[Row], list[Row]]] = {}
     for side, rows in enumerate((given, wanted)):
         for row in rows:
@@ -233,8 +235,10 @@ def close(left: Any, right: Any) -> bool:
 
 def _sortable(row: Row) -> tuple[tuple[str, Any], ...]:
     return tuple(
-        ("", 0) if cell is None
-        else ("number", cell) if isinstance(cell, int | float)
+        ("", 0)
+        if cell is None
+        else ("number", cell)
+        if isinstance(cell, int | float)
         else (type(cell).__name__, cell)
         for cell in row
     )

@@ -41,7 +41,9 @@ class Database:
         if self.path is None:
             return
         if not self.path.is_file():
-            raise DataError(f"no database file at {self.path}; give an existing .sqlite or .sql file")
+            raise DataError(
+                f"no database file at {self.path}; give an existing .sqlite or .sql file"
+            )
         write_ahead = self.path.with_name(self.path.name + "-wal")
         if write_ahead.is_file() and write_ahead.stat().st_size:
             raise DataError(
@@ -128,7 +130,9 @@ class Schema:
     def columns(self) -> dict[str, dict[str, str]]:
         """``{table: {column: type}}`` in lower case, views included."""
         found = {t.name.lower(): {c.name.lower(): c.type for c in t.columns} for t in self.tables}
-        views = {v.lower(): dict.fromkeys(map(str.lower, c), "") for v, c in self.view_columns.items()}
+        views = {
+            v.lower(): dict.fromkeys(map(str.lower, c), "") for v, c in self.view_columns.items()
+        }
         return found | views
 
 
@@ -179,7 +183,9 @@ def _table(entry: Mapping[str, Any]) -> Table:
 def _with_keys(table: Table, spider: Mapping[str, Any]) -> Table:
     """Add the keys that Spider keeps beside the database."""
     tables: Sequence[str] = [name.lower() for name in spider["table_names_original"]]
-    columns: Sequence[tuple[int, str]] = [(t, c.lower()) for t, c in spider["column_names_original"]]
+    columns: Sequence[tuple[int, str]] = [
+        (t, c.lower()) for t, c in spider["column_names_original"]
+    ]
     if table.name.lower() not in tables:
         return table
     mine = tables.index(table.name.lower())

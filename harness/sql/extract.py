@@ -22,11 +22,15 @@ MAX_TEXT = 400_000
 MAX_SQL = 100_000
 """Characters of a statement; SQLite's own default limit is ten times that."""
 
-_THOUGHT = re.compile(r"<(think|thinking|thought|reasoning)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+_THOUGHT = re.compile(
+    r"<(think|thinking|thought|reasoning)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE
+)
 _END_OF_THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _END_OF_TURN = re.compile(r"<\|[A-Za-z_]+\|>|</s>|<end_of_turn>|<eos>")
 _FENCE = re.compile(r"```|~~~")
-_LANGUAGE = re.compile(r"[ \t]*([A-Za-z][\w+-]*)?[ \t]*\n|[ \t]*(sqlite3?|sql|duckdb)\s", re.IGNORECASE)
+_LANGUAGE = re.compile(
+    r"[ \t]*([A-Za-z][\w+-]*)?[ \t]*\n|[ \t]*(sqlite3?|sql|duckdb)\s", re.IGNORECASE
+)
 _SQL_TAG = re.compile(r"<(sql|query|answer)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
 _JSON_KEYS = ("sql", "query", "sql_query", "answer", "final_sql", "statement", "output")
 _START = re.compile(r"(?:^|[\n:>`*\"])[ \t>*`\"]*(?=[(\s]*[A-Za-z]|--|/\*)")

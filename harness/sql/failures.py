@@ -29,18 +29,41 @@ _BY_KIND = {
 }
 _MESSAGES = (
     (r"no such function: (?P<name>\w+)", "dialect_function", "there is no function {name}"),
-    (r"Function with name (?P<name>\w+) does not", "dialect_function", "there is no function {name}"),
-    (r"ambiguous column name: (?P<name>\S+)|Ambiguous reference", "ambiguous_column",
-     "the column {name} could belong to several tables"),
-    (r"misuse of aggregate|aggregate functions are not allowed|aggregate", "aggregate_misuse",
-     "an aggregate function stands where none may"),
-    (r"wrong number of arguments", "wrong_arguments", "a function has the wrong number of arguments"),
-    (r"same number of result columns", "set_operation_columns",
-     "the two sides of a set operation have different numbers of columns"),
-    (r"sub-select returns|row value misused", "subquery_columns",
-     "a subquery has more columns than its place allows"),
-    (r"too large|stack overflow|too many|too deep|recursion", "too_complex",
-     "the statement is nested deeper or has more parts than allowed"),
+    (
+        r"Function with name (?P<name>\w+) does not",
+        "dialect_function",
+        "there is no function {name}",
+    ),
+    (
+        r"ambiguous column name: (?P<name>\S+)|Ambiguous reference",
+        "ambiguous_column",
+        "the column {name} could belong to several tables",
+    ),
+    (
+        r"misuse of aggregate|aggregate functions are not allowed|aggregate",
+        "aggregate_misuse",
+        "an aggregate function stands where none may",
+    ),
+    (
+        r"wrong number of arguments",
+        "wrong_arguments",
+        "a function has the wrong number of arguments",
+    ),
+    (
+        r"same number of result columns",
+        "set_operation_columns",
+        "the two sides of a set operation have different numbers of columns",
+    ),
+    (
+        r"sub-select returns|row value misused",
+        "subquery_columns",
+        "a subquery has more columns than its place allows",
+    ),
+    (
+        r"too large|stack overflow|too many|too deep|recursion",
+        "too_complex",
+        "the statement is nested deeper or has more parts than allowed",
+    ),
 )
 
 
@@ -76,7 +99,10 @@ def _unknown(kind: str, name: str, sql: str, schema: Schema) -> tuple[str, str]:
     bare = name.split(".")[-1].strip('"`[]')
     columns = schema.columns
     if kind == "table":
-        return "unknown_table", f"there is no table {bare!r}{nearest(bare, [t.name for t in schema.tables])}"
+        return (
+            "unknown_table",
+            f"there is no table {bare!r}{nearest(bare, [t.name for t in schema.tables])}",
+        )
     owners = [table.name for table in schema.tables if table.index(bare) is not None]
     if owners:
         where = " or ".join(owners[:3])

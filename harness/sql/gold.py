@@ -42,8 +42,16 @@ def parse(sql: str, dialect: str = "sqlite") -> exp.Expression | None:
         return None
     try:
         trees = sqlglot.parse(sql, read=dialect)
-    except (sqlglot.errors.SqlglotError, RecursionError, ValueError, KeyError, TypeError,
-            AttributeError, IndexError, AssertionError):
+    except (
+        sqlglot.errors.SqlglotError,
+        RecursionError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        AssertionError,
+    ):
         return None
     return trees[0] if len(trees) == 1 and isinstance(trees[0], exp.Query) else None
 
@@ -117,7 +125,9 @@ def _order_keys(query: exp.Expression) -> tuple[list[int], list[exp.Expression]]
 
 def _projected(key: exp.Expression, visible: Sequence[exp.Expression]) -> int | None:
     if isinstance(key, exp.Literal) and not key.is_string:
-        return int(key.this) - 1 if key.this.isdigit() and 0 < int(key.this) <= len(visible) else None
+        return (
+            int(key.this) - 1 if key.this.isdigit() and 0 < int(key.this) <= len(visible) else None
+        )
     if isinstance(key, exp.Column) and not key.table:
         for index, item in enumerate(visible):
             if item.alias_or_name.lower() == key.name.lower():
@@ -135,9 +145,11 @@ def _key_value(key: exp.Expression, visible: Sequence[exp.Expression]) -> exp.Ex
     if isinstance(value, exp.Collate):
         value = exp.Lower(this=value.this)
     return value.transform(
-        lambda node: aliases[node.name.lower()].copy()
-        if isinstance(node, exp.Column) and not node.table and node.name.lower() in aliases
-        else node
+        lambda node: (
+            aliases[node.name.lower()].copy()
+            if isinstance(node, exp.Column) and not node.table and node.name.lower() in aliases
+            else node
+        )
     )
 
 

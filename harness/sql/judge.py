@@ -13,8 +13,10 @@ from harness.sql.database import Database, Schema, read_schema
 from harness.sql.extract import Extraction, classify, extract
 from harness.sql.failures import EXTRACTION, REFUSED, explain_failure
 from harness.sql.gold import GoldPlan, expectation, parse, plan_gold
+from harness.sql.robust import Challenger, Neighbourhood, Survival, neighbourhood
 from harness.sql.rules import bird_equal, spider_equal, spider_text
 from harness.sql.sandbox import QueryResult, Sandbox
+from harness.sql.tokens import normalized
 
 Rule = Literal["harness", "spider", "bird"]
 RULES: tuple[Rule, ...] = ("harness", "spider", "bird")
@@ -80,6 +82,7 @@ class Judge:
         self._policy = policy
         self._schemas: Recent[Schema] = Recent(64)
         self._golds: Recent[Gold] = Recent(256)
+        self._near: Recent[Neighbourhood | None] = Recent(256)
 
     def __enter__(self) -> "Judge":
         return self
@@ -123,7 +126,32 @@ class Judge:
             match = self._repeat(question, gold, runnable)
         if not match.same:
             return _wrong((match.reason,), _difference(match, gold, result), sql)
-        return _right(sql, gold)
+        return self._judge_match(question, gold, sql, runnable)
+
+    def _judge_match(self, question: Question, gold: Gold, sql: str, runnable: str) -> Verdict:
+        """Let a match on the database itself prove itself on its neighbours."""
+        vacuous = not gold.result.rows
+        if question.rule != "harness" or not self._instances:
+            return right(sql, gold, None, labels=("vacuous_match",) if vacuous else ())
+        if normalized(runnable) == normalized(gold.plan.sql):
+            return right(sql, gold, True)
+        survival = self._challenge(question, gold, runnable)
+        if survival.refuted:
+            return refuted(sql, survival)
+        if vacuous and not survival.informative:
+            return unconfirmed(sql)
+        return right(sql, gold, True if survival.informative else None)
+
+    def _challenge(self, question: Question, gold: Gold, sql: str) -> Survival:
+        key = (question.database.source.key, gold.plan.sql, question.seed)
+        near = self._near.get(key, lambda: self._neighbourhood(question, gold))
+        if near is None:
+            return Survival()
+        return Challenger(self.sandbox, near, sql, self._policy).challenge(self._instances)
+
+    def _neighbourhood(self, question: Question, gold: Gold) -> Neighbourhood | None:
+        seed = f"{question.seed}:{' '.join(normalized(gold.plan.sql))}"
+        return neighbourhood(gold.plan, self.schema(question.database), seed)
 
     def _compare(self, question: Question, gold: Gold, result: QueryResult) -> Match:
         rows, wanted = result.rows, gold.result.rows
@@ -155,7 +183,9 @@ class Judge:
         found = classify(question.gold_sql)
         if found.problem or found.sql is None:
             return _bad_gold("gold_error", f"the gold is unusable: {EXTRACTION[found.problem]}")
-        sql = spider_text(found.sql) if question.rule == "spider" else _in_sqlite(found.sql, question)
+        sql = (
+            spider_text(found.sql) if question.rule == "spider" else _in_sqlite(found.sql, question)
+        )
         plan = plan_gold(sql, parse(sql))
         source = question.database.source
         statements = [plan.sql] if plan.full_sql is None else [plan.sql, plan.full_sql]
@@ -189,7 +219,9 @@ def _in_sqlite(sql: str, question: Question) -> str:
 def _bad_gold(problem: str, reason: str) -> Gold:
     empty = Expectation(groups=(), width=0)
     result = QueryResult(kind="error")
-    return Gold(plan=GoldPlan(sql=""), result=result, expected=empty, problem=problem, reason=reason)
+    return Gold(
+        plan=GoldPlan(sql=""), result=result, expected=empty, problem=problem, reason=reason
+    )
 
 
 def _details(sql: str | None, **more: Any) -> dict[str, Any]:
@@ -202,7 +234,9 @@ def unscored(label: str, reason: str) -> Verdict:
     )
 
 
-def _wrong(labels: tuple[str, ...], text: str, sql: str | None, *, refused: bool = False) -> Verdict:
+def _wrong(
+    labels: tuple[str, ...], text: str, sql: str | None, *, refused: bool = False
+) -> Verdict:
     return Verdict(
         outcome="refused" if refused else "incorrect",
         score=0.0,
@@ -228,12 +262,41 @@ def _difference(match: Match, gold: Gold, result: QueryResult) -> str:
     )
 
 
-def _right(sql: str, gold: Gold) -> Verdict:
+def right(sql: str, gold: Gold, robust: bool | None, *, labels: tuple[str, ...] = ()) -> Verdict:
+    """A match; ``robust`` is None where no neighbour instance had anything to say."""
+    count = len(gold.result.rows)
     return Verdict(
         outcome="correct",
         score=1.0,
+        labels=labels,
         answer=sql,
-        explanation=f"the gold's {len(gold.result.rows)} rows",
+        explanation=f"the same {count} row{'s' if count != 1 else ''} as the gold",
         metrics={"execution_accuracy": 1.0, "robust_execution_accuracy": 1.0},
+        details=_details(sql, base_match=True, robust_match=robust),
+    )
+
+
+def refuted(sql: str, survival: Survival) -> Verdict:
+    """A match on the database itself that another database tells from the gold."""
+    return Verdict(
+        outcome="incorrect",
+        score=0.0,
+        labels=("coincidental_match",),
+        answer=sql,
+        explanation="the same result as the gold on this database, but not on a neighbouring one",
+        metrics={"execution_accuracy": 1.0, "robust_execution_accuracy": 0.0},
+        details=_details(sql, base_match=True, robust_match=False, witness=survival.witness),
+    )
+
+
+def unconfirmed(sql: str) -> Verdict:
+    """Two empty results, and no instance on which the gold has rows."""
+    return Verdict(
+        outcome="incorrect",
+        score=0.0,
+        labels=("vacuous_match",),
+        answer=sql,
+        explanation="both results are empty, and no database was found on which the gold has rows",
+        metrics={"execution_accuracy": 1.0, "robust_execution_accuracy": 0.0},
         details=_details(sql, base_match=True),
     )

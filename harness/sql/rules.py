@@ -13,7 +13,6 @@ from harness.sql.compare import Row
 from harness.sql.tokens import tokenize
 
 
-
 def spider_text(sql: str) -> str:
     """Prepare a query as Spider's test-suite evaluation does: operators joined, DISTINCT dropped.
 
@@ -44,7 +43,9 @@ def spider_equal(gold: Sequence[Row], pred: Sequence[Row], *, gold_sql: str) -> 
     same = (lambda a, b: list(a) == list(b)) if ordered else (lambda a, b: Counter(a) == Counter(b))
     if same(gold, pred):
         return True
-    return any(same(gold, [tuple(r[c] for c in order) for r in pred]) for order in _orders(gold, pred))
+    return any(
+        same(gold, [tuple(r[c] for c in order) for r in pred]) for order in _orders(gold, pred)
+    )
 
 
 def _orders(gold: Sequence[Row], pred: Sequence[Row]) -> Iterable[tuple[int, ...]]:

@@ -76,7 +76,9 @@ class _Process:
     """One child: lines out, lines in, and a kill."""
 
     def __init__(self) -> None:
-        environment = {k: v for k, v in os.environ.items() if k in {"SYSTEMROOT", "LD_LIBRARY_PATH"}}
+        environment = {
+            k: v for k, v in os.environ.items() if k in {"SYSTEMROOT", "LD_LIBRARY_PATH"}
+        }
         self._child = subprocess.Popen(  # noqa: S603
             [sys.executable, "-E", "-s", "-B", str(_JAIL)],
             stdin=subprocess.PIPE,

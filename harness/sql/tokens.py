@@ -146,7 +146,8 @@ def is_truncated(sql: str) -> bool:
             last = token
     dangling = "and or where from join on by having select set in like between limit not as".split()
     return depth > 0 or (
-        last is not None and (last.text in {",", "=", "<", ">", "."} or last.text.lower() in dangling)
+        last is not None
+        and (last.text in {",", "=", "<", ">", "."} or last.text.lower() in dangling)
     )
 
 

@@ -64,9 +64,7 @@ def allow_seconds(seconds: float) -> None:
     if resource is None:
         return
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(
-        resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds) + 1, hard)
-    )
+    resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(time.process_time() + seconds) + 1, hard))
 
 
 class Worker:

@@ -50,7 +50,9 @@ class Guard:
         """While a schema script runs: deny other files, skip pragmas (they configure, not define)."""
         if action == sqlite3.SQLITE_PRAGMA:
             return sqlite3.SQLITE_IGNORE
-        forbidden = action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in FORBIDDEN_FUNCTIONS
+        forbidden = (
+            action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in FORBIDDEN_FUNCTIONS
+        )
         if action in SCRIPT_DENIED or forbidden:
             return sqlite3.SQLITE_DENY
         return sqlite3.SQLITE_OK
@@ -229,7 +231,12 @@ def describe_table(
     rows: list[Any] = []
     if kind == "table":
         rows = connection.execute(f"SELECT * FROM {quoted} LIMIT {int(limit)}").fetchall()  # noqa: S608
-    return {"name": name, "kind": kind, "sql": sql, "columns": columns, "unique": unique,
-            "foreign": list(foreign.values()), "rows": rows}
-
-
+    return {
+        "name": name,
+        "kind": kind,
+        "sql": sql,
+        "columns": columns,
+        "unique": unique,
+        "foreign": list(foreign.values()),
+        "rows": rows,
+    }

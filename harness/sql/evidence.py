@@ -1,0 +1,141 @@
+"""What a gold query says about the data it is meant for: constants, links, order, nulls.
+
+Neighbour instances are built from this, and from the gold alone: every arm meets the same ones.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlglot import exp
+
+from harness.sql.names import Bound, Place
+
+_COMPARISONS = {
+    exp.EQ: "=", exp.NEQ: "!=", exp.GT: ">", exp.GTE: ">=", exp.LT: "<", exp.LTE: "<=",
+    exp.Like: "like", exp.ILike: "like", exp.Glob: "like",
+}  # fmt: skip
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+_NEGATED = {
+    "=": "!=", "!=": "=", ">": "<=", "<=": ">", "<": ">=", ">=": "<", "like": "not like",
+    "in": "not in", "between": "not between", "null": "not null",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Atom:
+    """One condition of a column on constants; ``wrapped`` if a function stands around it."""
+
+    place: Place
+    op: str
+    values: tuple[Any, ...]
+    wrapped: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything that the gold reveals."""
+
+    atoms: tuple[Atom, ...] = ()
+    links: tuple[tuple[Place, Place], ...] = ()
+    ranked: frozenset[Place] = frozenset()
+    repeated: frozenset[Place] = frozenset()
+    null_tested: frozenset[Place] = frozenset()
+    limit: int = 0
+    tables: tuple[str, ...] = field(default=())
+
+
+def gather(bound: Bound) -> Evidence:
+    """Read the evidence off a bound gold query."""
+    tree = bound.tree
+    atoms = tuple(_atoms(bound))
+    links = {
+        tuple(sorted((left, right)))
+        for node in tree.find_all(exp.EQ, exp.In)
+        for left, right in [_link(node, bound)]
+        if left and right and left != right
+    }
+    ordered = [node for order in tree.find_all(exp.Order) for node in order.expressions]
+    extremes = list(tree.find_all(exp.Max, exp.Min))
+    repeated = [
+        place
+        for node in tree.find_all(exp.Distinct)
+        for place in bound.columns_in(node if node.expressions else node.parent)
+    ]
+    limits = [_constant(node.args.get("expression")) for node in tree.find_all(exp.Limit)]
+    return Evidence(
+        atoms=atoms,
+        links=tuple(sorted(links)),  # type: ignore[arg-type]
+        ranked=frozenset(p for node in (*ordered, *extremes) for p in bound.columns_in(node)),
+        repeated=frozenset(repeated),
+        null_tested=frozenset(a.place for a in atoms if a.op in {"null", "not null"}),
+        limit=max((n for n in limits if isinstance(n, int)), default=0),
+        tables=bound.tables,
+    )
+
+
+def _link(node: exp.Expression, bound: Bound) -> tuple[Place | None, Place | None]:
+    """Return the two columns that a condition equates (``a = b``, ``a IN (SELECT b ...)``)."""
+    if isinstance(node, exp.EQ):
+        return bound.place(node.left), bound.place(node.right)
+    query = node.args.get("query")
+    inner = query.unnest() if isinstance(query, exp.Subquery) else query
+    selects = inner.selects if isinstance(inner, exp.Query) else []
+    return bound.place(node.this), bound.place(selects[0]) if len(selects) == 1 else None
+
+
+def _atoms(bound: Bound) -> Iterator[Atom]:
+    for node in bound.tree.find_all(*_COMPARISONS, exp.In, exp.Between, exp.Is):
+        found = _atom(node, bound)
+        if found is None:
+            continue
+        atom, negated = found, isinstance(node.parent, exp.Not)
+        if isinstance(node.parent, exp.Paren) and isinstance(node.parent.parent, exp.Not):
+            negated = True
+        op = _NEGATED[atom.op] if negated else atom.op
+        yield Atom(place=atom.place, op=op, values=atom.values, wrapped=atom.wrapped)
+
+
+def _atom(node: exp.Expression, bound: Bound) -> Atom | None:
+    if isinstance(node, exp.In):
+        op, side = "in", node.this
+        values = [_constant(item) for item in node.expressions]
+    elif isinstance(node, exp.Between):
+        op, side = "between", node.this
+        values = [_constant(node.args["low"]), _constant(node.args["high"])]
+    elif isinstance(node, exp.Is):
+        if not isinstance(node.expression, exp.Null):
+            return None
+        op, side, values = "null", node.this, []
+    else:
+        op, side = _COMPARISONS[type(node)], node.this
+        values = [_constant(node.expression)]
+        if values == [None]:
+            op, side, values = _MIRRORED.get(op, op), node.expression, [_constant(node.this)]
+    places = bound.columns_in(side)
+    if len(set(places)) != 1 or any(value is None for value in values):
+        return None
+    if not values and op != "null":
+        return None
+    wrapped = bound.place(side) is None
+    return Atom(place=places[0], op=op, values=tuple(values), wrapped=wrapped)
+
+
+def _constant(node: exp.Expression | None) -> Any:
+    """Return the value of a literal, or None."""
+    if isinstance(node, exp.Neg):
+        value = _constant(node.this)
+        return -value if isinstance(value, int | float) else None
+    if isinstance(node, exp.Paren):
+        return _constant(node.this)
+    if not isinstance(node, exp.Literal):
+        return None
+    if node.is_string:
+        return node.this
+    try:
+        return int(node.this)
+    except ValueError:
+        try:
+            return float(node.this)
+        except ValueError:
+            return None

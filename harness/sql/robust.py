@@ -1,0 +1,168 @@
+"""Does a match survive on neighbour databases? If not, here is one that tells the two apart."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from harness.sql.compare import STRICT, Policy, Row, compare
+from harness.sql.database import Schema
+from harness.sql.evidence import Evidence, gather
+from harness.sql.gold import GoldPlan, expectation, parse
+from harness.sql.instances import Instance, build_instance, load_statements, needed_tables
+from harness.sql.names import bind
+from harness.sql.profile import TableProfile, profile
+from harness.sql.sandbox import QueryResult, Sandbox, Source
+
+MORE_TRIES = 1.6
+"""How many instances may be drawn for each that is wanted: some tell nothing."""
+
+SHRINK_RUNS = 60
+"""Rows that are tried out of a witness to make it small enough to read."""
+
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbourhood:
+    """What all instances of one gold have in common."""
+
+    plan: GoldPlan
+    schema: Schema
+    evidence: Evidence
+    profiles: Mapping[str, TableProfile]
+    seed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survival:
+    """``refuted`` with its ``witness``; ``informative`` instances had a gold result to match."""
+
+    refuted: bool = False
+    informative: int = 0
+    witness: Mapping[str, Any] | None = None
+
+
+def neighbourhood(plan: GoldPlan, schema: Schema, seed: str) -> Neighbourhood | None:
+    """Prepare the instances of a gold; None where it cannot be parsed."""
+    tree = parse(plan.sql)
+    if tree is None or not schema.tables:
+        return None
+    evidence = gather(bind(tree, schema.columns))
+    profiles = profile(schema, evidence)
+    return Neighbourhood(plan=plan, schema=schema, evidence=evidence, profiles=profiles, seed=seed)
+
+
+class Challenger:
+    """Runs one prediction against one gold on neighbour instances."""
+
+    def __init__(
+        self, sandbox: Sandbox, near: Neighbourhood, pred_sql: str, policy: Policy = STRICT
+    ) -> None:
+        self._sandbox, self._near, self._pred, self._policy = sandbox, near, pred_sql, policy
+        self._tables = needed_tables(near.profiles, self._wanted())
+        ddl = [near.profiles[name].ddl for name in self._tables] + list(near.schema.views)
+        self._script = ";\n".join(ddl) + ";"
+
+    def _wanted(self) -> set[str]:
+        """Name the tables of both queries; all of them where that cannot be told."""
+        tree = parse(self._pred)
+        if tree is None or self._near.schema.views:
+            return set(self._near.profiles)
+        used = set(bind(tree, self._near.schema.columns).tables)
+        return used | set(self._near.evidence.tables)
+
+    def challenge(self, instances: int) -> Survival:
+        """Try instances until one refutes or enough have agreed."""
+        informative = 0
+        for number in range(int(instances * MORE_TRIES)):
+            if informative >= instances:
+                break
+            instance = self._draw(number)
+            outcome = self._try(instance)
+            if outcome == "refuted":
+                return Survival(
+                    refuted=True, informative=informative, witness=self._witness(instance)
+                )
+            informative += outcome == "agreed"
+        return Survival(informative=informative)
+
+    def _draw(self, number: int) -> Instance:
+        near = self._near
+        return build_instance(
+            near.profiles, near.evidence, tables=self._tables, seed=near.seed, number=number
+        )
+
+    def _run(self, instance: Instance, statements: Sequence[str], *, twin: bool = False) -> Any:
+        rows = load_statements(instance, self._near.profiles, shuffled=twin)
+        spec = {"engine": "sqlite", "script": self._script, "rows": rows}
+        source = Source(key=f"instance:{next(_numbers)}", spec=spec)
+        return self._sandbox.run(source, statements, reverse=twin, forget=True)
+
+    def _try(self, instance: Instance) -> str:
+        """Return ``agreed``, ``refuted`` or ``uninformative``."""
+        plan = self._near.plan
+        statements = [plan.sql, self._pred, *([plan.full_sql] if plan.full_sql else [])]
+        gold, pred, *full = self._run(instance, statements)
+        if not gold.ok or not pred.ok:
+            return "uninformative"
+        width = len(gold.columns)
+        wide = full[0].rows if full and full[0].ok else None
+        expected = expectation(plan, gold.rows, width, wide)
+        if expected.cuts_tie or (_says_nothing(gold.rows) and _says_nothing(pred.rows)):
+            return "uninformative"
+        if compare(expected, pred.rows, len(pred.columns), policy=self._policy).same:
+            return "agreed"
+        twin = self._run(instance, [plan.sql], twin=True)[0]
+        determined = twin.ok and compare(expected, twin.rows, width).same
+        return "refuted" if determined else "uninformative"
+
+    def _witness(self, instance: Instance) -> dict[str, Any]:
+        """Drop rows that the difference does not need, and show what is left."""
+        runs = 0
+        for name in reversed(list(instance.tables)):
+            for index in reversed(range(len(instance.tables[name]))):
+                runs += 1
+                smaller = _without(instance, name, index)
+                if runs > SHRINK_RUNS or self._is_referred_to(instance, name, index):
+                    continue
+                if self._try(smaller) == "refuted":
+                    instance = smaller
+        gold, pred = self._run(instance, [self._near.plan.sql, self._pred])
+        return {
+            "tables": {
+                self._near.profiles[name].name: {
+                    "columns": [column.name for column in self._near.profiles[name].columns],
+                    "rows": rows,
+                }
+                for name, rows in instance.tables.items()
+                if rows
+            },
+            "gold": _shown(gold),
+            "pred": _shown(pred),
+        }
+
+    def _is_referred_to(self, instance: Instance, name: str, index: int) -> bool:
+        """Tell whether another row points at this one; removing it would leave an orphan."""
+        row = instance.tables[name][index]
+        for child, rows in instance.tables.items():
+            for reference in self._near.profiles[child].references:
+                if reference.table == name and not reference.orphans:
+                    key = [row[i] for i in reference.parents]
+                    if any([r[i] for i in reference.columns] == key for r in rows):
+                        return True
+        return False
+
+
+def _without(instance: Instance, name: str, index: int) -> Instance:
+    rows = [row for i, row in enumerate(instance.tables[name]) if i != index]
+    return replace(instance, tables={**instance.tables, name: rows})
+
+
+def _says_nothing(rows: Sequence[Row]) -> bool:
+    """Tell whether a result is empty, or what an aggregate makes of emptiness."""
+    return not rows or (len(rows) == 1 and all(cell in {None, 0} for cell in rows[0]))
+
+
+def _shown(result: QueryResult) -> dict[str, Any]:
+    return {"columns": list(result.columns), "rows": [list(row) for row in result.rows[:50]]}
