@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from harness.scoring import signs
 from harness.scoring.normalize import comparable, find, words
-from harness.scoring.wordlists import LEAD_IN, NEGATIONS, POLAR
+from harness.scoring.wordlists import BEFORE_POLAR, LEAD_IN, NEGATIONS, POLAR
 
 _STATEMENTS = 2
 _SENTENCE = re.compile(r"(?<=[.!?])[\"')\]*]*\s+|\n+")
@@ -106,7 +106,7 @@ def _occurrences(wanted: Sequence[str], given: Sequence[str]) -> list[int]:
 
 
 def _polarity(wanted: str, given: Sequence[str]) -> str | None:
-    lead = next((i for i, word in enumerate(given) if word not in LEAD_IN), None)
+    lead = next((i for i, word in enumerate(given) if word not in BEFORE_POLAR), None)
     if lead is None or given[lead] != wanted:
         return "absent"
     return "hedged" if POLAR.intersection(given[lead + 1 : lead + 4]) - {wanted} else None

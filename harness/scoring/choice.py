@@ -22,11 +22,15 @@ from harness.scoring.normalize import comparable, find, words
 
 _EXPLICIT = re.compile(
     r"\\boxed\{(?:\\text\{)?(?P<boxed>[^{}]*)\}"
-    r"|\b(?:final |correct |right |best )?(?:answer|option|choice)\b(?:\s+(?:is|would be|must be)"
-    r"\b|\s*[:=])\s*(?P<stated>[^\n]*)",
+    r"|\b(?:final |correct |right |best )?(?:answer|option|choice)\b"
+    r"(?:\s+(?:is|would be|must be)\b|\s*[:=])",
     re.IGNORECASE,
 )
+_AFTER_LABEL = r"(?:[)\].:,;]|\s*$|(?=\s))\s*"
+_SAYS = re.compile(r"(?:is|because|since|as|would|seems|-|–)\b|$")
+_ALTERNATIVE = re.compile(r"(?:or|and|/)\s*[(\[]?(?P<label>\w+)")
 _NEGATIONS = frozenset({"not", "isnt", "never", "neither", "nor", "except", "wrong", "incorrect"})
+_WORDS = frozenset({"A", "I"})
 _MARKUP = re.compile(r"[*_`#]+")
 
 
@@ -49,7 +53,7 @@ def choice(
 
     Returns:
         A verdict with score 0 or 1 and ``details["chosen"]``, an index or None. Labels of a wrong
-        answer: empty, repetition, refusal, conflict, ambiguous, truncated, no_answer, wrong.
+        answer: empty, repetition, refusal, conflict, ambiguous, truncated, no_answer, wrong_choice.
 
     >>> choice(["Paris", "Rome"], 1, "I'd say (B), Rome.").details["chosen"]
     1
@@ -72,7 +76,7 @@ def choice(
     elif problem == "no_answer" and finish == "length":
         causes = ("truncated",)
     else:
-        causes = (problem or "wrong",)
+        causes = (problem or "wrong_choice",)
     return Verdict(
         outcome="correct" if right else "incorrect",
         score=float(right),
@@ -93,46 +97,72 @@ def read_choice(
         return None, "empty"
     if signs.loops(said):
         return None, "repetition"
-    stated = [m["boxed"] or m["stated"] or "" for m in _EXPLICIT.finditer(said)]
-    for text in [*reversed([s for s in stated if words(s)][-1:]), said]:
-        found, problem = _named(choices, labels, text.strip())
+    for text, explicit in [*_statements(said)[-1:], (said, False)]:
+        found, problem = _named(choices, labels, text, explicit=explicit)
         if found is not None or problem in {"conflict", "ambiguous"}:
             return found, problem
     return None, "refusal" if signs.abstains(said) else "no_answer"
 
 
+def _statements(said: str) -> list[tuple[str, bool]]:
+    """Return what follows each "the answer is", to the end of its line."""
+    found = [
+        m["boxed"] if m["boxed"] is not None else said[m.end() :].partition("\n")[0]
+        for m in _EXPLICIT.finditer(said)
+    ]
+    return [(text.strip(), True) for text in found if words(text)]
+
+
 def _named(
-    choices: Sequence[str], labels: Sequence[str], text: str
+    choices: Sequence[str], labels: Sequence[str], text: str, *, explicit: bool
 ) -> tuple[int | None, str | None]:
+    index, rest = _leading_label(choices, labels, text, explicit=explicit)
     by_text = _by_text(choices, text)
-    by_label = _leading_label(labels, choices, text)
-    if by_label is not None:
-        equal = [i for i, c in enumerate(choices) if comparable(c) == comparable(text)]
-        if by_text and by_label not in by_text and not equal:
-            return None, "conflict"
-        return by_label, None
+    if index is not None:
+        other = _ALTERNATIVE.match(rest)
+        if other is not None and other["label"] in labels:
+            return None, "ambiguous"
+        begun = [i for i in _by_text(choices, rest) if _begins(choices[i], rest)]
+        return (index, None) if not begun or index in begun else (None, "conflict")
     if len(by_text) == 1:
         return by_text[0], None
     bracketed = _bracketed(labels, text)
     if len(bracketed) == 1 and (not by_text or bracketed[0] in by_text):
         return bracketed[0], None
-    if by_text or bracketed:
-        return None, "ambiguous"
-    return None, "no_answer"
+    return None, "ambiguous" if by_text or bracketed else "no_answer"
 
 
-def _leading_label(labels: Sequence[str], choices: Sequence[str], text: str) -> int | None:
+def _leading_label(
+    choices: Sequence[str], labels: Sequence[str], text: str, *, explicit: bool
+) -> tuple[int | None, str]:
+    """Return the label that a text begins with and what follows it; None where it has none.
+
+    A bare "A" or "I" before another word is a word, unless the text says that it is the answer.
+    """
     for index, label in enumerate(labels):
-        match = re.match(rf"[(\[]?{re.escape(label)}(?P<after>[)\].:,;]|\s*$|\s+-|\s)", text)
-        if match is None:
-            match = re.match(rf"[(\[]?{re.escape(label.lower())}(?P<after>[)\].:]|\s*$)", text)
+        forms = {label, label.lower()} if len(label) == 1 else {label}
+        match = re.match(rf"[(\[]?(?P<label>{'|'.join(map(re.escape, forms))}){_AFTER_LABEL}", text)
         if match is None:
             continue
-        rest = text[match.end() :].strip()
-        if match["after"].isspace() and rest and find(words(choices[index]), words(rest)) != 0:
-            continue
-        return index
-    return None
+        rest = text[match.end() :]
+        bare = bool(rest) and match.group().strip() == match["label"]
+        capital = match["label"] == label
+        certain = not bare or (capital and (explicit or label not in _WORDS))
+        said = _begins(choices[index], rest) or (capital and bool(_SAYS.match(rest)))
+        if (certain or said) and not _denied(rest):
+            return index, rest
+    return None, ""
+
+
+def _begins(choice_text: str, rest: str) -> bool:
+    return find(comparable(choice_text), comparable(rest)) == 0
+
+
+def _denied(rest: str) -> bool:
+    start = words(rest)[:2]
+    return start[:1] == ["isnt"] or (
+        start[:1] == ["is"] and start[1:] in (["not"], ["wrong"], ["incorrect"], ["false"])
+    )
 
 
 def _by_text(choices: Sequence[str], text: str) -> list[int]:

@@ -53,20 +53,19 @@ def coherence(
         threshold: The proxy from which the verdict is ``correct``.
 
     Returns:
-        A verdict whose ``metrics`` are the components. Labels: empty, repetition, role_leak,
-        echo_user, repeats_itself, contradiction, truncated, refusal, other_value, forgotten,
-        off_topic.
+        A verdict whose ``metrics`` are the components. Labels: empty, repetition, role_confusion,
+        echo, self_echo, contradiction, truncated, refusal, hedged, other_value, forgot, off_topic.
 
     >>> said = ["I have a dog called Rex.", "Nice!", "What is my dog called?"]
     >>> coherence(said, "Your dog is called Rex.", answers=["Rex"]).score
     1.0
     >>> coherence(said, "Your dog is called Bello.", answers=["Rex"]).labels
-    ('contradiction', 'forgotten')
+    ('contradiction', 'forgot')
     """
     history = messages(turns)
     said = signs.spoken(response)
     parts = components(history, response, finish=finish)
-    faults = [name for name in _GATES if parts[name]]
+    faults = [name for name in GATES if parts[name]]
     if answers is None:
         return _proxy(parts, faults, said, threshold)
     accepted = [answer for answer in answers if answer.strip()]
@@ -102,8 +101,8 @@ def components(
 
     ``relevance_last`` and ``relevance_context`` (last three turns) are `relevance.overlap`,
     ``relevance`` their mean lifted to the neutral point; ``distinct_2`` and ``seq_rep_4`` are
-    repetition inside the response; ``echo`` the largest word overlap with a user turn and
-    ``self_repeat`` with an own earlier turn; the rest are 0 or 1.
+    repetition inside the response; ``user_overlap`` the largest word overlap with a user turn and
+    ``own_overlap`` with an own earlier turn; the rest are 0 or 1.
     """
     said = signs.spoken(response)
     own = [turn.content for turn in history if turn.role == "assistant"]
@@ -115,25 +114,25 @@ def components(
         **relevance.of([turn.content for turn in history], said),
         "distinct_2": signs.distinct(said),
         "seq_rep_4": signs.repeated(said),
-        "echo": echo,
-        "self_repeat": again,
+        "user_overlap": echo,
+        "own_overlap": again,
         "words": float(len(given)),
         "empty": float(not given),
         "repetition": float(signs.loops(said)),
-        "role_leak": float(signs.leaks_role(response)),
-        "echo_user": float(echo > ECHO),
-        "repeats_itself": float(again > ECHO and len(given) > 3),
+        "role_confusion": float(signs.leaks_role(response)),
+        "echo": float(echo > ECHO and len(given) > 3),
+        "self_echo": float(again > ECHO and len(given) > 3),
         "contradiction": float(facts.contradicts(history, said)),
         "truncated": float(finish == "length"),
     }
 
 
-_GATES = (
+GATES = (
     "empty",
     "repetition",
-    "role_leak",
-    "echo_user",
-    "repeats_itself",
+    "role_confusion",
+    "echo",
+    "self_echo",
     "contradiction",
     "truncated",
 )
@@ -165,13 +164,11 @@ def _recall(
     parts: dict[str, float],
     faults: Sequence[str],
 ) -> Verdict:
-    stances = {answer: objection(answer, said) for answer in accepted}
-    stated = [answer for answer, stance in stances.items() if stance is None]
-    wrong = [other for other in distractors if find(comparable(other), comparable(said)) >= 0]
-    copied = parts["echo_user"] or parts["repetition"]
-    right = bool(stated) and not wrong and not copied
-    if right:
-        labels = tuple(f for f in faults if f in {"role_leak", "truncated"})
+    stated = [answer for answer in accepted if objection(answer, said) is None]
+    wrong = [other for other in distractors if _names(said, other, accepted)]
+    right = bool(stated) and not wrong and not parts["repetition"]
+    if right or (stated and not wrong):
+        labels = tuple(faults)
     else:
         labels = _forgetting(history, said, accepted, wrong, faults)
     wanted = " or ".join(repr(answer) for answer in accepted[:3])
@@ -182,6 +179,14 @@ def _recall(
         answer=stated[0] if stated else said or None,
         explanation=f"recalls {stated[0]!r}" if right else f"{labels[0]}; accepted: {wanted}",
         metrics={"recall": float(right), **parts},
+    )
+
+
+def _names(said: str, other: str, accepted: Sequence[str]) -> bool:
+    """Say whether a response names another value that is no part of an accepted answer."""
+    wanted = comparable(other)
+    return find(wanted, comparable(said)) >= 0 and not any(
+        find(wanted, comparable(answer)) >= 0 for answer in accepted
     )
 
 
@@ -205,5 +210,5 @@ def _forgetting(
     elif facts.other_value(history, said):
         causes.append("other_value")
     else:
-        causes.append("forgotten")
+        causes.append("forgot")
     return tuple(causes)

@@ -23,7 +23,7 @@ from harness.scoring import signs
 from harness.scoring.normalize import content, find, normalize, token_f1, words
 
 PARTIAL = 0.5
-"""Token F1 of the extracted answer from which a wrong answer is called partial."""
+"""Token F1 with an accepted answer of several words from which a wrong one is partial."""
 
 _REASONS = {
     "empty": "the response is empty",
@@ -61,12 +61,13 @@ def qa(
     Returns:
         A verdict with score 0 or 1; metrics ``exact_match`` (the score), ``squad_em``, ``f1``.
         Labels of a wrong answer: empty, format, repetition, refusal, missed_abstention, hedged,
-        negated, over_verbose, truncated, echo, partial, wrong_supported, hallucinated, wrong.
+        negated, over_verbose, truncated, echo, partial, wrong_supported, hallucinated,
+        wrong_answer.
 
     >>> qa("Where is the office?", ["Vienna"], "The office is in Vienna.").score
     1.0
     >>> qa("Where is the office?", ["Vienna"], "The office is in Graz.").labels
-    ('wrong',)
+    ('wrong_answer',)
     """
     accepted = [answer for answer in answers if answer.strip()]
     if not accepted:
@@ -131,16 +132,18 @@ def _cause(
         return "truncated"
     if set(content(said)) <= set(content(question)):
         return "echo"
-    if token_f1(accepted, extracted) >= PARTIAL:
+    if token_f1([a for a in accepted if len(content(a)) > 1], extracted) >= PARTIAL:
         return "partial"
     if context:
         inside = find(content(extracted), content(context)) >= 0
         return "wrong_supported" if inside else "hallucinated"
-    return "wrong"
+    return "wrong_answer"
 
 
 def _labels(fault: str | None, response: str, finish: str | None) -> tuple[str, ...]:
-    flags = {"truncated": finish == "length", "role_leak": signs.leaks_role(response)}
+    if fault in {"empty", "format"}:
+        return (fault,)
+    flags = {"truncated": finish == "length", "role_confusion": signs.leaks_role(response)}
     primary = [fault] if fault else []
     return (*primary, *(name for name, holds in flags.items() if holds and name != fault))
 

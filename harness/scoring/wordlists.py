@@ -38,6 +38,9 @@ NEGATIONS = _set(
 POLAR = _set("yes no maybe true false")
 """Answers that must lead a response to count."""
 
+BEFORE_POLAR = _set("a and believe hm i it its oh ok okay so the think well")
+"""What may stand before an answer that must lead."""
+
 NUMBERS = {
     word: str(value)
     for value, word in enumerate(

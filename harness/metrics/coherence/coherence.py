@@ -45,7 +45,7 @@ class Coherence(evaluate.Metric):
         contexts: Sequence[Sequence[str]],
         references: Sequence[Sequence[str]] | None = None,
     ) -> dict[str, Any]:
-        accepted = references or [None] * len(predictions)
+        accepted: Sequence[Sequence[str] | None] = references or [None] * len(predictions)
         verdicts = [
             coherence(list(turns), said, answers=answers)
             for turns, said, answers in zip(contexts, predictions, accepted, strict=True)
@@ -55,7 +55,7 @@ class Coherence(evaluate.Metric):
             return {"unscored": len(verdicts)}
         primary = "coherence" if references is None else "recall"
         return {
-            primary: sum(verdict.score for verdict in scored) / len(scored),
+            primary: sum(verdict.score or 0.0 for verdict in scored) / len(scored),
             **{name: sum(v.metrics[name] for v in scored) / len(scored) for name in _COLUMNS},
             "unscored": len(verdicts) - len(scored),
         }

@@ -1,0 +1,104 @@
+"""A turn of a conversation: recall, the proxy, and its gates."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.records import Message
+from harness.scoring import coherence
+from harness.scoring.dialogue import GATES, messages
+from harness.scoring.facts import claims, contradicts
+from harness.scoring.relevance import NEUTRAL, overlap
+
+DINNER = [
+    "Hello!",
+    "Hi, how can I help you with your trip?",
+    "Do you know a good Italian restaurant near the station?",
+]
+
+
+def test_plain_texts_alternate_and_end_with_the_user() -> None:
+    """Turns without roles are read from the end, where the user speaks."""
+    assert [turn.role for turn in messages(DINNER)] == ["user", "assistant", "user"]
+    assert [turn.role for turn in messages(DINNER[:2])] == ["assistant", "user"]
+
+
+@given(st.lists(st.text(max_size=60), min_size=1, max_size=6), st.text(max_size=120))
+def test_the_proxy_stays_in_its_range(turns: list[str], response: str) -> None:
+    """Whatever the conversation, the score is in [0, 1] and every component is a number."""
+    verdict = coherence(turns, response)
+    assert verdict.score is not None
+    assert 0.0 <= verdict.score <= 1.0
+    assert (verdict.outcome == "correct") == (verdict.score >= 0.5)
+    assert all(isinstance(value, float) for value in verdict.metrics.values())
+    assert verdict == coherence(turns, response)
+
+
+@pytest.mark.parametrize(
+    ("response", "gate"),
+    [
+        ("", "empty"),
+        ("I like it. " * 12, "repetition"),
+        ("Sure.\nUser: thanks a lot", "role_confusion"),
+        ("Do you know a good Italian restaurant near the station?", "echo"),
+        ("Hi, how can I help you with your trip?", "self_echo"),
+    ],
+)
+def test_a_gate_sets_the_proxy_to_zero(response: str, gate: str) -> None:
+    """Faults that no relevance makes up for."""
+    verdict = coherence(DINNER, response)
+    assert verdict.score == 0.0
+    assert verdict.labels[0] == gate
+    assert gate in GATES
+
+
+def test_a_cut_response_is_gated() -> None:
+    """A response that was cut at its limit is no finished turn."""
+    said = "There is Da Enzo right behind the"
+    assert coherence(DINNER, said, finish="length").labels == ("truncated",)
+    assert coherence(DINNER, said).score > 0
+
+
+def test_relevant_beats_unrelated_beats_broken() -> None:
+    """The proxy orders a fitting, an unrelated and a looping response."""
+    fitting = coherence(DINNER, "Yes, the best Italian restaurant is behind the station.").score
+    unrelated = coherence(DINNER, "Photosynthesis needs light.").score
+    looping = coherence(DINNER, "station station station station station station").score
+    assert fitting > unrelated > looping
+
+
+def test_a_response_without_shared_words_is_neutral() -> None:
+    """Many good responses share no word with what they answer."""
+    assert coherence(["Shall we go?"], "Sounds wonderful!").score == NEUTRAL
+    assert overlap("the cat", "and the dog") == 0.0
+
+
+def test_contradictions_of_plain_statements_are_found() -> None:
+    """Another value for what a speaker stated is a contradiction; silence is none."""
+    said = [Message(role="user", content="My name is Ann. I live in Oslo.")]
+    assert contradicts(said, "Your name is Bob.")
+    assert contradicts(said, "You live in Rome!")
+    assert not contradicts(said, "Your name is Ann, nice.")
+    assert not contradicts(said, "Is your name Bob?")
+    assert not contradicts(said, "My name is Bob.")
+    assert claims(Message(role="user", content="What is my name?")) == {}
+
+
+def test_the_later_statement_counts() -> None:
+    """Who moves is not contradicted by the new address."""
+    said = messages(["I live in Oslo.", "Nice.", "Sorry, I live in Rome now."])
+    assert not contradicts(said, "You live in Rome.")
+
+
+def test_answers_turn_the_proxy_into_recall() -> None:
+    """With accepted answers the score is 0 or 1, whatever the proxy says."""
+    turns = ["I like chess.", "Great.", "What do I like?"]
+    assert coherence(turns, "Chess", answers=["chess"]).score == 1.0
+    assert coherence(turns, "You like films about nature.", answers=["chess"]).score == 0.0
+    assert coherence(turns, "Chess", answers=["chess"]).metrics["recall"] == 1.0
+
+
+def test_a_distractor_inside_the_answer_does_not_count_against_it() -> None:
+    """A value that is part of the accepted one is no other value."""
+    turns = ["My cat is York, I live in New York.", "I see.", "Where do I live?"]
+    assert coherence(turns, "In New York.", answers=["New York"], distractors=["York"]).score == 1.0
