@@ -51,7 +51,8 @@ class Suite:
     the scoring function (None: lm-eval's own metric decides), ``cluster`` the document field whose
     value groups dependent items (None: every item is its own cluster), ``slices`` the document
     fields by which a report breaks scores down, ``margin`` the default non-inferiority margin in
-    score units, ``threshold`` the score from which a graded answer counts as correct.
+    score units, ``threshold`` the score from which a graded answer counts as correct, ``messages``
+    the document field with a conversation that is shown as real turns where a chat template is used.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Suite:
     margin: float = 0.03
     threshold: float = 1.0
     title: str = ""
+    messages: str | None = None
 
 
 class ItemKey(NamedTuple):
@@ -80,7 +82,9 @@ class Item:
     """One question of a suite, the same for every arm.
 
     ``doc`` is the data row, ``prompt`` the exact text shown to the model, ``prompt_hash`` the
-    sha256 of the token ids of all its requests, ``cluster`` the value that groups dependent items.
+    sha256 of the token ids of all its requests, ``cluster`` the value that groups dependent items,
+    ``arguments`` what lm-eval logs for each request: context and continuation, or context and
+    generation settings.
     """
 
     key: ItemKey
@@ -91,6 +95,7 @@ class Item:
     target: str
     cluster: str
     slices: Mapping[str, str] = field(default_factory=dict)
+    arguments: tuple[tuple[Any, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,45 +196,6 @@ class Decision:
     alpha: float
     clusters: int | None = None
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SequentialDecision(Decision):
-    """A decision that may have stopped before all planned items were answered.
-
-    ``used`` of ``planned`` items decided it, at look number ``look`` of ``looks`` (counted from
-    1). ``delta`` and its interval are corrected for the looking; ``observed`` is the plain mean
-    difference of the items used.
-    """
-
-    used: int
-    planned: int
-    look: int
-    looks: int
-    observed: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """How many items a margin needs, and what the items at hand can show.
-
-    ``items`` decide an unchanged model, or a drop of the margin, with probability ``power``;
-    ``items_sequential`` do so when looking early. ``available`` items (``items`` unless given)
-    decide with probability ``chance`` and find a drop of ``detectable`` with probability
-    ``power``. ``disagreement`` is the share of items that the arms score differently,
-    ``design_effect`` what clustering multiplies the items by.
-    """
-
-    items: int
-    items_sequential: int
-    available: int
-    chance: float
-    detectable: float
-    margin: float
-    disagreement: float
-    alpha: float
-    power: float
-    design_effect: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

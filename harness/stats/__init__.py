@@ -8,15 +8,21 @@ from harness.stats.clusters import design_effect, intraclass_correlation
 from harness.stats.corpus import bleu, decide_corpus, mean_log_likelihood
 from harness.stats.decide import decide
 from harness.stats.means import MeanInterval, interval_of_mean
-from harness.stats.multiplicity import Adjusted, family_verdicts, holm, intersection_union
+from harness.stats.multiplicity import holm, intersection_union
 from harness.stats.paired import mcnemar_exact
-from harness.stats.planning import plan
+from harness.stats.planning import Plan, plan
 from harness.stats.recipe import decide_recipe
-from harness.stats.sequential import decide_sequentially, look_sizes, shuffled_order
+from harness.stats.sequential import (
+    SequentialDecision,
+    decide_sequentially,
+    look_sizes,
+    shuffled_order,
+)
 
 __all__ = [
-    "Adjusted",
     "MeanInterval",
+    "Plan",
+    "SequentialDecision",
     "betting_p",
     "bleu",
     "decide",
@@ -25,7 +31,6 @@ __all__ = [
     "decide_sequentially",
     "design_effect",
     "e_process",
-    "family_verdicts",
     "holm",
     "intersection_union",
     "interval_of_mean",

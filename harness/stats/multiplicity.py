@@ -8,17 +8,8 @@ Sources: Holm, Scandinavian Journal of Statistics 6 (1979) 65-70; Berger, Techno
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from harness.errors import StudyError
-from harness.records import Decision, GateVerdict
-
-
-class Adjusted(NamedTuple):
-    """A suite's verdict within its family, and the Holm-adjusted p-value of its regression."""
-
-    verdict: GateVerdict
-    p_adjusted: float
 
 
 def holm(pvalues: Sequence[float]) -> tuple[float, ...]:
@@ -53,16 +44,3 @@ def intersection_union(pvalues: Sequence[float]) -> float:
     if not pvalues:
         raise StudyError("an intersection-union test needs at least one p-value: found none")
     return max(pvalues)
-
-
-def family_verdicts(decisions: Sequence[Decision], *, alpha: float = 0.05) -> tuple[Adjusted, ...]:
-    """Judge the suites of one candidate together: a regression fails only if Holm confirms it.
-
-    A suite that regressed by itself but not within its family is ``inconclusive``: neither a
-    false alarm nor a pass. Verdicts other than ``fail`` stay as they are.
-    """
-    adjusted = holm([decision.p_regression for decision in decisions])
-    return tuple(
-        Adjusted("inconclusive" if one.verdict == "fail" and p > alpha else one.verdict, p)
-        for one, p in zip(decisions, adjusted, strict=True)
-    )

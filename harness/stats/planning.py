@@ -6,16 +6,39 @@ Sources: Miettinen, Biometrics 24 (1968) 339-352 (paired proportions); Jennison 
 Sequential Methods (2000), section 2.6 (inflation of the maximal number of items).
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil, inf, sqrt
 
 from scipy.special import ndtr, ndtri
 
 from harness.errors import StudyError
-from harness.records import Plan
 from harness.stats.boundary import exit_probabilities, wang_tsiatis
 from harness.stats.paired import identical_floor
 from harness.stats.scores import checked_declaration
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How many items a margin needs, and what the items at hand can show.
+
+    ``items`` decide an unchanged model, or a drop of the margin, with probability ``power``;
+    ``items_sequential`` do so when looking early. ``available`` items (``items`` unless given)
+    decide with probability ``chance`` and find a drop of ``detectable`` with probability
+    ``power``. ``disagreement`` is the share of items that the arms score differently,
+    ``design_effect`` what clustering multiplies the items by.
+    """
+
+    items: int
+    items_sequential: int
+    available: int
+    chance: float
+    detectable: float
+    margin: float
+    disagreement: float
+    alpha: float
+    power: float
+    design_effect: float
 
 
 def plan(

@@ -9,7 +9,7 @@ Sources: Jennison and Turnbull, Group Sequential Methods (2000), chapters 2 (bou
 """
 
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from hashlib import sha256
 from itertools import islice
@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from harness.errors import ComparisonError, StudyError
-from harness.records import Decision, SequentialDecision
+from harness.records import Decision
 from harness.stats.boundary import last_critical, median_unbiased, stagewise_p, wang_tsiatis
 from harness.stats.clusters import cluster_error, cluster_sums
 from harness.stats.decide import counts_of, decision_from, label_of, weigh
@@ -29,6 +29,22 @@ from harness.stats.scores import Paired, checked_declaration, cluster_numbers, p
 
 FIRST_ITEMS = 20
 """No verdict closes on fewer items."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequentialDecision(Decision):
+    """A decision that may have stopped before all planned items were answered.
+
+    ``used`` of ``planned`` items decided it, at look number ``look`` of ``looks`` (counted from
+    1). ``delta`` and its interval are corrected for the looking; ``observed`` is the plain mean
+    difference of the items used.
+    """
+
+    used: int
+    planned: int
+    look: int
+    looks: int
+    observed: float
 
 
 class _Design(NamedTuple):
