@@ -32,9 +32,7 @@ def read_rows(path: Path) -> Iterator[Row]:
         raise DataError(f"no data file at {path}")
     reader = FORMATS.get(path.suffix.lower())
     if reader is None:
-        raise DataError(
-            f"unknown data format {path.suffix!r}: {path}{nearest(path.suffix, FORMATS)}"
-        )
+        raise DataError(f"unknown format of {path}: {path.suffix!r}{nearest(path.suffix, FORMATS)}")
     try:
         yield from reader(path)
     except UnicodeDecodeError as error:

@@ -6,7 +6,7 @@ Question-like shapes become conversations (the base's chat template applies to t
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from typing import Any
 
 from harness.errors import DataError, nearest
@@ -53,14 +53,17 @@ def nearest_shape(keys: Collection[str]) -> str:
     """End an error message with the shape that needs the least change, or with all of them."""
 
     def fit(shape: Shape) -> float:
-        near = sum(bool(get_close_matches(key, list(keys), n=1)) for key in shape.keys)
-        return near / len(shape.keys)
+        likeness = [
+            max((SequenceMatcher(None, key, found).ratio() for found in keys), default=0.0)
+            for key in shape.keys
+        ]
+        return sum(likeness) / len(likeness)
 
     best = max(SHAPES.values(), key=fit)
-    if fit(best) > 0:
-        missing = [key for key in best.keys if key not in keys]
-        return f"; the nearest shape is {best.name}, which also needs {', '.join(missing)}"
-    return f"; known shapes: {', '.join(SHAPES)}"
+    if fit(best) < 0.5:
+        return f"; known shapes: {', '.join(SHAPES)}"
+    missing = [repr(key) for key in best.keys if key not in keys]
+    return f"; the nearest shape is {best.name}, for which {' and '.join(missing)} must be there"
 
 
 def split_turns(turns: Sequence[Message], origin: str) -> tuple[Turns, Turns]:

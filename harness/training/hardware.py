@@ -39,8 +39,9 @@ def device_of(wanted: str) -> Any:
     if wanted == "auto":
         wanted = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(wanted)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ModelError(f"no CUDA device here: found device {wanted!r}; set 'device: auto'")
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ModelError(f"no device {wanted!r}: {count} CUDA devices found; set 'device: auto'")
     return device
 
 

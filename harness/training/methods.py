@@ -54,7 +54,89 @@ METHODS: dict[str, Method] = {
             config="LoraConfig",
             source=_LORA_SOURCE,
             settings=_LORA,
+            training={"learning_rate": 2e-4},  # ten times full fine-tuning's, as is usual
+        ),
+        Method(
+            name="qlora",
+            summary="lora on a base held in 4 bits: a quarter of the memory, somewhat slower",
+            config="LoraConfig",
+            source=_LORA_SOURCE,
+            settings=_LORA,
             training={"learning_rate": 2e-4},
+            quantization="4bit",
+        ),
+        Method(
+            name="dora",
+            summary="lora with a learnt magnitude per column: closer to full, about half as fast",
+            config="LoraConfig",
+            source=_LORA_SOURCE,
+            settings={**_LORA, "use_dora": True},
+            training={"learning_rate": 2e-4},
+        ),
+        Method(
+            name="rslora",
+            summary="lora scaled by 1/sqrt(r), so that large ranks keep learning",
+            config="LoraConfig",
+            source=_LORA_SOURCE,
+            settings={**_LORA, "r": 64, "lora_alpha": 16, "use_rslora": True},
+            training={"learning_rate": 1e-4},
+        ),
+        Method(
+            name="ia3",
+            summary="learnt scales on keys, values and feed-forward: the fewest parameters",
+            config="IA3Config",
+            source="tuners/ia3/config.py",
+            training={"learning_rate": 3e-3},  # Liu 2022, section 3.3
+        ),
+        Method(
+            name="prompt_tuning",
+            summary="learnt embeddings before every prompt; best on large bases",
+            config="PromptTuningConfig",
+            source="tuners/prompt_tuning/config.py",
+            settings={"num_virtual_tokens": 20},
+            training={"learning_rate": 3e-2},  # Lester 2021 takes 0.3 with Adafactor
+            virtual_tokens=True,
+        ),
+        Method(
+            name="p_tuning",
+            summary="prompt tuning through a small learnt encoder, which trains more stably",
+            config="PromptEncoderConfig",
+            source="tuners/p_tuning/config.py",
+            settings={"num_virtual_tokens": 20, "encoder_hidden_size": 128},
+            training={"learning_rate": 3e-3},
+            virtual_tokens=True,
+        ),
+        Method(
+            name="prefix_tuning",
+            summary="learnt keys and values before every layer's own",
+            config="PrefixTuningConfig",
+            source="tuners/prefix_tuning/config.py",
+            settings={"num_virtual_tokens": 20},
+            # The prefix lives in the cache, which recomputing activations would switch off.
+            training={"learning_rate": 1e-2, "gradient_checkpointing": False},
+            virtual_tokens=True,
+        ),
+        Method(
+            name="vera",
+            summary="lora with shared random matrices: only two learnt vectors a layer",
+            config="VeraConfig",
+            source="tuners/vera/config.py",
+            settings={"r": 256, "target_modules": "all-linear"},
+            training={"learning_rate": 4e-3},  # Kopiczko 2024, table 8
+        ),
+        Method(
+            name="oft",
+            summary="orthogonal rotations of the weights: keeps angles between neurons",
+            config="OFTConfig",
+            source="tuners/oft/config.py",
+            settings={"oft_block_size": 32, "target_modules": "all-linear"},
+            training={"learning_rate": 4e-4},
+        ),
+        Method(
+            name="full",
+            summary="all weights: the most capacity, the most memory, the most forgetting",
+            config=None,
+            training={"learning_rate": 2e-5},
         ),
     )
 }

@@ -109,7 +109,7 @@ def facts(trainer: CompletionTrainer) -> dict[str, Any]:
         "precision": "bf16" if trainer.args.bf16 else "fp16" if trainer.args.fp16 else "fp32",
         "rows_share_sequences": shares,
         "gradient_checkpointing": trainer.args.gradient_checkpointing,
-        "trainable": trainer.model.num_parameters(only_trainable=True),
+        "trainable": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "loss": [asdict(point) for point in curve(trainer.state.log_history)],
     }
 

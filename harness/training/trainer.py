@@ -82,7 +82,7 @@ def _run(
     on_progress: Callable[[LossPoint, int], None] | None,
 ) -> dict[str, Any]:
     """Train and write the weights into ``result``; return what the log says about it."""
-    with _quiet():
+    with _quiet() as heard:
         from harness.training import session
 
         tokenizer = load_tokenizer(job.model, job.base)
@@ -106,7 +106,7 @@ def _run(
             "tokens": sum(len(row.input_ids) for row in rows.rows),
             "tokens_learnt": sum(row.learnt for row in rows.rows),
             "longest_row": rows.longest,
-            "notes": list(rows.notes),
+            "notes": [*rows.notes, *_remarks(heard)],
             **session.facts(trainer),
             "versions": versions(),
         }
@@ -133,8 +133,8 @@ def _encoded(job: Job, examples: Sequence[Example], tokenizer: Any) -> Encoded:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the libraries' own progress bars and notices; ours go through ``on_progress``."""
+def _quiet() -> Iterator[list[warnings.WarningMessage]]:
+    """Silence the libraries' own bars and notices; yield the list that warnings are kept in."""
     import datasets
     import transformers
 
@@ -145,11 +145,22 @@ def _quiet() -> Iterator[None]:
     transformers.logging.disable_progress_bar()
     datasets.disable_progress_bars()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
+        with warnings.catch_warnings(record=True) as heard:
+            yield heard
     finally:
         datasets.enable_progress_bars()
         transformers.logging.enable_progress_bar()
         transformers.logging.set_verbosity(levels[0])
         quantizer.setLevel(levels[1])
+
+
+def _remarks(heard: Sequence[warnings.WarningMessage]) -> list[str]:
+    """Return what PEFT and TRL remarked about this training, without their deprecations."""
+    return sorted(
+        {
+            str(warning.message)
+            for warning in heard
+            if {"peft", "trl"} & set(Path(warning.filename).parts)
+            and not issubclass(warning.category, (FutureWarning, DeprecationWarning))
+        }
+    )

@@ -1,0 +1,218 @@
+"""Training rows: which files and shapes are read, and what is said about those that are not."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.errors import DataError
+from harness.ingest import FORMATS, SHAPES, read_examples
+from harness.records import Message
+
+CHAT = {
+    "messages": [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Hello"},
+        {"role": "user", "content": "Who are you?"},
+        {"role": "assistant", "content": "A model."},
+    ]
+}
+ROWS = {
+    "messages": CHAT,
+    "sharegpt": {
+        "conversations": [
+            {"from": "human", "value": "Who are you?"},
+            {"from": "gpt", "value": "A model."},
+        ]
+    },
+    "prompt/completion": {"prompt": "Who are you?", "completion": "A model."},
+    "instruction/input/output": {
+        "instruction": "Answer.",
+        "input": "Who are you?",
+        "output": "A model.",
+    },
+    "instruction/context/response": {
+        "instruction": "Who are you?",
+        "context": "",
+        "response": "A model.",
+    },
+    "sql_prompt/sql_context/sql": {
+        "sql_prompt": "How many?",
+        "sql_context": "CREATE TABLE t (a)",
+        "sql": "SELECT count(*) FROM t",
+    },
+    "question/query": {"question": "How many?", "query": "SELECT 1", "db_id": "x"},
+    "question/answer": {"question": "Who are you?", "answer": "A model."},
+}
+"""One row of each shape that can be learnt from."""
+
+
+def write(path: Path, rows: list[object]) -> Path:
+    """Write rows as JSONL."""
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+def test_every_shape_has_a_row_here() -> None:
+    """The table above covers all shapes but preference pairs, which are refused."""
+    assert set(ROWS) == set(SHAPES) - {"preference"}
+
+
+@pytest.mark.parametrize("shape", ROWS)
+def test_a_shape_is_read(tmp_path: Path, shape: str) -> None:
+    """A row becomes a prompt and a completion, and remembers its line."""
+    (example,) = read_examples(write(tmp_path / "rows.jsonl", [ROWS[shape]]))
+    answer = example.completion
+    text = answer if isinstance(answer, str) else answer[-1].content
+    assert text in {"A model.", "SELECT 1", "SELECT count(*) FROM t"}
+    assert example.origin == f"{tmp_path / 'rows.jsonl'}:1"
+
+
+def test_only_the_last_answer_of_a_conversation_is_learnt(tmp_path: Path) -> None:
+    """Everything before the last assistant turn is context."""
+    (example,) = read_examples(write(tmp_path / "rows.jsonl", [CHAT]))
+    assert example.completion == (Message(role="assistant", content="A model."),)
+    assert [turn.role for turn in example.prompt if isinstance(turn, Message)] == [
+        "system",
+        "user",
+        "assistant",
+        "user",
+    ]
+
+
+def test_context_stands_before_the_question(tmp_path: Path) -> None:
+    """A schema or a passage is shown first, then what is asked about it."""
+    (example,) = read_examples(write(tmp_path / "rows.jsonl", [ROWS["sql_prompt/sql_context/sql"]]))
+    assert example.prompt == (Message(role="user", content="CREATE TABLE t (a)\n\nHow many?"),)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_gives_the_same_examples(tmp_path: Path, suffix: str) -> None:
+    """CSV, TSV, JSON, JSONL and Parquet hold the same rows."""
+    rows = [{"question": f'What is {i}, "{i}"?', "answer": f"It is\t{i}.\nYes."} for i in range(3)]
+    path = tmp_path / f"rows{suffix}"
+    if suffix == ".parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    elif suffix == ".json":
+        path.write_text(json.dumps(rows), encoding="utf-8")
+    elif suffix in {".csv", ".tsv"}:
+        import csv
+
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(
+                file, ["question", "answer"], delimiter="," if suffix == ".csv" else "\t"
+            )
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        write(path, list(rows))
+    examples = read_examples(path)
+    assert [example.prompt for example in examples] == [
+        (Message(role="user", content=row["question"]),) for row in rows
+    ]
+    assert [example.completion for example in examples] == [
+        (Message(role="assistant", content=row["answer"]),) for row in rows
+    ]
+
+
+BAD: dict[str, tuple[list[object], str]] = {
+    "empty": ([], "training needs at least one row"),
+    "no object": ([["a"]], "every row must be a JSON object: "),
+    "unknown keys": (
+        [{"qestion": "a", "anser": "b"}],
+        "found qestion, anser; the nearest shape is question/answer",
+    ),
+    "nothing in common": ([{"zzz": 1}], "known shapes: messages, sharegpt"),
+    "mixed": (
+        [ROWS["question/answer"], ROWS["prompt/completion"]],
+        "rows.jsonl:2 is prompt/completion, but",
+    ),
+    "one-sided": (
+        [{"messages": [{"role": "assistant", "content": "x"}]}],
+        "needs two sides",
+    ),
+    "ends with the user": (
+        [{"messages": [*CHAT["messages"], {"role": "user", "content": "?"}]}],
+        "must end with the assistant",
+    ),
+    "no turns": ([{"messages": []}], "needs turns"),
+    "unknown speaker": (
+        [{"messages": [{"role": "usr", "content": "x"}]}],
+        "unknown speaker 'usr'",
+    ),
+    "turn without content": ([{"messages": [{"role": "user"}]}], "turn 1 has role"),
+    "null answer": ([{"question": "a", "answer": None}], "'answer' must be text"),
+    "empty answer": ([{"question": "a", "answer": "  "}], "'answer' must not be empty"),
+    "preference": ([{"prompt": "a", "chosen": "b", "rejected": "c"}], "preference pair"),
+    "half text": (
+        [{"prompt": "a", "completion": [{"role": "assistant", "content": "x"}]}],
+        "must both be text or both be lists of turns",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_row_is_told_with_its_line(tmp_path: Path, name: str) -> None:
+    """The message says the rule, what was found and where."""
+    rows, message = BAD[name]
+    with pytest.raises(DataError) as caught:
+        read_examples(write(tmp_path / "rows.jsonl", rows))
+    assert message in str(caught.value)
+    assert "rows.jsonl" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("rows.jsonl", '{"question": "a", "answer": "b"}\n\n{"question": ', "rows.jsonl:3, column"),
+        ("rows.json", '[{"a": 1},\n', "malformed JSON"),
+        ("rows.json", '{"a": 1}', "must be a list of rows"),
+        ("rows.csv", "question,answer\na,b,c\n", "rows.csv:2 has 3"),
+        ("rows.csv", "question,answer\na\n", "rows.csv:2 has 1"),
+        ("rows.csv", 'question,answer\na,"b\n', "malformed row"),
+        ("rows.parquet", "PAR", "must be in Parquet format"),
+        ("rows.jsnl", "{}", "'.jsnl'; did you mean '.jsonl'?"),
+    ],
+)
+def test_a_malformed_file_is_told_with_its_line(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    """A cut or mistyped file names the place where reading ended."""
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(DataError) as caught:
+        read_examples(tmp_path / name)
+    assert message in str(caught.value)
+
+
+def test_other_encodings_are_told(tmp_path: Path) -> None:
+    """A Latin-1 file is named with its first foreign byte and the remedy."""
+    (tmp_path / "rows.jsonl").write_bytes('{"question": "é", "answer": "b"}'.encode("latin-1"))
+    with pytest.raises(DataError, match="0xe9 at offset 14; convert it"):
+        read_examples(tmp_path / "rows.jsonl")
+
+
+def test_missing_files_and_folders_are_told(tmp_path: Path) -> None:
+    """A path that is no file is named."""
+    with pytest.raises(DataError, match="no data file at"):
+        read_examples(tmp_path / "none.jsonl")
+    with pytest.raises(DataError, match="is a folder"):
+        read_examples(tmp_path)
+
+
+SIDE = st.text(min_size=1).filter(lambda text: text.strip() != "")
+
+
+@given(rows=st.lists(st.tuples(SIDE, SIDE), min_size=1, max_size=5))
+def test_plain_text_is_kept_to_the_character(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
+) -> None:
+    """Prompt and completion texts are neither trimmed nor normalised."""
+    path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
+    write(path, [{"prompt": prompt, "completion": completion} for prompt, completion in rows])
+    assert [(e.prompt, e.completion) for e in read_examples(path)] == rows

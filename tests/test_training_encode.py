@@ -1,0 +1,128 @@
+"""From examples to labels: what is shown, what is learnt, and that each answer ends once."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.errors import DataError, ModelError
+from harness.records import Example, Message
+from harness.training.encode import IGNORED, encode, picture
+
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_base: Path) -> Any:
+    """Return the tiny base's tokenizer."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(tiny_base)
+
+
+def text_row(prompt: str, completion: str) -> Example:
+    """Return a plain-text example."""
+    return Example(prompt=prompt, completion=completion, origin="rows.jsonl:1")
+
+
+def chat_row(*turns: str, answers: int = 1) -> Example:
+    """Return a conversation of alternating turns, the last ones learnt."""
+    messages = tuple(
+        Message(role="assistant" if i % 2 else "user", content=turn) for i, turn in enumerate(turns)
+    )
+    return Example(
+        prompt=messages[:-answers], completion=messages[-answers:], origin="rows.jsonl:1"
+    )
+
+
+def shown(example: Example, tokenizer: Any, *, chat: bool = True) -> str:
+    """Return the picture of one encoded row."""
+    (row,) = encode([example], tokenizer, chat=chat, max_length=200).rows
+    return picture(row, tokenizer)
+
+
+def test_a_conversation_goes_through_the_template_and_ends_once(tokenizer: Any) -> None:
+    """Only the last answer and its end-of-turn are learnt; the template's own end is not doubled."""
+    assert shown(chat_row("Hi", "Hello", "Who?", "A model."), tokenizer) == (
+        "<|user|>Hi<|end|><|assistant|>Hello<|end|><|user|>Who?<|end|><|assistant|>"
+        "⟦A model.<|end|>⟧"
+    )
+
+
+@pytest.mark.parametrize("completion", ["Paris", "Paris<|end|>"])
+def test_plain_text_ends_once(tokenizer: Any, completion: str) -> None:
+    """The end is added where it is missing, and only there."""
+    assert shown(text_row("Capital: ", completion), tokenizer) == "Capital: ⟦Paris<|end|>⟧"
+
+
+def test_without_a_template_a_question_stays_as_it_is(tokenizer: Any) -> None:
+    """A base without a chat template sees the question as lm-eval would show it."""
+    assert shown(chat_row("Who?", "Me."), tokenizer, chat=False) == "Who?⟦ Me.<|end|>⟧"
+    assert shown(chat_row("Hi", "Yes?", "Who?", "Me."), tokenizer, chat=False) == (
+        "User: Hi\nAssistant: Yes?\nUser: Who?\nAssistant:⟦ Me.<|end|>⟧"
+    )
+
+
+def test_white_space_behind_the_end_of_a_turn_is_cut(tokenizer: Any) -> None:
+    """ChatML writes a newline after each turn: generation stops before it."""
+    import copy
+
+    other = copy.deepcopy(tokenizer)
+    other.chat_template = tokenizer.chat_template.replace("'<|end|>'", "'<|end|>\n'")
+    assert shown(chat_row("Who?", "Me."), other).endswith("⟦Me.<|end|>⟧")
+
+
+def test_a_template_that_changes_the_prompt_is_refused(tokenizer: Any) -> None:
+    """A prompt that reads differently once answered cannot be learnt from as it is asked."""
+    import copy
+
+    other = copy.deepcopy(tokenizer)
+    other.chat_template = "{{ messages | length }}" + tokenizer.chat_template
+    with pytest.raises(ModelError, match="must not change a prompt"):
+        encode([chat_row("Who?", "Me.")], other, chat=True, max_length=100)
+
+
+def test_a_template_that_refuses_a_role_names_the_row(tokenizer: Any) -> None:
+    """Templates raise their own errors; the row that caused one is named."""
+    import copy
+
+    other = copy.deepcopy(tokenizer)
+    other.chat_template = "{{ raise_exception('no system role') }}"
+    with pytest.raises(DataError, match=r"refuses rows\.jsonl:1: no system role"):
+        encode([chat_row("Who?", "Me.")], other, chat=True, max_length=100)
+
+
+def test_rows_that_are_too_long_are_left_out_and_counted(tokenizer: Any) -> None:
+    """A few long rows are told; many are an error that names the first."""
+    rows = [text_row("a", "b")] * 19 + [text_row("a" * 50, "b")]
+    encoded = encode(rows, tokenizer, chat=True, max_length=20)
+    assert (len(encoded.rows), encoded.too_long, encoded.longest) == (19, 1, 52)
+    assert encoded.notes == ("1 of 20 rows are longer than 20 tokens and left out",)
+    with pytest.raises(DataError, match=r"rows\.jsonl:1 has 52 tokens"):
+        encode(rows[15:], tokenizer, chat=True, max_length=20)
+
+
+def test_an_empty_prompt_still_has_something_before_the_answer(tokenizer: Any) -> None:
+    """The first learnt token needs a token to be predicted from."""
+    (row,) = encode([text_row("", "abc")], tokenizer, chat=True, max_length=20).rows
+    assert row.labels[0] == IGNORED
+    assert row.learnt == 4
+
+
+@settings(max_examples=50, deadline=None)
+@given(prompt=st.text(max_size=30), completion=st.text(min_size=1, max_size=30))
+def test_every_row_keeps_its_prompt_and_learns_its_answer(
+    tokenizer: Any, prompt: str, completion: str
+) -> None:
+    """The prompt's ids are those that the model is asked with; the answer is learnt to its end."""
+    (row,) = encode([text_row(prompt, completion)], tokenizer, chat=True, max_length=500).rows
+    asked = tokenizer(prompt)["input_ids"]
+    assert list(row.input_ids[: len(asked)]) == asked
+    learnt = [label for label in row.labels if label != IGNORED]
+    assert learnt[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(learnt[:-1]) == completion or completion.rstrip().endswith("<|end|>")
+    assert [label for label in row.labels if label != IGNORED] == list(
+        row.input_ids[len(row.labels) - len(learnt) :]
+    )

@@ -1,0 +1,215 @@
+"""A training as a whole: learns, repeats exactly, survives kills, tells when it cannot go on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.errors import DataError, ModelError, StudyError
+from harness.records import Example, LossPoint, Message
+from harness.study import BaseSection, CandidateSection
+from harness.training import fingerprint, finished, train
+
+pytestmark = pytest.mark.model
+
+
+def rows(count: int = 40) -> list[Example]:
+    """Return questions with answers of several lengths."""
+    return [
+        Example(
+            prompt=(Message(role="user", content=f"what is {i}?" + " please" * (i % 4)),),
+            completion=(Message(role="assistant", content=f"it is {i * 7 % 13}"),),
+            origin=f"rows.jsonl:{i + 1}",
+        )
+        for i in range(count)
+    ]
+
+
+def section(**fields: Any) -> CandidateSection:
+    """Return a LoRA candidate that trains for a few steps."""
+    training = {"max_steps": 4, "learning_rate": 0.01, **fields.pop("training", {})}
+    return CandidateSection(name="mine", train="rows.jsonl", training=training, **fields)
+
+
+def run(tiny_base: Path, out: Path, candidate: CandidateSection | None = None, **more: Any) -> Any:
+    """Train on the tiny base."""
+    inputs = {"model": str(tiny_base), "base": BaseSection(model=str(tiny_base)), "seed": 0}
+    return train(candidate or section(), more.pop("data", rows()), out=out, **{**inputs, **more})
+
+
+def test_a_training_learns_and_reports(tiny_base: Path, tmp_path: Path) -> None:
+    """Every point of the curve is told with the number of steps; the loss falls."""
+    told: list[tuple[LossPoint, int]] = []
+    arm = run(
+        tiny_base,
+        tmp_path / "mine",
+        section(training={"max_steps": 30}),
+        on_progress=lambda point, steps: told.append((point, steps)),
+    )
+    assert tuple(point for point, _ in told) == arm.loss
+    assert {steps for _, steps in told} == {30}
+    assert arm.loss[-1].loss < arm.loss[0].loss - 0.5
+    log = json.loads((tmp_path / "mine" / "training_log.json").read_text())
+    assert (log["rows"], log["steps"], log["rows_too_long"]) == (40, 30, 0)
+    assert log["rows_share_sequences"] is True
+    assert set(log["versions"]) >= {"torch", "transformers", "trl", "peft"}
+
+
+def test_the_loss_is_that_of_plain_trl(tiny_base: Path, tmp_path: Path) -> None:
+    """Sharing lines and scoring only what is learnt changes the time, not the loss."""
+    from datasets import Dataset
+    from peft import LoraConfig
+    from trl import SFTConfig, SFTTrainer
+
+    steps = {"max_steps": 4, "learning_rate": 0.01, "bf16": False}
+    arm = run(tiny_base, tmp_path / "mine", section(training=steps))
+    chat = [
+        {
+            side: [{"role": turn.role, "content": turn.content} for turn in getattr(row, side)]
+            for side in ("prompt", "completion")
+        }
+        for row in rows()
+    ]
+    trainer = SFTTrainer(
+        model=str(tiny_base),
+        args=SFTConfig(
+            output_dir=str(tmp_path / "plain"),
+            report_to="none",
+            use_cpu=True,
+            seed=0,
+            logging_steps=1,
+            lr_scheduler_type="cosine",
+            warmup_steps=0.05,
+            per_device_train_batch_size=8,
+            save_strategy="no",
+            **steps,
+        ),
+        train_dataset=Dataset.from_list(chat),
+        peft_config=LoraConfig(
+            r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"
+        ),
+    )
+    trainer.train()
+    plain = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+    assert [point.loss for point in arm.loss] == pytest.approx(plain, abs=2e-3)
+
+
+def test_the_same_inputs_give_the_same_weights(tiny_base: Path, tmp_path: Path) -> None:
+    """A training repeats to the byte; another seed does not."""
+    one, two = run(tiny_base, tmp_path / "one"), run(tiny_base, tmp_path / "two")
+    other = run(tiny_base, tmp_path / "three", seed=1)
+    assert one.weights_sha256 == two.weights_sha256 != other.weights_sha256
+
+
+def test_a_finished_training_is_not_repeated(tiny_base: Path, tmp_path: Path) -> None:
+    """A second call returns the first one's arm without training; any change trains again."""
+    out = tmp_path / "mine"
+    first = run(tiny_base, out)
+    stamp = (out / "adapter_model.safetensors").stat().st_mtime_ns
+    assert run(tiny_base, out) == first
+    assert (out / "adapter_model.safetensors").stat().st_mtime_ns == stamp
+    inputs = {"model": str(tiny_base), "base": BaseSection(model=str(tiny_base)), "seed": 0}
+    mark = fingerprint(section(), rows(), **inputs)
+    assert finished(out, mark) == first
+    for changed in (
+        fingerprint(section(settings={"r": 4}), rows(), **inputs),
+        fingerprint(section(training={"max_steps": 5}), rows(), **inputs),
+        fingerprint(section(), rows(39), **inputs),
+        fingerprint(section(), rows(), **{**inputs, "seed": 1}),
+        fingerprint(section(), rows(), **{**inputs, "model": "another/base"}),
+    ):
+        assert changed != mark
+        assert finished(out, changed) is None
+
+
+@pytest.mark.parametrize("damage", ["log", "weights", "no log"])
+def test_a_damaged_folder_is_not_finished(tiny_base: Path, tmp_path: Path, damage: str) -> None:
+    """A log that is cut short, or weights that are not those of the log, are trained again."""
+    out = tmp_path / "mine"
+    first = run(tiny_base, out)
+    if damage == "log":
+        text = (out / "training_log.json").read_text()
+        (out / "training_log.json").write_text(text[: len(text) // 2])
+    elif damage == "no log":
+        (out / "training_log.json").unlink()
+    else:
+        (out / "adapter_model.safetensors").write_bytes(b"")
+    again = run(tiny_base, out)
+    assert again.weights_sha256 == first.weights_sha256
+
+
+KILLED = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+import test_training_run as t
+from harness.training import session
+session.CHECKPOINT_SECONDS = 0.0
+t.run(Path(sys.argv[1]), Path(sys.argv[2]), t.section(training={"max_steps": 50}),
+      on_progress=lambda point, steps: print(point.step, flush=True))
+"""
+
+
+def test_a_killed_training_goes_on_where_it_was(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``kill -9`` leaves no half adapter; the next run goes on and ends as if undisturbed."""
+    out = tmp_path / "killed"
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(tiny_base), str(out), str(Path(__file__).parent)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line) >= 8:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    candidate = section(training={"max_steps": 50})
+    started: list[int] = []
+    resumed = run(
+        tiny_base, out, candidate, on_progress=lambda point, _: started.append(point.step)
+    )
+    assert started[0] > 2
+    assert not list(tmp_path.glob(".*"))
+    undisturbed = run(tiny_base, tmp_path / "whole", candidate)
+    assert [point.step for point in resumed.loss] == [point.step for point in undisturbed.loss]
+    assert resumed.loss[-1].loss == pytest.approx(undisturbed.loss[-1].loss, abs=1e-3)
+
+
+def test_divergence_names_the_step_and_the_remedy(tiny_base: Path, tmp_path: Path) -> None:
+    """A loss that is no number stops the training with a plain sentence and no adapter."""
+    wild = {"learning_rate": 1e38, "max_grad_norm": 0.0, "max_steps": 20, "warmup_steps": 0}
+    with pytest.raises(ModelError, match=r"diverged: the loss is nan at step \d+ of 20; lower"):
+        run(tiny_base, tmp_path / "mine", section(training=wild))
+    assert not (tmp_path / "mine").exists()
+
+
+def test_what_does_not_fit_the_base_is_told_before_training(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    """Missing modules, missing models and rows beyond the context are named with a remedy."""
+    with pytest.raises(ModelError, match=r"no module 'query' .*known: down_proj, gate_proj"):
+        run(tiny_base, tmp_path / "a", section(settings={"target_modules": ["query"]}))
+    with pytest.raises(ModelError, match="did you mean 'q_proj'"):
+        run(tiny_base, tmp_path / "a", section(settings={"target_modules": ["q_poj"]}))
+    with pytest.raises(ModelError, match="no tokenizer could be loaded from"):
+        run(tmp_path, tmp_path / "b")
+    long = [Example(prompt="a" * 300, completion="b", origin="rows.jsonl:1")]
+    with pytest.raises(DataError, match=r"max_length=256 tokens: 1 of 1"):
+        run(tiny_base, tmp_path / "c", data=long)
+    with pytest.raises(StudyError, match="unknown method"):
+        run(tiny_base, tmp_path / "d", section(method="lroa"))
+    elsewhere = BaseSection(model=str(tiny_base), device="cuda:99")
+    with pytest.raises(ModelError, match="no device 'cuda:99': "):
+        run(tiny_base, tmp_path / "e", base=elsewhere)
+    assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]

@@ -1,0 +1,107 @@
+"""Methods and their settings: what a study may say, checked before anything heavy is loaded."""
+
+import dataclasses
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from harness.errors import StudyError
+from harness.study import CandidateSection
+from harness.training import METHODS, check
+from harness.training.fields import peft_fields, training_fields
+from harness.training.settings import OURS_IN_SETTINGS, OURS_IN_TRAINING, settings_of, training_of
+
+
+def candidate(**fields: Any) -> CandidateSection:
+    """Return a candidate that is trained on rows."""
+    return CandidateSection(name="mine", train="rows.jsonl", **fields)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_defaults_of_every_method_are_known_to_the_libraries(name: str) -> None:
+    """No default names a setting that PEFT or TRL lacks."""
+    method = METHODS[name]
+    assert method.name == name
+    check(candidate(method=name, training=dict(method.training)))
+    if method.config:
+        check(candidate(method=name, settings=dict(method.settings)))
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("name", [name for name in METHODS if METHODS[name].config])
+def test_settings_read_from_source_are_those_of_peft(name: str) -> None:
+    """Reading the source without importing it finds exactly the dataclass fields."""
+    import peft
+
+    method = METHODS[name]
+    real = {field.name for field in dataclasses.fields(getattr(peft, method.config or ""))}
+    assert set(peft_fields(method.config or "", method.source)) == real
+    assert real >= OURS_IN_SETTINGS - {"runtime_config"}
+
+
+@pytest.mark.model
+def test_training_arguments_read_from_source_are_those_of_trl() -> None:
+    """The same for TRL's arguments; ours are all among them."""
+    from trl import SFTConfig
+
+    real = {field.name for field in dataclasses.fields(SFTConfig) if field.init}
+    assert real <= set(training_fields())
+    assert set(OURS_IN_TRAINING) <= real
+
+
+def test_checking_loads_no_model_library() -> None:
+    """A study is checked in milliseconds: torch is not loaded."""
+    code = (
+        "import sys; from harness.training import check; from harness.study import *\n"
+        "check(CandidateSection(name='a', train='b', settings={'r': 8}))\n"
+        "print(sorted(set(sys.modules) & {'torch', 'peft', 'trl', 'transformers', 'datasets'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"method": "lroa"}, "unknown method 'lroa'; did you mean 'lora'?"),
+        ({"settings": {"lora_alfa": 8}}, "'lora_alfa' is unknown; did you mean 'lora_alpha'?"),
+        ({"training": {"lerning_rate": 1}}, "did you mean 'learning_rate'?"),
+        ({"settings": {"learning_rate": 1e-3}}, "'learning_rate' belongs under 'training'"),
+        ({"training": {"lora_alpha": 8}}, "'lora_alpha' belongs under 'settings'"),
+        ({"settings": {"r": "many"}}, "'r' must be a number: found 'many'"),
+        ({"settings": {"r": 8.5}}, "'r' must be a whole number: found 8.5"),
+        ({"training": {"learning_rate": None}}, "'learning_rate' must be a number"),
+        ({"training": {"learning_rate": [1]}}, "'learning_rate' must be a number: found [1]"),
+        ({"training": {"seed": 3}}, "'seed' is not a study's to set; it is the study's 'seed'"),
+        ({"training": {"hub_token": "x"}}, "never: nothing leaves the machine"),
+        ({"settings": {"task_type": "CAUSAL_LM"}}, "'task_type' is unknown"),
+        ({"method": "full", "settings": {"r": 8}}, "trains all weights and has no settings"),
+    ],
+)
+def test_what_is_not_known_is_refused(fields: dict[str, Any], message: str) -> None:
+    """The message names the candidate, what was found and the nearest known name."""
+    with pytest.raises(StudyError) as caught:
+        check(candidate(**fields))
+    assert message in str(caught.value)
+    assert "candidate 'mine'" in str(caught.value)
+
+
+def test_numbers_that_yaml_takes_for_text_are_read() -> None:
+    """YAML reads 2e-4 as text; a learning rate written so is still a number."""
+    merged = training_of(candidate(training={"learning_rate": "2e-4", "max_steps": "10"}))
+    assert (merged["learning_rate"], merged["max_steps"]) == (2e-4, 10)
+    assert merged["lr_scheduler_type"] == "cosine"
+
+
+def test_a_candidate_overrides_the_defaults_of_its_method() -> None:
+    """What a study says wins; what it leaves out is the method's."""
+    merged = settings_of(candidate(method="dora", settings={"r": 4}))
+    assert (merged["r"], merged["use_dora"], merged["lora_alpha"]) == (4, True, 32)
+
+
+def test_an_adapter_from_elsewhere_takes_no_settings() -> None:
+    """Settings beside a finished adapter would silently do nothing."""
+    with pytest.raises(StudyError, match="'training' would change nothing"):
+        check(CandidateSection(name="theirs", adapter="folder", training={"max_steps": 1}))
