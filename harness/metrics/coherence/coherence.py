@@ -14,11 +14,11 @@ from harness.scoring import coherence
 _INPUTS = """
 Args:
     predictions: The responses, as the model wrote them.
+    references: For each, the accepted answers to the last turn; empty lists ask for the proxy.
     contexts: For each, the turns before it, oldest first; the last one is the user's.
-    references: For each, the accepted answers to the last turn; optional.
 Returns:
-    With references ``recall``, without them ``coherence`` (a proxy), in [0, 1]; and the means of
-    the components.
+    ``recall``, or ``coherence`` (the proxy) where no item has accepted answers, in [0, 1]; and the
+    means of the components.
 """
 _COLUMNS = ("relevance", "distinct_2", "repetition", "echo", "role_confusion", "contradiction")
 
@@ -34,6 +34,7 @@ class Coherence(evaluate.Metric):
             features=datasets.Features(
                 {
                     "predictions": datasets.Value("string"),
+                    "references": datasets.Sequence(datasets.Value("string")),
                     "contexts": datasets.Sequence(datasets.Value("string")),
                 }
             ),
@@ -42,18 +43,18 @@ class Coherence(evaluate.Metric):
     def _compute(
         self,
         predictions: Sequence[str],
+        references: Sequence[Sequence[str]],
         contexts: Sequence[Sequence[str]],
-        references: Sequence[Sequence[str]] | None = None,
     ) -> dict[str, Any]:
-        accepted: Sequence[Sequence[str] | None] = references or [None] * len(predictions)
+        recalls = any(references)
         verdicts = [
-            coherence(list(turns), said, answers=answers)
-            for turns, said, answers in zip(contexts, predictions, accepted, strict=True)
+            coherence(list(turns), said, answers=answers if recalls else None)
+            for turns, said, answers in zip(contexts, predictions, references, strict=True)
         ]
         scored = [verdict for verdict in verdicts if verdict.score is not None]
         if not scored:
             return {"unscored": len(verdicts)}
-        primary = "coherence" if references is None else "recall"
+        primary = "recall" if recalls else "coherence"
         return {
             primary: sum(verdict.score or 0.0 for verdict in scored) / len(scored),
             **{name: sum(v.metrics[name] for v in scored) / len(scored) for name in _COLUMNS},

@@ -1,0 +1,142 @@
+"""Every suite runs in plain lm-eval, offline, from its YAML alone."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness import content
+from harness.suites import builtin_suites
+
+OWN = ("arc_mini", "coherence", "domain_qa", "sql")
+CHOICE = ("arc_challenge", "arc_mini")
+
+pytestmark = pytest.mark.model
+
+
+@pytest.fixture(scope="module")
+def tasks() -> dict[str, Any]:
+    """Load our suites as lm-eval does with ``--include_path tasks``."""
+    from lm_eval.tasks import TaskManager
+
+    manager = TaskManager(include_path=str(content.TASKS), include_defaults=False)
+    assert set(manager.all_tasks) >= set(builtin_suites())
+    return {name: manager.load([name])["tasks"][name] for name in OWN}
+
+
+def test_rows_load_without_a_hub(tasks: dict[str, Any]) -> None:
+    """Test and validation rows come from beside the YAML, with prompt and target."""
+    for name, task in tasks.items():
+        for docs in (task.test_docs(), task.validation_docs()):
+            assert len(docs) > 0
+            doc = docs[0]
+            assert task.doc_to_text(doc)
+            assert task.doc_to_target(doc) not in (None, "")
+        assert task.has_test_docs(), name
+
+
+def test_declared_clusters_and_slices_are_fields_of_every_row(tasks: dict[str, Any]) -> None:
+    """A cluster or slice that a row lacks would make items look independent that are not."""
+    for name, task in tasks.items():
+        suite = builtin_suites()[name]
+        columns = set(task.test_docs().column_names)
+        assert {suite.cluster, *suite.slices} - {None} <= columns
+
+
+def test_a_right_and_a_wrong_answer_get_their_metrics(tasks: dict[str, Any]) -> None:
+    """What lm-eval calls per item returns the declared numbers: 1 for the target, 0 for noise."""
+    for name in ("domain_qa", "coherence", "sql"):
+        task, metric = tasks[name], builtin_suites()[name].metric
+        doc = task.test_docs()[0]
+        right = task.process_results(doc, [str(task.doc_to_target(doc))])
+        wrong = task.process_results(doc, ["blue cheese"])
+        assert (right[metric], wrong[metric]) == (1.0, 0.0), name
+        assert set(right) == set(task.aggregation())
+        assert all(isinstance(value, float) for value in right.values())
+
+
+def test_the_prompt_of_multiple_choice_is_arcs(tasks: dict[str, Any]) -> None:
+    """arc_mini shows its questions exactly as lm-eval shows ARC."""
+    task = tasks["arc_mini"]
+    doc = task.test_docs()[0]
+    assert task.doc_to_text(doc) == f"Question: {doc['question']}\nAnswer:"
+    assert task.doc_to_choice(doc) == doc["choices"]["text"]
+    assert doc["choices"]["label"][task.doc_to_target(doc)] == doc["answerKey"]
+
+
+@pytest.mark.parametrize("name", CHOICE)
+def test_lm_eval_agrees_with_the_golden_lines(name: str) -> None:
+    """lm-eval itself gives each golden line of a multiple-choice suite its score."""
+    from datasets import Dataset
+    from lm_eval.api.task import ConfigurableTask
+
+    from harness.suites import path_of, read_config
+
+    rows = [json.loads(line) for line in (path_of(name).parent / "golden.jsonl").open()]
+    config = read_config(path_of(name))
+    docs = Dataset.from_list([row["doc"] for row in rows])
+    for key in ("dataset_path", "dataset_name", "training_split", "validation_split"):
+        config.pop(key, None)
+    config |= {"custom_dataset": lambda **_: {"test": docs}, "fewshot_split": "test"}
+    task = ConfigurableTask(config=config)
+    metric = builtin_suites()[name].metric
+    for row, doc in zip(rows, task.test_docs(), strict=True):
+        found = task.process_results(doc, [(logprob, False) for logprob in row["response"]])
+        assert found[metric] == row["score"], row["why"]
+
+
+def test_the_command_of_lm_eval_runs_a_suite(tmp_path: Path) -> None:
+    """lm-eval's own command scores a random model on our suites, without any network."""
+    _random_model(tmp_path / "model")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "lm_eval", "run", "--include_path", str(content.TASKS)),
+            *("--tasks", "arc_mini,domain_qa,coherence,sql", "--limit", "3"),
+            *("--model", "hf", "--device", "cpu", "--batch_size", "4"),
+            *("--model_args", f"pretrained={tmp_path / 'model'}"),
+            *("--output_path", str(tmp_path / "out"), "--log_samples"),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={
+            "HF_HUB_OFFLINE": "1",
+            "HOME": str(tmp_path),
+            "PATH": str(Path(sys.executable).parent),
+            "OMP_NUM_THREADS": "1",
+        },
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    (path,) = (tmp_path / "out").rglob("results_*.json")
+    results = json.loads(path.read_text("utf-8"))["results"]
+    for name in OWN:
+        assert 0.0 <= results[name][f"{builtin_suites()[name].metric},none"] <= 1.0
+    assert len(list((tmp_path / "out").rglob("samples_*.jsonl"))) == len(OWN)
+
+
+def _random_model(folder: Path) -> None:
+    """Save a tiny model with random weights and a byte-level tokenizer."""
+    import torch
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: index for index, token in enumerate(["</s>", *alphabet])}
+    core = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=core, eos_token="</s>", pad_token="</s>", model_max_length=1024
+    )
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
+    model = LlamaForCausalLM(
+        LlamaConfig(vocab_size=len(vocabulary), max_position_embeddings=1024, **sizes, **heads)
+    )
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
