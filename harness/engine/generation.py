@@ -1,0 +1,263 @@
+"""Generation: contexts (and drafts) are read as one trie, then rows are decoded and refilled.
+
+A draft is a guess of the answer, such as another arm's. It is read together with its context in one
+pass; as much of it as greedy decoding would have produced is accepted, the rest is decoded. So the
+output is that of step-by-step decoding, up to ties within numerical noise, which are counted.
+"""
+
+import hashlib
+import json
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.engine import packed
+from harness.engine.decoding import Row, Rows
+from harness.engine.packed import Pack
+from harness.engine.stopping import begin
+from harness.engine.sweep import OutOfMemoryError, Runner, Swept, is_out_of_memory, sweep
+from harness.engine.trie import Trie, Unit, build, chunks, units
+from harness.records import Response
+
+TIE = 1e-4
+"""Two best logits that are closer than this may come out in either order."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """One generation: its context, its settings, and guesses of the answer as token ids."""
+
+    context: tuple[int, ...]
+    settings: dict[str, Any]
+    drafts: tuple[tuple[int, ...], ...] = ()
+
+
+@dataclass(slots=True)
+class Generator:
+    """Generates with a runner; ``ties`` counts tokens chosen between two nearly equal logits."""
+
+    runner: Runner
+    tokenizer: Any
+    ends: frozenset[int]
+    slots: int
+    ties: int = 0
+    drafted: int = 0
+    decoded: int = 0
+    _done: list[tuple[int, Response]] = field(default_factory=list)
+
+    def generate(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[int, Response]]]:
+        """Yield ``(index, response)`` in batches, as rows finish."""
+        waiting = self._prefilled(prompts)
+        active = Rows()
+        queue: list[Row] = []
+        more = True
+        while more or queue or active.rows:
+            while more and len(queue) + len(active.rows) < self.slots:
+                fresh = next(waiting, None)
+                more = fresh is not None
+                queue.extend(fresh or ())
+            free = self.slots - len(active.rows)
+            if queue and free > 0:
+                active.add(queue[:free])
+                del queue[:free]
+            if active.rows:
+                queue = self._step(active) + queue
+            if self._done:
+                yield self._done
+                self._done = []
+
+    def _step(self, active: Rows) -> list[Row]:
+        """Decode one token of every active row; return rows that had to make room."""
+        try:
+            tokens, positions = active.begin()
+            everything = torch.arange(len(active.rows), device=tokens.device)
+            logits = packed.forward(self.runner.model, tokens, positions, active, everything)
+        except Exception as error:
+            if not is_out_of_memory(error) or len(active.rows) == 1:
+                raise
+            self.slots = len(active.rows) // 2
+            return active.park(self.slots)
+        active.end(self._choose(logits, active.rows))
+        self.decoded += len(active.rows)
+        gone = {place for place, row in enumerate(active.rows) if row.text.finish}
+        self._done.extend(_answer(active.rows[place]) for place in sorted(gone))
+        active.drop(gone)
+        return []
+
+    def _choose(self, logits: Tensor, rows: Sequence[Row]) -> list[int]:
+        best, close = _top(logits)
+        self.ties += sum(close)
+        for place, row in enumerate(rows):
+            if row.settings.get("do_sample"):
+                best[place] = draw(logits[place], row.settings, row.context, len(row.text.ids))
+        return best
+
+    def _prefilled(self, prompts: Sequence[Prompt]) -> Iterator[list[Row]]:
+        """Yield, chunk by chunk, the rows that are left to decode after reading their prompts."""
+        contexts = [prompt.context for prompt in prompts]
+        for chunk in chunks(contexts, tokens=self.runner.chunk // 2):
+            sequences = list(
+                dict.fromkeys(
+                    prompts[index].context + draft
+                    for index in chunk
+                    for draft in ((), *prompts[index].drafts)
+                )
+            )
+            read = Read(
+                trie=(trie := build(sequences)),
+                plan=units(trie),
+                number={sequence: place for place, sequence in enumerate(sequences)},
+            )
+            lost = self._read(read, [prompts[index] for index in chunk])
+            rows = []
+            for index in chunk:
+                if read.trie.leaf[read.number[prompts[index].context]] in lost:
+                    self._done.append((index, Response(unscored="out of memory")))
+                elif (row := self._start(read, index, prompts[index])) is not None:
+                    rows.append(row)
+            yield rows
+
+    def _read(self, read: "Read", prompts: Sequence[Prompt]) -> set[int]:
+        """Run a trie and note the best next token at the places that matter."""
+        wanted: dict[int, set[int]] = {}
+        for prompt in prompts:
+            first = len(prompt.context) - 1
+            for draft in ((), *prompt.drafts):
+                leaf = read.trie.leaf[read.number[prompt.context + draft]]
+                for index in read.trie.path(leaf):
+                    node = read.trie.nodes[index]
+                    if node.end <= first:
+                        break
+                    places = range(max(node.start, first) - node.start, node.end - node.start)
+                    wanted.setdefault(index, set()).update(places)
+        sampled = any(prompt.settings.get("do_sample") for prompt in prompts)
+        asked = {node: sorted(offsets) for node, offsets in wanted.items()}
+        lost: set[int] = set()
+        for swept in sweep(self.runner, read.trie, asked, capture=True):
+            if isinstance(swept, OutOfMemoryError):
+                lost.update(node for unit in swept.units for node in read.plan[unit].nodes)
+            else:
+                read.note(swept, keep_logits=sampled)
+        return lost
+
+    def _start(self, read: "Read", index: int, prompt: Prompt) -> Row | None:
+        """Accept what the drafts got right; None if that already finished the answer."""
+        text = begin(self.tokenizer, self.ends, prompt.settings)
+        position = len(prompt.context) - 1
+        node = read.trie.leaf[read.number[prompt.context]]
+        for candidate in read.trie.path(node):
+            if read.trie.nodes[candidate].start <= position:
+                node = candidate
+                break
+        place: tuple[int, int] | None = (node, position - read.trie.nodes[node].start)
+        token = 0
+        while place is not None:
+            node, offset = place
+            token, close = read.best[place]
+            if prompt.settings.get("do_sample"):
+                token = draw(read.logits[place], prompt.settings, prompt.context, len(text.ids))
+            self.ties += close
+            text.push(token)
+            if text.finish:
+                self.drafted += len(text.ids)
+                self._done.append(
+                    (index, Response(text=text.text, finish=text.finish, tokens=len(text.ids)))
+                )
+                return None
+            position = read.trie.nodes[node].start + offset + 1
+            place = read.after(place, token)
+        self.drafted += len(text.ids) - 1
+        prefix, keys, values = read.own(node, position)
+        return Row(
+            index, text, prompt.settings, token, position, prefix, keys, values, prompt.context
+        )
+
+
+@dataclass(slots=True)
+class Read:
+    """A trie that has been run: the best next token at its places, and where its keys are."""
+
+    trie: Trie
+    plan: list[Unit]
+    number: dict[tuple[int, ...], int]
+    best: dict[tuple[int, int], tuple[int, bool]] = field(default_factory=dict)
+    logits: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    where: dict[int, tuple[Pack, int]] = field(default_factory=dict)
+
+    def note(self, swept: Swept, *, keep_logits: bool) -> None:
+        """Remember a finished pass."""
+        for place, unit in enumerate(swept.units):
+            for node in self.plan[unit].nodes:
+                self.where[node] = (swept.pack, place)
+        if swept.rows:
+            best, close = _top(swept.logits)
+            self.best.update(zip(swept.rows, zip(best, close, strict=True), strict=True))
+            if keep_logits:
+                self.logits.update(zip(swept.rows, swept.logits, strict=True))
+
+    def after(self, place: tuple[int, int], token: int) -> tuple[int, int] | None:
+        """Return the place of a token that follows another, if it was read as part of a draft."""
+        index, offset = place
+        node = self.trie.nodes[index]
+        if offset + 1 < len(node.tokens):
+            following = (index, offset + 1) if node.tokens[offset + 1] == token else None
+        else:
+            nodes = self.trie.nodes
+            following = next(((c, 0) for c in node.children if nodes[c].tokens[0] == token), None)
+        return following if following in self.best else None
+
+    def own(self, node: int, end: int) -> tuple[Any, list[Tensor], list[Tensor]]:
+        """Return the shared prefix of a place and the keys and values between it and ``end``."""
+        pack, unit = self.where[node]
+        pieces = []
+        for index in self.trie.path(node):
+            found, place = self.where[index]
+            if found is not pack or place != unit:
+                break
+            start = pack.places[index]
+            length = min(end, self.trie.nodes[index].end) - self.trie.nodes[index].start
+            pieces.append(slice(start, start + length))
+        pieces.reverse()
+        keys, values = (
+            [
+                torch.cat([rows[layer][:, piece] for piece in pieces], dim=1)
+                for layer in sorted(rows)
+            ]
+            for rows in (pack.keys, pack.values)
+        )
+        return pack.pasts[unit], keys, values
+
+
+def _answer(row: Row) -> tuple[int, Response]:
+    text = row.text
+    return row.index, Response(text=text.text, finish=text.finish, tokens=len(text.ids))
+
+
+def _top(logits: Tensor) -> tuple[list[int], list[bool]]:
+    """Return each row's best token, and whether the second best is within `TIE`."""
+    values, tokens = logits.float().topk(2, dim=-1)
+    return tokens[:, 0].tolist(), ((values[:, 0] - values[:, 1]) < TIE).tolist()
+
+
+def draw(logits: Tensor, settings: dict[str, Any], context: Sequence[int], step: int) -> int:
+    """Draw a token by temperature, top-k and top-p.
+
+    The randomness depends on the seed, the context and the step alone, so that neither batch mates
+    nor the order of work change an answer.
+    """
+    scores = logits.double() / float(settings.get("temperature", 1.0))
+    order = scores.argsort(descending=True, stable=True)
+    shares = scores[order].softmax(dim=-1)
+    if settings.get("top_k"):
+        shares[int(settings["top_k"]) :] = 0
+    if settings.get("top_p"):
+        shares[(shares.cumsum(0) - shares) >= float(settings["top_p"])] = 0
+    key = json.dumps([settings.get("seed", 0), settings.get("repeat", 0), list(context), step])
+    fraction = random.Random(hashlib.sha256(key.encode()).digest()).random()
+    heap = shares.cumsum(0)
+    found = int(torch.searchsorted(heap, fraction * float(heap[-1]), right=True))
+    return int(order[min(found, int((shares > 0).sum()) - 1)])

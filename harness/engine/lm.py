@@ -1,0 +1,182 @@
+"""Our engine as an ``lm_eval`` model: ``harness lm-eval --model harness --model_args pretrained=``.
+
+lm-eval's own command does everything else, so its options, tasks, logs and results are unchanged.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lm_eval.api.model import TemplateLM
+from lm_eval.api.registry import register_model
+
+from harness.engine.model import Engine
+from harness.engine.tokens import Encoder, generation_settings, render
+from harness.errors import HarnessError, InfrastructureError
+from harness.records import BASE, ItemKey, Request, Response
+
+TUNED = "tuned"
+
+
+@register_model("harness")
+class HarnessLM(TemplateLM):
+    """The engine behind lm-eval's model interface.
+
+    Args:
+        pretrained: Base model, hub name or folder.
+        adapter: An adapter to attach and answer with; without one the base answers.
+        dtype: Precision, ``float32`` by default.
+        quantization: ``none``, ``4bit`` or ``8bit``.
+        batch_size: Ignored: batches are made by tokens.
+        max_batch_size: Ignored.
+        device: ``cpu``, ``cuda``, ... or None for the best there is.
+        options: Further arguments of `Engine.load`.
+    """
+
+    def __init__(
+        self,
+        pretrained: str,
+        *,
+        adapter: str | None = None,
+        dtype: str = "float32",
+        quantization: str = "none",
+        batch_size: int | str | None = None,  # noqa: ARG002 lm-eval always passes it
+        max_batch_size: int | None = None,  # noqa: ARG002
+        device: str | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.engine = Engine.load(
+            str(pretrained), dtype=dtype, quantization=quantization, device=device or "auto",
+            **options,
+        )  # fmt: skip
+        self.arm = BASE
+        if adapter:
+            self.arm = TUNED
+            self.engine.attach(TUNED, Path(adapter))
+        self.tokenizer = self.engine.tokenizer
+        self._encoder = Encoder(self.tokenizer)
+
+    @property
+    def eot_token_id(self) -> int:
+        """The token that ends a text."""
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def max_length(self) -> int:
+        """How many tokens fit the context."""
+        return self.engine.max_length
+
+    @property
+    def tokenizer_name(self) -> str:
+        """What tells this tokenizer and template from others, for lm-eval's request cache."""
+        return str(self.engine.known["tokenizer"])
+
+    def tok_encode(
+        self, string: str, add_special_tokens: bool | None = None, **_: Any
+    ) -> list[int]:
+        """Return a text's ids."""
+        if add_special_tokens is None:
+            return list(self._encoder.encode(string))
+        return list(self.tokenizer.encode(string, add_special_tokens=add_special_tokens))
+
+    def apply_chat_template(
+        self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True
+    ) -> str:
+        """Return a conversation as text."""
+        return render(self.tokenizer, chat_history, generate=add_generation_prompt)
+
+    def loglikelihood(self, requests: Sequence[Any], **_: Any) -> list[tuple[float, bool]]:
+        """Return ``(log-likelihood, is greedy)`` of each continuation."""
+        made = []
+        for place, request in enumerate(requests):
+            ids = self._encoder.pair(*request.args)
+            made.append(_request("loglikelihood", place, request.args, ids))
+        found = self._answers(made)
+        return [(_number(r), bool(r.is_greedy)) for r in found]
+
+    def _loglikelihood_tokens(self, requests: Sequence[Any], **_: Any) -> list[tuple[float, bool]]:
+        made = [
+            _request("loglikelihood", place, texts or ("", ""), (tuple(context), tuple(scored)))
+            for place, (texts, context, scored) in enumerate(requests)
+        ]
+        return [(_number(r), bool(r.is_greedy)) for r in self._answers(made)]
+
+    def loglikelihood_rolling(self, requests: Sequence[Any], **_: Any) -> list[float]:
+        """Return the log-likelihood of each whole text."""
+        made = []
+        for place, request in enumerate(requests):
+            ids = (tuple(self._encoder.encode(request.args[0])), ())
+            made.append(_request("loglikelihood_rolling", place, (request.args[0], ""), ids))
+        return [_number(response) for response in self._answers(made)]
+
+    def generate_until(self, requests: Sequence[Any], **_: Any) -> list[str]:
+        """Return the text generated for each prompt."""
+        made = []
+        for place, request in enumerate(requests):
+            context, raw = request.args
+            ids = (tuple(self._encoder.encode(context)), ())
+            settings = generation_settings(raw)
+            made.append(_request("generate_until", place, (context, ""), ids, settings))
+        return [response.text or "" for response in self._answers(made)]
+
+    def _answers(self, requests: Sequence[Request]) -> list[Response]:
+        """Answer in the requests' order; lm-eval has no place for an unscored item.
+
+        Raises:
+            InfrastructureError: If an item does not fit the context.
+        """
+        found: dict[int, Response] = {}
+        for batch in self.engine.answer(self.arm, requests):
+            for request, response in batch:
+                if response.unscored:
+                    raise InfrastructureError(
+                        f"lm-eval needs an answer to every item: one is {response.unscored}; "
+                        "'harness run' counts such items as unscored instead"
+                    )
+                found[request.index] = response
+        return [found[place] for place in range(len(requests))]
+
+
+def _request(
+    kind: Any,
+    place: int,
+    texts: Sequence[str],
+    ids: tuple[tuple[int, ...], tuple[int, ...]],
+    settings: dict[str, Any] | None = None,
+) -> Request:
+    return Request(
+        kind=kind,
+        item=ItemKey("lm-eval", "none", str(place), 0),
+        index=place,
+        context=texts[0],
+        continuation=texts[1],
+        context_ids=ids[0],
+        continuation_ids=ids[1],
+        settings=settings or {},
+    )
+
+
+def _number(response: Response) -> float:
+    return float("nan") if response.logprob is None else response.logprob
+
+
+def main(argv: Sequence[str]) -> None:
+    """Run lm-eval's own command with the model type ``harness`` known.
+
+    Args:
+        argv: Its arguments, with or without the subcommand.
+    """
+    from lm_eval._cli import HarnessCLI
+    from lm_eval.utils import setup_logging
+
+    setup_logging()
+    before, sys.argv = sys.argv, ["harness lm-eval", *argv]
+    try:
+        cli = HarnessCLI()
+        cli.execute(cli.parse_args())
+    except HarnessError as error:
+        raise SystemExit(f"error: {error}") from error
+    finally:
+        sys.argv = before

@@ -1,0 +1,186 @@
+"""Load a base model and its tokenizer as scoring needs them."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.engine import identity, packed, plain
+from harness.engine.packed import UnsupportedAttentionError
+from harness.engine.sweep import Runner
+from harness.errors import ModelError
+from harness.study import BaseSection
+
+log = logging.getLogger("harness.engine")
+
+_AGREE = 2e-3
+"""Largest difference of a log-likelihood, per token, at which packing is taken to be right."""
+
+_PROBE_TEXT = "The quick brown fox jumps over the lazy dog, 0 1 2 3 times; is that so?\n"
+
+
+def load_model(
+    model: str,
+    *,
+    revision: str | None,
+    dtype: str,
+    device: str,
+    quantization: str,
+    trust_remote_code: bool,
+) -> Any:
+    """Load a causal language model for scoring: evaluation mode, no gradients, neutral generation.
+
+    Raises:
+        ModelError: If it is not there or cannot be loaded; one sentence with the reason.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging as transformers_log
+
+    transformers_log.disable_progress_bar()
+    place = _device(device)
+    extra: dict[str, Any] = {}
+    if quantization != "none":
+        from transformers import BitsAndBytesConfig
+
+        extra = {
+            "quantization_config": BitsAndBytesConfig(
+                load_in_4bit=quantization == "4bit",
+                load_in_8bit=quantization == "8bit",
+                bnb_4bit_quant_type="nf4",
+                bnb_4bit_compute_dtype=getattr(torch, dtype),
+            ),
+            "device_map": {"": place},
+        }
+    try:
+        loaded = AutoModelForCausalLM.from_pretrained(
+            model,
+            revision=revision or "main",
+            dtype=getattr(torch, dtype),
+            trust_remote_code=trust_remote_code,
+            **extra,
+        )
+        if quantization == "none":
+            loaded = loaded.to(place)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise ModelError(f"a base model must be loadable: {model}: {reason}") from error
+    return loaded.eval().requires_grad_(requires_grad=False)
+
+
+def load_tokenizer(model: str, *, revision: str | None, trust_remote_code: bool) -> Any:
+    """Load the tokenizer that belongs to a model.
+
+    Raises:
+        ModelError: If there is none.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(
+            model, revision=revision or "main", trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"a base model needs a tokenizer: {model}: {reason}") from error
+
+
+def tokenizer_of(model: str, base: BaseSection) -> Any:
+    """Load the tokenizer of a study's base, to make prompts before any weights are loaded."""
+    return load_tokenizer(model, revision=base.revision, trust_remote_code=base.trust_remote_code)
+
+
+def _device(wanted: str) -> str:
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if wanted.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(f"base.device must be available here: no GPU found for {wanted!r}")
+    return wanted
+
+
+def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Return the tokens that end an answer: the tokenizer's and those the checkpoint names.
+
+    They are the base's and the same for every arm. Everything else that a checkpoint's generation
+    settings say (penalties, lengths, sampling) is left aside.
+    """
+    named: set[int] = set()
+    for source in (tokenizer, model.config, getattr(model, "generation_config", None)):
+        ids = getattr(source, "eos_token_id", None)
+        named.update([ids] if isinstance(ids, int) else ids or ())
+    return frozenset(named)
+
+
+def neutral_generation(model: Any, *, pad: int) -> None:
+    """Forget what the checkpoint wants of generation, so that every arm generates alike."""
+    from transformers import GenerationConfig
+
+    model.generation_config = GenerationConfig(pad_token_id=pad)
+
+
+def context_length(model: Any, tokenizer: Any) -> int:
+    """Return how many tokens fit the context, by the same rule as lm-eval."""
+    from lm_eval.models.utils import resolve_max_length
+
+    return int(resolve_max_length(model.config, tokenizer, default=2048))
+
+
+def base_identity(model: str, loaded: Any) -> str:
+    """Return what identifies the base's weights: their hash, or the hub commit they came from."""
+    folder = Path(model)
+    if folder.is_dir():
+        return identity.weights_hash(folder)
+    return str(getattr(loaded.config, "_commit_hash", None) or model)
+
+
+def probe_ids(tokenizer: Any, vocabulary: int) -> list[int]:
+    """Return a short prompt that also shows special tokens, to tell two models apart."""
+    ids = tokenizer.encode(_PROBE_TEXT) + list(tokenizer.all_special_ids)[:32]
+    return [token for token in ids if token < vocabulary][:128]
+
+
+def pack_or_say_why(model: Any, runner: Runner, probe: Sequence[int]) -> str | None:
+    """Switch a model to packed attention; on any doubt switch back and return the reason.
+
+    The proof is that a branching trie gives the plain forward pass's log-likelihoods.
+    """
+    from harness.engine.scoring import score
+
+    if runner.like.device.type == "meta":
+        return "the model is not on one device"
+    before = model.config._attn_implementation
+    pairs = _probe_pairs(probe)
+    expected = dict(_flat(plain.score(model, pairs, budget=4096, pad=0)))
+    reason = None
+    try:
+        model.set_attn_implementation(packed.NAME)
+        found = dict(_flat(score(runner, pairs)))
+        worst = max(
+            abs(found[i].logprob - expected[i].logprob) / len(pairs[i][1]) for i in expected
+        )
+        tolerance = _AGREE if runner.like.dtype == torch.float32 else 0.15
+        if not worst <= tolerance:
+            reason = f"packed log-likelihoods differ by {worst:.2g} a token"
+    except (UnsupportedAttentionError, TypeError, ValueError, AttributeError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except (RuntimeError, IndexError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+    if reason is not None:
+        model.set_attn_implementation(before)
+        log.warning("scoring in plain batches, which is slower: %s", reason)
+    return reason
+
+
+def _probe_pairs(probe: Sequence[int]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Make contexts that share stems, each with branching continuations."""
+    ids = tuple(probe)
+    if len(ids) < 8:
+        ids = ids * (8 // max(1, len(ids)) + 1)
+    half, turned = len(ids) // 2, ids[::-1]
+    contexts = [ids[:half], ids, ids[:half] + turned[:half], turned]
+    return [(c, tail) for c in contexts for tail in (turned[:3], ids[:2], turned[:1], ids[-4:])]
+
+
+def _flat(batches: Any) -> Any:
+    return (answer for batch in batches for answer in batch)

@@ -1,0 +1,261 @@
+"""The engine: one base in memory, any number of adapters on it, answers in finished batches."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from harness.engine import generation, identity, loading, plain, scoring
+from harness.engine.rolling import join, windows
+from harness.engine.sweep import Runner
+from harness.engine.switching import Arm, Switch
+from harness.engine.tokens import Encoder
+from harness.records import BASE, ItemKey, Request, Response
+
+Answers = list[tuple[Request, Response]]
+Drafts = Mapping[tuple[ItemKey, int], Sequence[str]]
+
+
+@dataclass(slots=True)
+class Engine:
+    """Answers requests for the base and for every attached adapter; make one with `Engine.load`.
+
+    ``notes`` says what a person should know: a model that is scored in plain batches, and why.
+    """
+
+    tokenizer: Any
+    runner: Runner
+    switch: Switch
+    ends: frozenset[int]
+    slots: int
+    context: int
+    known: dict[str, Any]
+    notes: list[str] = field(default_factory=list)
+    ties: int = 0
+
+    @classmethod
+    def load(
+        cls,
+        model: str,
+        *,
+        revision: str | None = None,
+        dtype: str = "float32",
+        device: str = "auto",
+        quantization: str = "none",
+        trust_remote_code: bool = False,
+    ) -> "Engine":
+        """Load a base model once.
+
+        Args:
+            model: Hub name or folder.
+            revision: Commit or tag of a hub model.
+            dtype: Precision of weights and matrix products; the softmax is always float32.
+            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+            quantization: ``none``, ``4bit`` or ``8bit`` (bitsandbytes).
+            trust_remote_code: Allow code that comes with a hub model.
+
+        Raises:
+            ModelError: If model or tokenizer cannot be loaded.
+        """
+        options: dict[str, Any] = {
+            "revision": revision,
+            "dtype": dtype,
+            "device": device,
+            "quantization": quantization,
+            "trust_remote_code": trust_remote_code,
+        }
+        tokenizer = loading.load_tokenizer(
+            model, revision=revision, trust_remote_code=trust_remote_code
+        )
+        loaded = loading.load_model(model, **options)
+        ends = loading.end_tokens(loaded, tokenizer)
+        loading.neutral_generation(loaded, pad=_pad(tokenizer))
+        runner = _runner(loaded, dtype)
+        probe = loading.probe_ids(tokenizer, runner.vocabulary)
+        reason = loading.pack_or_say_why(loaded, runner, probe)
+        known = {
+            "engine": identity.ENGINE_VERSION,
+            "base": loading.base_identity(model, loaded),
+            "tokenizer": identity.tokenizer_hash(tokenizer),
+            "dtype": dtype,
+            "quantization": quantization,
+            "ends": sorted(ends),
+        }
+        switch = Switch(
+            base=loaded,
+            origin={"model": model, **options},
+            probe=torch.tensor([probe], device=loaded.device),
+            packs=reason is None,
+            pad=_pad(tokenizer),
+            arms={BASE: Arm("base", None, identity.text_hash(known))},
+        )
+        return cls(
+            tokenizer=tokenizer,
+            runner=runner,
+            switch=switch,
+            ends=ends,
+            slots=64 if loaded.device.type == "cpu" else 256,
+            context=loading.context_length(loaded, tokenizer),
+            known=known,
+            notes=[f"scored in plain batches: {reason}"] if reason else [],
+        )
+
+    @property
+    def max_length(self) -> int:
+        """How many tokens fit the context of every arm, virtual tokens of adapters counted in."""
+        return self.context - self.switch.virtual_tokens
+
+    @property
+    def base_weights_sha256(self) -> str:
+        """What identifies the base: the hash of its weights, or its hub commit."""
+        return str(self.known["base"])
+
+    def fingerprint(self, arm: str) -> str:
+        """Return the sha256 of everything that can change an answer of this arm.
+
+        Raises:
+            ModelError: If no such arm is attached.
+        """
+        return self.switch[arm].fingerprint
+
+    def attach(self, name: str, path: Path, *, allow_identical: bool = False) -> str:
+        """Attach an adapter, or a fully fine-tuned model, under a candidate's name.
+
+        Args:
+            name: What the arm is called from now on.
+            path: A folder in PEFT's format, or of a whole model.
+            allow_identical: Accept a candidate whose logits are the base's.
+
+        Returns:
+            The sha256 of its weights.
+
+        Raises:
+            ModelError: If it does not fit the base, changes nothing (unless allowed), or does not
+                leave the base as it was.
+        """
+        return self.switch.attach(name, path, allow_identical=allow_identical)
+
+    def answer(
+        self, arm: str, requests: Sequence[Request], *, drafts: Drafts | None = None
+    ) -> Iterator[Answers]:
+        """Answer requests of any kinds, yielding batches as they are done, in no set order.
+
+        Args:
+            arm: ``base`` or the name of an attached candidate.
+            requests: What to answer; those that do not fit the context come back unscored.
+            drafts: Guesses of generated texts by ``(item key, request index)``; they save time and
+                never change an answer.
+        """
+        fits: list[Request] = []
+        unscored: Answers = []
+        for request in requests:
+            reason = self._too_long(request)
+            if reason is None:
+                fits.append(request)
+            else:
+                unscored.append((request, Response(unscored=reason)))
+        if unscored:
+            yield unscored
+        with self.switch.active(arm) as (model, slow):
+            self.runner.model, home = model, self.runner.model
+            try:
+                yield from self._score(fits, slow)
+                yield from self._roll(fits, slow)
+                yield from self._generate(fits, slow, drafts or {})
+            finally:
+                self.runner.model = home
+
+    def _too_long(self, request: Request) -> str | None:
+        if request.kind == "loglikelihood_rolling":
+            return None
+        if request.kind == "generate_until":
+            needed = len(request.context_ids) + int(request.settings["max_new_tokens"])
+        else:  # the last token is predicted, never read
+            needed = len(request.context_ids) + len(request.continuation_ids) - 1
+        if needed <= self.max_length:
+            return None
+        return f"too long: {needed} tokens where {self.max_length} fit the context"
+
+    def _pairs(self, pairs: Sequence[scoring.Pair], slow: bool) -> Iterator[Any]:
+        if slow:
+            model, budget = self.runner.model, self.runner.budget
+            return plain.score(model, pairs, budget=budget, pad=self.switch.pad)
+        return scoring.score(self.runner, pairs)
+
+    def _score(self, requests: Sequence[Request], slow: bool) -> Iterator[Answers]:
+        mine = [request for request in requests if request.kind == "loglikelihood"]
+        empty = [request for request in mine if not request.continuation_ids]
+        if empty:
+            yield [(request, Response(logprob=0.0, is_greedy=True)) for request in empty]
+        mine = [request for request in mine if request.continuation_ids]
+        pairs = [(request.context_ids, request.continuation_ids) for request in mine]
+        for batch in self._pairs(pairs, slow):
+            yield [(mine[index], response) for index, response in batch]
+
+    def _roll(self, requests: Sequence[Request], slow: bool) -> Iterator[Answers]:
+        mine = [request for request in requests if request.kind == "loglikelihood_rolling"]
+        if not mine:
+            return
+        prefix = Encoder(self.tokenizer).prefix_id
+        cut = [windows(request.context_ids, prefix, self.max_length) for request in mine]
+        pairs = [pair for windows_ in cut for pair in windows_]
+        yield from join(mine, [len(windows_) for windows_ in cut], self._pairs(pairs, slow))
+
+    def _generate(
+        self, requests: Sequence[Request], slow: bool, drafts: Drafts
+    ) -> Iterator[Answers]:
+        mine = [request for request in requests if request.kind == "generate_until"]
+        prompts = [
+            generation.Prompt(
+                context=request.context_ids,
+                settings=dict(request.settings),
+                drafts=tuple(
+                    self._draft(request, text)
+                    for text in drafts.get((request.item, request.index), ())
+                    if not request.settings.get("do_sample")
+                ),
+            )
+            for request in mine
+        ]
+        if slow:
+            batches = plain.generate(
+                self.runner.model, self.tokenizer, prompts,
+                ends=self.ends, budget=self.runner.budget, pad=self.switch.pad,
+            )  # fmt: skip
+            yield from ([(mine[i], response) for i, response in batch] for batch in batches)
+            return
+        generator = generation.Generator(self.runner, self.tokenizer, self.ends, self.slots)
+        for batch in generator.generate(prompts):
+            yield [(mine[index], response) for index, response in batch]
+        self.ties += generator.ties
+
+    def _draft(self, request: Request, text: str) -> tuple[int, ...]:
+        """Cut a guessed answer into the tokens it would have after its context."""
+        whole = tuple(Encoder(self.tokenizer).encode(request.context + text))
+        known = len(request.context_ids)
+        if whole[:known] == request.context_ids:
+            ids = whole[known:]
+        else:
+            ids = tuple(self.tokenizer.encode(text, add_special_tokens=False))
+        room = min(int(request.settings["max_new_tokens"]), self.max_length - known)
+        return ids[:room]
+
+
+def _pad(tokenizer: Any) -> int:
+    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id):
+        if token is not None:
+            return int(token)
+    return 0
+
+
+def _runner(model: Any, dtype: str) -> Runner:
+    on_cpu = model.device.type == "cpu"
+    return Runner(
+        model=model,
+        like=torch.empty(0, dtype=getattr(torch, dtype), device=model.device),
+        vocabulary=int(model.get_output_embeddings().weight.shape[0]),
+        budget=2048 if on_cpu else 16384,
+        chunk=16384 if on_cpu else 131072,
+    )

@@ -1,0 +1,144 @@
+"""Plain padded batches, for models and adapters whose attention cannot be packed.
+
+Slower and simpler: every request is one row of an ordinary forward pass, generation is
+transformers' own with per-row stopping. Also the yardstick that the packed path is held to.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.engine.generation import Prompt
+from harness.engine.scoring import token_logprobs
+from harness.engine.stopping import begin
+from harness.engine.sweep import is_out_of_memory
+from harness.records import Response
+
+Pair = tuple[tuple[int, ...], tuple[int, ...]]
+Answered = list[tuple[int, Response]]
+
+
+def score(model: Any, pairs: Sequence[Pair], *, budget: int, pad: int) -> Iterator[Answered]:
+    """Score continuations; yield ``(index, response)`` batch by batch."""
+    order = sorted(range(len(pairs)), key=lambda i: -sum(map(len, pairs[i])))
+    length = [len(context) + len(continuation) for context, continuation in pairs]
+    yield from _batches(
+        order, length, budget, lambda batch: _score(model, [pairs[i] for i in batch], pad)
+    )
+
+
+def logits_of(model: Any, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return float32 logits ``[rows, tokens, vocabulary]``; a prompt adapter's own are cut off."""
+    with torch.no_grad():
+        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+    return logits[:, -ids.shape[1] :].float()
+
+
+def _score(model: Any, pairs: Sequence[Pair], pad: int) -> list[Response]:
+    rows = [(context + continuation)[:-1] for context, continuation in pairs]
+    width = max(map(len, rows))
+    device = model.device
+    ids = torch.tensor([[*row, *[pad] * (width - len(row))] for row in rows], device=device)
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
+    logits = logits_of(model, ids, mask)
+    responses = []
+    for row, (context, continuation) in zip(logits, pairs, strict=True):
+        places = torch.arange(len(continuation), device=device) + len(context) - 1
+        targets = torch.tensor(continuation, device=device)
+        logprobs, best = token_logprobs(row, places, targets)
+        responses.append(
+            Response(
+                logprob=float(logprobs.double().sum()),
+                is_greedy=bool(best.all()),
+                tokens=len(continuation),
+            )
+        )
+    return responses
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[Prompt],
+    *,
+    ends: frozenset[int],
+    budget: int,
+    pad: int,
+) -> Iterator[Answered]:
+    """Generate greedily or by sampling.
+
+    Only requests with the same settings and the same context length share a batch: padding on the
+    left shifts positions for some models and for PEFT's virtual tokens, and then an answer would
+    depend on its batch mates.
+    """
+    groups: dict[tuple[int, str], list[int]] = {}
+    for index, prompt in enumerate(prompts):
+        alike = (len(prompt.context), repr(sorted(prompt.settings.items())))
+        groups.setdefault(alike, []).append(index)
+    length = [len(p.context) + int(p.settings["max_new_tokens"]) for p in prompts]
+    for group in groups.values():
+        yield from _batches(
+            group,
+            length,
+            budget,
+            lambda batch: _generate(model, tokenizer, [prompts[i] for i in batch], ends, pad),
+        )
+
+
+def _generate(
+    model: Any, tokenizer: Any, prompts: Sequence[Prompt], ends: frozenset[int], pad: int
+) -> list[Response]:
+    from transformers import GenerationConfig, StoppingCriteriaList
+
+    device = model.device
+    ids = torch.tensor([prompt.context for prompt in prompts], device=device)
+    texts = [begin(tokenizer, ends, prompt.settings) for prompt in prompts]
+    settings = prompts[0].settings
+    if settings.get("do_sample"):
+        torch.manual_seed(int(settings.get("seed", 0)) + 1_000_003 * settings.get("repeat", 0))
+
+    def stopped(so_far: Tensor, _: Any, **__: Any) -> Tensor:
+        for text, token in zip(texts, so_far[:, -1].tolist(), strict=True):
+            if text.finish is None:
+                text.push(token)
+        return torch.tensor([text.finish is not None for text in texts], device=device)
+
+    config = GenerationConfig(
+        max_new_tokens=settings["max_new_tokens"],
+        pad_token_id=pad,
+        **{k: settings[k] for k in ("do_sample", "temperature", "top_k", "top_p") if k in settings},
+    )
+    with torch.no_grad():
+        model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            generation_config=config,
+            stopping_criteria=StoppingCriteriaList([stopped]),
+        )
+    return [Response(text=t.text, finish=t.finish, tokens=len(t.ids)) for t in texts]
+
+
+def _batches(
+    order: Sequence[int],
+    length: Sequence[int],
+    budget: int,
+    run: Callable[[list[int]], list[Response]],
+) -> Iterator[Answered]:
+    """Run requests in batches of at most ``budget`` padded tokens, halving when memory runs out."""
+    queue = list(order)
+    while queue:
+        widest = max(length[i] for i in queue[:1])
+        batch = queue[: max(1, budget // max(1, widest))]
+        try:
+            responses = run(batch)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            if len(batch) > 1:
+                budget = max(1, budget // 2)
+                continue
+            responses = [Response(unscored="out of memory")]
+        yield list(zip(batch, responses, strict=True))
+        del queue[: len(batch)]

@@ -1,0 +1,52 @@
+"""Log-likelihood of whole texts, in windows no longer than the context, as lm-eval cuts them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from harness.records import Request, Response
+
+Pair = tuple[tuple[int, ...], tuple[int, ...]]
+
+
+def windows(ids: Sequence[int], prefix: int, longest: int) -> list[Pair]:
+    """Cut a text into disjoint (context, continuation) windows that cover every token once."""
+    from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+    cut = get_rolling_token_windows(
+        token_list=list(ids), prefix_token=prefix, max_seq_len=longest, context_len=1
+    )
+    return [(tuple(before), tuple(scored)) for before, scored in map(make_disjoint_window, cut)]
+
+
+def join(
+    requests: Sequence[Request],
+    counts: Sequence[int],
+    batches: Iterable[list[tuple[int, Response]]],
+) -> Iterator[list[tuple[Request, Response]]]:
+    """Add the windows of each request up; a request is done with its last window."""
+    owner = [number for number, count in enumerate(counts) for _ in range(count)]
+    left = dict(enumerate(counts))
+    parts: dict[int, list[Response]] = defaultdict(list)
+    empty = [request for request, count in zip(requests, counts, strict=True) if not count]
+    if empty:
+        yield [(request, Response(logprob=0.0)) for request in empty]
+    for batch in batches:
+        done = []
+        for window, response in batch:
+            number = owner[window]
+            parts[number].append(response)
+            left[number] -= 1
+            if left[number] == 0:
+                done.append((requests[number], _sum(parts.pop(number))))
+        if done:
+            yield done
+
+
+def _sum(parts: Sequence[Response]) -> Response:
+    unscored = next((part.unscored for part in parts if part.unscored), None)
+    if unscored:
+        return Response(unscored=unscored)
+    return Response(
+        logprob=sum(part.logprob or 0.0 for part in parts),
+        tokens=sum(part.tokens for part in parts),
+    )

@@ -1,0 +1,257 @@
+"""A suite ready to be answered: items, requests as token ids, and how answers become samples."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from harness import suites
+from harness.engine import identity, verdicts
+from harness.engine.task import load_task, quiet
+from harness.engine.tokens import Encoder, generation_settings, ids_hash, render
+from harness.errors import ComparisonError, ModelError, StudyError
+from harness.records import Item, ItemKey, Request, Response, Sample, Suite
+from harness.study import SuiteSection
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How prompts are made; together with a tokenizer it determines every token id."""
+
+    task: Any
+    suite: Suite
+    chosen: tuple[int, ...]
+    chat: bool
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedSuite:
+    """A suite as every arm sees it.
+
+    ``requests`` are in the order of ``items``; a request belongs to its item by
+    ``(request.item, request.index)``. Where a task has several filters, an item bears the name of
+    the first; the metrics of the others are columns of its verdict.
+    """
+
+    suite: Suite
+    items: tuple[Item, ...]
+    requests: tuple[Request, ...]
+    asking: Asking
+    instances: tuple[tuple[Any, ...], ...]
+    tokenizer: Any
+    databases: str | None = None
+
+    def samples(self, arm: str, answers: Mapping[tuple[ItemKey, int], Response]) -> list[Sample]:
+        """Judge one arm's answers: lm-eval's own filters and metrics, or the suite's judge."""
+        count = Counter(request.item for request in self.requests)
+        given = [
+            tuple(
+                answers.get((item.key, index), Response(unscored="not answered"))
+                for index in range(count[item.key])
+            )
+            for item in self.items
+        ]
+        decided = verdicts.judge(
+            self.asking.task, self.suite, self.items, self.instances, given, self.databases
+        )
+        return [
+            Sample(item=item, arm=arm, responses=responses, verdict=verdict)
+            for item, responses, verdict in zip(self.items, given, decided, strict=True)
+        ]
+
+
+def load_suite(
+    section: SuiteSection, *, engine_tokenizer: Any, template: str, seed: int, folder: Path
+) -> LoadedSuite:
+    """Load a suite and make its prompts.
+
+    Args:
+        section: The study's entry: name, data, limit, split, few-shot count, template.
+        engine_tokenizer: The base's tokenizer; all arms get its ids.
+        template: ``auto`` (the tokenizer's chat template if it has one) or ``none`` (plain text).
+        seed: Seed of the few-shot draw, as lm-eval's ``fewshot_random_seed``.
+        folder: The study's folder, to which relative paths belong.
+
+    Raises:
+        StudyError: If the suite or template is not known, or has no score per item.
+        DataError: If its rows are missing, malformed or empty.
+    """
+    chosen_template = section.template or template
+    if chosen_template not in ("auto", "none"):
+        raise StudyError(f"template must be 'auto' or 'none': found {chosen_template!r}")
+    task = load_task(section, folder)
+    suite = _declared(section, task)
+    docs = list(task.eval_docs)
+    hashes = [verdicts.doc_hash(doc) for doc in docs]
+    asking = Asking(
+        task=task,
+        suite=suite,
+        chosen=_chosen(hashes, section.limit),
+        chat=chosen_template == "auto" and bool(engine_tokenizer.chat_template),
+        seed=seed,
+    )
+    instances = _instances(asking, engine_tokenizer)
+    keys = _keys(asking, [hashes[index] for index in asking.chosen])
+    requests = _requests(instances, keys, engine_tokenizer)
+    items = tuple(
+        _item(asking, key, index, group, requests[key])
+        for key, index, group in zip(keys, asking.chosen, instances, strict=True)
+    )
+    databases = str(folder / section.databases) if section.databases else None
+    everything = tuple(request for key in keys for request in requests[key])
+    return LoadedSuite(suite, items, everything, asking, instances, engine_tokenizer, databases)
+
+
+def _declared(section: SuiteSection, task: Any) -> Suite:
+    suite = suites.builtin_suites().get(section.name)
+    if suite is None:
+        suite = suites.declaration(section.name, verdicts.plain_config(task))
+    if section.margin is not None:
+        suite = replace(suite, margin=section.margin)
+    return suite
+
+
+def _chosen(hashes: Sequence[str], limit: int | None) -> tuple[int, ...]:
+    """Return the rows to score: all, or the first few in an order that only the rows determine."""
+    if limit is None or limit >= len(hashes):
+        return tuple(range(len(hashes)))
+    order = sorted(range(len(hashes)), key=lambda i: (identity.text_hash(hashes[i]), i))
+    return tuple(sorted(order[:limit]))
+
+
+def _instances(asking: Asking, tokenizer: Any) -> tuple[tuple[Any, ...], ...]:
+    """Let lm-eval build the requests of each chosen row, few-shot draws freshly seeded."""
+    task = asking.task
+    task.set_fewshot_seed(asking.seed)
+    with quiet():
+        task.build_all_requests(
+            samples=set(asking.chosen),
+            apply_chat_template=asking.chat,
+            fewshot_as_multiturn=asking.chat,
+            chat_template=partial(_templated, tokenizer) if asking.chat else None,
+            tokenizer_name="",
+        )
+    groups: dict[int, list[Any]] = defaultdict(list)
+    for instance in task.instances:
+        groups[instance.doc_id].append(instance)
+    made = tuple(
+        tuple(sorted(groups[place], key=lambda instance: instance.idx))
+        for place in range(len(asking.chosen))
+    )
+    if asking.chat and asking.suite.messages:
+        for group in made:
+            for instance in group:
+                turns = instance.doc[asking.suite.messages]
+                text = render(tokenizer, turns, generate=True)
+                instance.arguments = (text, *instance.arguments[1:])
+    return made
+
+
+def _templated(tokenizer: Any, history: Any, add_generation_prompt: bool = True) -> str:
+    return render(tokenizer, history, generate=add_generation_prompt)
+
+
+def _keys(asking: Asking, hashes: Sequence[str]) -> list[ItemKey]:
+    name = verdicts.first_filter(asking.task)
+    seen: Counter[str] = Counter()
+    keys = []
+    for value in hashes:
+        keys.append(ItemKey(asking.suite.name, name, value, seen[value]))
+        seen[value] += 1
+    return keys
+
+
+def _requests(
+    instances: Sequence[Sequence[Any]], keys: Sequence[ItemKey], tokenizer: Any
+) -> dict[ItemKey, list[Request]]:
+    encoder = Encoder(tokenizer)
+    made: dict[ItemKey, list[Request]] = {key: [] for key in keys}
+    for key, group in zip(keys, instances, strict=True):
+        for instance in group:
+            for repeat in range(instance.repeats or 1):
+                made[key].append(_request(instance, key, len(made[key]), repeat, encoder))
+    return made
+
+
+def _request(instance: Any, key: ItemKey, index: int, repeat: int, encoder: Encoder) -> Request:
+    kind, args = instance.request_type, instance.args
+    if kind == "loglikelihood":
+        context_ids, continuation_ids = encoder.pair(args[0], args[1])
+        return Request(
+            kind=kind, item=key, index=index, context=args[0], continuation=args[1],
+            context_ids=context_ids, continuation_ids=continuation_ids,
+        )  # fmt: skip
+    settings: dict[str, Any] = {}
+    if kind == "generate_until":
+        settings = generation_settings(args[1])
+        if settings.get("do_sample") and repeat:
+            settings["repeat"] = repeat
+    return Request(
+        kind=kind, item=key, index=index, context=args[0], continuation="",
+        context_ids=tuple(encoder.encode(args[0])), settings=settings,
+    )  # fmt: skip
+
+
+def _item(
+    asking: Asking, key: ItemKey, index: int, group: Sequence[Any], requests: Sequence[Request]
+) -> Item:
+    doc = group[0].doc
+    suite = asking.suite
+    cluster = doc.get(suite.cluster) if suite.cluster else None
+    return Item(
+        key=key,
+        doc_id=index,
+        doc=doc,
+        prompt=group[0].args[0],
+        prompt_hash=ids_hash([[*r.context_ids, -1, *r.continuation_ids] for r in requests]),
+        target=str(asking.task.doc_to_target(doc)),
+        cluster=f"{key.doc_hash}:{key.occurrence}" if cluster is None else str(cluster),
+        slices={name: str(doc.get(name)) for name in suite.slices},
+        arguments=tuple(tuple(instance.args) for instance in group),
+    )
+
+
+def check_same_ids(loaded: Sequence[LoadedSuite], adapter: Path) -> None:
+    """Refuse an adapter whose own tokenizer would show the model other ids for any prompt.
+
+    Extra tokens that no prompt uses are allowed; so is a folder without a tokenizer, or without a
+    chat template of its own.
+
+    Raises:
+        ComparisonError: If ids differ, naming the first such item.
+        ModelError: If the folder's tokenizer cannot be read.
+    """
+    if not loaded or not any((adapter / name).is_file() for name in _TOKENIZER_FILES):
+        return
+    from transformers import AutoTokenizer
+
+    try:
+        theirs = AutoTokenizer.from_pretrained(str(adapter))
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"an adapter's tokenizer must be readable: {adapter}: {reason}") from error
+    theirs.chat_template = theirs.chat_template or loaded[0].tokenizer.chat_template
+    for suite in loaded:
+        if identity.tokenizer_hash(theirs) != identity.tokenizer_hash(suite.tokenizer):
+            _compare(suite, theirs, adapter)
+
+
+_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
+
+
+def _compare(suite: LoadedSuite, theirs: Any, adapter: Path) -> None:
+    instances = _instances(suite.asking, theirs)
+    keys = [item.key for item in suite.items]
+    made = _requests(instances, keys, theirs)
+    for request in suite.requests:
+        other = made[request.item][request.index]
+        ours = (request.context_ids, request.continuation_ids)
+        if (other.context_ids, other.continuation_ids) != ours:
+            raise ComparisonError(
+                f"every arm must see the same token ids: the tokenizer or chat template in "
+                f"{adapter} gives others for item {request.item.doc_hash[:12]} of "
+                f"{suite.suite.name!r}; remove it from the folder, or score with the base's"
+            )

@@ -1,0 +1,155 @@
+"""Walk a trie through a model: kept stems first, then their branches, in batches that fit."""
+
+import gc
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.engine import packed
+from harness.engine.packed import Pack, Past
+from harness.engine.trie import Trie, Unit, units
+
+log = logging.getLogger("harness.engine")
+
+LOGIT_BYTES = 256 * 2**20
+"""How much one batch's float32 logits may take."""
+
+
+@dataclass(slots=True)
+class Runner:
+    """A model with one arm active, and how much it is given at once.
+
+    ``like`` is a tensor with the model's device and dtype. ``budget`` (tokens per forward pass) is
+    halved for good when memory runs out.
+    """
+
+    model: Any
+    like: Tensor
+    vocabulary: int
+    budget: int
+    chunk: int
+
+    @property
+    def most_logits(self) -> int:
+        """How many positions of one batch may go through the output head."""
+        return max(256, LOGIT_BYTES // (4 * self.vocabulary))
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """One finished forward pass: ``rows[i]`` is the ``(node, offset)`` of ``logits[i]``."""
+
+    units: list[int]
+    pack: Pack
+    rows: list[tuple[int, int]]
+    logits: Tensor
+
+
+class OutOfMemoryError(Exception):
+    """Memory ran out although a single unit was computed alone; ``units`` could not be."""
+
+    def __init__(self, units: list[int]) -> None:
+        super().__init__("out of memory")
+        self.units = units
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell an allocation that failed, on a GPU or a CPU, from every other error."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in text or "out of memory" in text
+    )
+
+
+def sweep(
+    runner: Runner, trie: Trie, wanted: Mapping[int, Sequence[int]], *, capture: bool = False
+) -> Iterator[Swept | OutOfMemoryError]:
+    """Run every token of a trie once and yield the logits at the wanted offsets of each node.
+
+    Units that cannot be computed for lack of memory are yielded as an `OutOfMemoryError`, with
+    all that depend on them.
+    """
+    plan = units(trie)
+    pasts: dict[int, Past] = {}
+    lost: set[int] = set()
+    for level in range(1 + max((unit.level for unit in plan), default=-1)):
+        ready = [i for i, unit in enumerate(plan) if unit.level == level]
+        orphans = [i for i in ready if plan[i].past in lost]
+        if orphans:
+            lost.update(orphans)
+            yield OutOfMemoryError(orphans)
+        queue = [i for i in ready if i not in lost]
+        fresh: dict[int, Past] = {}
+        while queue:
+            batch = _take(runner, plan, queue, wanted)
+            try:
+                swept = _run(runner, trie, plan, batch, pasts, wanted, capture)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                swept = None
+            if swept is None:
+                gc.collect()
+                if len(batch) == 1:
+                    lost.update(batch)
+                    yield OutOfMemoryError(batch)
+                else:
+                    runner.budget = max(1, sum(plan[i].size for i in batch) // 2)
+                    log.warning("out of memory: going on with %d tokens a batch", runner.budget)
+                    queue = batch + queue
+                continue
+            for place, index in enumerate(batch):
+                if plan[index].kept:
+                    fresh[index] = swept.pack.past_of(place)
+            yield swept
+        pasts = fresh
+
+
+def _take(
+    runner: Runner, plan: Sequence[Unit], queue: list[int], wanted: Mapping[int, Sequence[int]]
+) -> list[int]:
+    """Remove from the queue as many units as fit one batch, at least one."""
+    tokens = logits = count = 0
+    for index in queue:
+        tokens += plan[index].size
+        logits += sum(len(wanted.get(node, ())) for node in plan[index].nodes)
+        if count and (tokens > runner.budget or logits > runner.most_logits):
+            break
+        count += 1
+    batch = queue[:count]
+    del queue[:count]
+    return batch
+
+
+def _run(
+    runner: Runner,
+    trie: Trie,
+    plan: Sequence[Unit],
+    batch: list[int],
+    pasts: Mapping[int, Past],
+    wanted: Mapping[int, Sequence[int]],
+    capture: bool,
+) -> Swept:
+    chosen = [plan[index] for index in batch]
+    before = [None if unit.past is None else pasts[unit.past] for unit in chosen]
+    keep = capture or any(unit.kept for unit in chosen)
+    row = packed.pack(trie, chosen, before, like=runner.like, capture=keep)
+    rows = [
+        (node, offset)
+        for unit in chosen
+        for node in unit.nodes
+        for offset in sorted(set(wanted.get(node, ())))
+    ]
+    places = torch.tensor(
+        [row.places[node] + offset for node, offset in rows],
+        dtype=torch.long,
+        device=runner.like.device,
+    )
+    logits = packed.forward(runner.model, row.ids, row.positions, row, places)
+    return Swept(batch, row, rows, logits)

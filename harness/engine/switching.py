@@ -1,0 +1,156 @@
+"""Adapters attached to one loaded base, made active one at a time, and proven to act."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.engine import arms, identity, loading, packed, plain
+from harness.engine.arms import AdapterFolder, Way
+from harness.errors import ModelError, nearest
+from harness.records import BASE
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One thing that answers: ``fingerprint`` is the sha256 of all that can change its answers."""
+
+    way: Way
+    folder: AdapterFolder | None
+    fingerprint: str
+
+
+@dataclass(slots=True)
+class Switch:
+    """The base and its arms.
+
+    ``origin`` are the options the base was loaded with, ``probe`` the ids of a prompt by whose
+    logits models are told apart, ``packs`` whether attention is packed.
+    """
+
+    base: Any
+    origin: dict[str, Any]
+    probe: Tensor
+    packs: bool
+    pad: int
+    arms: dict[str, Arm]
+    _adapted: Any = None
+    _base_logits: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._base_logits = plain.logits_of(self.base, self.probe)
+
+    def __getitem__(self, name: str) -> Arm:
+        if name not in self.arms:
+            raise ModelError(f"no arm {name!r} is attached{nearest(name, self.arms)}")
+        return self.arms[name]
+
+    @property
+    def virtual_tokens(self) -> int:
+        """How many tokens of the context the attached adapters take at most."""
+        return max((a.folder.virtual_tokens for a in self.arms.values() if a.folder), default=0)
+
+    def attach(self, name: str, path: Path, *, allow_identical: bool = False) -> str:
+        """Attach a folder under a name; see `harness.engine.Engine.attach`."""
+        folder = arms.look(Path(path))
+        if folder.is_adapter and not folder.is_prompt:
+            arms.check_fits(folder, self.base)
+        way = self._way(folder)
+        mark = identity.text_hash([self.arms[BASE].fingerprint, folder.identity])
+        self.arms[name] = Arm(way, folder, mark)
+        try:
+            if way == "shared":
+                self._inject(name, folder)
+            self._prove(name, allow_identical=allow_identical)
+        except ModelError:
+            del self.arms[name]
+            raise
+        return folder.weights_sha256
+
+    def _way(self, folder: AdapterFolder) -> Way:
+        if folder.is_prompt:
+            return "prompt"
+        kinds = {a.folder.kind for a in self.arms.values() if a.way == "shared" and a.folder}
+        if not folder.is_adapter or folder.rewrites_base or not kinds <= {folder.kind}:
+            return "own"
+        return "shared"
+
+    def _inject(self, name: str, folder: AdapterFolder) -> None:
+        from peft import PeftModel
+
+        try:
+            if self._adapted is None:
+                self._adapted = PeftModel.from_pretrained(
+                    self.base, str(folder.path), adapter_name=name
+                )
+            else:
+                self._adapted.load_adapter(str(folder.path), adapter_name=name)
+        except (RuntimeError, ValueError, KeyError, OSError, TypeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ModelError(f"an adapter must fit the base: {folder.path}: {reason}") from error
+        self._adapted.eval().requires_grad_(requires_grad=False)
+
+    def _prove(self, name: str, *, allow_identical: bool) -> None:
+        folder = self.arms[name].folder
+        with self.active(name) as (model, _):
+            tuned = plain.logits_of(model, self.probe)
+        if tuned.shape != self._base_logits.shape:
+            raise ModelError(
+                f"a candidate must keep the base's vocabulary of {self._base_logits.shape[-1]}: "
+                f"{folder and folder.path} has {tuned.shape[-1]}"
+            )
+        if torch.equal(tuned, self._base_logits) and not allow_identical:
+            raise ModelError(
+                f"the adapter changes nothing: {folder and folder.path} gives the base's own "
+                "logits; train it, or pass --allow-identical if that is meant"
+            )
+        with self.active(BASE) as (model, _):
+            again = plain.logits_of(model, self.probe)
+        if not torch.equal(again, self._base_logits):
+            raise ModelError(
+                "an adapter must leave the base as it was: its logits differ after attaching "
+                f"{folder and folder.path}"
+            )
+
+    @contextmanager
+    def active(self, name: str) -> Iterator[tuple[Any, bool]]:
+        """Make an arm the active one; gives its model and whether it must run in plain batches."""
+        arm = self[name]
+        slow = not self.packs
+        if self._adapted is not None and arm.way != "shared":
+            self._adapted.base_model.disable_adapter_layers()
+        if arm.way == "base":
+            yield self.base, slow
+        elif arm.way == "shared":
+            self._adapted.base_model.enable_adapter_layers()
+            self._adapted.set_adapter(name)
+            yield self.base, slow
+        else:
+            assert arm.folder is not None
+            yield from self._visiting(arm)
+
+    def _visiting(self, arm: Arm) -> Iterator[tuple[Any, bool]]:
+        """Load what cannot live inside the shared base, for as long as it is active."""
+        from peft import PeftModel
+
+        assert arm.folder is not None
+        if arm.way == "prompt":
+            yield PeftModel.from_pretrained(self.base, str(arm.folder.path)).eval(), True
+            return
+        options = {k: v for k, v in self.origin.items() if k not in ("model", "identity")}
+        if arm.folder.is_adapter:
+            guest = loading.load_model(self.origin["model"], **options)
+            guest = PeftModel.from_pretrained(guest, str(arm.folder.path)).eval()
+            inner = guest.get_base_model()
+        else:
+            guest = inner = loading.load_model(
+                str(arm.folder.path), **{**options, "revision": None}
+            )
+        loading.neutral_generation(inner, pad=self.pad)
+        if self.packs:
+            inner.set_attn_implementation(packed.NAME)
+        yield inner, not self.packs

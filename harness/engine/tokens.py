@@ -1,0 +1,118 @@
+"""Text to token ids exactly as lm-eval's ``hf`` model does it, so that prompts are the same.
+
+The rules are those of ``lm_eval.models.huggingface.HFLM.tok_encode`` and
+``lm_eval.api.model.TemplateLM``: special tokens as the tokenizer likes them unless the text already
+begins with the beginning-of-text token, and trailing spaces of a context go to the continuation.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.errors import StudyError
+
+DEFAULT_NEW_TOKENS = 256
+"""What lm-eval generates when a task does not say how much."""
+
+_LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+
+
+class Encoder:
+    """Encodes prompts with one tokenizer and remembers the contexts that choices share."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self.tokenizer = tokenizer
+        self._beginning = tokenizer.decode(self.prefix_id)
+        self._seen: dict[str, list[int]] = {}
+
+    @property
+    def prefix_id(self) -> int:
+        """The token that stands before an otherwise empty context."""
+        begin = self.tokenizer.bos_token_id
+        return int(begin if begin is not None else self.tokenizer.eos_token_id)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text that begins a sequence."""
+        if text not in self._seen:
+            special = not (self._beginning and text.startswith(self._beginning))
+            kwargs = {} if special else {"add_special_tokens": False}
+            self._seen[text] = self.tokenizer.encode(text, **kwargs)
+        return self._seen[text]
+
+    def pair(self, context: str, continuation: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Return the ids of a context and of the continuation whose likelihood is asked for.
+
+        >>> # Encoder(t).pair("Question: 1+1? Answer:", " 2")  -> ids of the two halves
+        """
+        if not context:
+            ids = self.tokenizer.encode(continuation, add_special_tokens=False)
+            if ids and ids[0] == self.prefix_id:
+                return tuple(ids[:1]), tuple(ids[1:])
+            return (self.prefix_id,), tuple(ids)
+        stripped = context.rstrip()
+        continuation = context[len(stripped) :] + continuation
+        head = self.encode(stripped)
+        special = not (self._beginning and stripped.startswith(self._beginning))
+        kwargs = {} if special else {"add_special_tokens": False}
+        whole = self.tokenizer.encode(stripped + continuation, **kwargs)
+        return tuple(head), tuple(whole[len(head) :])
+
+
+def render(tokenizer: Any, history: Sequence[Mapping[str, str]], *, generate: bool) -> str:
+    """Return a conversation as text through the tokenizer's chat template.
+
+    ``generate`` appends the opening of an assistant's turn; otherwise the last turn is continued.
+    A template that refuses system turns gets the conversation without them, as in lm-eval.
+    """
+    from jinja2.exceptions import TemplateError
+
+    def rendered(turns: Sequence[Mapping[str, str]]) -> str:
+        return tokenizer.apply_chat_template(
+            list(turns),
+            tokenize=False,
+            add_generation_prompt=generate,
+            continue_final_message=not generate,
+        )
+
+    try:
+        return rendered(history)
+    except TemplateError:
+        return rendered([turn for turn in history if turn["role"] != "system"])
+
+
+def generation_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn lm-eval's ``generation_kwargs`` into the settings of a `Request`, nothing left implicit.
+
+    Greedy unless ``do_sample`` is set together with a temperature above 0.
+
+    Raises:
+        StudyError: If a setting is asked for that would be silently ignored.
+    """
+    left = dict(raw)
+    until = left.pop("until", None) or []
+    lengths = [left.pop(name, None) for name in _LENGTH_NAMES]
+    settings: dict[str, Any] = {
+        "until": [until] if isinstance(until, str) else list(until),
+        "max_new_tokens": int(next((n for n in lengths if n is not None), DEFAULT_NEW_TOKENS)),
+    }
+    temperature = float(left.pop("temperature", None) or 0.0)
+    sample = left.pop("do_sample", None)
+    if sample and temperature == 0.0:
+        temperature = 1.0
+    if sample or (sample is None and temperature > 0):
+        settings |= {"do_sample": True, "temperature": temperature}
+        for name in ("top_k", "top_p", "seed"):
+            if left.get(name) is not None:
+                settings[name] = left[name]
+    for name in ("top_k", "top_p", "seed", "use_cache"):
+        left.pop(name, None)
+    if left:
+        names = ", ".join(sorted(left))
+        raise StudyError(f"generation settings must be ones the engine obeys: found {names}")
+    return settings
+
+
+def ids_hash(parts: Sequence[Sequence[int]]) -> str:
+    """Return the sha256 of several sequences of token ids, their borders included."""
+    return hashlib.sha256(json.dumps([list(part) for part in parts]).encode()).hexdigest()

@@ -1,0 +1,253 @@
+"""Answers to verdicts: lm-eval's filters and metrics, or the suite's own judge."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+from harness.errors import StudyError
+from harness.records import Item, Response, Suite, Verdict
+
+ROLLING = "byte_likelihood"
+"""Score of a whole text: its likelihood to the power of one over its bytes, in (0, 1]."""
+
+
+def doc_hash(doc: Mapping[str, Any]) -> str:
+    """Return lm-eval's ``doc_hash`` of a row."""
+    from lm_eval.utils import handle_non_serializable, hash_string
+
+    text = json.dumps(doc, indent=2, default=handle_non_serializable, ensure_ascii=False)
+    return str(hash_string(text))
+
+
+def first_filter(task: Any) -> str:
+    """Return the name of a task's first filter, whose answers are the ones that are compared."""
+    return str(task._filters[0].name)
+
+
+def plain_config(task: Any) -> dict[str, Any]:
+    """Return what a foreign task declares, with a metric that gives a score per item.
+
+    Raises:
+        StudyError: If none of its metrics does.
+    """
+    config = task.config
+    metrics = config.metric_list or [{"metric": name} for name in task.aggregation()]
+    names = [str(getattr(entry["metric"], "__name__", entry["metric"])) for entry in metrics]
+    usable = [name for name in names if name not in _CORPUS_LEVEL]
+    if task.OUTPUT_TYPE == "loglikelihood_rolling":
+        usable = [ROLLING]
+    if not usable:
+        raise StudyError(
+            f"a suite needs a score per item: {config.task!r} has only {', '.join(names)}"
+        )
+    metadata = {k: v for k, v in (config.metadata or {}).items() if k == "harness"}
+    return {"metric_list": [{"metric": usable[0]}], "metadata": metadata}
+
+
+_CORPUS_LEVEL = {
+    "f1", "mcc", "bleu", "chrf", "ter", "perplexity", "word_perplexity", "byte_perplexity",
+    "bits_per_byte", "brier_score", "likelihood",
+}  # fmt: skip
+
+
+def judge(
+    task: Any,
+    suite: Suite,
+    items: Sequence[Item],
+    instances: Sequence[Sequence[Any]],
+    given: Sequence[tuple[Response, ...]],
+    databases: str | None,
+) -> list[Verdict]:
+    """Return one verdict per item, in order."""
+    open_ = [i for i, responses in enumerate(given) if not any(r.unscored for r in responses)]
+    decided: dict[int, Verdict] = {}
+    if suite.judge:
+        decided = _own_judge(suite, items, given, open_, databases)
+    else:
+        _filter(task, instances, given, open_)
+        for i in open_:
+            decided[i] = _lm_eval(task, suite, items[i], instances[i], given[i])
+    return [decided.get(i) or _unscored(responses) for i, responses in enumerate(given)]
+
+
+def _unscored(responses: Sequence[Response]) -> Verdict:
+    reason = next(response.unscored for response in responses if response.unscored)
+    label = (reason or "").partition(":")[0].replace(" ", "_")
+    return Verdict(outcome="unscored", score=None, labels=(label,), explanation=reason or "")
+
+
+def _own_judge(
+    suite: Suite,
+    items: Sequence[Item],
+    given: Sequence[tuple[Response, ...]],
+    open_: Sequence[int],
+    databases: str | None,
+) -> dict[int, Verdict]:
+    from harness import rating
+
+    assert suite.judge is not None
+    asked = [(_placed(items[i].doc, databases), given[i]) for i in open_]
+    return dict(zip(open_, rating.judge_all(suite.judge, asked), strict=True))
+
+
+def _placed(doc: Mapping[str, Any], databases: str | None) -> Mapping[str, Any]:
+    """Tell a judge in which file the study keeps a row's database."""
+    name = doc.get("db_id")
+    if databases is None or not name or Path(str(name)).name != name:
+        return doc
+    return {**doc, "database": str(Path(databases) / name / f"{name}.sqlite")}
+
+
+def _filter(
+    task: Any,
+    instances: Sequence[Sequence[Any]],
+    given: Sequence[tuple[Response, ...]],
+    open_: Sequence[int],
+) -> None:
+    """Put the answers into lm-eval's instances and run its filters over them."""
+    flat = []
+    for i in open_:
+        left = iter(given[i])
+        for instance in instances[i]:
+            instance.resps = [_raw(next(left)) for _ in range(instance.repeats or 1)]
+            instance.filtered_resps = {}
+            flat.append(instance)
+    if flat:
+        for ensemble in task._filters:
+            ensemble.apply(flat)
+
+
+def _raw(response: Response) -> Any:
+    if response.text is not None:
+        return response.text
+    if response.is_greedy is None:
+        return response.logprob
+    return (response.logprob, response.is_greedy)
+
+
+def _lm_eval(
+    task: Any,
+    suite: Suite,
+    item: Item,
+    instances: Sequence[Any],
+    responses: Sequence[Response],
+) -> Verdict:
+    """Ask lm-eval for an item's metrics; what it cannot score is unscored, never a zero."""
+    if any(math.isnan(response.logprob or 0.0) for response in responses):
+        return Verdict(
+            outcome="incorrect", score=0.0, labels=("not_a_number",),
+            explanation="the model's output is not a number",
+        )  # fmt: skip
+    metrics: dict[str, float] = {}
+    for ensemble in task._filters:
+        name = ensemble.name
+        suffix = "" if name == item.key.filter else f",{name}"
+        try:
+            filtered = [instance.filtered_resps[name] for instance in instances]
+            found = task.process_results(item.doc, filtered)
+        except Exception as error:  # noqa: BLE001 a metric that fails must not lose the run
+            reason = f"scorer failed: {type(error).__name__}: {error}"
+            return Verdict(
+                outcome="unscored", score=None, labels=("scorer_failed",), explanation=reason
+            )
+        metrics |= {f"{k}{suffix}": float(v) for k, v in found.items() if isinstance(v, Real)}
+    if suite.metric == ROLLING:
+        size = max(1, len(item.prompt.encode()))
+        metrics[ROLLING] = math.exp(min(0.0, (responses[0].logprob or 0.0) / size))
+    if suite.metric not in metrics:
+        raise StudyError(
+            f"suite {suite.name!r} has no metric {suite.metric!r} per item: "
+            f"found {', '.join(metrics) or 'none'}"
+        )
+    if task.OUTPUT_TYPE == "multiple_choice":
+        return _choice(task, suite, item, responses, metrics)
+    return _by_score(suite, item, responses, metrics, filtered_text(instances, item))
+
+
+def filtered_text(instances: Sequence[Any], item: Item) -> str | None:
+    """Return what the first filter made of a generated answer."""
+    value = instances[0].filtered_resps.get(item.key.filter)
+    return value if isinstance(value, str) else None
+
+
+def _by_score(
+    suite: Suite,
+    item: Item,
+    responses: Sequence[Response],
+    metrics: Mapping[str, float],
+    answer: str | None,
+) -> Verdict:
+    score = min(1.0, max(0.0, metrics[suite.metric]))
+    right = score >= suite.threshold
+    cut = any(response.finish == "length" for response in responses)
+    labels = () if right else (("truncated",) if cut else ("wrong_answer",))
+    return Verdict(
+        outcome="correct" if right else "incorrect", score=score, labels=labels, answer=answer,
+        explanation=f"{suite.metric} is {score:g}", metrics=metrics,
+        details={} if right else {"expected": item.target},
+    )  # fmt: skip
+
+
+def _choice(
+    task: Any,
+    suite: Suite,
+    item: Item,
+    responses: Sequence[Response],
+    metrics: Mapping[str, float],
+) -> Verdict:
+    """Name the choice that was made, and how sure the model was of it and of the right one."""
+    choices = [str(choice) for choice in task.doc_to_choice(item.doc)]
+    lls = [float(response.logprob or 0.0) for response in responses][: len(choices)]
+    if len(lls) != len(choices):  # several contexts, one continuation each
+        choices = [str(i) for i in range(len(lls))]
+    divisor = {"acc_norm": len, "acc_bytes": lambda text: len(text.encode())}.get(suite.metric)
+    sizes = [max(1, divisor(choice)) if divisor else 1 for choice in choices]
+    ranked = [ll / size for ll, size in zip(lls, sizes, strict=True)]
+    chosen = max(range(len(ranked)), key=ranked.__getitem__)
+    golds = _golds(task, item, choices)
+    metrics = dict(metrics) | _calibration(lls, ranked, golds)
+    score = min(1.0, max(0.0, metrics[suite.metric]))
+    right = score >= suite.threshold
+    expected = " or ".join(repr(choices[gold]) for gold in golds)
+    said = f"chose {choices[chosen]!r}"
+    return Verdict(
+        outcome="correct" if right else "incorrect",
+        score=score,
+        labels=() if right else ("wrong_choice",),
+        answer=choices[chosen],
+        explanation=said if right or not expected else f"{said}; right is {expected}",
+        metrics=metrics,
+        details={"chosen": chosen, "choices": choices},
+    )
+
+
+def _golds(task: Any, item: Item, choices: Sequence[str]) -> list[int]:
+    gold = task.doc_to_text(item.doc) if task.multiple_input else task.doc_to_target(item.doc)
+    found = []
+    for one in gold if isinstance(gold, list) else [gold]:
+        index = choices.index(one) if isinstance(one, str) and one in choices else one
+        if isinstance(index, int) and 0 <= index < len(choices):
+            found.append(index)
+    return found
+
+
+def _calibration(
+    lls: Sequence[float], ranked: Sequence[float], golds: Sequence[int]
+) -> dict[str, float]:
+    """Return the gold's share of probability among the choices, and its lead over the best other.
+
+    ``p_gold`` is the softmax of the log-likelihoods; ``margin`` is in nats (per character or byte
+    where the metric normalises by them), positive when the gold is chosen.
+    """
+    if not golds or len(golds) == len(lls):
+        return {}
+    top = max(lls)
+    weights = [math.exp(ll - top) for ll in lls]
+    others = [value for index, value in enumerate(ranked) if index not in golds]
+    return {
+        "p_gold": sum(weights[gold] for gold in golds) / sum(weights),
+        "margin": max(ranked[gold] for gold in golds) - max(others),
+    }

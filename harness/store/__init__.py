@@ -1,0 +1,7 @@
+"""What stays on disk: every answer (SQLite), run folders, and samples in lm-eval's layout."""
+
+from harness.store.answers import AnswerStore
+from harness.store.samples import read_samples, write_samples
+from harness.store.scores import ScoredItem, read_scores
+
+__all__ = ["AnswerStore", "ScoredItem", "read_samples", "read_scores", "write_samples"]

@@ -1,0 +1,136 @@
+"""Every answer, kept from the moment its batch is done: one SQLite table, safe to kill.
+
+An answer's key is the sha256 of what can change it and of nothing else: the arm's fingerprint
+(weights, adapter, tokenizer, precision, engine), the kind of request, its token ids and settings.
+So a second study over the same model finds what the first one paid for.
+"""
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.errors import InfrastructureError
+from harness.records import ItemKey, Request, Response
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS answers (
+    key BLOB PRIMARY KEY, kind TEXT NOT NULL, logprob REAL, is_greedy INTEGER,
+    text TEXT, finish TEXT, tokens INTEGER NOT NULL
+) WITHOUT ROWID
+"""
+_AT_ONCE = 500
+_WAIT_SECONDS = 60.0
+
+
+def answer_key(fingerprint: str, request: Request) -> bytes:
+    """Return the key under which an arm's answer to a request is kept."""
+    ids = [request.context_ids, request.continuation_ids]
+    known = [fingerprint, request.kind, ids, sorted(request.settings.items())]
+    return hashlib.sha256(json.dumps(known).encode()).digest()
+
+
+class AnswerStore:
+    """The answers of a run, or of many.
+
+    Args:
+        path: The SQLite file; it is made with its folder if it does not exist.
+
+    Raises:
+        InfrastructureError: If it cannot be opened or made.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._explained():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with self._connection() as connection:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute(_SCHEMA)
+
+    def get(
+        self, fingerprint: str, requests: Sequence[Request]
+    ) -> dict[tuple[ItemKey, int], Response]:
+        """Return the answers that an arm has given already, by item and request index."""
+        keys: dict[bytes, list[tuple[ItemKey, int]]] = {}
+        for request in requests:
+            keys.setdefault(answer_key(fingerprint, request), []).append(
+                (request.item, request.index)
+            )
+        found: dict[tuple[ItemKey, int], Response] = {}
+        with self._explained(), self._connection() as connection:
+            for part in _parts(list(keys)):
+                marks = ",".join("?" * len(part))
+                rows = connection.execute(
+                    "SELECT key, logprob, is_greedy, text, finish, tokens FROM answers "
+                    f"WHERE key IN ({marks})",
+                    part,
+                )
+                for key, *values in rows:
+                    response = _response(*values)
+                    found.update(dict.fromkeys(keys[key], response))
+        return found
+
+    def put(self, fingerprint: str, batch: Iterable[tuple[Request, Response]]) -> None:
+        """Keep a finished batch, whole or not at all.
+
+        What could not be answered for reasons outside the model (``unscored``) is not kept, so that
+        a resumed run tries it again.
+
+        Raises:
+            InfrastructureError: If the disk is full or the file cannot be written; every batch
+                before this one is kept.
+        """
+        rows = [
+            (
+                answer_key(fingerprint, request), request.kind, response.logprob,
+                response.is_greedy, response.text, response.finish, response.tokens,
+            )
+            for request, response in batch
+            if response.unscored is None
+        ]  # fmt: skip
+        with self._explained(), self._connection() as connection:
+            connection.executemany("INSERT OR REPLACE INTO answers VALUES (?,?,?,?,?,?,?)", rows)
+
+    def __len__(self) -> int:
+        with self._explained(), self._connection() as connection:
+            return int(connection.execute("SELECT count(*) FROM answers").fetchone()[0])
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """Open, run one transaction, close: nothing is held between calls or across a fork."""
+        connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS)
+        try:
+            connection.execute("PRAGMA synchronous=NORMAL")
+            with connection:
+                yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise InfrastructureError(
+                f"answers must be writable to disk: {self._path}: {error}; what was stored before "
+                "is kept, so mend this and run again"
+            ) from error
+
+
+def _response(
+    logprob: float | None, is_greedy: int | None, text: str | None, finish: str | None, tokens: int
+) -> Response:
+    return Response(
+        logprob=logprob,
+        is_greedy=None if is_greedy is None else bool(is_greedy),
+        text=text,
+        finish=finish,
+        tokens=tokens,
+    )
+
+
+def _parts(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    return (keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE))

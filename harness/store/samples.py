@@ -1,0 +1,149 @@
+"""Scored items as lines of ``samples_<suite>.jsonl``: lm-eval's layout, with our verdict added.
+
+lm-eval's keys come first and in its order, so that whatever reads its logs reads ours. Ours follow:
+``arm``, ``verdict``, ``score``, ``labels``, ``answer``, ``explanation``, ``details``, ``metric``,
+``suite``, ``occurrence``, ``cluster``, ``slices``, ``token_hash`` and ``responses``.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError, InfrastructureError
+from harness.records import Item, ItemKey, Response, Sample, Verdict
+
+_RESPONSE = ("logprob", "is_greedy", "text", "finish", "tokens", "unscored")
+
+
+def write_samples(path: Path, samples: Iterable[Sample]) -> None:
+    """Write one arm's scored items of one suite, whole or not at all.
+
+    Raises:
+        InfrastructureError: If the disk is full or the folder is not writable.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w", encoding="utf-8") as out:
+            for sample in samples:
+                line = json.dumps(_line(sample), ensure_ascii=False, default=_plain)
+                out.write(line + "\n")
+        os.replace(part, path)  # noqa: PTH105 the atomic rename is the point
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise InfrastructureError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _line(sample: Sample) -> dict[str, Any]:
+    item, verdict = sample.item, sample.verdict
+    resps = [_as_lm_eval(response) for response in sample.responses]
+    theirs = {
+        "doc_id": item.doc_id,
+        "doc": item.doc,
+        "target": item.target,
+        "arguments": {
+            f"gen_args_{i}": {f"arg_{j}": part for j, part in enumerate(arguments)}
+            for i, arguments in enumerate(item.arguments)
+        },
+        "resps": [[response] for response in resps],
+        "filtered_resps": [verdict.answer] if sample.responses[0].text is not None else resps,
+        "filter": item.key.filter,
+        "metrics": list(verdict.metrics),
+        "doc_hash": item.key.doc_hash,
+        "prompt_hash": _sha256(item.prompt),
+        "target_hash": _sha256(item.target),
+    }
+    ours = {
+        "arm": sample.arm,
+        "verdict": verdict.outcome,
+        "score": verdict.score,
+        "labels": verdict.labels,
+        "answer": verdict.answer,
+        "explanation": verdict.explanation,
+        "details": verdict.details,
+        "suite": item.key.suite,
+        "occurrence": item.key.occurrence,
+        "cluster": item.cluster,
+        "slices": item.slices,
+        "token_hash": item.prompt_hash,
+        "prompt": item.prompt,
+        "responses": [{name: getattr(r, name) for name in _RESPONSE} for r in sample.responses],
+    }
+    taken = theirs.keys() | ours.keys()
+    return theirs | {k: v for k, v in verdict.metrics.items() if k not in taken} | ours
+
+
+def _as_lm_eval(response: Response) -> Any:
+    """Return a response as lm-eval logs it: everything as text."""
+    if response.unscored is not None:
+        return response.unscored
+    if response.text is not None:
+        return response.text
+    if response.is_greedy is None:
+        return str(response.logprob)
+    return [str(response.logprob), str(response.is_greedy)]
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    item = getattr(value, "item", None)
+    return item() if callable(item) else str(value)
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """Read what `write_samples` wrote.
+
+    Raises:
+        DataError: If the file is missing, malformed (with its line number), or not a run's of ours.
+    """
+    samples = []
+    for number, line in _lines(path):
+        try:
+            samples.append(_sample(json.loads(line)))
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"a samples file of a run must have one scored item a line: {path}:{number}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+    return samples
+
+
+def _lines(path: Path) -> Iterable[tuple[int, str]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"a samples file must be readable: {path}: {error}") from error
+    return ((n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip())
+
+
+def _sample(row: Mapping[str, Any]) -> Sample:
+    item = Item(
+        key=ItemKey(row["suite"], row["filter"], row["doc_hash"], row["occurrence"]),
+        doc_id=row["doc_id"],
+        doc=row["doc"],
+        prompt=row["prompt"],
+        prompt_hash=row["token_hash"],
+        target=row["target"],
+        cluster=row["cluster"],
+        slices=row["slices"],
+        arguments=tuple(tuple(args.values()) for args in row["arguments"].values()),
+    )
+    verdict = Verdict(
+        outcome=row["verdict"],
+        score=row["score"],
+        labels=tuple(row["labels"]),
+        answer=row["answer"],
+        explanation=row["explanation"],
+        metrics={name: row[name] for name in row["metrics"]},
+        details=row["details"],
+    )
+    responses = tuple(Response(**response) for response in row["responses"])
+    return Sample(item=item, arm=row["arm"], responses=responses, verdict=verdict)
