@@ -133,7 +133,7 @@ def binary_evidence(losses: int, gains: int, n: int, *, margin: float, alpha: fl
         p_gain=gain,
         p_not_worse=float(p_not_worse(losses, gains, n, margin)),
         p_not_better=float(p_not_worse(gains, losses, n, margin)),
-        variance=cautious_rate(losses + gains, n),
+        variance=cautious_rate(losses + gains, n) if losses + gains else 0.0,
         method="Tango score interval, McNemar " + ("mid-p" if few else "test"),
     )
 
