@@ -51,8 +51,7 @@ class Suite:
     the scoring function (None: lm-eval's own metric decides), ``cluster`` the document field whose
     value groups dependent items (None: every item is its own cluster), ``slices`` the document
     fields by which a report breaks scores down, ``margin`` the default non-inferiority margin in
-    score units, ``threshold`` the score from which a graded answer counts as correct, ``messages``
-    the document field with a conversation that is shown as real turns where a chat template is used.
+    score units, ``threshold`` the score from which a graded answer counts as correct.
     """
 
     name: str
@@ -65,7 +64,6 @@ class Suite:
     margin: float = 0.03
     threshold: float = 1.0
     title: str = ""
-    messages: str | None = None
 
 
 class ItemKey(NamedTuple):
@@ -83,8 +81,7 @@ class Item:
 
     ``doc`` is the data row, ``prompt`` the exact text shown to the model, ``prompt_hash`` the
     sha256 of the token ids of all its requests, ``cluster`` the value that groups dependent items,
-    ``arguments`` what lm-eval logs for each request: context and continuation, or context and
-    generation settings.
+    ``arguments`` each request's as lm-eval logs them (context and continuation, or settings).
     """
 
     key: ItemKey

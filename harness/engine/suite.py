@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,10 @@ from harness.engine.tokens import Encoder, generation_settings, ids_hash, render
 from harness.errors import ComparisonError, ModelError, StudyError
 from harness.records import Item, ItemKey, Request, Response, Sample, Suite
 from harness.study import SuiteSection
+
+MESSAGES = "messages"
+"""Rows of a suite of ours that have this field, a conversation that ends with a user's turn, are
+shown as real turns where a chat template is in use, and as lm-eval's plain transcript elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +146,10 @@ def _instances(asking: Asking, tokenizer: Any) -> tuple[tuple[Any, ...], ...]:
         tuple(sorted(groups[place], key=lambda instance: instance.idx))
         for place in range(len(asking.chosen))
     )
-    if asking.chat and asking.suite.messages:
-        for group in made:
-            for instance in group:
-                turns = instance.doc[asking.suite.messages]
-                text = render(tokenizer, turns, generate=True)
+    if asking.chat and asking.suite.name in suites.builtin_suites():
+        for instance in chain.from_iterable(made):
+            if MESSAGES in instance.doc:
+                text = render(tokenizer, instance.doc[MESSAGES], generate=True)
                 instance.arguments = (text, *instance.arguments[1:])
     return made
 
