@@ -66,8 +66,8 @@ class Expectation:
 
     @property
     def cuts_tie(self) -> bool:
-        """Whether a LIMIT falls among tied rows that differ."""
-        return any(g.take < len(g.rows) and len(set(g.rows)) > 1 for g in self.groups)
+        """Whether a LIMIT falls among rows that the order leaves tied."""
+        return self.ordered and any(g.take < len(g.rows) for g in self.groups)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.sql.evidence import Atom, Evidence
 from harness.sql.profile import ColumnProfile, Reference, TableProfile
-from harness.sql.values import boundary, fallback_pool, fresh, missing, satisfying, thin
+from harness.sql.values import boundary, fallback_pool, fit, fresh, missing, satisfying, thin
 
 Rows = list[list[Any]]
 
@@ -181,7 +181,7 @@ class _Drawer:
         else:
             values = self._parent_key(reference, rows)
         for index, value in zip(reference.columns, values, strict=True):
-            row[index] = value
+            row[index] = None if value is None else fit(value, self.table.columns[index])
 
     def _parent_key(self, reference: Reference, rows: Rows) -> list[Any]:
         own = reference.table == self.table.name.lower()

@@ -10,6 +10,7 @@ from harness.records import Verdict
 from harness.sql.cache import Recent
 from harness.sql.compare import STRICT, Expectation, Match, Policy, compare
 from harness.sql.database import Database, Schema, read_schema
+from harness.sql.equivalence import proven_equal
 from harness.sql.extract import Extraction, classify, extract
 from harness.sql.failures import EXTRACTION, REFUSED, explain_failure
 from harness.sql.gold import GoldPlan, expectation, parse, plan_gold
@@ -133,7 +134,7 @@ class Judge:
         vacuous = not gold.result.rows
         if question.rule != "harness" or not self._instances:
             return right(sql, gold, None, labels=("vacuous_match",) if vacuous else ())
-        if normalized(runnable) == normalized(gold.plan.sql):
+        if proven_equal(runnable, gold.plan.sql, self.schema(question.database)):
             return right(sql, gold, True)
         survival = self._challenge(question, gold, runnable)
         if survival.refuted:

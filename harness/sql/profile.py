@@ -86,19 +86,29 @@ def _profile_table(table: Table, schema: Schema, evidence: Evidence) -> TablePro
 
 
 def _keys(table: Table) -> tuple[tuple[int, ...], ...]:
-    """Return the declared keys that the rows respect, and the whole row if it never repeats."""
-    declared = [key for key in (table.primary_key, *table.unique) if key]
-    keys = []
-    for names in declared:
+    """Return the keys that the rows respect.
+
+    A declared key that the rows break (Spider names one column of a composite key) is widened by
+    the first column that mends it; without any key, rows that never repeat do not repeat here.
+    """
+    keys: list[tuple[int, ...]] = []
+    width = len(table.columns)
+    for names in (table.primary_key, *table.unique):
         places = [table.index(name) for name in names]
         key = tuple(p for p in places if p is not None)
-        if len(key) == len(names) and _is_unique(
-            [tuple(row[i] for i in key) for row in table.rows]
-        ):
-            keys.append(key)
+        if not key or len(key) != len(names):
+            continue
+        wider = (key, *((*key, i) for i in range(width) if i not in key))
+        sound = next((k for k in wider if _is_unique([_part(row, k) for row in table.rows])), None)
+        if sound is not None:
+            keys.append(sound)
     if not keys and len(table.rows) >= ENOUGH_ROWS and _is_unique(table.rows):
-        keys.append(tuple(range(len(table.columns))))
+        keys.append(tuple(range(width)))
     return tuple(keys)
+
+
+def _part(row: Sequence[Any], key: Sequence[int]) -> tuple[Any, ...]:
+    return tuple(row[i] for i in key)
 
 
 def _is_unique(rows: Sequence[Any]) -> bool:
@@ -115,10 +125,11 @@ def _profile_column(
     counts = Counter(values)
     enough = len(cells) >= ENOUGH_ROWS
     in_key = column.name.lower() in table.primary_key
+    refers = any(column.name.lower() in key.columns for key in table.foreign_keys)
     nullable = not (column.not_null or in_key) and (
         len(values) < len(cells) or (not enough and strict) or place in evidence.null_tested
     )
-    mined = enough and len(counts) == len(cells) and place not in evidence.repeated
+    mined = enough and not refers and len(counts) == len(cells) and place not in evidence.repeated
     few = len(values) >= 3 * len(counts) and len(counts) <= 8
     kind = _kind(column, values, evidence, place)
     return ColumnProfile(
@@ -181,9 +192,9 @@ def _reference(table: Table, key: ForeignKey, schema: Schema) -> Reference | Non
     parents = tuple(i for name in names if (i := parent.index(name)) is not None)
     if len(columns) != len(key.columns) or len(parents) != len(columns):
         return None
-    existing = {tuple(row[i] for i in parents) for row in parent.rows}
-    mine = {tuple(row[i] for i in columns) for row in table.rows}
-    orphans = {values for values in mine if None not in values} - existing
+    existing = {tuple(map(str, _part(row, parents))) for row in parent.rows}
+    mine = {_part(row, columns) for row in table.rows}
+    orphans = {tuple(map(str, values)) for values in mine if None not in values} - existing
     return Reference(
         columns=columns, table=parent.name.lower(), parents=parents, orphans=bool(orphans)
     )
@@ -199,8 +210,8 @@ def _linked(
     column, target = table.index(mine[1]), parent.index(other[1])
     if column is None or target is None or (column,) in _keys(table):
         return None
-    values = {row[column] for row in table.rows} - {None}
-    pool = [row[target] for row in parent.rows]
+    values = {str(row[column]) for row in table.rows if row[column] is not None}
+    pool = [str(row[target]) for row in parent.rows]
     if not _is_unique(pool) and (values or pool):
         return None
     return Reference(
