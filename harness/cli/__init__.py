@@ -5,6 +5,7 @@ Nothing heavy is imported here: ``harness --help`` must not load torch.
 
 import os
 import sys
+import traceback
 
 import typer
 
@@ -25,6 +26,9 @@ from harness.cli import (
     train,
 )
 from harness.errors import HarnessError
+
+CRASHED = 3
+"""An infrastructure failure, as in `harness.errors`."""
 
 app = typer.Typer(
     name="harness",
@@ -62,3 +66,6 @@ def main() -> None:
     except HarnessError as error:
         typer.echo(f"harness: {error}", err=True)
         sys.exit(error.exit_code)
+    except Exception:  # noqa: BLE001 - a crash of ours must not look like a regression (exit 1)
+        traceback.print_exc()
+        sys.exit(CRASHED)

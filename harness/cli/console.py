@@ -1,7 +1,7 @@
 """What the terminal shows: progress while it works, a table when it is done."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,7 @@ _WORDS = {
     "unchanged": "unchanged",
     "not_worse": "not worse",
     "regressed_within_margin": "worse, within margin",
-    "regressed": "REGRESSED",
+    "regressed": "regressed",
     "inconclusive": "inconclusive",
 }
 
@@ -99,43 +99,42 @@ def stoppable(folder: Path) -> Iterator[None]:
 
 
 def show(result: Result) -> None:
-    """Print every comparison of a run, one table a candidate."""
+    """Print every comparison of a run, one table a candidate, in 80 columns."""
     from rich.console import Console
 
-    console = Console()
+    console = Console(highlight=False)
     for arm in result.arms[1:]:
-        console.print(_table(result, arm.name, arm.note))
+        compared = [c for c in result.comparisons if c.candidate == arm.name]
+        note = f"  [dim]{arm.note}[/]" if arm.note else ""
+        console.print(f"\n[bold]{arm.name}[/] against base{note}")
+        console.print(_table(compared))
+        for comparison in compared:
+            if reason := why(comparison):
+                console.print(f"  {comparison.suite.name}: {reason}", style="dim")
 
 
-def _table(result: Result, candidate: str, note: str) -> "Table":
+def _table(comparisons: Sequence[Comparison]) -> "Table":
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    title = f"base → [bold]{candidate}[/]" + (f"  [dim]{note}[/]" if note else "")
-    table = Table(title=title, title_justify="left", title_style="", expand=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("suite", no_wrap=True)
-    table.add_column("items", justify="right")
-    table.add_column("base %", justify="right")
-    table.add_column("tuned %", justify="right")
-    table.add_column("change, points", justify="right")
-    table.add_column("90 % interval", justify="right", no_wrap=True)
-    table.add_column("margin", justify="right")
-    table.add_column("verdict")
-    for comparison in result.comparisons:
-        if comparison.candidate == candidate:
-            table.add_row(*row(comparison))
+    for name in ("items", "base", "tuned", "change", "90 % interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for comparison in comparisons:
+        table.add_row(*row(comparison))
     return table
 
 
 def row(comparison: Comparison) -> tuple[str, ...]:
-    """Return the cells of one comparison, scores in percent and changes in points."""
+    """Return the cells of one comparison: scores in percent, changes in points."""
     suite, decision = comparison.suite, comparison.decision
     style = _STYLES[comparison.verdict]
     if decision is None or comparison.base is None or comparison.tuned is None:
-        return suite.name, "0", "", "", "", "", "", f"[{style}]invalid: {comparison.reason}"
-    word = "invalid" if comparison.verdict == "invalid" else _WORDS[decision.label]
-    reason = f" ({comparison.reason})" if comparison.reason else ""
-    if decision.verdict == "inconclusive" and decision.items_needed:
-        reason = f" (about {decision.items_needed} items would decide)"
+        return suite.name, "0", "", "", "", "", f"[{style}]invalid[/]"
+    label = _WORDS[decision.label]
+    settled = comparison.verdict in ("pass", "fail")
     return (
         suite.name,
         str(decision.n),
@@ -143,9 +142,23 @@ def row(comparison: Comparison) -> tuple[str, ...]:
         f"{100 * comparison.tuned:.1f}",
         f"{100 * decision.delta:+.1f}",
         f"{100 * decision.ci_low:+.1f} to {100 * decision.ci_high:+.1f}",
-        f"{100 * suite.margin:.0f}",
-        f"[{style}]{comparison.verdict}[/] {word}{reason}",
+        f"[{style}]{label if settled else comparison.verdict}[/]",
     )
+
+
+def why(comparison: Comparison) -> str:
+    """Return one sentence on a verdict that needs one, else nothing."""
+    decision = comparison.decision
+    if comparison.reason or decision is None:
+        return comparison.reason
+    if decision.label == "regressed_within_margin":
+        return f"a real drop, smaller than the margin of {100 * decision.margin:g} points"
+    if comparison.verdict == "inconclusive" and decision.items_needed:
+        return (
+            f"about {decision.items_needed} items would decide "
+            f"at a margin of {100 * decision.margin:g} points"
+        )
+    return ""
 
 
 def show_files(folder: Path, names: dict[str, str]) -> None:

@@ -77,9 +77,14 @@ def reopen(folder: RunFolder) -> tuple[Study, Result]:
     lock = folder.read_lock()
     if "suites" not in lock:
         raise StudyError(f"a run folder must hold a scored run: {folder.path} does not; run first")
-    study = Study.model_validate({**lock["study_file"], "folder": folder.path})
-    suites = [Suite(**{**d, "slices": tuple(d["slices"])}) for d in lock["suites"].values()]
-    arms = [read_arm(data) for data in lock["arms"]]
+    try:
+        study = Study.model_validate({**lock["study_file"], "folder": folder.path})
+        suites = [Suite(**{**d, "slices": tuple(d["slices"])}) for d in lock["suites"].values()]
+        arms = [read_arm(data) for data in lock["arms"]]
+    except (TypeError, ValueError) as error:
+        raise StudyError(
+            f"a run folder must be of this version: {folder.lock} is not; run the study again"
+        ) from error
     samples = {
         (arm.name, suite.name): read_samples(folder.samples(arm.name, suite.name))
         for arm in arms

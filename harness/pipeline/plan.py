@@ -60,9 +60,7 @@ def plan(
     folder = RunFolder(out or Path("runs") / study.name)
     folder.check(study)
     examples = {c.name: _examples(study, c) for c in study.candidates if c.train}
-    for section in study.suites:
-        if section.data and not study.path(section.data).exists():
-            raise StudyError(f"suite {section.name!r} needs its data: no {section.data!r}")
+    _check_paths(study)
     progress = progress or Silent()
     return Plan(
         study=study,
@@ -79,21 +77,57 @@ def _examples(study: Study, candidate: CandidateSection) -> Sequence[Example]:
     return ingest.read_examples(study.path(candidate.train or ""))
 
 
-def _load_suites(study: Study, progress: Progress) -> list["LoadedSuite"]:
-    from harness import engine
+def _check_paths(study: Study) -> None:
+    for candidate in study.candidates:
+        folder = study.path(candidate.adapter) if candidate.adapter else None
+        if folder and not any((folder / name).is_file() for name in _MODEL_FILES):
+            raise StudyError(
+                f"candidate {candidate.name!r} needs an adapter folder: {folder} holds none of "
+                f"{', '.join(_MODEL_FILES)}"
+            )
+    for section in study.suites:
+        for key, value in (("data", section.data), ("databases", section.databases)):
+            if value and not study.path(value).exists():
+                raise StudyError(
+                    f"suite {section.name!r} needs its {key}: {study.path(value)} does not exist"
+                )
 
+
+_MODEL_FILES = ("adapter_config.json", "config.json")
+
+
+def _load_suites(study: Study, progress: Progress) -> list["LoadedSuite"]:
+    from harness.engine import load_suite
+    from harness.engine.loading import load_tokenizer
+
+    base = study.base
     with progress.task("read the suites", len(study.suites)) as advance:
-        tokenizer = engine.load_tokenizer(study.model_path, study.base)
+        tokenizer = load_tokenizer(
+            study.model_path, revision=base.revision, trust_remote_code=base.trust_remote_code
+        )
         loaded = []
         for done, section in enumerate(study.suites):
             advance(done=done, note=section.name)
             loaded.append(
-                engine.load_suite(
+                load_suite(
                     section,
                     engine_tokenizer=tokenizer,
-                    template=section.template or study.base.template,
+                    template=base.template,
                     seed=study.seed,
                     folder=study.folder,
                 )
             )
+        _check_context(study, loaded)
     return loaded
+
+
+def _check_context(study: Study, loaded: Sequence["LoadedSuite"]) -> None:
+    """Refuse a suite of which not one prompt fits the base's context."""
+    fits = training.context_length(study.model_path, study.base)
+    for suite in loaded:
+        shortest = min(len(r.context_ids) + len(r.continuation_ids) for r in suite.requests)
+        if shortest > fits:
+            raise StudyError(
+                f"suite {suite.suite.name!r} does not fit the base: its shortest prompt has "
+                f"{shortest} tokens and the context holds {fits}; take a base with a longer context"
+            )
