@@ -236,7 +236,7 @@ def _write(arm: str, item: Item, *, is_right: bool, luck: float) -> _Answer:
             labels, why = ("format", ""), "answered with SQL"
     elif luck < 0.6:
         text = item.target.replace("length >", "length <").replace("SUM(guests)", "COUNT(guests)")
-        labels, why = ("wrong_filter_operator", ""), "filters with < where > was asked for"
+        labels, why = ("filter_operator", ""), "filters with < where > was asked for"
     else:
         text = item.target.replace("boats", "boat").replace("trips", "trip")
         labels, why = ("unknown_table", ""), "there is no such table; the nearest name has an s"

@@ -111,12 +111,12 @@ def test_filters_and_search_narrow_the_list(visit: object, example: Path) -> Non
 def test_a_link_opens_its_item(visit: object, example: Path) -> None:
     """A deep link shows one item of one candidate, both answers, and the words that differ."""
     comparison = example_result().comparisons[4]
-    pair = next(p for p in comparison.pairs if p.tuned.verdict.labels == ("wrong_filter_operator",)
+    pair = next(p for p in comparison.pairs if p.tuned.verdict.labels == ("filter_operator",)
                 and p.base.verdict.outcome == "incorrect")  # fmt: skip
     page = visit(example, f"#item=sql.{pair.base.item.key.doc_hash[:10]}&candidate=narrow")
     shown = page.inner_text("#item")
     assert pair.tuned.responses[0].text in shown
-    assert "filters with a wrong comparison (wrong_filter_operator)" in shown
+    assert "a condition with the wrong comparison (filter_operator)" in shown
     assert "SQL · narrow" in shown
     page.keyboard.press("Escape")
     assert page.locator("#item").is_hidden()

@@ -8,10 +8,19 @@ from harness.analysis.causes import causes, primary_label
 from harness.analysis.labels import plain
 from harness.analysis.slices import slices
 from harness.analysis.symptoms import symptoms
-from harness.analysis.transitions import TRANSITIONS, answer_text, pair
+from harness.analysis.transitions import TRANSITIONS, answer_text, choices, pair, target_text
 from harness.records import Comparison, Finding
 
-__all__ = ["TRANSITIONS", "answer_text", "findings", "pair", "plain", "primary_label"]
+__all__ = [
+    "TRANSITIONS",
+    "answer_text",
+    "choices",
+    "findings",
+    "pair",
+    "plain",
+    "primary_label",
+    "target_text",
+]
 
 
 def findings(comparison: Comparison) -> tuple[Finding, ...]:

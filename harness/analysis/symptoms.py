@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
-from harness.analysis.transitions import answer_text
+from harness.analysis.transitions import answer_text, target_text
 from harness.records import Comparison, Finding, Pair, Sample
 
 NOTABLE = 0.10
@@ -131,7 +131,7 @@ def _one_answer(comparison: Comparison) -> Finding | None:
     if len(pairs) < MIN_ITEMS:
         return None
     answer, count = Counter(answer_text(pair.tuned).strip() for pair in pairs).most_common(1)[0]
-    targets = Counter(pair.base.item.target.strip() for pair in pairs)
+    targets = Counter(target_text(pair.base.item).strip() for pair in pairs)
     allowed = max(targets.most_common(1)[0][1], targets[answer])
     if not answer or count < len(pairs) / 2 or count < 2 * allowed:
         return None

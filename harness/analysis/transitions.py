@@ -1,9 +1,9 @@
 """Which items changed from right to wrong, and which the other way."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.errors import ComparisonError
-from harness.records import ItemKey, Pair, Sample, Suite, Transition
+from harness.records import Item, ItemKey, Pair, Sample, Suite, Transition
 
 TRANSITIONS: tuple[Transition, ...] = ("lost", "gained", "both_wrong", "both_right", "unscored")
 """Every transition, in the order in which a person wants to read the items."""
@@ -38,6 +38,24 @@ def answer_text(sample: Sample) -> str:
     """Return what an arm answered, for people: its text, else the choice it preferred."""
     texts = [response.text for response in sample.responses if response.text is not None]
     return "\n".join(texts) if texts else sample.verdict.answer or ""
+
+
+def choices(item: Item) -> tuple[str, ...]:
+    """Return the options of a multiple-choice document, in either shape that data sets use.
+
+    That is a list, or texts beside labels; empty for other documents.
+    """
+    found = item.doc.get("choices")
+    if isinstance(found, Mapping):
+        found = found.get("text")
+    return tuple(str(choice) for choice in found) if isinstance(found, list | tuple) else ()
+
+
+def target_text(item: Item) -> str:
+    """Return the wanted answer for people: the option where the target is its number."""
+    options = choices(item)
+    is_number = item.target.isdecimal() and int(item.target) < len(options)
+    return options[int(item.target)] if is_number else item.target
 
 
 def _by_key(samples: Sequence[Sample], suite: Suite, role: str) -> dict[ItemKey, Sample]:

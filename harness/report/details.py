@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from harness.analysis import TRANSITIONS, answer_text, plain
+from harness.analysis import TRANSITIONS, answer_text, plain, target_text
 from harness.analysis.text import clip, visible
 from harness.records import Comparison, Finding, Pair, Result
 from harness.report import charts
@@ -214,7 +214,7 @@ def _example(pair: Pair) -> Example:
     return Example(
         id=item_id(pair.base.item.key),
         prompt=clip(visible(pair.base.item.prompt), 1200),
-        target=clip(visible(pair.base.item.target), 600),
+        target=clip(visible(target_text(pair.base.item)), 600),
         base=clip(visible(answer_text(pair.base)), 600),
         tuned=clip(visible(answer_text(pair.tuned)), 600),
         labels=", ".join(plain(label) for label in verdict.labels),

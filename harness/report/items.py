@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from harness.analysis import TRANSITIONS, answer_text, plain
+from harness.analysis import TRANSITIONS, answer_text, choices, plain, target_text
 from harness.analysis.text import clip, visible
 from harness.records import Comparison, Item, ItemKey, Result, Sample
 from harness.report.words import TRANSITION_WORDS
@@ -107,9 +107,9 @@ def _item(item: Item, suite: int, table: _Table) -> list[Any]:
         suite,
         item.doc_id,
         table.text(item.prompt),
-        table.text(item.target),
+        table.text(target_text(item)),
         [table.line(text) for text in slices],
-        [table.line(visible(text)) for text in _choices(item)],
+        [table.line(visible(text)) for text in choices(item)],
         table.line(clip(question(item), 300)),
     ]
 
@@ -124,14 +124,6 @@ def question(item: Item) -> str:
         lines = [line.strip() for line in item.prompt.splitlines() if line.strip()]
         asked = next((line for line in reversed(lines) if len(line.split()) > 1), item.prompt)
     return " ".join(visible(asked).split())
-
-
-def _choices(item: Item) -> list[str]:
-    """Find the options of a multiple-choice document in the two shapes that data sets use."""
-    found = item.doc.get("choices")
-    if isinstance(found, Mapping):
-        found = found.get("text")
-    return [str(choice) for choice in found] if isinstance(found, list | tuple) else []
 
 
 def _answer(sample: Sample, table: _Table, labels: _Table) -> list[Any]:

@@ -8,7 +8,7 @@ that it cannot leave and never at the start of a line.
 import re
 from collections.abc import Sequence
 
-from harness.analysis import answer_text
+from harness.analysis import answer_text, target_text
 from harness.analysis.text import clip, visible
 from harness.records import Comparison, Pair, Result
 from harness.report.details import transition_counts
@@ -138,7 +138,7 @@ def _lost_item(pair: Pair) -> str:
     question = visible(pair.base.item.prompt).strip()[-200:]
     return (
         f"- {code(item_id(pair.base.item.key))} {code(question)}\n"
-        f"  - wanted {code(pair.base.item.target)}\n"
+        f"  - wanted {code(target_text(pair.base.item))}\n"
         f"  - base {code(answer_text(pair.base))}\n"
         f"  - tuned {code(answer_text(pair.tuned))}"
     )

@@ -8,6 +8,7 @@ sees half of the rows with the sides exchanged, which makes a preference for a s
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.analysis import target_text
 from harness.analysis.text import visible
 from harness.review.draw import Drawn, keyed
 
@@ -72,7 +73,7 @@ def _row(entry: Drawn, name: str, rater: int, seed: int, side: str) -> Row:
     return Row(
         id=keyed(seed, "row", name, str(rater), *map(str, item.key))[:10],
         question=_fitting(visible(item.prompt).strip()),
-        reference=_fitting(visible(item.target).strip()),
+        reference=_fitting(visible(target_text(item)).strip()),
         answer_a=_fitting(a or "(empty)"),
         answer_b=_fitting(b or "(empty)"),
         drawn=entry,
