@@ -1,4 +1,4 @@
-"""Dependent items: CR2 against general matrix formulas and statsmodels, sign-flips by brute force."""
+"""Dependent items: CR2 against matrix formulas and statsmodels, sign-flips by brute force."""
 
 from itertools import product
 

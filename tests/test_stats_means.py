@@ -15,7 +15,7 @@ from harness.stats import holm, intersection_union, interval_of_mean
 @given(st.integers(0, 60), st.integers(0, 60), st.sampled_from([0.8, 0.9, 0.95]))
 @settings(deadline=None)
 def test_binary_scores_get_wilsons_interval(right: int, wrong: int, level: float) -> None:
-    """statsmodels computes the same interval."""
+    """The same interval as statsmodels computes."""
     if right + wrong == 0:
         return
     found = interval_of_mean([1] * right + [0] * wrong, level=level)
@@ -25,7 +25,7 @@ def test_binary_scores_get_wilsons_interval(right: int, wrong: int, level: float
 
 
 def test_graded_scores_get_students_interval() -> None:
-    """scipy computes the same interval."""
+    """The same interval as scipy computes."""
     scores = np.random.default_rng(0).beta(4, 2, 70)
     found = interval_of_mean(scores, level=0.9)
     expected = scipy_stats.ttest_1samp(scores, 0).confidence_interval(0.9)

@@ -95,7 +95,7 @@ def test_exchanging_the_arms_mirrors_everything(counts: tuple[int, int, int]) ->
 def test_a_wider_margin_is_never_harder(
     counts: tuple[int, int, int], one: float, other: float
 ) -> None:
-    """p of "not worse" falls as the margin grows, rises with losses and falls with gains."""
+    """P-values of "not worse" fall with the margin and with gains, and rise with losses."""
     losses, gains, same = counts
     n = losses + gains + same
     narrow, wide = sorted((one, other))

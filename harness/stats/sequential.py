@@ -111,7 +111,7 @@ def decide_sequentially(  # noqa: PLR0913 - the declarations of `decide`, and th
     for size in design.sizes:
         seen += islice(stream, size - len(seen))
         if len(seen) < size:
-            if tails != "heavy":
+            if seen and tails != "heavy":
                 design = _cut_short(design, len(seen), planned, alpha, beta)
             history = [look for look in history if len(look.pairs.difference) < len(seen)]
             history.append(see(seen, critical=design.fail[len(history)]))
