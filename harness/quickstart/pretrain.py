@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 IGNORED = -100
-_SHARD = 20_000  # documents
+SHARD = 20_000  # documents
 _log = logging.getLogger(__name__)
 
 
@@ -114,8 +114,8 @@ def pack(documents: Iterator[list[int]], length: int, separator: int) -> np.ndar
 def encode_corpus(tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> np.ndarray:
     """Generate, encode and pack the corpus; returns (rows, length) token ids."""
     def encoded() -> Iterator[list[int]]:
-        for shard in range(math.ceil(recipe.documents / _SHARD)):
-            count = min(_SHARD, recipe.documents - shard * _SHARD)
+        for shard in range(math.ceil(recipe.documents / SHARD)):
+            count = min(SHARD, recipe.documents - shard * SHARD)
             texts = list(corpus_documents(count, seed=recipe.seed, shard=shard))
             for encoding in tokenizer.backend_tokenizer.encode_batch(
                     texts, add_special_tokens=False):

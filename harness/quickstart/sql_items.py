@@ -51,10 +51,9 @@ def _has_result(slots: sql.Slots) -> bool:
 
 
 def _draw(rng: Random, part: str, kind: str, split: str) -> sql.Slots | None:
-    if part == "literal_free" or kind in sql.LITERAL_FREE:
-        unseen = part == "literal_free"
-        fitting = [s for s in sql.literal_free_slots() if s.kind == kind and
-                   (sql.is_unseen(s, split) if unseen else not sql.never_trained(s))]
+    if kind in sql.LITERAL_FREE:
+        fitting = [s for s in sql.literal_free_slots()
+                   if s.kind == kind and sql.is_unseen(s, split)]
         return rng.choice(fitting) if fitting else None
     slots = sql.draw_slots(rng, kind, rng.choice(sql.suite_tables()))
     return _with_literals(rng, slots, split=split, own=part == "multi_token_literal")
@@ -66,9 +65,10 @@ def sql_items(*, split: str, seed: int, counts: dict[str, int]) -> list[dict[str
     Args:
         split: ``validation`` or ``test``; decides literals, combinations and new phrasings.
         seed: Seed of the draw.
-        counts: Items per slice: ``unseen_literal`` and ``literal_free`` (unseen combination of
-            kind, table and columns) use training phrasings, ``new_phrasing`` uses those of
-            ``split``, ``multi_token_literal`` has own names and four-digit numbers.
+        counts: Items per slice: ``unseen_literal``, ``literal_free`` (unseen combination of kind,
+            table and columns) and ``multi_token_literal`` (own names, four-digit numbers) use
+            training phrasings; ``new_phrasing`` uses those of ``split``, on unseen literals and
+            combinations as well.
     """
     rng = Random(f"{seed}/sql/{split}")
     rows: list[dict[str, object]] = []

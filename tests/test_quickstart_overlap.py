@@ -1,0 +1,113 @@
+"""Test questions, literals and gold SQL occur in neither pretraining nor training text.
+
+The whole pretraining corpus of the shipped weights is generated again and searched. Its copy rows
+are left out: they are random token ids, in which held-back values occur as ids by design.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+import pytest
+
+from harness.quickstart.corpus import corpus_documents
+from harness.quickstart.pools import held_out, number_split
+from harness.quickstart.pretrain import SHARD, Recipe
+from harness.quickstart.rows import CANDIDATES, training_rows
+from harness.quickstart.suites import suite_rows
+
+WORD = re.compile(r"\w+")
+SPLITS = ("validation", "test")
+GRAM = 8
+
+
+def words(text: str) -> list[str]:
+    """Return the lower-cased words of a text."""
+    return WORD.findall(text.lower())
+
+
+def grams(text: str) -> set[tuple[str, ...]]:
+    """Return the runs of eight words of a text."""
+    found = words(text)
+    return {tuple(found[i:i + GRAM]) for i in range(len(found) - GRAM + 1)}
+
+
+@cache
+def questions() -> frozenset[str]:
+    """Return what is asked in every item, and every gold SQL, as lower-cased words."""
+    texts = []
+    for split in SPLITS:
+        for suite, rows in suite_rows(split).items():
+            for row in rows:
+                if suite == "coherence":
+                    messages = row["messages"]
+                    assert isinstance(messages, list)
+                    texts.append(" ".join(m["content"] for m in messages))
+                else:
+                    texts.append(str(row["question"]))
+                if suite == "sql":
+                    texts.append(str(row["gold_sql"]))
+    return frozenset(" ".join(words(text)) for text in texts)
+
+
+@cache
+def literals() -> frozenset[str]:
+    """Return every literal of gold SQL and every value to recall, lower-cased."""
+    found = set()
+    for split in SPLITS:
+        rows = suite_rows(split)
+        for row in rows["sql"]:
+            found |= {a or b for a, b in re.findall(r"'([^']*)'|[<>] (\d+)", str(row["gold_sql"]))}
+        for row in rows["coherence"]:
+            answers = row["answers"]
+            assert isinstance(answers, list)
+            found |= set(answers)
+    return frozenset(value.lower() for value in found)
+
+
+def pretraining_text() -> Iterator[str]:
+    """Yield every document of the shipped weights' corpus."""
+    recipe = Recipe()
+    for shard in range(-(-recipe.documents // SHARD)):
+        count = min(SHARD, recipe.documents - shard * SHARD)
+        yield from corpus_documents(count, seed=recipe.seed, shard=shard)
+
+
+def test_nothing_of_a_test_occurs_in_pretraining_text() -> None:
+    """No literal as a word, no question or gold SQL as a line, and no run of eight words."""
+    asked, values = questions(), literals() | held_out("test") | held_out("validation")
+    runs = {gram for text in asked for gram in grams(text)}
+    counts = {"literal": 0, "question": 0, "eight words": 0}
+    for document in pretraining_text():
+        found = words(document)
+        counts["literal"] += not values.isdisjoint(found)
+        counts["question"] += any(" ".join(words(line)) in asked for line in document.split("\n"))
+        counts["eight words"] += any(
+            tuple(found[i:i + GRAM]) in runs for i in range(len(found) - GRAM + 1))
+    assert counts == {"literal": 0, "question": 0, "eight words": 0}
+
+
+@pytest.mark.parametrize("candidate", sorted(CANDIDATES))
+def test_nothing_of_a_test_occurs_in_training_rows(candidate: str) -> None:
+    """No literal as a word, no question and no gold SQL; eight equal words never with a literal.
+
+    Runs of eight words without a literal do occur: slices that test values use trained phrasings.
+    """
+    asked, values = questions(), literals() | held_out("test") | held_out("validation")
+    told = {gram for text in asked for gram in grams(text) if not values.isdisjoint(gram)}
+    for row in training_rows(candidate):
+        texts = [m["content"] for m in (*row["prompt"], *row["completion"])]
+        everything = " ".join(texts)
+        assert values.isdisjoint(words(everything)), everything
+        assert not told & grams(everything)
+        for text in texts:
+            assert not any(" ".join(words(line)) in asked for line in text.split("\n")), text
+
+
+def test_every_literal_is_one_that_training_may_not_use() -> None:
+    """A literal is a held-back word, or a number of a residue class that training never draws."""
+    for value in literals():
+        if value.isdigit():
+            assert number_split(int(value)) in SPLITS
+        else:
+            assert value in held_out("test") | held_out("validation")
