@@ -115,11 +115,16 @@ def _item(item: Item, suite: int, table: _Table) -> list[Any]:
 
 
 def question(item: Item) -> str:
-    """Return what an item asks, on one line: its document's question, else its prompt's end.
+    """Return what an item asks, on one line.
+
+    That is its document's question or last turn, else the end of its prompt.
 
     A prompt often ends in a bare cue such as ``Answer:``, which asks nothing.
     """
     asked = item.doc.get("question")
+    turns = item.doc.get("messages")
+    if isinstance(turns, list | tuple) and turns and isinstance(turns[-1], Mapping):
+        asked = turns[-1].get("content")
     if not isinstance(asked, str):
         lines = [line.strip() for line in item.prompt.splitlines() if line.strip()]
         asked = next((line for line in reversed(lines) if len(line.split()) > 1), item.prompt)

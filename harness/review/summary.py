@@ -1,0 +1,136 @@
+"""What collected ratings say: who was preferred, how surely, and whether raters agree."""
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist, fmean, variance
+from typing import Any
+
+from harness.records import ItemKey
+from harness.stats.agreement import krippendorff_alpha, percent_agreement
+
+LEVEL = 0.90
+"""Level of every interval."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rating:
+    """One judgement, unblinded.
+
+    ``preference`` is 2 or 1 where tuned is much or slightly better, -2 or -1 where base is, 0 for
+    a tie, None for "cannot judge". ``tuned_side`` is ``A`` or ``B``.
+    """
+
+    set_name: str
+    suite: str
+    candidate: str
+    item: ItemKey
+    rater: int
+    stratum: str
+    preference: int | None
+    tuned_side: str
+    choice: str
+    base_fault: str = ""
+    tuned_fault: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetSummary:
+    """What the ratings of one candidate on one suite say.
+
+    ``wins``, ``ties`` and ``losses`` count judgements from tuned's view, among the rows shown.
+    ``win_rate`` is for the whole suite (a tie is half a win): strata by their true sizes, identical
+    answers as ties; None until every stratum has two rated items, or all of it.
+    ``agreement`` is Krippendorff's alpha of the preferences as an ordered scale, ``same`` the share
+    of item-wise pairs of raters with the same winner; None below two raters or without variation.
+    ``chose_a`` is the share of decided judgements that went to side A; far from 0.5 it means that
+    raters prefer a side.
+    """
+
+    set_name: str
+    suite: str
+    candidate: str
+    judgements: int
+    items: int
+    wins: int
+    ties: int
+    losses: int
+    not_judged: int
+    identical: int
+    win_rate: float | None
+    ci_low: float | None
+    ci_high: float | None
+    chose_a: float | None
+    agreement: float | None = None
+    same: float | None = None
+
+
+def summarize(name: str, entry: Mapping[str, Any], ratings: Sequence[Rating]) -> SetSummary:
+    """Sum up one set; ``entry`` is its part of the key."""
+    mine = [rating for rating in ratings if rating.set_name == name]
+    judged = [(rating, rating.preference) for rating in mine if rating.preference is not None]
+    decided = [(rating, preference) for rating, preference in judged if preference]
+    towards_a = sum(
+        (preference > 0) == (rating.tuned_side == "A") for rating, preference in decided
+    )
+    rate, low, high = _win_rate(entry, judged)
+    agreement, same = _agreement(judged)
+    return SetSummary(
+        set_name=name,
+        suite=entry["suite"],
+        candidate=entry["candidate"],
+        judgements=len(judged),
+        items=len({rating.item for rating, _ in judged}),
+        wins=sum(preference > 0 for _, preference in judged),
+        ties=len(judged) - len(decided),
+        losses=sum(preference < 0 for _, preference in judged),
+        not_judged=len(mine) - len(judged),
+        identical=entry["identical"],
+        win_rate=rate,
+        ci_low=low,
+        ci_high=high,
+        chose_a=towards_a / len(decided) if decided else None,
+        agreement=agreement,
+        same=same,
+    )
+
+
+def _agreement(judged: Sequence[tuple[Rating, int]]) -> tuple[float | None, float | None]:
+    table: dict[int, dict[ItemKey, int]] = defaultdict(dict)
+    for rating, preference in judged:
+        table[rating.rater][rating.item] = preference
+    items = list(dict.fromkeys(rating.item for rating, _ in judged))
+    if not any(sum(item in found for found in table.values()) > 1 for item in items):
+        return None, None
+    scale = [[found.get(item) for item in items] for found in table.values()]
+    winner = [[None if p is None else (p > 0) - (p < 0) for p in row] for row in scale]
+    return krippendorff_alpha(scale, level="ordinal"), percent_agreement(winner)
+
+
+def _win_rate(
+    entry: Mapping[str, Any], judged: Sequence[tuple[Rating, int]]
+) -> tuple[float | None, float | None, float | None]:
+    """Estimate the suite's win rate from the strata (Cochran, Sampling Techniques, ch. 5).
+
+    The item is the unit: its raters are averaged first.
+    """
+    items: dict[str, dict[ItemKey, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for rating, preference in judged:
+        items[rating.stratum][rating.item].append((1 + (preference > 0) - (preference < 0)) / 2)
+    total = entry["identical"] + sum(entry["strata"].values())
+    won, spread = 0.5 * entry["identical"], 0.0
+    for stratum, size in entry["strata"].items():
+        values = [fmean(found) for found in items[stratum].values()]
+        if size and len(values) < min(2, size):
+            return None, None, None
+        if size:
+            won += size * fmean(values)
+            unseen = 1 - len(values) / size
+            spread += size**2 * unseen * (variance(values) if len(values) > 1 else 0) / len(values)
+    if not total or not judged:
+        return None, None, None
+    half = NormalDist().inv_cdf((1 + LEVEL) / 2) * math.sqrt(spread) / total
+    rate = won / total
+    return rate, max(0.0, rate - half), min(1.0, rate + half)
