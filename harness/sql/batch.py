@@ -15,8 +15,9 @@ from typing import Any
 from harness import content
 from harness.errors import DataError, HarnessError
 from harness.records import Verdict
-from harness.sql.database import Database
-from harness.sql.judge import SEED, Judge, Question, Rule, unscored
+from harness.sql.database import Database, Engine
+from harness.sql.judge import SEED, Judge, Question, Rule
+from harness.sql.verdicts import unscored
 
 AHEAD = 32
 """Rows that are taken from a stream before the first of them is decided."""
@@ -121,7 +122,7 @@ def _database_of(row: Mapping[str, Any], databases: Path | None) -> Database:
         DataError: If there is none, or it is missing.
     """
     script, name = row.get("schema_sql"), row.get("db_id")
-    engine = "duckdb" if row.get("dialect") == "duckdb" else "sqlite"
+    engine: Engine = "duckdb" if row.get("dialect") == "duckdb" else "sqlite"
     tables = row.get("tables") if isinstance(row.get("tables"), Mapping) else None
     if isinstance(script, str):
         return Database(schema_sql=script, tables=tables, engine=engine)

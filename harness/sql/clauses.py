@@ -1,7 +1,7 @@
 """A standardized query as its clauses: what diagnosis compares and proofs rest on."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sqlglot import exp
 
@@ -163,13 +163,21 @@ def form(node: exp.Expression, *, merge: bool = False, top: bool = True) -> str:
         return f"({form(node.this, merge=merge, top=False)}) {node.alias}".strip()
     if isinstance(node, exp.SetOperation):
         sides = [form(side, merge=merge, top=False) for side in (node.this, node.expression)]
-        others = {k: text_of(v) if isinstance(v, exp.Expression) else v
-                  for k, v in sorted(node.args.items()) if v and k not in {"this", "expression"}}  # fmt: skip
+        others = {
+            key: text_of(value) if isinstance(value, exp.Expression) else value
+            for key, value in sorted(node.args.items())
+            if value and key not in {"this", "expression"}
+        }
         return f"{type(node).__name__} {sides} {others}"
     if isinstance(node, exp.Select):
-        c = clauses_of(node, merge=merge)
-        select = sorted(c.select) if top else list(c.select)
-        links = sorted(sorted(link) for link in c.links)
-        return repr((c.tables, c.joins, sorted(c.conditions), links, select, c.distinct,
-                     sorted(c.group), sorted(c.having), c.order, c.limit, c.offset, c.rest))  # fmt: skip
+        parts = clauses_of(node, merge=merge)
+        given = [getattr(parts, field.name) for field in fields(parts)]
+        return repr(
+            [
+                sorted(sorted(p) if isinstance(p, frozenset) else p for p in part)
+                if isinstance(part, frozenset) or (top and part is parts.select)
+                else part
+                for part in given
+            ]
+        )
     return text_of(node)

@@ -101,7 +101,7 @@ def compare(
             return Match(same=True)
         return Match(same=False, reason=_difference(expected, rows, width))
     if width > expected.width and _assign(expected, rows, width):
-        return Match(same=policy.extra_columns, reason="extra_column")
+        return Match(same=policy.extra_columns, reason="extra_column_only")
     return Match(same=False, reason="extra_column" if width > expected.width else "missing_column")
 
 

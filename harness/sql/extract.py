@@ -42,9 +42,51 @@ _LABEL_LINE = re.compile(
 )
 _PROSE_LINE = re.compile(r"[ \t]*(?:[-*#>]\s+)?[A-Z][A-Za-z']*,?(?:\s+[a-z`'\"*][\w`'\"*.,]*){2,}")
 _CLAUSE_WORDS = frozenset(
-    "select from where join inner left right full cross natural on using group order having limit "
-    "offset union except intersect and or not in exists case when then else end with as values "
-    "between like is asc desc window over partition distinct all".split()
+    [
+        "select",
+        "from",
+        "where",
+        "join",
+        "inner",
+        "left",
+        "right",
+        "full",
+        "cross",
+        "natural",
+        "on",
+        "using",
+        "group",
+        "order",
+        "having",
+        "limit",
+        "offset",
+        "union",
+        "except",
+        "intersect",
+        "and",
+        "or",
+        "not",
+        "in",
+        "exists",
+        "case",
+        "when",
+        "then",
+        "else",
+        "end",
+        "with",
+        "as",
+        "values",
+        "between",
+        "like",
+        "is",
+        "asc",
+        "desc",
+        "window",
+        "over",
+        "partition",
+        "distinct",
+        "all",
+    ]
 )
 
 
@@ -61,9 +103,9 @@ class Extraction:
 
 
 def extract(text: str) -> Extraction:
-    """Return the one statement of a model's answer.
+    r"""Return the one statement of a model's answer.
 
-    >>> extract("Sure:\\n```sql\\nSELECT 1;\\n```\\nDone.").sql
+    >>> extract("Sure:\n```sql\nSELECT 1;\n```\nDone.").sql
     'SELECT 1'
     """
     body = _without_thoughts(text[:MAX_TEXT].replace("\ufeff", ""))
@@ -102,7 +144,8 @@ def _from_json(text: str) -> str | None:
 
 def _from_blocks(text: str) -> str | None:
     """Return the last fenced or tagged block that starts like a statement, SQL fences first."""
-    plain, tagged = [], [match[2] for match in _SQL_TAG.finditer(text)]
+    plain: list[str] = []
+    tagged = [match[2] for match in _SQL_TAG.finditer(text)]
     for block in _FENCE.split(text)[1::2]:
         language = _LANGUAGE.match(block)
         body = block[language.end() :] if language else block

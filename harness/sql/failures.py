@@ -2,10 +2,14 @@
 
 import re
 
+import sqlglot
+from sqlglot.errors import SqlglotError
+
 from harness.errors import nearest
 from harness.sql.database import Schema
+from harness.sql.gold import MAX_NESTING, MAX_PARSED
 from harness.sql.sandbox import QueryResult
-from harness.sql.tokens import significant
+from harness.sql.tokens import nesting, significant
 
 EXTRACTION = {
     "no_sql": "no SQL statement was found in the answer",
@@ -95,8 +99,23 @@ def explain_failure(
     return "syntax_error", f"the statement cannot be parsed ({result.error})"
 
 
+def other_dialect(sql: str) -> str | None:
+    """Return a dialect in which a statement parses that SQLite's does not read, if there is one."""
+    if len(sql) > MAX_PARSED or nesting(sql) > MAX_NESTING or _parses(sql, "sqlite"):
+        return None
+    return next((name for name in ("postgres", "mysql", "tsql") if _parses(sql, name)), None)
+
+
+def _parses(sql: str, dialect: str) -> bool:
+    try:
+        sqlglot.parse_one(sql, read=dialect)
+    except (SqlglotError, RecursionError, ValueError):
+        return False
+    return True
+
+
 def _unknown(kind: str, name: str, sql: str, schema: Schema) -> tuple[str, str]:
-    bare = name.split(".")[-1].strip('"`[]')
+    bare = name.rsplit(".", maxsplit=1)[-1].strip('"`[]')
     columns = schema.columns
     if kind == "table":
         return (

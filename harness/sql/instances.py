@@ -61,7 +61,7 @@ def build_instance(
     """Draw the rows of one instance; ``tables`` as `needed_tables` orders them."""
     built: dict[str, Rows] = {}
     for name in tables:
-        rng = random.Random(f"{seed}:{number}:{name}")  # noqa: S311
+        rng = random.Random(f"{seed}:{number}:{name}")
         built[name] = _Drawer(profiles[name], evidence, built, rng, number).rows()
     return Instance(number=number, tables=built)
 
@@ -210,10 +210,10 @@ def load_statements(
         kept = [i for i, column in enumerate(table.columns) if not column.filled]
         names = ", ".join(_quoted(table.columns[i].name) for i in kept)
         marks = ", ".join("?" * len(kept))
-        sql = f"INSERT OR IGNORE INTO {_quoted(table.name)} ({names}) VALUES ({marks})"  # noqa: S608
+        sql = f"INSERT OR IGNORE INTO {_quoted(table.name)} ({names}) VALUES ({marks})"
         chosen = list(rows)
         if shuffled:
-            random.Random(instance.number).shuffle(chosen)  # noqa: S311
+            random.Random(instance.number).shuffle(chosen)
         statements.append((sql, [[row[i] for i in kept] for row in chosen]))
     return statements
 

@@ -1,7 +1,9 @@
 """The verdict on one generated query: extract, run, compare, and say why."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 import sqlglot
 
@@ -10,33 +12,30 @@ from harness.records import Verdict
 from harness.sql.cache import Recent
 from harness.sql.compare import STRICT, Expectation, Match, Policy, compare
 from harness.sql.database import Database, Schema, read_schema
+from harness.sql.diagnosis import Diagnosis, diagnose
 from harness.sql.equivalence import proven_equal
-from harness.sql.extract import Extraction, classify, extract
-from harness.sql.failures import EXTRACTION, REFUSED, explain_failure
+from harness.sql.extract import classify, extract
+from harness.sql.failures import EXTRACTION, explain_failure, other_dialect
 from harness.sql.gold import GoldPlan, expectation, parse, plan_gold
-from harness.sql.robust import Challenger, Neighbourhood, Survival, neighbourhood
+from harness.sql.robust import Challenger, Neighbourhood, neighbourhood
 from harness.sql.rules import bird_equal, spider_equal, spider_text
 from harness.sql.sandbox import QueryResult, Sandbox
+from harness.sql.suspect import gold_suspect
 from harness.sql.tokens import normalized
+from harness.sql.verdicts import (
+    different,
+    not_extracted,
+    not_run,
+    refuted,
+    right,
+    unconfirmed,
+    unscored,
+)
 
 Rule = Literal["harness", "spider", "bird"]
 RULES: tuple[Rule, ...] = ("harness", "spider", "bird")
 SEED = 20_260_101
 """Seed of the generated instances where a caller names none."""
-
-REASONS = {
-    "row_order": "the right rows in the wrong order",
-    "duplicates": "the right rows, but repeated a different number of times",
-    "empty_result": "no rows where the gold has {gold}",
-    "not_empty": "{pred} rows where the gold has none",
-    "too_many_rows": "{pred} rows where the gold has {gold}",
-    "too_few_rows": "{pred} rows where the gold has {gold}",
-    "values": "as many rows as the gold, with other values",
-    "extra_column": "{pred_width} columns where the gold has {gold_width}",
-    "missing_column": "{pred_width} columns where the gold has {gold_width}",
-    "unstable": "a random result that is not always the gold's",
-}
-"""What each difference between two results means."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,48 +110,82 @@ class Judge:
             return unscored(gold.problem, gold.reason)
         found = extract(pred_text)
         if found.problem or found.sql is None:
-            return _not_run(found)
+            return not_extracted(found)
         return self._judge_statement(question, gold, found.sql)
 
     def _judge_statement(self, question: Question, gold: Gold, sql: str) -> Verdict:
-        runnable = _in_sqlite(sql, question) if question.rule != "spider" else spider_text(sql)
+        runnable = spider_text(sql) if question.rule == "spider" else _in_engine(sql, question)
         result = self.sandbox.run(question.database.source, [runnable])[0]
         if result.kind == "database":
             return unscored("infrastructure", result.error)
         if not result.ok:
-            label, text = explain_failure(result, sql, self.schema(question.database))
-            return _wrong((label,), text, sql, refused=result.kind == "denied")
+            schema, other = self.schema(question.database), other_dialect(sql)
+            label, text = explain_failure(result, sql, schema, other)
+            return not_run(label, text, sql, refused=result.kind == "denied")
         match = self._compare(question, gold, result)
         if match.same and result.unstable:
             match = self._repeat(question, gold, runnable)
-        if not match.same:
-            return _wrong((match.reason,), _difference(match, gold, result), sql)
-        return self._judge_match(question, gold, sql, runnable)
+        if match.same:
+            return self._judge_match(question, gold, sql, runnable)
+        diagnosis = self._diagnose(question, gold, runnable)
+        suspect = self._suspect(question, gold, diagnosis)
+        return different(sql, match, diagnosis, gold=gold.result, pred=result, suspect=suspect)
 
     def _judge_match(self, question: Question, gold: Gold, sql: str, runnable: str) -> Verdict:
         """Let a match on the database itself prove itself on its neighbours."""
         vacuous = not gold.result.rows
         if question.rule != "harness" or not self._instances:
-            return right(sql, gold, None, labels=("vacuous_match",) if vacuous else ())
+            return right(sql, gold.result, None, labels=("vacuous_match",) if vacuous else ())
         if proven_equal(runnable, gold.plan.sql, self.schema(question.database)):
-            return right(sql, gold, True)
-        survival = self._challenge(question, gold, runnable)
-        if survival.refuted:
-            return refuted(sql, survival)
+            return right(sql, gold.result, True)
+        near = self._neighbourhood(question, gold)
+        if near is None:
+            return unconfirmed(sql) if vacuous else right(sql, gold.result, None)
+        challenger = Challenger(self.sandbox, near, runnable, self._policy)
+        survival = challenger.challenge(self._instances)
+        if survival.instance is not None:
+            instance = survival.instance
+            trial = partial(challenger.agree, instance)
+            diagnosis = diagnose(gold.plan.sql, runnable, near.schema, trial)
+            suspect = self._suspect(question, gold, diagnosis)
+            return refuted(sql, challenger.show(instance), diagnosis, suspect)
         if vacuous and not survival.informative:
             return unconfirmed(sql)
-        return right(sql, gold, True if survival.informative else None)
+        return right(sql, gold.result, True if survival.informative else None)
 
-    def _challenge(self, question: Question, gold: Gold, sql: str) -> Survival:
-        key = (question.database.source.key, gold.plan.sql, question.seed)
-        near = self._near.get(key, lambda: self._neighbourhood(question, gold))
+    def _diagnose(self, question: Question, gold: Gold, sql: str) -> Diagnosis:
+        """Explain a difference on the database itself."""
+        if question.rule != "harness" or question.database.engine != "sqlite":
+            return Diagnosis()
+        source = question.database.source
+
+        def trial(statements: Sequence[str]) -> list[bool]:
+            results = self.sandbox.run(source, statements)
+            return [r.ok and self._compare(question, gold, r).same for r in results]
+
+        return diagnose(gold.plan.sql, sql, self.schema(question.database), trial)
+
+    def _suspect(self, question: Question, gold: Gold, diagnosis: Diagnosis) -> str:
+        near = self._neighbourhood(question, gold) if question.rule == "harness" else None
         if near is None:
-            return Survival()
-        return Challenger(self.sandbox, near, sql, self._policy).challenge(self._instances)
+            return ""
+        return gold_suspect(
+            evidence=near.evidence,
+            expected=gold.expected,
+            gold=gold.result,
+            found=diagnosis.found,
+            question=question.text,
+            schema=near.schema,
+        )
 
     def _neighbourhood(self, question: Question, gold: Gold) -> Neighbourhood | None:
-        seed = f"{question.seed}:{' '.join(normalized(gold.plan.sql))}"
-        return neighbourhood(gold.plan, self.schema(question.database), seed)
+        """Return what the instances of a gold have in common; None where there can be none."""
+        if question.database.engine != "sqlite":
+            return None
+        source, sql = question.database.source, gold.plan.sql
+        seed = f"{question.seed}:{' '.join(normalized(sql))}"
+        schema = self.schema(question.database)
+        return self._near.get((source.key, seed), lambda: neighbourhood(gold.plan, schema, seed))
 
     def _compare(self, question: Question, gold: Gold, result: QueryResult) -> Match:
         rows, wanted = result.rows, gold.result.rows
@@ -167,7 +200,7 @@ class Judge:
         for seed in (1, 2, 3):
             result = self.sandbox.run(question.database.source, [sql], seed=seed)[0]
             if not result.ok or not self._compare(question, gold, result).same:
-                return Match(same=False, reason="unstable")
+                return Match(same=False, reason="nondeterministic")
         return Match(same=True)
 
     def schema(self, database: Database) -> Schema:
@@ -185,7 +218,7 @@ class Judge:
         if found.problem or found.sql is None:
             return _bad_gold("gold_error", f"the gold is unusable: {EXTRACTION[found.problem]}")
         sql = (
-            spider_text(found.sql) if question.rule == "spider" else _in_sqlite(found.sql, question)
+            spider_text(found.sql) if question.rule == "spider" else _in_engine(found.sql, question)
         )
         plan = plan_gold(sql, parse(sql))
         source = question.database.source
@@ -207,7 +240,7 @@ class Judge:
         return gold
 
 
-def _in_sqlite(sql: str, question: Question) -> str:
+def _in_engine(sql: str, question: Question) -> str:
     """Translate from another dialect; what cannot be translated runs as it is."""
     if question.dialect == question.database.engine:
         return sql
@@ -222,82 +255,4 @@ def _bad_gold(problem: str, reason: str) -> Gold:
     result = QueryResult(kind="error")
     return Gold(
         plan=GoldPlan(sql=""), result=result, expected=empty, problem=problem, reason=reason
-    )
-
-
-def _details(sql: str | None, **more: Any) -> dict[str, Any]:
-    return {"base_match": None, "robust_match": None, "extracted_sql": sql, "witness": None} | more
-
-
-def unscored(label: str, reason: str) -> Verdict:
-    return Verdict(
-        outcome="unscored", score=None, labels=(label,), explanation=reason, details=_details(None)
-    )
-
-
-def _wrong(
-    labels: tuple[str, ...], text: str, sql: str | None, *, refused: bool = False
-) -> Verdict:
-    return Verdict(
-        outcome="refused" if refused else "incorrect",
-        score=0.0,
-        labels=labels,
-        answer=sql,
-        explanation=text,
-        metrics={"execution_accuracy": 0.0, "robust_execution_accuracy": 0.0},
-        details=_details(sql, base_match=False, robust_match=False),
-    )
-
-
-def _not_run(found: Extraction) -> Verdict:
-    problem = found.problem or "no_sql"
-    return _wrong((problem,), EXTRACTION[problem], found.sql, refused=problem in REFUSED)
-
-
-def _difference(match: Match, gold: Gold, result: QueryResult) -> str:
-    return REASONS[match.reason].format(
-        gold=len(gold.result.rows),
-        pred=len(result.rows),
-        gold_width=len(gold.result.columns),
-        pred_width=len(result.columns),
-    )
-
-
-def right(sql: str, gold: Gold, robust: bool | None, *, labels: tuple[str, ...] = ()) -> Verdict:
-    """A match; ``robust`` is None where no neighbour instance had anything to say."""
-    count = len(gold.result.rows)
-    return Verdict(
-        outcome="correct",
-        score=1.0,
-        labels=labels,
-        answer=sql,
-        explanation=f"the same {count} row{'s' if count != 1 else ''} as the gold",
-        metrics={"execution_accuracy": 1.0, "robust_execution_accuracy": 1.0},
-        details=_details(sql, base_match=True, robust_match=robust),
-    )
-
-
-def refuted(sql: str, survival: Survival) -> Verdict:
-    """A match on the database itself that another database tells from the gold."""
-    return Verdict(
-        outcome="incorrect",
-        score=0.0,
-        labels=("coincidental_match",),
-        answer=sql,
-        explanation="the same result as the gold on this database, but not on a neighbouring one",
-        metrics={"execution_accuracy": 1.0, "robust_execution_accuracy": 0.0},
-        details=_details(sql, base_match=True, robust_match=False, witness=survival.witness),
-    )
-
-
-def unconfirmed(sql: str) -> Verdict:
-    """Two empty results, and no instance on which the gold has rows."""
-    return Verdict(
-        outcome="incorrect",
-        score=0.0,
-        labels=("vacuous_match",),
-        answer=sql,
-        explanation="both results are empty, and no database was found on which the gold has rows",
-        metrics={"execution_accuracy": 1.0, "robust_execution_accuracy": 0.0},
-        details=_details(sql, base_match=True),
     )

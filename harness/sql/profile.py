@@ -23,8 +23,8 @@ POOL = 24
 Kind = Literal["int", "real", "text", "date", "blob"]
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _AFFINITY: tuple[tuple[str, Kind], ...] = (
-    (r"BOOL", "int"), (r"DATE|TIME", "date"), (r"INT|SERIAL", "int"), (r"CHAR|CLOB|TEXT|STRING|ENUM", "text"),
-    (r"REAL|FLOA|DOUB|NUM|DEC|MONEY", "real"), (r"BLOB|BINARY", "blob"),
+    (r"BOOL", "int"), (r"DATE|TIME", "date"), (r"INT|SERIAL", "int"),
+    (r"CHAR|CLOB|TEXT|STRING|ENUM", "text"), (r"REAL|FLOA|DOUB|NUM|DEC|MONEY", "real"), (r"BLOB|BINARY", "blob"),
 )  # fmt: skip
 
 

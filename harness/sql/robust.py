@@ -36,11 +36,10 @@ class Neighbourhood:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survival:
-    """``refuted`` with its ``witness``; ``informative`` instances had a gold result to match."""
+    """``instance`` tells the two apart, if any does; ``informative`` ones had a gold result."""
 
-    refuted: bool = False
     informative: int = 0
-    witness: Mapping[str, Any] | None = None
+    instance: Instance | None = None
 
 
 def neighbourhood(plan: GoldPlan, schema: Schema, seed: str) -> Neighbourhood | None:
@@ -81,9 +80,7 @@ class Challenger:
             instance = self._draw(number)
             outcome = self._try(instance)
             if outcome == "refuted":
-                return Survival(
-                    refuted=True, informative=informative, witness=self._witness(instance)
-                )
+                return Survival(informative=informative, instance=self._shrink(instance))
             informative += outcome == "agreed"
         return Survival(informative=informative)
 
@@ -117,17 +114,34 @@ class Challenger:
         determined = twin.ok and compare(expected, twin.rows, width).same
         return "refuted" if determined else "uninformative"
 
-    def _witness(self, instance: Instance) -> dict[str, Any]:
-        """Drop rows that the difference does not need, and show what is left."""
+    def agree(self, instance: Instance, statements: Sequence[str]) -> list[bool]:
+        """Tell which other queries agree with the gold on an instance."""
+        plan = self._near.plan
+        full = [plan.full_sql] if plan.full_sql else []
+        gold, *others = self._run(instance, [plan.sql, *full, *statements])
+        wide = others.pop(0) if full else None
+        rows = wide.rows if wide is not None and wide.ok else None
+        expected = expectation(plan, gold.rows, len(gold.columns), rows)
+        return [
+            r.ok and compare(expected, r.rows, len(r.columns), policy=self._policy).same
+            for r in others
+        ]
+
+    def _shrink(self, instance: Instance) -> Instance:
+        """Drop rows that the difference does not need."""
         runs = 0
         for name in reversed(list(instance.tables)):
             for index in reversed(range(len(instance.tables[name]))):
                 runs += 1
-                smaller = _without(instance, name, index)
                 if runs > SHRINK_RUNS or self._is_referred_to(instance, name, index):
                     continue
+                smaller = _without(instance, name, index)
                 if self._try(smaller) == "refuted":
                     instance = smaller
+        return instance
+
+    def show(self, instance: Instance) -> dict[str, Any]:
+        """Return an instance's rows and both results on it, as plain data."""
         gold, pred = self._run(instance, [self._near.plan.sql, self._pred])
         return {
             "tables": {

@@ -79,7 +79,7 @@ class _Process:
         environment = {
             k: v for k, v in os.environ.items() if k in {"SYSTEMROOT", "LD_LIBRARY_PATH"}
         }
-        self._child = subprocess.Popen(  # noqa: S603
+        self._child = subprocess.Popen(
             [sys.executable, "-E", "-s", "-B", str(_JAIL)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -92,7 +92,7 @@ class _Process:
         self.known: set[str] = set()
 
     def send(self, request: Mapping[str, Any]) -> None:
-        assert self._child.stdin is not None  # noqa: S101 - for the type checker
+        assert self._child.stdin is not None
         try:
             self._child.stdin.write(json.dumps(request, default=_encode).encode() + b"\n")
             self._child.stdin.flush()
@@ -106,7 +106,7 @@ class _Process:
             _EndedError: If none comes in time, or the child has ended.
         """
         deadline = time.monotonic() + seconds
-        assert self._child.stdout is not None  # noqa: S101 - for the type checker
+        assert self._child.stdout is not None
         pipe = self._child.stdout.fileno()
         searched = 0
         while (end := self._buffer.find(b"\n", searched)) < 0:

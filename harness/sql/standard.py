@@ -28,13 +28,15 @@ def standardize(tree: exp.Expression, columns: Columns) -> exp.Expression | None
     aliases: dict[int, str] = {}
     for scope in reversed(scopes):
         _name_tables(scope, aliases)
-    found = [_qualify(c, scope, columns, aliases) for scope in scopes for c in scope.columns]
-    if not all(found):
+    innermost = {id(c): (c, scope) for scope in reversed(scopes) for c in scope.columns}
+    if not all(_qualify(c, scope, columns, aliases) for c, scope in innermost.values()):
         return None
     for scope in scopes:
         for source in scope.sources.values():
             if isinstance(source, exp.Table) and id(source) in aliases:
-                source.set("alias", exp.TableAlias(this=exp.to_identifier(aliases[id(source)])))
+                name = exp.to_identifier(aliases[id(source)])
+                own = name.name == source.name.lower()
+                source.set("alias", None if own else exp.TableAlias(this=name))
     for select in tree.find_all(exp.Select):
         if _is_unnamed(select):
             select.set("expressions", [item.unalias() for item in select.expressions])

@@ -28,10 +28,12 @@ QUERY_WORDS = frozenset({"select", "with", "values"})
 """First words of statements that only read."""
 
 OTHER_STATEMENT_WORDS = frozenset(
-    "alter analyze attach begin call checkpoint commit copy create deallocate declare delete desc "
-    "describe detach drop end exec execute explain export force grant import insert install load "
-    "merge pragma prepare reindex release replace reset revoke rollback savepoint set show truncate "
-    "update use vacuum".split()
+    """
+    alter analyze attach begin call checkpoint commit copy create deallocate declare delete desc
+    describe detach drop end exec execute explain export force grant import insert install load
+    merge pragma prepare reindex release replace reset revoke rollback savepoint set show truncate
+    update use vacuum
+    """.split()  # noqa: SIM905 - a list of forty words is read as prose
 )
 """First words of every other statement: whatever starts so is refused."""
 
@@ -130,6 +132,11 @@ def statement_end(text: str) -> int:
     return len(text)
 
 
+_EXPECTING_MORE = frozenset(
+    ", = < > . and or where from join on by having select set in like between limit not as".split()  # noqa: SIM905
+)
+
+
 def is_truncated(sql: str) -> bool:
     """Tell whether a statement stops inside a quote, a comment or a parenthesis, or on a comma.
 
@@ -144,11 +151,7 @@ def is_truncated(sql: str) -> bool:
         depth += {"(": 1, ")": -1}.get(token.text, 0)
         if token.kind not in {"space", "comment"}:
             last = token
-    dangling = "and or where from join on by having select set in like between limit not as".split()
-    return depth > 0 or (
-        last is not None
-        and (last.text in {",", "=", "<", ">", "."} or last.text.lower() in dangling)
-    )
+    return depth > 0 or (last is not None and last.text.lower() in _EXPECTING_MORE)
 
 
 def nesting(sql: str) -> int:

@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from sqlite_engine import SqliteDatabase
+from sqlite_engine import SqliteDatabase  # type: ignore[import-not-found]
 
 try:
     import resource
@@ -83,7 +83,7 @@ class Worker:
             while len(self.databases) >= MAX_CONNECTIONS:
                 self.databases.pop(next(iter(self.databases))).close()
             if request["source"].get("engine") == "duckdb":
-                from duckdb_engine import DuckDatabase
+                from duckdb_engine import DuckDatabase  # type: ignore[import-not-found]
 
                 database = DuckDatabase(request["source"], request["seconds"])
             else:

@@ -1,0 +1,119 @@
+"""DuckDB, locked down: no files, no extensions, no settings; one connection on a private copy."""
+
+import threading
+import time
+from typing import Any
+
+import duckdb
+from results import fetch  # type: ignore[import-not-found]
+
+QUERIES = {duckdb.StatementType.SELECT}
+SETTINGS = {
+    "enable_external_access": "false",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "memory_limit": "256MB",
+    "threads": "1",
+    "temp_directory": "",
+}
+
+
+class DuckDatabase:
+    """One DuckDB database in memory (or a file, read-only) for statements that only read."""
+
+    def __init__(self, source: dict[str, Any], seconds: float) -> None:
+        path = source.get("path", ":memory:")
+        self.connection = duckdb.connect(path, read_only="path" in source, config=SETTINGS)
+        if "path" not in source:
+            with _Deadline(self.connection, max(seconds, 10.0)):
+                self.connection.execute(source["script"])
+        self.connection.execute("SET lock_configuration=true")
+
+    def reseed(self, seed: int = 0) -> None:
+        """Make what ``random()`` returns repeatable."""
+        self.connection.execute("SELECT setseed(?)", [(seed % 1_000) / 1_000])
+
+    def order(self, *, reverse: bool) -> None:
+        """Rows keep one order here: there is nothing to reverse."""
+
+    def run(self, sql: str, seconds: float) -> dict[str, Any]:
+        """Run one statement; never raises for what the statement does."""
+        started = time.process_time()
+        try:
+            with _Deadline(self.connection, seconds):
+                result = self._fetch(sql)
+        except duckdb.InterruptException:
+            result = {"kind": "timeout", "error": "interrupted"}
+        except duckdb.PermissionException as error:
+            result = {"kind": "denied", "error": str(error)}
+        except (duckdb.OutOfMemoryException, MemoryError) as error:
+            result = {"kind": "memory", "error": str(error)}
+        except (duckdb.Error, ValueError, UnicodeError, RuntimeError) as error:
+            result = {"kind": "error", "error": str(error).split("\n", maxsplit=1)[0]}
+        return result | {
+            "seconds": round(time.process_time() - started, 6),
+            "unstable": "random" in sql.lower(),
+        }
+
+    def _fetch(self, sql: str) -> dict[str, Any]:
+        statements = self.connection.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type not in QUERIES:
+            kinds = ", ".join(str(statement.type) for statement in statements)
+            return {"kind": "denied", "error": f"only one SELECT may run: {kinds}"}
+        cursor = self.connection.execute(statements[0])
+        return dict(fetch(cursor, _plain))
+
+    def describe(self, limit: int, seconds: float) -> dict[str, Any]:
+        """Return tables, columns and sample rows."""
+        with _Deadline(self.connection, max(seconds, 10.0)):
+            names = self.connection.execute(
+                "SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY table_oid"
+            ).fetchall()
+            return {"kind": "ok", "tables": [self._table(name, limit) for (name,) in names]}
+
+    def _table(self, name: str, limit: int) -> dict[str, Any]:
+        quoted = '"' + name.replace('"', '""') + '"'
+        columns = self.connection.execute(
+            "SELECT column_name, data_type, NOT is_nullable FROM duckdb_columns() "
+            "WHERE table_name = ? ORDER BY column_index",
+            [name],
+        ).fetchall()
+        rows = self.connection.execute(f"SELECT * FROM {quoted} LIMIT {int(limit)}").fetchall()
+        return {
+            "name": name,
+            "kind": "table",
+            "sql": "",
+            "columns": [
+                {"name": c[0], "type": c[1], "notnull": c[2], "pk": 0, "hidden": 0} for c in columns
+            ],
+            "unique": [],
+            "foreign": [],
+            "rows": [[_plain(cell) for cell in row] for row in rows],
+        }
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+
+class _Deadline:
+    """Interrupts a connection after some seconds; the kernel's limit stands behind it."""
+
+    def __init__(self, connection: Any, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, connection.interrupt)
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+
+def _plain(cell: Any) -> Any:
+    """Turn dates, decimals and nested values into what JSON and SQLite know."""
+    if cell is None or isinstance(cell, (bool, int, float, str, bytes)):
+        return cell
+    if type(cell).__name__ == "Decimal":
+        return int(cell) if cell == cell.to_integral_value() else float(cell)
+    return str(cell)

@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-MAX_ROWS = 200_000
-MAX_BYTES = 24_000_000
+from results import fetch  # type: ignore[import-not-found]
+
 HEAP = 256_000_000
 OPS_BETWEEN_CHECKS = 4_000
 
@@ -46,8 +46,8 @@ class Guard:
         self.denied = self.denied or f"action {action} on {first or second or 'the database'}"
         return sqlite3.SQLITE_DENY
 
-    def building(self, action: int, first: str | None, second: str | None, *_: object) -> int:
-        """While a schema script runs: deny other files, skip pragmas (they configure, not define)."""
+    def building(self, action: int, _: str | None, second: str | None, *__: object) -> int:
+        """While a schema script runs: deny other files, skip pragmas."""
         if action == sqlite3.SQLITE_PRAGMA:
             return sqlite3.SQLITE_IGNORE
         forbidden = (
@@ -86,7 +86,7 @@ class SqliteDatabase:
 
     def reseed(self, seed: int = 0) -> None:
         """Make what ``random()`` returns repeatable."""
-        self.generator = random.Random(seed)  # noqa: S311
+        self.generator = random.Random(seed)
 
     def _random(self) -> int:
         return self.generator.getrandbits(64) - (1 << 63)
@@ -143,13 +143,13 @@ class SqliteDatabase:
 
     def _fetch(self, sql: str) -> dict[str, Any]:
         try:
-            return fetch(self.connection.execute(sql))
+            return dict(fetch(self.connection.execute(sql)))
         except sqlite3.OperationalError as error:
             if "decode to UTF-8" not in str(error):
                 raise
         self.connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         try:
-            return fetch(self.connection.execute(sql))
+            return dict(fetch(self.connection.execute(sql)))
         finally:
             self.connection.text_factory = str
 
@@ -184,21 +184,6 @@ class SqliteDatabase:
         self.connection.close()
 
 
-def fetch(cursor: Any) -> dict[str, Any]:
-    """Read a cursor up to the caps on rows and bytes."""
-    columns = [item[0] for item in cursor.description or ()]
-    rows: list[Any] = []
-    size = 0
-    while chunk := cursor.fetchmany(1_000):
-        rows += chunk
-        size += sum(
-            len(cell) if isinstance(cell, (str, bytes)) else 8 for row in chunk for cell in row
-        )
-        if len(rows) > MAX_ROWS or size > MAX_BYTES:
-            return {"kind": "rows", "error": f"more than {MAX_ROWS} rows or {MAX_BYTES} bytes"}
-    return {"kind": "ok", "columns": columns, "rows": rows}
-
-
 def describe(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
     """Read the schema of a trusted connection: its authorizer is off."""
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
@@ -230,7 +215,7 @@ def describe_table(
         entry["parents"].append(key[4])
     rows: list[Any] = []
     if kind == "table":
-        rows = connection.execute(f"SELECT * FROM {quoted} LIMIT {int(limit)}").fetchall()  # noqa: S608
+        rows = connection.execute(f"SELECT * FROM {quoted} LIMIT {int(limit)}").fetchall()
     return {
         "name": name,
         "kind": kind,

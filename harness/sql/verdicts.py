@@ -1,0 +1,145 @@
+"""How an outcome is put into a `Verdict`: labels, a sentence for a person, and the evidence."""
+
+from typing import Any
+
+from harness.records import Verdict
+from harness.sql.compare import Match
+from harness.sql.diagnosis import Diagnosis
+from harness.sql.extract import Extraction
+from harness.sql.failures import EXTRACTION, REFUSED
+from harness.sql.sandbox import QueryResult
+
+REASONS = {
+    "row_order": "the right rows in the wrong order",
+    "duplicates": "the right rows, but repeated a different number of times",
+    "empty_result": "no rows where the gold has {gold}",
+    "not_empty": "{pred} rows where the gold has none",
+    "too_many_rows": "{pred} rows where the gold has {gold}",
+    "too_few_rows": "{pred} rows where the gold has {gold}",
+    "values": "as many rows as the gold, with other values",
+    "extra_column": "{pred_width} columns where the gold has {gold_width}",
+    "extra_column_only": "the gold's columns and {extra} more",
+    "missing_column": "{pred_width} columns where the gold has {gold_width}",
+    "nondeterministic": "a random result that is not always the gold's",
+}
+"""What each difference between two results means."""
+
+
+def _details(sql: str | None, **more: Any) -> dict[str, Any]:
+    return {"base_match": None, "robust_match": None, "extracted_sql": sql, "witness": None} | more
+
+
+def _metrics(base: bool, robust: bool) -> dict[str, float]:
+    return {"execution_accuracy": float(base), "robust_execution_accuracy": float(robust)}
+
+
+def unscored(label: str, reason: str) -> Verdict:
+    """An item that no answer can be judged on."""
+    return Verdict(
+        outcome="unscored", score=None, labels=(label,), explanation=reason, details=_details(None)
+    )
+
+
+def not_run(label: str, text: str, sql: str | None, *, refused: bool = False) -> Verdict:
+    """An answer that gave no result: none found, refused, or failed."""
+    return Verdict(
+        outcome="refused" if refused else "incorrect",
+        score=0.0,
+        labels=(label,),
+        answer=sql,
+        explanation=text,
+        metrics=_metrics(base=False, robust=False),
+        details=_details(sql, base_match=False, robust_match=False),
+    )
+
+
+def not_extracted(found: Extraction) -> Verdict:
+    """An answer in which no runnable statement was found."""
+    problem = found.problem or "no_sql"
+    return not_run(problem, EXTRACTION[problem], found.sql, refused=problem in REFUSED)
+
+
+def different(
+    sql: str,
+    match: Match,
+    diagnosis: Diagnosis,
+    *,
+    gold: QueryResult,
+    pred: QueryResult,
+    suspect: str = "",
+) -> Verdict:
+    """An answer with another result than the gold's."""
+    text = REASONS[match.reason].format(
+        gold=len(gold.rows),
+        pred=len(pred.rows),
+        gold_width=len(gold.columns),
+        pred_width=len(pred.columns),
+        extra=len(pred.columns) - len(gold.columns),
+    )
+    own = ("extra_column_only", "nondeterministic")
+    labels = diagnosis.labels + (
+        (match.reason,) if match.reason in own or not diagnosis.labels else ()
+    )
+    return _wrong(sql, labels, text, diagnosis, suspect=suspect, base_match=False)
+
+
+def refuted(sql: str, witness: Any, diagnosis: Diagnosis, suspect: str = "") -> Verdict:
+    """A match on the database itself that another database tells from the gold."""
+    labels = (*diagnosis.labels, "coincidental_match")
+    text = "the gold's result on this database, but not on a neighbouring one"
+    return _wrong(sql, labels, text, diagnosis, suspect=suspect, base_match=True, witness=witness)
+
+
+def unconfirmed(sql: str) -> Verdict:
+    """Two empty results, and no instance on which the gold has rows."""
+    text = "both results are empty, and no database was found on which the gold has rows"
+    return _wrong(sql, ("vacuous_match",), text, Diagnosis(), base_match=True, robust_match=None)
+
+
+def _wrong(
+    sql: str,
+    labels: tuple[str, ...],
+    text: str,
+    diagnosis: Diagnosis,
+    *,
+    suspect: str = "",
+    **details: Any,
+) -> Verdict:
+    more = diagnosis.sentence
+    return Verdict(
+        outcome="incorrect",
+        score=0.0,
+        labels=labels + (("gold_suspect",) if suspect else ()),
+        answer=sql,
+        explanation=". ".join(part for part in (text, more, suspect) if part),
+        metrics=_metrics(base=details["base_match"], robust=False),
+        details=_details(
+            sql,
+            **{
+                "robust_match": False,
+                "repaired_by": list(diagnosis.repaired_by),
+                "differences": [
+                    {"label": d.label, "clause": d.clause, "gold": d.gold, "pred": d.pred}
+                    for d in diagnosis.found
+                ],
+                "gold_suspect": suspect or None,
+                **details,
+            },
+        ),
+    )
+
+
+def right(
+    sql: str, gold: QueryResult, robust: bool | None, *, labels: tuple[str, ...] = ()
+) -> Verdict:
+    """A match; ``robust`` is None where no neighbour instance had anything to say."""
+    count = len(gold.rows)
+    return Verdict(
+        outcome="correct",
+        score=1.0,
+        labels=labels,
+        answer=sql,
+        explanation=f"the same {count} row{'s' if count != 1 else ''} as the gold",
+        metrics=_metrics(base=True, robust=True),
+        details=_details(sql, base_match=True, robust_match=robust),
+    )

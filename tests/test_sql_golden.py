@@ -1,0 +1,65 @@
+"""Verdicts that a person who knows SQL wrote down, in tests/golden/sql/."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from harness.sql import Database, Judge, Question
+
+GOLDEN = Path(__file__).parent / "golden" / "sql"
+
+
+class Pair(NamedTuple):
+    """One block of a golden file."""
+
+    title: str
+    gold: str
+    answer: str
+    outcome: str
+    label: str
+
+
+def read_pairs(path: Path) -> Iterator[Pair]:
+    """Read the blocks of a golden file; its head explains the format."""
+    for block in path.read_text(encoding="utf-8").split("\n\n"):
+        lines = [line for line in block.splitlines() if line.strip()]
+        fields = {}
+        for line in lines:
+            key, colon, value = line.partition(":")
+            if colon and key in {"gold", "answer", "verdict"}:
+                fields[key] = value.strip()
+            elif line.startswith("  ") and "answer" in fields and "verdict" not in fields:
+                fields["answer"] += "\n" + line.strip()
+        if len(fields) == 3:
+            outcome, _, label = fields["verdict"].partition(" ")
+            answer = fields["answer"].replace("\\n", "\n")
+            yield Pair(lines[0].lstrip("# "), fields["gold"], answer, outcome, label.strip())
+
+
+PAIRS = list(read_pairs(GOLDEN / "bikes.txt"))
+
+
+@pytest.fixture(scope="module")
+def judge() -> Iterator[Judge]:
+    """One judge for all pairs."""
+    with Judge() as judge:
+        yield judge
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=[pair.title for pair in PAIRS])
+def test_verdict_is_the_one_a_person_gives(pair: Pair, judge: Judge) -> None:
+    """The outcome and the primary label are those in the golden file."""
+    question = Question(gold_sql=pair.gold, database=Database(path=GOLDEN / "bikes.sql"))
+    verdict = judge.judge(question, pair.answer)
+    assert verdict.outcome == pair.outcome, verdict
+    if pair.label:
+        assert verdict.labels[0] == pair.label, verdict.labels
+    assert verdict.explanation
+
+
+def test_golden_file_has_every_outcome() -> None:
+    """The golden file shows answers that are right, wrong and refused."""
+    assert len(PAIRS) >= 40
+    assert {pair.outcome for pair in PAIRS} == {"correct", "incorrect", "refused"}
