@@ -182,7 +182,7 @@ def test_a_drop_that_holm_does_not_confirm_is_undecided() -> None:
         (
             "inconclusive",
             "inconclusive",
-            "SQL −0.6 points (between −2.4 and +1.2); about 1,200 items in all would decide",
+            "SQL undecided (−0.6, between −2.4 and +1.2; about 1,200 items in all would decide)",
         ),
     ],
 )

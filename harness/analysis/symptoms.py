@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from typing import NamedTuple
 
 from harness.analysis.transitions import answer_text, target_text
 from harness.records import Comparison, Finding, Pair, Sample
@@ -49,22 +50,32 @@ def _is_generated(pair: Pair) -> bool:
     return any(response.text is not None for response in pair.base.responses)
 
 
-_SHARES: tuple[tuple[str, str, Callable[[Sample], bool]], ...] = (
-    (
+class _Share(NamedTuple):
+    """A symptom that answers show or not; ``fewer`` is None where fewer is no news."""
+
+    title: str
+    shows: Callable[[Sample], bool]
+    more: str
+    fewer: str | None = None
+
+
+_SHARES = (
+    _Share(
         "answers cut at the length limit",
-        "an arm that does not end its turn is scored on a fragment, so part of this difference "
-        "is about stopping, not about knowing",
         _is_truncated,
+        more="the tuned model does not end its turn and is scored on a fragment",
+        fewer="the tuned model learnt to end its turn, so part of a gain is about stopping, "
+        "not about knowing",
     ),
-    (
+    _Share(
         "answers that repeat themselves",
-        "loops are a sign of too much training or too high a learning rate",
         lambda sample: is_looping(answer_text(sample)),
+        more="loops are a sign of too much training or too high a learning rate",
     ),
-    (
+    _Share(
         "empty answers",
-        "look at the raw text before reading anything into the score",
         lambda sample: not answer_text(sample).strip(),
+        more="look at the raw text before reading anything into the score",
     ),
 )
 
@@ -74,11 +85,12 @@ def _changed_shares(comparison: Comparison) -> list[Finding | None]:
     if len(pairs) < MIN_ITEMS:
         return []
     found: list[Finding | None] = []
-    for title, meaning, shows in _SHARES:
-        base = [shows(pair.base) for pair in pairs]
-        tuned = [shows(pair.tuned) for pair in pairs]
+    for share in _SHARES:
+        base = [share.shows(pair.base) for pair in pairs]
+        tuned = [share.shows(pair.tuned) for pair in pairs]
         change = (sum(tuned) - sum(base)) / len(pairs)
-        if abs(change) < NOTABLE:
+        meaning = share.more if change > 0 else share.fewer
+        if abs(change) < NOTABLE or meaning is None:
             continue
         keys = [p.base.item.key for p, b, t in zip(pairs, base, tuned, strict=True) if b != t]
         found.append(
@@ -86,7 +98,7 @@ def _changed_shares(comparison: Comparison) -> list[Finding | None]:
                 kind="warning",
                 candidate=comparison.candidate,
                 suite=comparison.suite.name,
-                title=title,
+                title=share.title,
                 text=f"{sum(base)} before, {sum(tuned)} after, of {len(pairs)}: {meaning}",
                 base_count=sum(base),
                 tuned_count=sum(tuned),

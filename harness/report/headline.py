@@ -1,5 +1,6 @@
 """The first ten seconds: what improved, what broke, and how sure that is."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -74,9 +75,13 @@ def cards(result: Result) -> tuple[Card, ...]:
     )
 
 
-def anchor(comparison: Comparison) -> str:
-    """Return the id of a comparison's section."""
-    return f"{comparison.candidate}--{comparison.suite.name}"
+def anchor(candidate: str, suite: str) -> str:
+    """Return the id of a comparison's section, made of characters that need no escaping.
+
+    >>> anchor("mixed", "sql")
+    'mixed--sql'
+    """
+    return re.sub(r"[^\w.-]", "_", f"{candidate}--{suite}", flags=re.ASCII)
 
 
 def tone(comparison: Comparison) -> str:
@@ -139,7 +144,7 @@ def check(comparison: Comparison) -> Check:
             words, symbol = "undecided" + needed(decision), "?"
     return Check(
         comparison=comparison,
-        anchor=anchor(comparison),
+        anchor=anchor(comparison.candidate, comparison.suite.name),
         tone=colour,
         symbol=symbol,
         title=title_of(comparison),

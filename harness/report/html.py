@@ -41,6 +41,7 @@ def html(result: Result) -> str:
         lede=headline.lede(result),
         cards=headline.cards(result),
         level=level(result.comparisons),
+        warnings=overview.warnings(result),
         forest=overview.forest(result),
         arms=overview.arms(result),
         scores=overview.scores(result),

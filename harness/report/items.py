@@ -10,10 +10,13 @@ from typing import Any
 
 from harness.analysis import TRANSITIONS, answer_text, choices, plain, target_text
 from harness.analysis.text import clip, visible
-from harness.records import Comparison, Item, ItemKey, Result, Sample
+from harness.records import Comparison, Item, ItemKey, Result, Sample, Verdict
 from harness.report.words import TRANSITION_WORDS
 
 _OUTCOMES = ("correct", "incorrect", "refused", "unscored")
+
+
+_SHOWN_ELSEWHERE = {"chosen", "choices", "expected", "extracted_sql"}
 
 
 class _Table:
@@ -131,6 +134,15 @@ def question(item: Item) -> str:
     return " ".join(visible(asked).split())
 
 
+def _evidence(verdict: Verdict) -> list[str]:
+    """Say what only this judge knows, such as rows that tell two queries apart."""
+    return [
+        visible(f"{name}: {json.dumps(value, ensure_ascii=False, default=str)}")
+        for name, value in verdict.details.items()
+        if value is not None and name not in _SHOWN_ELSEWHERE
+    ]
+
+
 def _answer(sample: Sample, table: _Table, labels: _Table) -> list[Any]:
     verdict, text = sample.verdict, answer_text(sample)
     extracted = verdict.answer if verdict.answer not in (None, text) else None
@@ -144,6 +156,7 @@ def _answer(sample: Sample, table: _Table, labels: _Table) -> list[Any]:
         [None if p is None else round(p, 2) for p in logprobs] if any(logprobs) else [],
         int(any(response.finish == "length" for response in sample.responses)),
         _OUTCOMES.index(verdict.outcome),
+        [table.line(line) for line in _evidence(verdict)],
     ]
 
 

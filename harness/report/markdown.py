@@ -14,6 +14,7 @@ from harness.records import Comparison, Pair, Result
 from harness.report.details import transition_counts
 from harness.report.headline import Card, Check, cards
 from harness.report.items import item_id
+from harness.report.overview import warnings
 from harness.report.words import level, percent, precise, title_of
 
 BUDGET = 60_000
@@ -106,14 +107,11 @@ def _worst_first(comparisons: Sequence[Comparison]) -> list[Comparison]:
 
 
 def _warnings(result: Result) -> list[str]:
-    found = [finding for finding in result.findings if finding.kind == "warning"]
-    if not found:
-        return []
-    lines = [
-        f"- {escape(f.candidate)}, {escape(f.suite)}: **{escape(f.title)}**: {escape(f.text)}"
-        for f in found
-    ]
-    return ["## Look at this", "\n".join(lines)]
+    lines = []
+    for warned in warnings(result):
+        places = "; ".join(f"{escape(place)} ({counts})" for _, place, counts in warned.places)
+        lines.append(f"- **{escape(warned.title)}**: {places}")
+    return ["## Look at this", "\n".join(lines)] if lines else []
 
 
 def _lost(comparison: Comparison) -> list[str]:

@@ -6,8 +6,8 @@ from markupsafe import Markup
 
 from harness.records import BASE, ArmScore, Comparison, Decision, Result
 from harness.report import charts
-from harness.report.headline import Check, check
-from harness.report.words import percent, precise, signed
+from harness.report.headline import Check, anchor, check
+from harness.report.words import percent, precise, signed, title_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +117,28 @@ def _cell(score: ArmScore | None, comparison: Comparison | None) -> ScoreCell | 
         tone=shown.tone if shown else "",
         others=tuple((name, f"{value:.4g}") for name, value in sorted(score.metrics.items())),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Warned:
+    """One warning, and where it was seen: anchor, name of the comparison, and counts."""
+
+    title: str
+    places: tuple[tuple[str, str, str], ...]
+
+
+def warnings(result: Result) -> tuple[Warned, ...]:
+    """Gather the warnings of all comparisons by what they warn of."""
+    titles = {comparison.suite.name: title_of(comparison) for comparison in result.comparisons}
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for finding in result.findings:
+        if finding.kind == "warning":
+            place = f"{finding.candidate} on {titles.get(finding.suite, finding.suite)}"
+            counts = f"{finding.base_count:,} → {finding.tuned_count:,} of {finding.total:,}"
+            found.setdefault(finding.title, []).append(
+                (anchor(finding.candidate, finding.suite), place, counts)
+            )
+    return tuple(Warned(title=title, places=tuple(places)) for title, places in found.items())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@
   // Columns of the JSON block, as harness/report/items.py writes them.
   const ROW = { candidate: 0, item: 1, transition: 2, base: 3, tuned: 4 };
   const ITEM = { id: 0, suite: 1, doc: 2, prompt: 3, target: 4, slices: 5, choices: 6, question: 7 };
-  const ANSWER = { text: 0, extracted: 1, score: 2, labels: 3, why: 4, logprobs: 5, cut: 6, outcome: 7 };
+  const ANSWER = { text: 0, extracted: 1, score: 2, labels: 3, why: 4, logprobs: 5, cut: 6, outcome: 7, evidence: 8 };
   const OUTCOMES = ["right", "wrong", "wrong: asked for something not allowed", "without a score"];
   const PAGE = 20;
 
@@ -169,6 +169,11 @@
     }
     if (answer[ANSWER.why].length) add("because", lines(answer[ANSWER.why]));
     box.append(facts);
+    if (answer[ANSWER.evidence].length) {
+      const evidence = make("details");
+      evidence.append(make("summary", "evidence"), preformatted(lines(answer[ANSWER.evidence])));
+      box.append(evidence);
+    }
     return box;
   };
 
@@ -237,7 +242,7 @@
 
   const route = () => {
     const raw = location.hash.slice(1);
-    const target = raw && !raw.includes("=") && document.getElementById(decodeURIComponent(raw));
+    const target = raw && !raw.includes("=") && document.getElementById(raw);
     if (target && target.tagName === "DETAILS") { target.open = true; target.scrollIntoView(); }
     if (!raw.includes("=")) return;
     const wanted = new URLSearchParams(raw);
