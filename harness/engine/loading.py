@@ -126,6 +126,13 @@ def context_length(model: Any, tokenizer: Any) -> int:
     return int(resolve_max_length(model.config, tokenizer, default=2048))
 
 
+def sliding_window(model: Any) -> int | None:
+    """Return the window that limits attention in some layer, None where all see everything."""
+    config = getattr(model.config, "text_config", None) or model.config
+    window = getattr(config, "sliding_window", None)
+    return int(window) if window and getattr(config, "use_sliding_window", True) else None
+
+
 def base_identity(model: str, loaded: Any) -> str:
     """Return what identifies the base's weights: their hash, or the hub commit they came from."""
     folder = Path(model)
@@ -150,7 +157,7 @@ def pack_or_say_why(model: Any, runner: Runner, probe: Sequence[int]) -> str | N
     if runner.like.device.type == "meta":
         return "the model is not on one device"
     before = model.config._attn_implementation
-    pairs = _probe_pairs(probe)
+    pairs = _probe_pairs(probe[: (sliding_window(model) or 128) // 2])
     expected = dict(_flat(plain.score(model, pairs, budget=4096, pad=0)))
     reason = None
     try:

@@ -1,5 +1,6 @@
 """The engine: one base in memory, any number of adapters on it, answers in finished batches."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ from harness.engine.sweep import Runner
 from harness.engine.switching import Arm, Switch
 from harness.engine.tokens import Encoder
 from harness.records import BASE, ItemKey, Request, Response
+
+log = logging.getLogger("harness.engine")
 
 Answers = list[tuple[Request, Response]]
 Drafts = Mapping[tuple[ItemKey, int], Sequence[str]]
@@ -32,6 +35,7 @@ class Engine:
     slots: int
     context: int
     known: dict[str, Any]
+    window: int | None = None
     notes: list[str] = field(default_factory=list)
     ties: int = 0
 
@@ -99,6 +103,7 @@ class Engine:
             slots=64 if loaded.device.type == "cpu" else 256,
             context=loading.context_length(loaded, tokenizer),
             known=known,
+            window=loading.sliding_window(loaded),
             notes=[f"scored in plain batches: {reason}"] if reason else [],
         )
 
@@ -161,19 +166,30 @@ class Engine:
         with self.switch.active(arm) as (model, slow):
             self.runner.model, home = model, self.runner.model
             try:
-                yield from self._score(fits, slow)
-                yield from self._roll(fits, slow)
-                yield from self._generate(fits, slow, drafts or {})
+                for part, way in self._ways(fits, slow):
+                    yield from self._score(part, way)
+                    yield from self._roll(part, way)
+                    yield from self._generate(part, way, drafts or {})
             finally:
                 self.runner.model = home
 
+    def _ways(self, requests: list[Request], slow: bool) -> list[tuple[list[Request], bool]]:
+        """Set apart what is longer than a sliding window, which packing does not reproduce."""
+        if slow or self.window is None:
+            return [(requests, slow)]
+        short = [request for request in requests if _needed(request) <= self.window]
+        long = [request for request in requests if _needed(request) > self.window]
+        if long:
+            log.warning(
+                "%d requests are longer than the sliding window of %d tokens and are answered in "
+                "plain batches, which is slower", len(long), self.window,
+            )  # fmt: skip
+        return [(short, False), (long, True)]
+
     def _too_long(self, request: Request) -> str | None:
+        needed = _needed(request)
         if request.kind == "loglikelihood_rolling":
             return None
-        if request.kind == "generate_until":
-            needed = len(request.context_ids) + int(request.settings["max_new_tokens"])
-        else:  # the last token is predicted, never read
-            needed = len(request.context_ids) + len(request.continuation_ids) - 1
         if needed <= self.max_length:
             return None
         return f"too long: {needed} tokens where {self.max_length} fit the context"
@@ -248,6 +264,14 @@ def _pad(tokenizer: Any) -> int:
         if token is not None:
             return int(token)
     return 0
+
+
+def _needed(request: Request) -> int:
+    """Return how many tokens the model must read for a request."""
+    if request.kind == "generate_until":
+        return len(request.context_ids) + int(request.settings["max_new_tokens"])
+    # the last token is predicted, never read
+    return len(request.context_ids) + max(0, len(request.continuation_ids) - 1)
 
 
 def _runner(model: Any, dtype: str) -> Runner:

@@ -1,0 +1,67 @@
+"""Sharing prefixes, without any model."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.engine.trie import build, chunks, shared, units
+
+SEQUENCES = st.lists(
+    st.lists(st.integers(0, 3), min_size=1, max_size=12).map(tuple), min_size=1, max_size=30
+)
+
+
+@given(SEQUENCES)
+def test_every_sequence_can_be_read_off_its_path(sequences: list[tuple[int, ...]]) -> None:
+    """Following a leaf up to the root spells the sequence that ends there."""
+    trie = build(sequences)
+    for number, sequence in enumerate(sequences):
+        path = [trie.nodes[node] for node in trie.path(trie.leaf[number])][::-1]
+        assert sum((node.tokens for node in path), ()) == sequence
+        assert all(left.end == right.start for left, right in pairwise(path))
+
+
+@given(SEQUENCES)
+def test_a_trie_holds_each_distinct_prefix_once(sequences: list[tuple[int, ...]]) -> None:
+    """Its size is the number of different non-empty prefixes."""
+    prefixes = {sequence[:n] for sequence in sequences for n in range(1, len(sequence) + 1)}
+    assert build(sequences).size == len(prefixes)
+
+
+@given(SEQUENCES, st.integers(0, 20))
+def test_units_cover_every_node_once_and_parents_first(
+    sequences: list[tuple[int, ...]], small: int
+) -> None:
+    """Whatever counts as small, each node is in one unit, after the unit it builds on."""
+    trie = build(sequences)
+    plan = units(trie, small=small)
+    assert sorted(node for unit in plan for node in unit.nodes) == list(range(1, len(trie.nodes)))
+    for number, unit in enumerate(plan):
+        assert unit.size == sum(len(trie.nodes[node].tokens) for node in unit.nodes)
+        if unit.past is not None:
+            above = plan[unit.past]
+            assert unit.past < number
+            assert above.kept
+            assert unit.level == above.level + 1
+            assert trie.nodes[unit.nodes[0]].parent == above.nodes[0]
+
+
+@given(SEQUENCES, st.integers(1, 40))
+def test_chunks_split_the_sequences_without_loss(
+    sequences: list[tuple[int, ...]], tokens: int
+) -> None:
+    """Each sequence is in one chunk, and a chunk of several stays within its tokens."""
+    cut = list(chunks(sequences, tokens=tokens))
+    assert sorted(index for chunk in cut for index in chunk) == list(range(len(sequences)))
+    for chunk in cut:
+        if len(chunk) > 1:
+            assert build([sequences[index] for index in chunk]).size <= tokens
+
+
+@given(st.lists(st.integers(0, 1)), st.lists(st.integers(0, 1)))
+def test_shared_counts_leading_tokens(first: list[int], second: list[int]) -> None:
+    """The count is the length of the longest common prefix."""
+    count = shared(first, second)
+    assert first[:count] == second[:count]
+    assert count in (len(first), len(second)) or first[count] != second[count]
