@@ -1,3 +1,47 @@
-"""Finetune Harness: did the fine-tune help, and what did it break?"""
+"""Finetune Harness: did the fine-tune help, and what did it break?
+
+`run`, `compare` and `rate` are what the commands of those names call. Nothing heavy is loaded
+before one of them is called.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from harness.records import Result
+    from harness.study import Study
 
 __version__ = "0.1.0"
+__all__ = ["compare", "rate", "run"]
+
+
+def run(study: "str | Path | Study", *, out: str | Path | None = None) -> "Result":
+    """Train, score, compare and report a study; see `harness.pipeline.run`.
+
+    Args:
+        study: A study file's path, or a loaded study.
+        out: The run folder; ``runs/<study name>`` by default.
+
+    Raises:
+        HarnessError: For everything a user can mend.
+    """
+    from harness import pipeline
+    from harness import study as studies
+
+    loaded = studies.load(Path(study)) if isinstance(study, str | Path) else study
+    return pipeline.run(loaded, out=Path(out) if out else None)
+
+
+def compare(base: str | Path, tuned: str | Path, **declared: Any) -> "Result":
+    """Compare two sets of scores item by item; see `harness.comparing.compare`."""
+    from harness import comparing
+
+    return comparing.compare(Path(base), Path(tuned), **declared)
+
+
+def rate(suite: str, rows: Iterable[Mapping[str, Any]], **options: Any) -> Iterator[dict[str, Any]]:
+    """Judge answers made elsewhere; see `harness.rating.rate`."""
+    from harness import rating
+
+    return rating.rate(suite, rows, **options)

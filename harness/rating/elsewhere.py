@@ -29,8 +29,8 @@ def rate(
 
     Args:
         suite: ``sql``, ``qa``, ``choice`` or ``coherence``.
-        given: Input rows (mappings, or lines of JSON), with the fields that
-            ``design/contracts.md`` lists for the suite.
+        given: Input rows (mappings, or lines of JSON), with the fields that the
+            suite's card lists under "rate".
         databases: For ``sql`` rows with a ``db_id``: the folder of ``<db_id>/<db_id>.sqlite``.
         rule: For ``sql``: the comparison rule.
 
