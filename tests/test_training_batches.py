@@ -1,5 +1,6 @@
 """Batches: rows that share a line give the same loss and gradient as rows that are padded."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def test_sharing_keeps_every_row_whole(lengths: list[int]) -> None:
         starts = [i for i, place in enumerate(places) if place == 0] + [len(ids)]
         found += [
             (tuple(ids[a:b]), tuple(labels[a:b]))
-            for a, b in zip(starts, starts[1:], strict=False)
+            for a, b in pairwise(starts)
             if any(label != -100 for label in labels[a:b])
         ]
     assert sorted(found) == sorted((tuple(r["input_ids"]), tuple(r["labels"])) for r in rows)

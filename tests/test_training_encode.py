@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.errors import DataError, ModelError
+from harness.errors import DataError
 from harness.records import Example, Message
 from harness.training.encode import IGNORED, encode, picture
 
@@ -44,7 +44,7 @@ def shown(example: Example, tokenizer: Any, *, chat: bool = True) -> str:
 
 
 def test_a_conversation_goes_through_the_template_and_ends_once(tokenizer: Any) -> None:
-    """Only the last answer and its end-of-turn are learnt; the template's own end is not doubled."""
+    """Only the last answer and its end-of-turn are learnt; the template's end is not doubled."""
     assert shown(chat_row("Hi", "Hello", "Who?", "A model."), tokenizer) == (
         "<|user|>Hi<|end|><|assistant|>Hello<|end|><|user|>Who?<|end|><|assistant|>"
         "⟦A model.<|end|>⟧"
@@ -74,14 +74,48 @@ def test_white_space_behind_the_end_of_a_turn_is_cut(tokenizer: Any) -> None:
     assert shown(chat_row("Who?", "Me."), other).endswith("⟦Me.<|end|>⟧")
 
 
-def test_a_template_that_changes_the_prompt_is_refused(tokenizer: Any) -> None:
-    """A prompt that reads differently once answered cannot be learnt from as it is asked."""
+def test_a_template_that_asks_differently_is_followed_as_it_asks(tokenizer: Any) -> None:
+    """Where a template opens the answer only when asking, the answer stands where it is asked."""
     import copy
 
     other = copy.deepcopy(tokenizer)
-    other.chat_template = "{{ messages | length }}" + tokenizer.chat_template
-    with pytest.raises(ModelError, match="must not change a prompt"):
-        encode([chat_row("Who?", "Me.")], other, chat=True, max_length=100)
+    other.chat_template = tokenizer.chat_template.replace(
+        "'<|assistant|>' }}{% endif %}", "'<|assistant|><think>' }}{% endif %}"
+    )
+    assert shown(chat_row("Who?", "Me."), other) == (
+        "<|user|>Who?<|end|><|assistant|><think>⟦Me.<|end|>⟧"
+    )
+
+
+FAMILIES = {
+    "llama3_1": "<|eot_id|>",
+    "gemma3": "<end_of_turn>",
+    "qwen2_5": "<|im_end|>",
+    "qwen3": "<|im_end|>",
+    "phi3": "<|end|>",
+    "lfm2": "<|im_end|>",
+}
+"""Chat templates that TRL carries -> the token that ends a turn."""
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_templates_of_well_known_models_end_once(tokenizer: Any, family: str) -> None:
+    """The answer is learnt with the template's own end of turn, and nothing of the prompt is."""
+    import copy
+
+    import trl
+
+    other = copy.deepcopy(tokenizer)
+    other.add_special_tokens({"extra_special_tokens": sorted({*FAMILIES.values()} - {"<|end|>"})})
+    folder = Path(trl.__file__).parent / "chat_templates"
+    other.chat_template = (folder / f"{family}.jinja").read_text(encoding="utf-8")
+    (row,) = encode([chat_row("Hi", "Yo", "Who?", "Me.")], other, chat=True, max_length=900).rows
+    whole = picture(row, other)
+    assert whole.count("⟦") == 1
+    learnt = whole[whole.index("⟦") + 1 :]
+    assert learnt.removesuffix("⟧").endswith(FAMILIES[family])
+    assert "Me." + FAMILIES[family] in learnt
+    assert "Who?" not in learnt
 
 
 def test_a_template_that_refuses_a_role_names_the_row(tokenizer: Any) -> None:

@@ -54,8 +54,7 @@ def encode(examples: Sequence[Example], tokenizer: Any, *, chat: bool, max_lengt
 
     Raises:
         DataError: If more than one row in ten is too long, or a row has nothing to learn.
-        ModelError: If the tokenizer has no end-of-text token, or its template changes earlier
-            text when an answer follows.
+        ModelError: If the tokenizer has no end-of-text token.
     """
     if tokenizer.eos_token is None:
         raise ModelError("training needs a base whose tokenizer has an end-of-text token: no eos")
@@ -167,16 +166,16 @@ def _templated(
     except Exception as error:  # a template raises whatever its author chose
         raise DataError(f"the base's chat template refuses {origin}: {error}") from error
     if not whole.startswith(given):
-        raise ModelError(
-            "a chat template must not change a prompt when the answer follows: this base's does "
-            f"(first seen at {origin}); set 'template: none' under 'base'"
-        )
+        # Some templates open the answer differently when they ask for it (DeepSeek-R1's <think>):
+        # what is asked at scoring counts.
+        return given, "\n".join(turn.content for turn in completion)
     return given, whole[len(given) :]
 
 
 def _ended(completion: str, tokenizer: Any) -> str:
     bare = completion.rstrip()
-    if bare.endswith(tuple(tokenizer.all_special_tokens)):
+    added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    if bare.endswith((*tokenizer.all_special_tokens, *added)):
         return bare  # white space behind the end of a turn is never generated
     return completion + tokenizer.eos_token
 

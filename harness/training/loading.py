@@ -77,7 +77,14 @@ def load_model(model: str, base: BaseSection, method: Method) -> Any:
         )
     except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"no model could be loaded from {model!r}: {_first(error)}") from error
-    return loaded if wanted != "none" else loaded.to(device)
+    if wanted == "none":
+        return loaded.to(device)
+    for module in loaded.modules():
+        # On a CPU one look without gradients (a probe, a validation) would repack the weights for
+        # a kernel that has no gradient, and training would go on silently wrong.
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
+    return loaded
 
 
 def peft_config(method: Method, settings: Mapping[str, Any], model: Any) -> Any:

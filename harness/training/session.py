@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
 from datasets import Dataset
 from transformers.trainer_callback import PrinterCallback
 from trl import SFTConfig
@@ -55,7 +56,7 @@ def build(
             peft_config=peft_config(job.method, job.settings, loaded),
             callbacks=[Watch(on_progress, CHECKPOINT_SECONDS)],
         )
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         names = ", ".join(sorted(linear_names(loaded)))
         raise ModelError(
             f"method {job.method.name!r} does not fit this base: {error}; its linear layers are "
@@ -73,11 +74,9 @@ def fit(trainer: CompletionTrainer) -> None:
     """Train to the end, from the last whole checkpoint if there is one.
 
     Raises:
-        ModelError: If training diverges.
+        ModelError: If training diverges, or the method's first step fails on this base.
         InfrastructureError: If memory runs out.
     """
-    import torch
-
     whole = [
         state.parent
         for state in Path(trainer.args.output_dir).glob("checkpoint-*/trainer_state.json")
@@ -90,6 +89,12 @@ def fit(trainer: CompletionTrainer) -> None:
         raise InfrastructureError(
             f"training ran out of memory at per_device_train_batch_size={size}; halve it and "
             "double gradient_accumulation_steps, or set gradient_checkpointing"
+        ) from error
+    except RuntimeError as error:
+        if trainer.state.global_step:
+            raise
+        raise ModelError(
+            f"this base cannot be trained so, its first step fails: {error}"
         ) from error
 
 

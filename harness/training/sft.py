@@ -37,8 +37,12 @@ class CompletionTrainer(SFTTrainer):
         labels = inputs.pop("labels")[:, 1:]
         learnt = labels != IGNORED
         with self._output_only(learnt):
-            logits = model(**inputs).logits[0]
-        total = torch.nn.functional.cross_entropy(logits.float(), labels[learnt], reduction="sum")
+            logits = model(**inputs).logits
+        if logits.shape[:2] != (1, learnt.sum()):  # the head takes its states from elsewhere
+            logits = logits[:, -learnt.shape[1] - 1 : -1][learnt][None]
+        total = torch.nn.functional.cross_entropy(
+            logits[0].float(), labels[learnt], reduction="sum"
+        )
         count = learnt.sum() if num_items_in_batch is None else num_items_in_batch
         return total / torch.as_tensor(count).clamp(min=1)
 
@@ -48,6 +52,8 @@ class CompletionTrainer(SFTTrainer):
         width = learnt.shape[1] + 1
 
         def keep(_module: Any, _inputs: Any, output: Any) -> Any:
+            if not hasattr(output, "last_hidden_state"):
+                return output
             hidden = output.last_hidden_state[:, -width:-1]  # virtual tokens may stand before
             output.last_hidden_state = hidden[learnt][None]
             return output

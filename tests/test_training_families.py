@@ -1,0 +1,133 @@
+"""The architectures that people fine-tune: same loss as transformers' own, whatever the layout."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.records import Example
+from harness.study import BaseSection, CandidateSection
+from harness.training.settings import method_of, settings_of, training_of
+
+pytestmark = pytest.mark.model
+
+LIKE_LLAMA = {
+    "vocab_size": 300,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "pad_token_id": 0,
+    "eos_token_id": 4,
+    "bos_token_id": 1,
+}
+LIKE_GEMMA = {**LIKE_LLAMA, "head_dim": 16}
+GPT2 = {"vocab_size": 300, "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 128}
+OPT = {
+    **{key: value for key, value in LIKE_LLAMA.items() if key != "intermediate_size"},
+    "ffn_dim": 128,
+    "word_embed_proj_dim": 64,
+}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "llama": LIKE_LLAMA,
+    "mistral": LIKE_LLAMA,
+    "qwen2": LIKE_LLAMA,
+    "gemma": LIKE_GEMMA,
+    "gemma2": LIKE_GEMMA,
+    "phi": LIKE_LLAMA,
+    "phi3": LIKE_LLAMA,
+    "gpt2": {**GPT2, "eos_token_id": 4, "bos_token_id": 4, "attn_pdrop": 0.0},
+    "opt": OPT,
+}
+SHARE = set(FAMILIES) - {"opt"}
+"""Families that keep rows apart by their positions."""
+
+
+def rows() -> list[Example]:
+    """Return rows of several lengths, so that some can share a line."""
+    return [
+        Example(prompt=f"what is {i}?" + " please" * (i % 5), completion=f" it is {i}", origin="r")
+        for i in range(16)
+    ]
+
+
+def trainer_for(base: Path, checkpoints: Path, method: str = "lora") -> Any:
+    """Return a trainer as a study would get it."""
+    from harness.training import session
+    from harness.training.encode import encode
+    from harness.training.job import Job
+    from harness.training.loading import load_tokenizer
+
+    section = BaseSection(model=str(base))
+    candidate = CandidateSection(name="mine", method=method, train="rows")
+    job = Job(
+        name="mine",
+        method=method_of(candidate),
+        settings=settings_of(candidate),
+        arguments=training_of(candidate),
+        model=str(base),
+        base=section,
+        seed=0,
+        checkpoints=checkpoints,
+    )
+    tokenizer = load_tokenizer(str(base), section)
+    encoded = encode(rows(), tokenizer, chat=False, max_length=128)
+    return session.build(job, encoded, tokenizer, None)
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request: pytest.FixtureRequest, tiny_base: Path, tmp_path: Path) -> tuple[str, Path]:
+    """Return a family's name and the folder of a random model of it."""
+    import torch
+    from transformers import CONFIG_MAPPING, AutoModelForCausalLM, AutoTokenizer
+
+    torch.manual_seed(0)
+    config = CONFIG_MAPPING[request.param](**FAMILIES[request.param])
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path / "model")
+    AutoTokenizer.from_pretrained(tiny_base).save_pretrained(tmp_path / "model")
+    return request.param, tmp_path / "model"
+
+
+def test_the_loss_is_the_models_own(family: tuple[str, Path], tmp_path: Path) -> None:
+    """Our loss on lines as we lay them out equals transformers' loss on padded rows."""
+    import torch
+
+    from harness.training.batches import padded, shared
+
+    name, folder = family
+    trainer = trainer_for(folder, tmp_path)
+    assert (trainer.data_collator.func is shared) == (name in SHARE)
+    batch = [trainer.train_dataset[i] for i in range(8)]
+    model = trainer.model.eval()
+    with torch.no_grad():
+        ours = trainer.compute_loss(model, trainer.data_collator(batch))
+        theirs = model(**padded(batch, 0)).loss
+    assert ours.item() == pytest.approx(theirs.item(), abs=2e-5)
+
+
+def test_looking_does_not_change_what_qlora_learns(tiny_base: Path, tmp_path: Path) -> None:
+    """Bitsandbytes repacks 4-bit weights when looked at without gradients; training must not see.
+
+    The repacked kernel has no gradient: the first layer's adapter would learn only through the
+    residual stream.
+    """
+    import torch
+
+    from harness.training.batches import padded
+
+    def gradients(*, look: bool) -> Any:
+        trainer = trainer_for(tiny_base, tmp_path, "qlora")
+        batch = padded([trainer.train_dataset[i] for i in range(8)], 0)
+        model = trainer.model
+        if look:
+            with torch.no_grad():
+                model.eval()(**batch)
+        model.train()
+        model.zero_grad()
+        model(**batch).loss.backward()
+        return [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+    for seen, unseen in zip(gradients(look=True), gradients(look=False), strict=True):
+        torch.testing.assert_close(seen, unseen, rtol=1e-4, atol=1e-7)
