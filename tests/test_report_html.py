@@ -145,6 +145,20 @@ def test_the_headline_says_what_broke() -> None:
     assert heading == "mixed ships; narrow does not ship: it broke Science questions."
 
 
+def test_many_candidates_share_a_clause() -> None:
+    """A sweep's headline counts, with names by verdict, instead of a clause for each."""
+    result = example_result()
+    mixed, narrow = (
+        [c for c in result.comparisons if c.candidate == name] for name in ("mixed", "narrow")
+    )
+    comparisons = [
+        replace(c, candidate=f"{c.candidate}{copy}") for copy in (1, 2, 3) for c in mixed
+    ] + [replace(c, candidate="narrow1") for c in narrow]
+    page = report.html(replace(result, comparisons=tuple(comparisons)))
+    heading = re.search("<h1>(.*?)</h1>", page).group(1)
+    assert heading == "3 of 4 ship: mixed1, mixed2, mixed3; 1 of 4 does not ship: narrow1."
+
+
 def test_a_run_without_comparisons_still_gives_a_page() -> None:
     """An empty result is reported as such."""
     empty = Result(

@@ -121,14 +121,26 @@ def scatter(points: Sequence[tuple[str, float, float, str]], words: str) -> Mark
     up = Axis(-0.04, max([0.1, *(y for _, _, y, _ in points)]) * 1.15)
     drawn = [_grid(across, value, horizontal=True) for value in ticks(across)]
     drawn += [_grid(up, value, horizontal=False) for value in ticks(up)]
-    for name, x, y, css in points:
+    labels = _label_places([(across.at(x), _flip(up.at(y))) for _, x, y, _ in points])
+    for (name, x, y, css), label_y in zip(points, labels, strict=True):
         cx, cy = across.at(x), _flip(up.at(y))
         drawn.append(Markup('<circle class="point {}" cx="{}" cy="{}" r="7"/>').format(css, cx, cy))
-        is_right = float(cx[:-1]) > 60
         label = '<text class="name" x="{}" y="{}" dx="{}" dy="4" text-anchor="{}">{}</text>'
-        side = (-12, "end") if is_right else (12, "start")
-        drawn.append(Markup(label).format(cx, cy, *side, name))
+        side = (-12, "end") if _number(cx) > 60 else (12, "start")
+        drawn.append(Markup(label).format(cx, label_y, *side, name))
     return _svg("scatter", drawn, words)
+
+
+def _label_places(places: Sequence[tuple[str, str]]) -> list[str]:
+    """Move labels down so that none covers the one of a near point; a line is 6 % high."""
+    found: dict[int, tuple[float, float]] = {}
+    for index in sorted(range(len(places)), key=lambda index: _number(places[index][1])):
+        x, y = map(_number, places[index])
+        for other_x, other_y in found.values():
+            if abs(other_x - x) < 30 and y < other_y + 6:
+                y = other_y + 6
+        found[index] = (x, y)
+    return [f"{found[index][1]:.2f}%" for index in range(len(places))]
 
 
 def curve(points: Sequence[LossPoint], words: str) -> Markup:
@@ -177,12 +189,16 @@ def _grid(axis: Axis, value: float, *, horizontal: bool) -> Markup:
     ).format(_flip(axis.at(value)), text if value else "")
 
 
+def _number(position: str) -> float:
+    return float(position[:-1])
+
+
 def _flip(position: str) -> str:
-    return f"{100 - float(position[:-1]):.2f}%"
+    return f"{100 - _number(position):.2f}%"
 
 
 def _rect(css: str, start: str, end: str) -> Markup:
-    width = float(end[:-1]) - float(start[:-1])
+    width = _number(end) - _number(start)
     return Markup('<rect class="{}" x="{}" width="{:.2f}%" height="100%"/>').format(
         css, start, width
     )

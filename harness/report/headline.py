@@ -9,6 +9,7 @@ from harness.report.words import (
     LABEL_SYMBOLS,
     LABEL_WORDS,
     VERDICT_PHRASES,
+    VERDICT_PLURALS,
     VERDICT_SYMBOLS,
     VERDICT_WORDS,
     check_sentence,
@@ -56,6 +57,9 @@ class Card:
     sentence: str
 
 
+NAMED_SINGLY = 3
+"""Candidates that the headline gives a clause each."""
+
 _GROUPS = {
     "bad": "Broke",
     "void": "Cannot be judged",
@@ -97,11 +101,19 @@ def tone(comparison: Comparison) -> str:
 
 
 def lede(result: Result) -> str:
-    """Say the whole run in one sentence."""
+    """Say the whole run in one sentence; many candidates share a clause by their verdict."""
     found = cards(result)
     if not found:
         return "Nothing was compared."
-    return "; ".join(map(_told, found)) + "."
+    if len(found) <= NAMED_SINGLY:
+        return "; ".join(map(_told, found)) + "."
+    clauses = []
+    for verdict in VERDICT_PHRASES:
+        names = [card.name for card in found if card.verdict == verdict]
+        phrase = VERDICT_PHRASES[verdict] if len(names) == 1 else VERDICT_PLURALS[verdict]
+        if names:
+            clauses.append(f"{len(names)} of {len(found)} {phrase}: {', '.join(names)}")
+    return "; ".join(clauses) + "."
 
 
 def _told(card: Card) -> str:

@@ -35,6 +35,12 @@ VERDICT_PHRASES: dict[GateVerdict, str] = {
     "inconclusive": "is undecided",
     "invalid": "cannot be judged",
 }
+VERDICT_PLURALS: dict[GateVerdict, str] = {
+    "pass": "ship",
+    "fail": "do not ship",
+    "inconclusive": "are undecided",
+    "invalid": "cannot be judged",
+}
 VERDICT_SYMBOLS: dict[GateVerdict, str] = {
     "pass": "✓",
     "fail": "✗",
