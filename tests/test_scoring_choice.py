@@ -1,7 +1,7 @@
 """Multiple choice in free text: which choice a response names."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.scoring import choice, read_choice
@@ -86,6 +86,7 @@ def test_an_answer_outside_the_choices_is_the_rows_fault() -> None:
     assert choice(CITIES, 7, "A").outcome == "unscored"
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.text(alphabet="bcdefgh", min_size=3, max_size=8), min_size=2, unique=True),
     st.text(max_size=80),

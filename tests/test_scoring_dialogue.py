@@ -1,12 +1,12 @@
 """A turn of a conversation: recall, the proxy, and its gates."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.records import Message
 from harness.scoring import coherence
-from harness.scoring.dialogue import GATES, messages
+from harness.scoring.dialogue import GATES, THRESHOLD, messages
 from harness.scoring.facts import claims, contradicts
 from harness.scoring.relevance import NEUTRAL, overlap
 
@@ -23,13 +23,14 @@ def test_plain_texts_alternate_and_end_with_the_user() -> None:
     assert [turn.role for turn in messages(DINNER[:2])] == ["assistant", "user"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=6), st.text(max_size=120))
 def test_the_proxy_stays_in_its_range(turns: list[str], response: str) -> None:
     """Whatever the conversation, the score is in [0, 1] and every component is a number."""
     verdict = coherence(turns, response)
     assert verdict.score is not None
     assert 0.0 <= verdict.score <= 1.0
-    assert (verdict.outcome == "correct") == (verdict.score >= 0.5)
+    assert (verdict.outcome == "correct") == (verdict.score >= THRESHOLD)
     assert all(isinstance(value, float) for value in verdict.metrics.values())
     assert verdict == coherence(turns, response)
 
@@ -71,6 +72,14 @@ def test_a_response_without_shared_words_is_neutral() -> None:
     """Many good responses share no word with what they answer."""
     assert coherence(["Shall we go?"], "Sounds wonderful!").score == NEUTRAL
     assert overlap("the cat", "and the dog") == 0.0
+
+
+def test_heavy_repetition_without_a_loop_is_no_coherent_turn() -> None:
+    """Below the threshold without a gate, the cause is repetition inside the response."""
+    verdict = coherence(["Shall we go?"], "sounds good sounds good sounds fine sounds fine")
+    assert verdict.outcome == "incorrect"
+    assert verdict.labels == ("repetition",)
+    assert verdict.score > 0
 
 
 def test_contradictions_of_plain_statements_are_found() -> None:

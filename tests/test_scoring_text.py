@@ -5,7 +5,7 @@ import string
 from collections import Counter
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from harness.scoring import normalize, qa, token_f1
@@ -33,6 +33,7 @@ def squad_f1(gold: str, given_text: str) -> float:
     return 2 * precision * recall / (precision + recall)
 
 
+@settings(deadline=None)
 @given(st.lists(WORD, min_size=1, max_size=8), st.lists(WORD, min_size=1, max_size=8))
 def test_f1_is_squads_on_plain_words(gold: list[str], said: list[str]) -> None:
     """On words without digits our token F1 is that of SQuAD's script."""
@@ -41,12 +42,14 @@ def test_f1_is_squads_on_plain_words(gold: list[str], said: list[str]) -> None:
     assert ours == pytest.approx(squad_f1(" ".join(gold), " ".join(said)))
 
 
+@settings(deadline=None)
 @given(LETTERS)
 def test_normalizing_twice_changes_nothing(text: str) -> None:
     """A normalised text is its own normal form."""
     assert normalize(normalize(text)) == normalize(text)
 
 
+@settings(deadline=None)
 @given(st.lists(WORD, min_size=1, max_size=4), WORD)
 def test_an_accepted_answer_counts_bare_and_in_a_sentence(words: list[str], subject: str) -> None:
     """Saying an accepted answer is right in whatever case, with a full stop, in a sentence."""
@@ -58,6 +61,7 @@ def test_an_accepted_answer_counts_bare_and_in_a_sentence(words: list[str], subj
         assert verdict.score == 1.0, (response, verdict)
 
 
+@settings(deadline=None)
 @given(LETTERS, LETTERS, LETTERS)
 def test_every_answer_gets_a_verdict(question: str, answer: str, response: str) -> None:
     """Whatever the text, there is a 0/1 verdict with a cause, or a reason for having none."""
@@ -71,6 +75,7 @@ def test_every_answer_gets_a_verdict(question: str, answer: str, response: str) 
     assert verdict.explanation
 
 
+@settings(deadline=None)
 @given(WORD, WORD)
 def test_a_part_of_a_word_is_no_answer(answer: str, tail: str) -> None:
     """An answer counts as whole words only."""

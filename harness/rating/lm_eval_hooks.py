@@ -19,17 +19,21 @@ def domain_qa(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float
 
 
 def coherence(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
-    """Return ``recall`` and the other columns of a turn of conversation."""
-    names = ("recall", "contradiction", "repetition", "echo", "role_confusion", "distinct_2")
+    """Return ``recall`` and the other columns of a turn of conversation.
+
+    ``recall`` is NaN for a conversation without accepted answers; ``coherence_proxy`` is there
+    for every one.
+    """
+    names = ("recall", "coherence_proxy", "contradiction", "repetition", "echo", "role_confusion")
     return _columns("coherence", doc, results, names)
 
 
 def first_answer(doc: Mapping[str, Any]) -> str:
-    """Return the first accepted answer, as lm-eval's ``doc_to_target``.
+    """Return the first accepted answer (empty where there is none), as ``doc_to_target``.
 
     A function, because lm-eval evaluates a template's text that looks like a list.
     """
-    return str(doc["answers"][0])
+    return str((doc.get("answers") or [""])[0])
 
 
 def transcript(doc: Mapping[str, Any]) -> str:
@@ -48,7 +52,7 @@ def _columns(
     verdict = _verdict(judge, doc, results)
     if verdict.score is None:
         return dict.fromkeys(names, nan)
-    return {name: verdict.metrics[name] for name in names}
+    return {name: verdict.metrics.get(name, nan) for name in names}
 
 
 def _verdict(judge: str, doc: Mapping[str, Any], results: Sequence[str]) -> Verdict:

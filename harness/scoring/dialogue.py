@@ -22,8 +22,12 @@ from harness.scoring import facts, relevance, signs
 from harness.scoring.answers import objection
 from harness.scoring.normalize import comparable, find, words
 
-THRESHOLD = 0.5
-"""The proxy from which a response counts as coherent, where a suite declares no other."""
+THRESHOLD = 0.4
+"""The proxy from which a response counts as coherent, where a suite declares no other.
+
+A response that shares no word with its context has 0.5: below the threshold are gated responses
+and those that repeat a fifth of their word pairs.
+"""
 
 ECHO = 0.8
 """Jaccard overlap of words from which a response counts as a copy of an earlier turn."""
@@ -54,7 +58,7 @@ def coherence(
 
     Returns:
         A verdict whose ``metrics`` are the components. Labels: empty, repetition, role_confusion,
-        echo, self_echo, contradiction, truncated, refusal, hedged, other_value, forgot, off_topic.
+        echo, self_echo, contradiction, truncated, refusal, hedged, other_value, forgot.
 
     >>> said = ["I have a dog called Rex.", "Nice!", "What is my dog called?"]
     >>> coherence(said, "Your dog is called Rex.", answers=["Rex"]).score
@@ -66,6 +70,7 @@ def coherence(
     said = signs.spoken(response)
     parts = components(history, response, finish=finish)
     faults = [name for name in GATES if parts[name]]
+    parts["coherence_proxy"] = 0.0 if faults else parts["relevance"] * parts["distinct_2"]
     if answers is None:
         return _proxy(parts, faults, said, threshold)
     accepted = [answer for answer in answers if answer.strip()]
@@ -140,10 +145,10 @@ GATES = (
 
 
 def _proxy(parts: dict[str, float], faults: Sequence[str], said: str, threshold: float) -> Verdict:
-    score = 0.0 if faults else parts["relevance"] * parts["distinct_2"]
+    score = parts["coherence_proxy"]
     right = score >= threshold
-    labels = tuple(faults) if faults or right else ("off_topic",)
-    why = f"{labels[0]}" if labels else "no fault found"
+    labels = tuple(faults) if faults or right else ("repetition",)
+    why = labels[0] if labels else "no fault found"
     return Verdict(
         outcome="correct" if right else "incorrect",
         score=round(score, 6),
