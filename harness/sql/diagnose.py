@@ -7,7 +7,7 @@ also says in which clause it stands, so that the clause can be tried from the go
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from sqlglot import exp
 
@@ -224,12 +224,8 @@ def _groups(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:
 
 
 def _projection(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:
-    wanted, given = (
-        {text_of(item.unalias()): item.unalias() for item in query.expressions}
-        for query in (gold, pred)
-    )
-    missing = [item for text, item in wanted.items() if text not in given]
-    extra = [item for text, item in given.items() if text not in wanted]
+    wanted, given = ([item.unalias() for item in query.expressions] for query in (gold, pred))
+    missing, extra = _without(wanted, given), _without(given, wanted)
     stars = [any(item.is_star for item in query.expressions) for query in (gold, pred)]
     label = ""
     if stars[0] != stars[1]:
@@ -247,6 +243,18 @@ def _projection(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:
             gold=", ".join(text_of(item) for item in gold.expressions),
             pred=", ".join(text_of(item) for item in pred.expressions),
         )
+
+
+def _without(items: Sequence[exp.Expression], others: Sequence[exp.Expression]) -> list[Any]:
+    """Return the items that the others do not have, as bags."""
+    left = Counter(map(text_of, others))
+    kept = []
+    for item in items:
+        if left[text_of(item)]:
+            left[text_of(item)] -= 1
+        else:
+            kept.append(item)
+    return kept
 
 
 _KINDS: tuple[tuple[str, tuple[type[exp.Expression], ...]], ...] = (

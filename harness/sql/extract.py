@@ -171,6 +171,9 @@ def _uncommented(text: str) -> str:
 
 def _from_prose(text: str) -> str | None:
     """Return the text from the most likely start of a statement to where prose begins again."""
+    stripped = text.strip()
+    if len(stripped) > 2 and stripped[0] == stripped[-1] and stripped[0] in "'\"":
+        text = stripped[1:-1] if starts_statement(stripped[1:]) else text
     opening = starts_statement(_uncommented(text))
     queries = [m for m in _START.finditer(text) if _is_query(text, m)]
     if opening and opening not in QUERY_WORDS:

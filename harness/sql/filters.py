@@ -24,10 +24,10 @@ def filter_label(gold: exp.Expression | None, pred: exp.Expression | None, neste
         return "filter_extra"
     if pred is None:
         return "filter_missing"
-    if bool(gold.find(exp.Query)) != bool(pred.find(exp.Query)):
-        return "nesting"
     if isinstance(gold, exp.Or) != isinstance(pred, exp.Or):
         return "logic_and_or"
+    if bool(gold.find(exp.Query)) != bool(pred.find(exp.Query)):
+        return "nesting"
     if isinstance(gold, exp.Or) and isinstance(pred, exp.Or):
         return _disjunction_label(gold, pred, nested)
     if gold.find(exp.Query) and pred.find(exp.Query):

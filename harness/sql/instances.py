@@ -101,15 +101,21 @@ class _Drawer:
         near = [value for atom in atoms for value in boundary(atom, column)]
         if column.closed:
             return values + [value for value in near if value not in values]
+        if column.kind in {"int", "real"} and not column.unique:
+            values += self._numbers(column, count=12 if ranked else 4)
         wide = ranked or column.unique
         count = len(values) if wide else self.rng.randint(2, 6)
         chosen = self.rng.sample(values, min(count, len(values)))
-        if wide and column.kind in {"int", "real"} and not column.unique:
-            numbers = [value for value in values if isinstance(value, int | float)]
-            low, high = (min(numbers), max(numbers)) if numbers else (0, 50)
-            span = [low + (high - low) * self.rng.random() for _ in range(12)]
-            chosen += [int(v) if column.kind == "int" else round(v, 2) for v in span]
         return chosen + near
+
+    def _numbers(self, column: ColumnProfile, count: int) -> list[Any]:
+        """Draw numbers from the range of a column and somewhat beyond."""
+        known = [value for value in column.pool if isinstance(value, int | float)] or [0, 50]
+        low, high = min(known), max(known)
+        reach = (high - low) / 2
+        start = low - reach if low < 0 else max(0, low - reach)
+        drawn = [start + (high + reach - start) * self.rng.random() for _ in range(count)]
+        return [int(value) if column.kind == "int" else round(value, 2) for value in drawn]
 
     def _weights(self, reference: Reference) -> list[float]:
         """Let few parents have many children, and some none."""

@@ -24,7 +24,8 @@ Kind = Literal["int", "real", "text", "date", "blob"]
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _AFFINITY: tuple[tuple[str, Kind], ...] = (
     (r"BOOL", "int"), (r"DATE|TIME", "date"), (r"INT|SERIAL", "int"),
-    (r"CHAR|CLOB|TEXT|STRING|ENUM", "text"), (r"REAL|FLOA|DOUB|NUM|DEC|MONEY", "real"), (r"BLOB|BINARY", "blob"),
+    (r"CHAR|CLOB|TEXT|STRING|ENUM", "text"), (r"REAL|FLOA|DOUB|NUM|DEC|MONEY", "real"),
+    (r"BLOB|BINARY", "blob"),
 )  # fmt: skip
 
 
@@ -130,15 +131,16 @@ def _profile_column(
         len(values) < len(cells) or (not enough and strict) or place in evidence.null_tested
     )
     mined = enough and not refers and len(counts) == len(cells) and place not in evidence.repeated
-    few = len(values) >= 3 * len(counts) and len(counts) <= 8
+    few = enough and len(values) >= 3 * len(counts) and len(counts) <= 8
     kind = _kind(column, values, evidence, place)
+    flag = kind == "int" and bool(values) and set(values) <= {0, 1} and not unique
     return ColumnProfile(
         name=column.name,
         kind=kind,
-        pool=_pool(counts),
+        pool=(0, 1) if flag else _pool(counts),
         nullable=nullable,
         unique=unique or mined,
-        closed=bool(enough and values and few and kind == "text"),
+        closed=flag or bool(values and few and kind == "text"),
         filled=column.filled,
     )
 

@@ -9,7 +9,7 @@ from copy import deepcopy
 
 from sqlglot import exp
 
-from harness.sql.clauses import conjuncts, has_only_inner_joins, is_link, text_of
+from harness.sql.clauses import conjuncts, has_only_inner_joins, is_link, sources, text_of
 from harness.sql.diagnose import Clause, Difference, Side
 
 _KEYS: dict[Clause, tuple[str, ...]] = {
@@ -49,6 +49,8 @@ def _patched(
         target_on, source_on = _flatten(target), _flatten(source)
         links, filters = (source_on, target_on) if clause == "from" else (target_on, source_on)
         kept = [c for c in links if is_link(c)] + [c for c in filters if not is_link(c)]
+        if clause == "from":
+            kept += [c for c in source_on if not is_link(c) and _names_other_table(c, target)]
         target.set("where", exp.Where(this=exp.and_(*[c.copy() for c in kept])) if kept else None)
     elif clause == "where":
         where = source.args.get("where")
@@ -75,6 +77,12 @@ def _flatten(select: exp.Select) -> list[exp.Expression]:
         join.set("on", None)
         join.set("kind", "CROSS")
     return found
+
+
+def _names_other_table(condition: exp.Expression, select: exp.Select) -> bool:
+    """Tell whether a condition is about a table that a SELECT does not read."""
+    known = {source.alias_or_name for source in sources(select)}
+    return any(column.table not in known for column in condition.find_all(exp.Column))
 
 
 def _other_operation(

@@ -3,6 +3,7 @@
 import random
 import re
 from collections.abc import Sequence
+from datetime import date, timedelta
 from typing import Any
 
 from harness.sql.evidence import Atom
@@ -68,7 +69,7 @@ def satisfying(atom: Atom, column: ColumnProfile, pool: Sequence[Any], rng: rand
     if atom.op == "between":
         return rng.choice([*values, _middle(values)])
     if atom.op == "like":
-        return from_pattern(str(values[0]), rng)
+        return from_pattern(str(values[0]), column, pool, rng)
     if atom.op == "null":
         return None
     if atom.op == "not between":
@@ -91,9 +92,9 @@ def missing(atom: Atom, column: ColumnProfile, pool: Sequence[Any], rng: random.
     if atom.op in {"!=", "not in", "not between"}:
         return rng.choice(values)
     if atom.op == "not like":
-        return from_pattern(str(values[0]), rng)
+        return from_pattern(str(values[0]), column, pool, rng)
     others = [value for value in pool if value is not None and value not in values]
-    if column.closed:
+    if column.closed or (atom.op == "like" and column.kind == "date"):
         return rng.choice(others or values)
     if atom.op == "like":
         core = str(values[0]).strip("%")
@@ -106,10 +107,14 @@ def boundary(atom: Atom, column: ColumnProfile) -> list[Any]:
     """Return the constants of a condition and what lies right beside them."""
     values = [fit(value, column) for value in atom.values]
     if atom.op in {"like", "not like"}:
+        if column.kind == "date":
+            return []
         core = str(values[0]).replace("%", "").replace("_", "a")
         return [core, f"x{core}", f"{core}x", f"x{core}x"]
     if atom.wrapped or column.closed:
         return [] if atom.wrapped else values
+    if atom.op in {"null", "not null"}:
+        return [""] if column.kind == "text" else []
     return [near for value in values for near in (value, step(value, 1), step(value, -1))]
 
 
@@ -128,11 +133,12 @@ def step(value: Any, direction: int) -> Any:
     text = str(value)
     if re.fullmatch(r"-?\d+", text):
         return str(int(text) + direction)
-    year = re.match(r"(\d{4})-\d{2}-\d{2}", text)
-    if year:
-        edge = "-01-01" if direction > 0 else "-12-31"
-        moved = f"{int(year[1]) + direction:04d}{edge}"
-        return moved + text[10:]
+    if re.match(r"\d{4}-\d{2}-\d{2}", text):
+        try:
+            day = date.fromisoformat(text[:10]) + timedelta(days=direction)
+        except (ValueError, OverflowError):
+            return text + "x"
+        return day.isoformat() + text[10:]
     return (
         text + "x"
         if direction > 0
@@ -142,8 +148,14 @@ def step(value: Any, direction: int) -> Any:
     )
 
 
-def from_pattern(pattern: str, rng: random.Random) -> str:
-    """Return a text that a LIKE pattern accepts."""
+def from_pattern(
+    pattern: str, column: ColumnProfile, pool: Sequence[Any], rng: random.Random
+) -> str:
+    """Return a text that a LIKE pattern accepts; a date stays one."""
+    core = pattern.rstrip("%")
+    if column.kind == "date" and "%" not in core:
+        dates = [str(value) for value in pool if isinstance(value, str)]
+        return core + (rng.choice(dates)[len(core) :] if dates else "")
     fill = rng.choice(["", "a", "xy "])
     return pattern.replace("%", fill).replace("_", "a")
 
