@@ -58,6 +58,8 @@ def write_sheets(
                 files[f"{name}-rater-{rater}.xlsx"] = workbook(sheet, rubric)
                 files[f"{name}-rater-{rater}.csv"] = csv_sheet(sheet)
         sets[name] = _key_set(comparison, found, entries)
+    if files:
+        files["instructions.md"] = rubric.encode()
     key = _key_text(sets, files, seed)
     return _put(folder, files, key)
 
