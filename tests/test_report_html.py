@@ -178,12 +178,25 @@ def changed_decision(comparison: Comparison, **changes: object) -> Comparison:
 def test_a_drop_that_holm_does_not_confirm_is_undecided() -> None:
     """A suite that fails by itself but not within its family is not said to have broken."""
     result = example_result()
+    why = "a drop, but not beyond chance among 4 suites"
     comparisons = tuple(
-        replace(c, verdict="inconclusive") if c.verdict == "fail" else c for c in result.comparisons
+        replace(c, verdict="inconclusive", reason=why) if c.verdict == "fail" else c
+        for c in result.comparisons
     )
     page = report.html(replace(result, comparisons=comparisons))
     assert "<h1>mixed ships; narrow is undecided.</h1>" in page
     assert ">Broke<" not in page
+    assert why in page
+
+
+def test_a_check_with_too_much_unscored_says_so() -> None:
+    """An invalid check shows its reason, though numbers exist."""
+    result = example_result()
+    why = "9 of 60 items are unscored, more than the 5% allowed"
+    first = replace(result.comparisons[0], verdict="invalid", reason=why)
+    page = report.html(replace(result, comparisons=(first, *result.comparisons[1:])))
+    assert "<h1>mixed cannot be judged; narrow does not ship: it broke Science" in page
+    assert page.count(why) >= 2
 
 
 @pytest.mark.parametrize(

@@ -197,4 +197,4 @@ def test_the_interval_covers_the_truth(tmp_path: Path) -> None:
             comparison, tmp_path / str(seed), rater, items_per_suite=40, seed=seed, raters=1
         )
         covered += found.summaries[0].ci_low <= exact <= found.summaries[0].ci_high
-    assert 83 <= covered
+    assert covered >= 83

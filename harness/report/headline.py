@@ -146,14 +146,11 @@ def _card(name: str, arm: Arm | None, comparisons: Sequence[Comparison]) -> Card
 def check(comparison: Comparison) -> Check:
     """Put one comparison into words."""
     decision, colour = comparison.decision, tone(comparison)
-    if decision is None:
-        words, symbol, change, extent = comparison.reason or "cannot be judged", "!", "–", ""
-    else:
-        words, symbol = LABEL_WORDS[decision.label], LABEL_SYMBOLS[decision.label]
+    words, symbol = _words(comparison, colour)
+    change, extent = "–", ""
+    if decision is not None:
         change = signed(decision.delta)
         extent = f"{precise(decision.ci_low)} to {precise(decision.ci_high)}"
-        if colour == "open":
-            words, symbol = "undecided" + needed(decision), "?"
     return Check(
         comparison=comparison,
         anchor=anchor(comparison.candidate, comparison.suite.name),
@@ -167,6 +164,16 @@ def check(comparison: Comparison) -> Check:
         sure=_sure(comparison, colour),
         scores=f"{percent(comparison.base)} → {percent(comparison.tuned)}",
     )
+
+
+def _words(comparison: Comparison, colour: str) -> tuple[str, str]:
+    """Return what became of a check, and the symbol for it."""
+    decision = comparison.decision
+    if decision is None or colour == "void":
+        return comparison.reason or "cannot be judged", "!"
+    if colour == "open":
+        return comparison.reason or "undecided" + needed(decision), "?"
+    return LABEL_WORDS[decision.label], LABEL_SYMBOLS[decision.label]
 
 
 def _sure(comparison: Comparison, colour: str) -> str:

@@ -130,7 +130,8 @@ def check_sentence(comparison: Comparison) -> str:
         sure = sureness(comparison.p_adjusted or decision.p_regression)
         return f"{name} lost {signed(decision.delta)[1:]} points ({extent}; {sure})"
     if comparison.verdict == "inconclusive":
-        return f"{name} undecided ({signed(decision.delta)}, {extent}{needed(decision)})"
+        why = f"; {comparison.reason}" if comparison.reason else needed(decision)
+        return f"{name} undecided ({signed(decision.delta)}, {extent}{why})"
     if decision.label == "improved":
         return f"{name} {signed(decision.delta)} points ({extent})"
     return f"{name} {LABEL_WORDS[decision.label]} ({signed(decision.delta)}, {extent})"
