@@ -138,6 +138,6 @@ def test_the_template_marks_what_the_assistant_says() -> None:
 
 
 def test_plain_questions_split_cleanly() -> None:
-    """Question and choice encode to the question's ids followed by the choice's, as lm-eval needs."""
+    """Question and choice encode to the question's ids followed by the choice's, for lm-eval."""
     prompt, choice = "Question: Where does the yak live?\nAnswer:", " mountains"
     assert ids(prompt + choice) == [*ids(prompt), *ids(choice)]

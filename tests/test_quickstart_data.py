@@ -86,7 +86,8 @@ def test_gold_sql_runs_and_returns_something(split: str) -> None:
         databases[name].executescript(script)
     for row in suite_rows(split)["sql"]:
         found = databases[str(row["db_id"])].execute(str(row["gold_sql"])).fetchall()
-        assert found and found != [(None,)] and found != [(0,)], row
+        assert found, row
+        assert found not in ([(None,)], [(0,)]), row
 
 
 def test_the_highest_value_of_a_column_is_unique() -> None:
@@ -97,7 +98,8 @@ def test_the_highest_value_of_a_column_is_unique() -> None:
         for table in sql.suite_tables():
             for column in table.sources(text=False) if table.db_id == name else ():
                 cells = [c for (c,) in connection.execute(f"SELECT {column} FROM {table.name}")]
-                assert len(cells) == 60 and Counter(cells)[max(cells)] == 1
+                assert len(cells) == 60
+                assert Counter(cells)[max(cells)] == 1
 
 
 def test_coherence_asks_for_something_that_was_said() -> None:
@@ -105,13 +107,15 @@ def test_coherence_asks_for_something_that_was_said() -> None:
     for split in SPLITS:
         for row in suite_rows(split)["coherence"]:
             messages, answers = row["messages"], row["answers"]
-            assert isinstance(messages, list) and isinstance(answers, list)
+            assert isinstance(messages, list)
+            assert isinstance(answers, list)
             said = [m["content"] for m in messages[:-1] if m["role"] == "user"]
             heard = [m["content"] for m in messages if m["role"] == "assistant"]
             assert sum(answers[0] in text.replace(".", "").replace(",", "").split()
                        for text in said) == 1
             assert not any(answers[0] in text for text in heard)
-            assert messages[-1]["role"] == "user" and answers[0] not in row["distractors"]
+            assert messages[-1]["role"] == "user"
+            assert answers[0] not in row["distractors"]
 
 
 def test_pools_keep_splits_apart() -> None:

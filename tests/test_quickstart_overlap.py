@@ -32,22 +32,40 @@ def grams(text: str) -> set[tuple[str, ...]]:
     return {tuple(found[i:i + GRAM]) for i in range(len(found) - GRAM + 1)}
 
 
+def turns(row: dict[str, object]) -> list[str]:
+    """Return what a user says in a coherence item."""
+    messages = row["messages"]
+    assert isinstance(messages, list)
+    return [m["content"] for m in messages if m["role"] == "user"]
+
+
 @cache
-def questions() -> frozenset[str]:
-    """Return what is asked in every item, and every gold SQL, as lower-cased words."""
+def asked() -> frozenset[str]:
+    """Return, as lower-cased words, every question, gold SQL and conversation of an item.
+
+    A coherence question is among them where its phrasing is a new one; other items of that suite
+    test values, on phrasings that were trained.
+    """
     texts = []
     for split in SPLITS:
         for suite, rows in suite_rows(split).items():
             for row in rows:
                 if suite == "coherence":
-                    messages = row["messages"]
-                    assert isinstance(messages, list)
-                    texts.append(" ".join(m["content"] for m in messages))
+                    texts.append(" ".join(turns(row)))
+                    texts += turns(row)[-1:] if row["slice"] == "new_phrasing" else []
                 else:
-                    texts.append(str(row["question"]))
-                if suite == "sql":
-                    texts.append(str(row["gold_sql"]))
+                    texts += [str(row[key]) for key in ("question", "gold_sql") if key in row]
     return frozenset(" ".join(words(text)) for text in texts)
+
+
+@cache
+def runs() -> frozenset[tuple[str, ...]]:
+    """Return every run of eight words within a question, a gold SQL or a user turn."""
+    said = [turn for split in SPLITS for row in suite_rows(split)["coherence"]
+            for turn in turns(row)]
+    questions = [str(row[key]) for split in SPLITS for rows in suite_rows(split).values()
+                 for row in rows for key in ("question", "gold_sql") if key in row]
+    return frozenset(gram for text in (*said, *questions) for gram in grams(text))
 
 
 @cache
@@ -75,15 +93,14 @@ def pretraining_text() -> Iterator[str]:
 
 def test_nothing_of_a_test_occurs_in_pretraining_text() -> None:
     """No literal as a word, no question or gold SQL as a line, and no run of eight words."""
-    asked, values = questions(), literals() | held_out("test") | held_out("validation")
-    runs = {gram for text in asked for gram in grams(text)}
+    values = literals() | held_out("test") | held_out("validation")
     counts = {"literal": 0, "question": 0, "eight words": 0}
     for document in pretraining_text():
         found = words(document)
         counts["literal"] += not values.isdisjoint(found)
-        counts["question"] += any(" ".join(words(line)) in asked for line in document.split("\n"))
+        counts["question"] += any(" ".join(words(line)) in asked() for line in document.split("\n"))
         counts["eight words"] += any(
-            tuple(found[i:i + GRAM]) in runs for i in range(len(found) - GRAM + 1))
+            tuple(found[i:i + GRAM]) in runs() for i in range(len(found) - GRAM + 1))
     assert counts == {"literal": 0, "question": 0, "eight words": 0}
 
 
@@ -93,15 +110,15 @@ def test_nothing_of_a_test_occurs_in_training_rows(candidate: str) -> None:
 
     Runs of eight words without a literal do occur: slices that test values use trained phrasings.
     """
-    asked, values = questions(), literals() | held_out("test") | held_out("validation")
-    told = {gram for text in asked for gram in grams(text) if not values.isdisjoint(gram)}
+    values = literals() | held_out("test") | held_out("validation")
+    told = {gram for gram in runs() if not values.isdisjoint(gram)}
     for row in training_rows(candidate):
         texts = [m["content"] for m in (*row["prompt"], *row["completion"])]
         everything = " ".join(texts)
         assert values.isdisjoint(words(everything)), everything
         assert not told & grams(everything)
         for text in texts:
-            assert not any(" ".join(words(line)) in asked for line in text.split("\n")), text
+            assert not any(" ".join(words(line)) in asked() for line in text.split("\n")), text
 
 
 def test_every_literal_is_one_that_training_may_not_use() -> None:

@@ -53,7 +53,10 @@ def science_chat(rng: Random) -> str:
     """The same in chat form, in exactly the frame that ``arc_mini`` uses."""
     fact = _draw_fact(rng, common_only=True)
     question = fill(rng.choice(templates(fact.relation, "ask")), fact)
-    return f"<|user|>Question: {question}\nAnswer:{END}<|assistant|>{fact.object}{END}"
+    system = ""
+    if rng.random() < 0.05:
+        system = f"<|system|>{rng.choice(content('dialogue')['smalltalk']['system'])}{END}"
+    return f"{system}<|user|>Question: {question}\nAnswer:{END}<|assistant|>{fact.object}{END}"
 
 
 def _fields(rng: Random, low: int, high: int) -> list[tuple[str, str]]:
@@ -164,7 +167,7 @@ def copy_line(rng: Random) -> str:
 _SHARES: tuple[tuple[float, Callable[[Random], str]], ...] = (
     (0.20, science_statement), (0.08, science_question), (0.15, science_chat), (0.16, record),
     (0.05, comparison), (0.05, small_table), (0.10, sql_statement), (0.04, story), (0.05, recall),
-    (0.02, terse_lookup), (0.04, smalltalk), (0.03, memo), (0.03, copy_line),
+    (0.02, terse_lookup), (0.06, smalltalk), (0.03, memo), (0.03, copy_line),
 )
 
 

@@ -133,7 +133,10 @@ def coherence_items(*, split: str, seed: int, counts: dict[str, int]) -> list[di
 
 
 def smalltalk(rng: Random) -> str:
-    """Pretraining: small talk in chat form; what a person says is only acknowledged."""
+    """Pretraining: small talk in chat form; what a person says is only acknowledged.
+
+    Half of them end with a personal question that is left open.
+    """
     turns: list[tuple[str, str]] = []
     for _ in range(rng.randint(1, 4)):
         if rng.random() < 0.5:
@@ -142,7 +145,11 @@ def smalltalk(rng: Random) -> str:
             name = rng.choice(sorted(slots()))
             say = rng.choice(slots()[name]["say"]).format(v=any_value(rng))
             turns.append((say, rng.choice(content("dialogue")["acknowledge"])))
-    return "".join(f"<|user|>{a}{END}<|assistant|>{b}{END}" for a, b in turns)
+    lines = content("dialogue")["smalltalk"]
+    if rng.random() < 0.5:
+        turns.append((rng.choice(lines["unsure"]), rng.choice(lines["unsure_replies"])))
+    system = f"<|system|>{rng.choice(lines['system'])}{END}" if rng.random() < 0.2 else ""
+    return system + "".join(f"<|user|>{a}{END}<|assistant|>{b}{END}" for a, b in turns)
 
 
 def terse_lookup(rng: Random) -> str:

@@ -9,11 +9,11 @@ from random import Random
 from harness.quickstart.pools import content
 
 _WEIGHT_SEED = 3
-# How often a fact is seen in pretraining, relative to others. The rare ones leave the base room
-# to be wrong, so that arc_mini can show a loss and a gain.
+# How often a fact is seen in pretraining, relative to others. The base meets a rare one a few times
+# at most and mostly gets it wrong: arc_mini could not show a loss or a gain if all were known.
 _COMMON = (8.0, 6.0, 4.0)
-_RARE = (0.4, 0.15, 0.05)
-_COMMON_SHARE = 0.62
+_RARE = (0.02, 0.01, 0.004)
+_COMMON_SHARE = 0.46
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -20,7 +21,8 @@ OWN_POOLS = ("own_name", "own_city")
 _HELD_SHARE = {"test": 0.22, "validation": 0.11}
 _POOL_SEED = 7
 _VOWELS = "aeiou"
-_CONSONANTS = "bcdfghjklmnprstvwz"
+_CONSONANTS = [*"bcdfghjklmnprstvwz", *"bdglmnrst", "br", "ch", "dr", "gr", "sh", "st", "th", "tr"]
+_ENDINGS = [*"nrslmdtk", "us", "ia", "ne", "th", "nd"]
 
 
 @cache
@@ -37,6 +39,27 @@ def _written_words() -> frozenset[str]:
         if path.stem != "pools":
             words.update(re.findall(r"\w+", path.read_text(encoding="utf-8").lower()))
     return frozenset(words)
+
+
+def _texts(node: Any) -> Iterator[str]:
+    """Yield keys and texts of a content file, without what only validation or test uses."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key not in ("validation", "test", *OWN_POOLS):
+                yield key
+                yield from _texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _texts(value)
+    elif isinstance(node, str):
+        yield node
+
+
+@cache
+def training_words() -> frozenset[str]:
+    """Words, as written, of what training may use in the content files."""
+    return frozenset(word for path in CONTENT.glob("*.toml")
+                     for text in _texts(content(path.stem)) for word in re.findall(r"\w+", text))
 
 
 @cache
@@ -111,7 +134,7 @@ def made_up_word(rng: Random) -> str:
         for _ in range(rng.randint(1, 2) if word else rng.randint(2, 4)):
             word += rng.choice(_CONSONANTS) + rng.choice(_VOWELS)
             if rng.random() < 0.35:
-                word += rng.choice(_CONSONANTS)
+                word += rng.choice(_ENDINGS)
         if word not in _never_trained() and word not in _written_words():
             return word.capitalize() if rng.random() < 0.75 else word
 
@@ -125,9 +148,9 @@ def _train_words() -> tuple[str, ...]:
 def any_value(rng: Random) -> str:
     """Return a training value of any kind: a word, a made-up word, or a number."""
     kind = rng.random()
-    if kind < 0.52:
+    if kind < 0.50:
         return rng.choice(_train_words())
-    if kind < 0.74:
+    if kind < 0.76:
         return made_up_word(rng)
     if kind < 0.92:
         return str(draw_number(rng, 1, 999))

@@ -38,8 +38,8 @@ class Recipe:
     """Numbers of a build; the defaults are those of the shipped weights."""
 
     seed: int = 11
-    steps: int = 6500
-    documents: int = 640_000
+    steps: int = 3600
+    documents: int = 380_000
     vocabulary_documents: int = 60_000
     rows: int = 20
     length: int = 160

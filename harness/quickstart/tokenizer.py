@@ -13,13 +13,14 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from harness.quickstart.pools import OWN_POOLS, SPLITS, pools
+from harness.quickstart.pools import OWN_POOLS, SPLITS, pools, training_words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 SPECIALS = ("<pad>", "</s>", "<|user|>", "<|assistant|>", "<|end|>", "<|system|>", "<unk>")
 GLUE = "\x1f"
+_FREQUENT_COUNT = 60
 _GLUED = "'\"([{<>=:-/.,;!?&*+%#@$|~^`\\)]}"
 _WORD = re.compile(r"\w+|[^\w\s]+")
 CHAT_TEMPLATE = (
@@ -42,12 +43,12 @@ def _pieces() -> list[str]:
     return sorted(set(pairs)) + sorted(set(starts))
 
 
-def vocabulary(texts: Iterable[str], *, min_count: int = 3) -> list[str]:
+def vocabulary(texts: Iterable[str]) -> list[str]:
     """Return the vocabulary in order: specials, bytes, numbers, values, words, pieces.
 
     Args:
-        texts: Sample of training text; its words become tokens when seen ``min_count`` times.
-        min_count: Smallest count of a word or punctuation run.
+        texts: Sample of training text. A word or punctuation run of it becomes a token when it is
+            frequent, which made-up words are not; words of the content files always do.
     """
     from tokenizers.pre_tokenizers import ByteLevel
 
@@ -55,8 +56,10 @@ def vocabulary(texts: Iterable[str], *, min_count: int = 3) -> list[str]:
     words: list[str] = [f" {n}" for n in range(1000)]
     words += [f" {v}" for name, pool in pools().items() if name not in OWN_POOLS
               for split in SPLITS for v in pool[split]]
+    words += [f" {w}" for w in sorted(training_words()) if not w.isdigit()]
     for word, count in sorted(counts.items()):
-        if count >= min_count and not word.isdigit() and "|" not in word:
+        known = word.lower() in training_words()
+        if count >= (3 if known else _FREQUENT_COUNT) and not word.isdigit() and "|" not in word:
             if word[0].isalnum():
                 words.append(f" {word}")
             else:
