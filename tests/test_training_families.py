@@ -108,26 +108,25 @@ def test_the_loss_is_the_models_own(family: tuple[str, Path], tmp_path: Path) ->
 
 
 def test_looking_does_not_change_what_qlora_learns(tiny_base: Path, tmp_path: Path) -> None:
-    """Bitsandbytes repacks 4-bit weights when looked at without gradients; training must not see.
+    """Every 4-bit layer's adapter gets a gradient, also after a look without gradients.
 
-    The repacked kernel has no gradient: the first layer's adapter would learn only through the
-    residual stream.
+    On a CPU such a look (our probe, a validation) makes bitsandbytes repack weights for a kernel
+    that has no gradient; most adapters would then silently learn nothing.
     """
     import torch
 
     from harness.training.batches import padded
 
-    def gradients(*, look: bool) -> Any:
-        trainer = trainer_for(tiny_base, tmp_path, "qlora")
-        batch = padded([trainer.train_dataset[i] for i in range(8)], 0)
-        model = trainer.model
-        if look:
-            with torch.no_grad():
-                model.eval()(**batch)
-        model.train()
-        model.zero_grad()
-        model(**batch).loss.backward()
-        return [p.grad.clone() for p in model.parameters() if p.grad is not None]
-
-    for seen, unseen in zip(gradients(look=True), gradients(look=False), strict=True):
-        torch.testing.assert_close(seen, unseen, rtol=1e-4, atol=1e-7)
+    trainer = trainer_for(tiny_base, tmp_path, "qlora")
+    batch = padded([trainer.train_dataset[i] for i in range(8)], 0)
+    model = trainer.model
+    with torch.no_grad():
+        model.eval()(**batch)
+    model.train()
+    model(**batch).loss.backward()
+    silent = [
+        name
+        for name, weight in model.named_parameters()
+        if "lora_B" in name and (weight.grad is None or not weight.grad.abs().max() > 0)
+    ]
+    assert not silent
