@@ -91,6 +91,8 @@ def test_capital_is_the_mean_over_fixed_stakes() -> None:
     sums, sizes = np.array([1.0, -0.5]), np.array([2.0, 4.0])
     grouped = np.mean([np.prod(1 + stake * (sums + 0.1 * sizes) / (0.9 * 4.0)) for stake in STAKES])
     assert log_capital(sums, -0.1, "above", sizes) == pytest.approx(np.log(grouped))
+    careful = log_capital(sums, -0.1, "above", sizes, largest=8.0)
+    assert abs(careful) < abs(np.log(grouped))
 
 
 def test_e_process_ends_where_the_whole_sample_does() -> None:

@@ -227,6 +227,35 @@ def test_graded_scores(tails: str) -> None:
     assert ("betting" in found.method) == (tails == "heavy")
 
 
+def test_heavy_tails_bet_even_on_scores_of_0_and_1() -> None:
+    """Looking twenty times at a plain 5 % test would cry wolf; betting may be watched."""
+    alarms = 0
+    for seed in range(300):
+        pairs = stream(200, 0.3, 0.0, seed)
+        found = decide_sequentially(pairs, planned=200, margin=0.1, tails="heavy")
+        assert found.method == "betting"
+        alarms += found.label == "regressed"
+    assert alarms <= 15
+
+
+def test_heavy_tails_in_clusters_of_growing_size() -> None:
+    """The bet is sized for the largest cluster of the plan, not for the largest one seen."""
+    clusters = [number for number in range(30) for _ in range(1 + number)]
+    rng = np.random.default_rng(0)
+    base = np.full(len(clusters), 0.5)
+    tuned = np.clip(base - 0.45 + 0.1 * rng.normal(size=len(clusters)), 0, 1)
+    found = decide_sequentially(
+        zip(base, tuned, strict=True),
+        planned=len(clusters),
+        margin=0.1,
+        tails="heavy",
+        clusters=clusters,
+    )
+    assert found.method == "betting on clusters"
+    assert found.label == "regressed"
+    assert found.used > 100
+
+
 def test_looks_wait_for_the_end_of_a_cluster() -> None:
     """Clusters are the unit of looking: sizes are sums of whole clusters."""
     clusters = [number for number in range(40) for _ in range(1 + number % 7)]

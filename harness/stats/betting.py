@@ -8,7 +8,7 @@ Sources: Waudby-Smith and Ramdas, JRSS B 86 (2024) 1-27, sections 4 and 5 (capit
 mixed over a fixed grid of stakes, which makes it independent of the order of the items).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import numpy as np
@@ -24,7 +24,11 @@ Side = Literal["above", "below"]
 
 
 def log_capital(
-    differences: ArrayLike, null_mean: float, side: Side = "above", sizes: ArrayLike = 1.0
+    differences: ArrayLike,
+    null_mean: float,
+    side: Side = "above",
+    sizes: ArrayLike = 1.0,
+    largest: float | None = None,
 ) -> float:
     """Return the natural log of the capital won against a claim about the mean.
 
@@ -33,8 +37,11 @@ def log_capital(
         null_mean: the claimed mean per item, in (-1, 1).
         side: ``above`` bets against "mean <= null_mean", ``below`` against "mean >= null_mean".
         sizes: number of items behind each difference, shape (n,) or one number for all.
+        largest: the largest size there can be; None takes the largest of ``sizes``. It must stay
+            the same where one looks repeatedly.
     """
-    return _log_mean(_log_factors(differences, sizes, null_mean, side).sum(axis=0))
+    values, counts = np.asarray(differences, np.float64), np.asarray(sizes, np.float64)
+    return _log_mean(_log_factors(values, counts, null_mean, side, largest).sum(axis=0))
 
 
 def e_process(differences: Iterable[float], null_mean: float, side: Side = "above") -> Floats:
@@ -46,48 +53,63 @@ def e_process(differences: Iterable[float], null_mean: float, side: Side = "abov
     [1.246, 1.624, 1.017]
     """
     values = np.fromiter(differences, dtype=np.float64)
-    running = np.cumsum(_log_factors(values, 1.0, null_mean, side), axis=0)
+    factors = _log_factors(values, np.ones_like(values), null_mean, side)
+    running = np.cumsum(factors, axis=0)
     return np.exp(np.array([_log_mean(row) for row in running], dtype=np.float64))
 
 
-def betting_p(
-    differences: ArrayLike, null_mean: float, side: Side = "above", sizes: ArrayLike = 1.0
-) -> float:
+def betting_p(differences: ArrayLike, null_mean: float, side: Side = "above") -> float:
     """Return ``min(1, 1 / capital)``: a valid one-sided p-value for any bounded distribution."""
-    return float(np.exp(min(0.0, -log_capital(differences, null_mean, side, sizes))))
+    return float(np.exp(min(0.0, -log_capital(differences, null_mean, side))))
 
 
 def betting_evidence(
-    differences: Floats, sizes: Floats | None = None, *, margin: float, alpha: float
+    differences: Floats,
+    sizes: Floats | None = None,
+    *,
+    margin: float,
+    alpha: float,
+    largest: float | None = None,
 ) -> Evidence:
     """Weigh differences of independent items in [-1, 1], or sums of clusters of given sizes.
 
-    Both arrays have shape (n,). The order of the items does not matter.
+    Both arrays have shape (n,); ``largest`` is the largest cluster planned. The order of the items
+    does not matter.
     """
     counts = np.ones_like(differences) if sizes is None else sizes
     order = np.lexsort((counts, differences))
     sums, counts = differences[order], counts[order]
     delta = float(sums.sum() / counts.sum())
     spread = float(np.sum((sums - counts * delta) ** 2) / counts.sum())
+
+    def growth(claim: float, side: Side) -> float:
+        return log_capital(sums, claim, side, counts, largest)
+
+    def p(claim: float, side: Side) -> float:
+        return float(np.exp(min(0.0, -growth(claim, side))))
+
+    target = -float(np.log(alpha))
     return Evidence(
         delta=delta,
-        low=_end(sums, counts, alpha, "above"),
-        high=_end(sums, counts, alpha, "below"),
-        p_drop=betting_p(sums, 0.0, "below", counts),
-        p_gain=betting_p(sums, 0.0, "above", counts),
-        p_not_worse=betting_p(sums, -margin, "above", counts),
-        p_not_better=betting_p(sums, margin, "below", counts),
+        low=_end(lambda claim: growth(claim, "above") - target, delta, -1.0),
+        high=_end(lambda claim: growth(claim, "below") - target, delta, 1.0),
+        p_drop=p(0.0, "below"),
+        p_gain=p(0.0, "above"),
+        p_not_worse=p(-margin, "above"),
+        p_not_better=p(margin, "below"),
         variance=2.0 * max(spread, margin * float(counts.max())),  # about twice the items of t
         method="betting" if sizes is None else "betting on clusters",
     )
 
 
-def _log_factors(sums: ArrayLike, sizes: ArrayLike, null_mean: float, side: Side) -> Floats:
+def _log_factors(
+    sums: Floats, sizes: Floats, null_mean: float, side: Side, largest: float | None = None
+) -> Floats:
     """Log growth of the capital per unit and stake, shape (n, stakes)."""
-    values, counts = np.asarray(sums, dtype=np.float64), np.asarray(sizes, dtype=np.float64)
     sign = 1.0 if side == "above" else -1.0
-    worst = (1.0 + sign * null_mean) * counts.max()  # the largest possible loss of a unit
-    growth = np.multiply.outer(sign * (values - null_mean * counts) / worst, STAKES)
+    bound = float(sizes.max()) if largest is None else largest
+    worst = (1.0 + sign * null_mean) * bound  # the largest possible loss of a unit
+    growth = np.multiply.outer(sign * (sums - null_mean * sizes) / worst, STAKES)
     return np.asarray(np.log1p(growth), dtype=np.float64)
 
 
@@ -96,17 +118,11 @@ def _log_mean(logs: Floats) -> float:
     return top + float(np.log(np.mean(np.exp(logs - top))))
 
 
-def _end(sums: Floats, sizes: Floats, alpha: float, side: Side) -> float:
-    """One end of the interval: the last claimed mean that the bets do not refute."""
+def _end(excess: Callable[[float], float], inner: float, outer: float) -> float:
+    """One end of the interval: between the mean and the scale's end, the last claim not refuted."""
     from scipy.optimize import brentq  # slow to import
 
-    mean, target = float(sums.sum() / sizes.sum()), -float(np.log(alpha))
-
-    def excess(claim: float) -> float:
-        return log_capital(sums, claim, side, sizes) - target
-
-    outer = -1.0 if side == "above" else 1.0
-    inner = outer * (1.0 - 1e-9)
-    if abs(mean - outer) < 1e-9 or excess(inner) <= 0.0:
+    almost = outer * (1.0 - 1e-9)
+    if abs(inner - outer) < 1e-9 or excess(almost) <= 0.0:
         return outer
-    return float(brentq(excess, inner, mean, xtol=1e-9))
+    return float(brentq(excess, almost, inner, xtol=1e-9))

@@ -80,16 +80,14 @@ def design_effect(values: Floats, cluster: Ints) -> float:
 
 
 def cluster_evidence(
-    differences: Floats, cluster: Ints, *, margin: float, alpha: float, heavy: bool = False
+    differences: Floats, cluster: Ints, *, margin: float, alpha: float
 ) -> Evidence:
     """Weigh clustered differences ``tuned - base`` (n,), grouped by cluster number (n,).
 
-    Betting on whole clusters where tails are heavy; sign-flips below 20 clusters; else the CR2 t.
+    Sign-flips below 20 clusters, else the CR2 t; betting where all clusters have the same mean.
     Where fewer than 20 clusters show any difference, the sign-flip must confirm a change.
     """
     groups = cluster_sums(differences, cluster)
-    if heavy:
-        return betting_evidence(groups.sums, groups.sizes, margin=margin, alpha=alpha)
     if len(groups.sums) < FEW_CLUSTERS:
         return sign_flip_evidence(groups, margin=margin, alpha=alpha)
     error, df = cluster_error(groups)

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 from scipy.special import ndtri
 
 from harness.records import Decision, Label
-from harness.stats.clusters import cluster_evidence
+from harness.stats.betting import betting_evidence
+from harness.stats.clusters import cluster_evidence, cluster_sums
 from harness.stats.evidence import Evidence
 from harness.stats.graded import graded_evidence
 from harness.stats.paired import binary_evidence, identical_floor
@@ -72,22 +73,32 @@ def decide(  # noqa: PLR0913 - one keyword per declaration of a gate
 
 
 def weigh(
-    pairs: Paired, *, margin: float, alpha: float, tails: str, seed: int | None = 0
+    pairs: Paired,
+    *,
+    margin: float,
+    alpha: float,
+    tails: str,
+    seed: int | None = 0,
+    largest: float | None = None,
 ) -> Evidence:
-    """Choose the method for these scores and apply it; without a seed nothing is resampled."""
-    n, rates = len(pairs.difference), {"margin": margin, "alpha": alpha}
-    singly = binary_evidence(pairs.losses, pairs.gains, n, **rates)
-    if pairs.cluster is not None and pairs.losses + pairs.gains:
-        clustered = cluster_evidence(
-            pairs.difference, pairs.cluster, heavy=tails == "heavy" and not pairs.binary, **rates
-        )
-        # sparse 0/1 differences: never more certain than without clusters
-        clustered = clustered.wider(singly) if pairs.binary else clustered
-        return clustered.floored(n, **rates)
-    if pairs.binary or not pairs.losses + pairs.gains:
+    """Choose the method for these scores and apply it.
+
+    Without a seed nothing is resampled; ``largest`` is the largest cluster planned, if not seen.
+    """
+    x, n = pairs.difference, len(pairs.difference)
+    singly = binary_evidence(pairs.losses, pairs.gains, n, margin=margin, alpha=alpha)
+    if not pairs.losses + pairs.gains or (pairs.binary and pairs.cluster is None):
         return singly
-    graded = graded_evidence(pairs.difference, tails=tails, seed=seed, **rates)
-    return graded.floored(n, **rates)
+    if tails == "heavy" and not pairs.binary:
+        units = (x, None) if pairs.cluster is None else cluster_sums(x, pairs.cluster)
+        evidence = betting_evidence(*units, margin=margin, alpha=alpha, largest=largest)
+    elif pairs.cluster is not None:
+        evidence = cluster_evidence(x, pairs.cluster, margin=margin, alpha=alpha)
+        # sparse 0/1 differences: never more certain than without clusters
+        evidence = evidence.wider(singly) if pairs.binary else evidence
+    else:
+        evidence = graded_evidence(x, margin=margin, alpha=alpha, seed=seed)
+    return evidence.floored(n, margin=margin, alpha=alpha)
 
 
 def label_of(evidence: Evidence, *, alpha: float, beta: float) -> Label:

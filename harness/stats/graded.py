@@ -20,15 +20,13 @@ RESAMPLES = 9999
 
 
 def graded_evidence(
-    differences: Floats, *, margin: float, alpha: float, tails: str = "graded", seed: int | None = 0
+    differences: Floats, *, margin: float, alpha: float, seed: int | None = 0
 ) -> Evidence:
     """Weigh independent differences ``tuned - base``, each in [-1, 1], shape (n,).
 
-    ``tails="heavy"`` always bets; ``tails="graded"`` bets below 50 items, at a skewness beyond 1,
-    and where all differences are equal. ``seed`` draws the resamples; None leaves t alone.
+    Bets below 50 items, at a skewness beyond 1, and where all differences are equal. ``seed``
+    draws the resamples; None leaves t alone.
     """
-    if tails == "heavy":
-        return betting_evidence(differences, margin=margin, alpha=alpha)
     why = _too_little_for_t(differences)
     if why:
         evidence = betting_evidence(differences, margin=margin, alpha=alpha)

@@ -8,6 +8,7 @@ Sources: Jennison and Turnbull, Group Sequential Methods (2000), chapters 2 (bou
 (estimation after stopping) and 9 (repeated confidence intervals).
 """
 
+from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
@@ -101,7 +102,9 @@ def decide_sequentially(  # noqa: PLR0913 - the declarations of `decide`, and th
     """
     checked_declaration(margin=margin, alpha=alpha, beta=beta, tails=tails)
     design = _design(look_sizes(planned, looks=looks, clusters=clusters), planned, alpha, beta)
-    if tails == "heavy":
+    heavy = tails == "heavy" and kind != "binary"
+    if heavy:
+        kind = "graded"  # bets, even where every score so far is 0 or 1
         design = design._replace(
             fail=(float(-ndtri(alpha)),) * len(design.sizes),
             accept=(float(-ndtri(beta)),) * len(design.sizes),
@@ -111,7 +114,7 @@ def decide_sequentially(  # noqa: PLR0913 - the declarations of `decide`, and th
     for size in design.sizes:
         seen += islice(stream, size - len(seen))
         if len(seen) < size:
-            if seen and tails != "heavy":
+            if seen and not heavy:
                 design = _cut_short(design, len(seen), planned, alpha, beta)
             history = [look for look in history if len(look.pairs.difference) < len(seen)]
             history.append(see(seen, critical=design.fail[len(history)]))
@@ -126,7 +129,7 @@ def decide_sequentially(  # noqa: PLR0913 - the declarations of `decide`, and th
         alpha=float(ndtr(-design.fail[len(history) - 1])),
         beta=float(ndtr(-design.accept[len(history) - 1])),
     )
-    corrected = decision if tails == "heavy" else _corrected(decision, history, design)
+    corrected = decision if heavy else _corrected(decision, history, design)
     known = {field.name: getattr(corrected, field.name) for field in fields(corrected)}
     return SequentialDecision(
         **{**known, "alpha": alpha},
@@ -222,9 +225,17 @@ def _see(
 ) -> _Look:
     """Weigh the scores so far at the level of this look."""
     groups = None if clusters is None else clusters[: len(seen)]
+    largest = None if clusters is None else float(max(Counter(clusters).values()))
     base, tuned = [pair[0] for pair in seen], [pair[1] for pair in seen]
     pairs = paired_scores(base, tuned, clusters=groups, kind=kind)
-    evidence = weigh(pairs, margin=margin, alpha=float(ndtr(-critical)), tails=tails, seed=None)
+    evidence = weigh(
+        pairs,
+        margin=margin,
+        alpha=float(ndtr(-critical)),
+        tails=tails,
+        seed=None,
+        largest=largest,
+    )
     x, n = pairs.difference, len(seen)
     if pairs.cluster is not None and pairs.cluster[-1] > 0:
         error, _ = cluster_error(cluster_sums(x, pairs.cluster))
