@@ -18,6 +18,7 @@ SPIDER = HERE.parent.parent / "shared" / "data" / "spider"
 GOLDEN = HERE / "golden" / "sql"
 
 Columns = dict[str, list[str]]
+Golds = list[tuple[str, Database, Columns]]
 Fault = Callable[[exp.Expression, Columns, random.Random], bool]
 
 
@@ -57,6 +58,7 @@ def _other_column(
 
 
 def filter_value(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Change the constant of a condition."""
     atoms = _where_atoms(tree)
     if not atoms:
         return False
@@ -67,6 +69,7 @@ def filter_value(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
 
 
 def filter_operator(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Change the operator of a condition."""
     other = {exp.GT: exp.GTE, exp.GTE: exp.GT, exp.LT: exp.GT, exp.LTE: exp.LT, exp.EQ: exp.NEQ,
              exp.NEQ: exp.EQ}  # fmt: skip
     atoms = _where_atoms(tree)
@@ -78,6 +81,7 @@ def filter_operator(tree: exp.Expression, _: Columns, rng: random.Random) -> boo
 
 
 def filter_column(tree: exp.Expression, columns: Columns, rng: random.Random) -> bool:
+    """Put a condition on another column."""
     atoms = _where_atoms(tree)
     if not atoms:
         return False
@@ -89,6 +93,7 @@ def filter_column(tree: exp.Expression, columns: Columns, rng: random.Random) ->
 
 
 def filter_missing(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Drop a condition."""
     where = tree.args.get("where")
     if not where:
         return False
@@ -100,6 +105,7 @@ def filter_missing(tree: exp.Expression, _: Columns, rng: random.Random) -> bool
 
 
 def filter_extra(tree: exp.Expression, columns: Columns, rng: random.Random) -> bool:
+    """Add a condition."""
     alias, table = rng.choice(list(_tables(tree).items()) or [("", "")])
     if table not in columns:
         return False
@@ -110,6 +116,7 @@ def filter_extra(tree: exp.Expression, columns: Columns, rng: random.Random) -> 
 
 
 def logic_and_or(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Turn AND into OR."""
     where = tree.args.get("where")
     if not where or not isinstance(where.this, exp.And) or where.find(exp.Or):
         return False
@@ -118,6 +125,7 @@ def logic_and_or(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
 
 
 def null_test(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Write ``= NULL`` for ``IS NULL``."""
     node = tree.find(exp.Is)
     if node is None or not isinstance(node.expression, exp.Null):
         return False
@@ -126,6 +134,7 @@ def null_test(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
 
 
 def aggregate_function(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Exchange an aggregate function."""
     other = {exp.Max: exp.Min, exp.Min: exp.Max, exp.Avg: exp.Sum, exp.Sum: exp.Avg}
     calls = [c for item in tree.expressions for c in item.find_all(*other)]
     if not calls:
@@ -136,6 +145,7 @@ def aggregate_function(tree: exp.Expression, _: Columns, rng: random.Random) -> 
 
 
 def aggregate_argument(tree: exp.Expression, columns: Columns, rng: random.Random) -> bool:
+    """Aggregate another column."""
     calls = [c for item in tree.expressions for c in item.find_all(exp.Max, exp.Min, exp.Avg)
              if isinstance(c.this, exp.Column)]  # fmt: skip
     if not calls:
@@ -148,6 +158,7 @@ def aggregate_argument(tree: exp.Expression, columns: Columns, rng: random.Rando
 
 
 def distinct_in_aggregate(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Add DISTINCT to a COUNT, or drop it."""
     for count in [c for item in tree.expressions for c in item.find_all(exp.Count)]:
         if isinstance(count.this, exp.Distinct):
             count.set("this", count.this.expressions[0])
@@ -159,6 +170,7 @@ def distinct_in_aggregate(tree: exp.Expression, _: Columns, rng: random.Random) 
 
 
 def select_wrong_column(tree: exp.Expression, columns: Columns, rng: random.Random) -> bool:
+    """Show another column."""
     items = [item for item in tree.expressions if isinstance(item, exp.Column)]
     if not items:
         return False
@@ -172,6 +184,7 @@ def select_wrong_column(tree: exp.Expression, columns: Columns, rng: random.Rand
 
 
 def select_missing(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Leave out the last column."""
     if len(tree.expressions) < 2:
         return False
     tree.set("expressions", tree.expressions[:-1])
@@ -179,6 +192,7 @@ def select_missing(tree: exp.Expression, _: Columns, rng: random.Random) -> bool
 
 
 def select_extra(tree: exp.Expression, columns: Columns, rng: random.Random) -> bool:
+    """Show one column more."""
     alias, table = rng.choice(list(_tables(tree).items()) or [("", "")])
     if table not in columns or any(item.is_star for item in tree.expressions):
         return False
@@ -191,6 +205,7 @@ def select_extra(tree: exp.Expression, columns: Columns, rng: random.Random) -> 
 
 
 def join_condition(tree: exp.Expression, columns: Columns, rng: random.Random) -> bool:
+    """Join on another column."""
     joins = [j for j in tree.args.get("joins") or () if isinstance(j.args.get("on"), exp.EQ)]
     if not joins:
         return False
@@ -202,6 +217,7 @@ def join_condition(tree: exp.Expression, columns: Columns, rng: random.Random) -
 
 
 def join_type(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Turn an inner join into a left one."""
     joins = [j for j in tree.args.get("joins") or () if j.args.get("on") and not j.side]
     if len(joins) != 1:
         return False
@@ -210,6 +226,7 @@ def join_type(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
 
 
 def missing_join(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Drop a join condition."""
     joins = [j for j in tree.args.get("joins") or () if j.args.get("on")]
     if not joins:
         return False
@@ -218,6 +235,7 @@ def missing_join(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
 
 
 def table_missing(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Drop a joined table that nothing else needs."""
     joins = tree.args.get("joins") or []
     for join in reversed(joins):
         alias = join.this.alias_or_name
@@ -230,6 +248,7 @@ def table_missing(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
 
 
 def table_extra(tree: exp.Expression, columns: Columns, rng: random.Random) -> bool:
+    """Join a table that has no business there."""
     tables = _tables(tree)
     others = [t for t in columns if t not in tables.values()]
     qualified = all(c.table or len(tables) < 1 for c in tree.find_all(exp.Column))
@@ -240,6 +259,7 @@ def table_extra(tree: exp.Expression, columns: Columns, rng: random.Random) -> b
 
 
 def group_by(tree: exp.Expression, columns: Columns, rng: random.Random) -> bool:
+    """Group by another column."""
     group = tree.args.get("group")
     if not group or not isinstance(group.expressions[0], exp.Column):
         return False
@@ -250,6 +270,7 @@ def group_by(tree: exp.Expression, columns: Columns, rng: random.Random) -> bool
 
 
 def having(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Change the constant of HAVING."""
     clause = tree.args.get("having")
     literal = clause.find(exp.Literal) if clause else None
     if literal is None or literal.is_string:
@@ -259,6 +280,7 @@ def having(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
 
 
 def order_direction(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Sort the other way round."""
     order = tree.args.get("order")
     if not order:
         return False
@@ -268,6 +290,7 @@ def order_direction(tree: exp.Expression, _: Columns, rng: random.Random) -> boo
 
 
 def order_key(tree: exp.Expression, columns: Columns, rng: random.Random) -> bool:
+    """Sort by another column."""
     order = tree.args.get("order")
     if not order or not isinstance(order.expressions[0].this, exp.Column):
         return False
@@ -279,6 +302,7 @@ def order_key(tree: exp.Expression, columns: Columns, rng: random.Random) -> boo
 
 
 def order_missing(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Do not sort."""
     if not tree.args.get("order"):
         return False
     tree.set("order", None)
@@ -286,6 +310,7 @@ def order_missing(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
 
 
 def limit_value(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Return one row more."""
     limit = tree.args.get("limit")
     if not limit:
         return False
@@ -294,6 +319,7 @@ def limit_value(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
 
 
 def limit_missing(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Return all rows."""
     if not tree.args.get("limit"):
         return False
     tree.set("limit", None)
@@ -301,11 +327,13 @@ def limit_missing(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
 
 
 def distinct(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Add DISTINCT, or drop it."""
     tree.set("distinct", None if tree.args.get("distinct") else exp.Distinct())
     return True
 
 
 def set_op(tree: exp.Expression, _: Columns, rng: random.Random) -> bool:
+    """Use another set operation."""
     kinds = [exp.Union, exp.Intersect, exp.Except]
     if type(tree) not in kinds:
         return False
@@ -333,9 +361,7 @@ FAULTS: dict[str, tuple[str, Fault]] = {
 }  # fmt: skip
 
 
-def plant(
-    golds: list[tuple[str, Database, Columns]], kind: str, *, seed: int, count: int
-) -> Iterator[Planted]:
+def plant(golds: Golds, kind: str, *, seed: int, count: int) -> Iterator[Planted]:
     """Yield up to ``count`` golds with one fault of a kind, in a seeded order."""
     rng = random.Random(f"{kind}:{seed}")
     clause, fault = FAULTS[kind]
@@ -365,7 +391,7 @@ def columns_of(judge: Judge, database: Database) -> Columns:
     return {t: list(columns) for t, columns in judge.schema(database).columns.items()}
 
 
-def spider_golds(judge: Judge) -> list[tuple[str, Database, Columns]]:
+def spider_golds(judge: Judge) -> Golds:
     """Return the distinct gold queries of Spider's development set."""
     tables = {t["db_id"]: t for t in json.loads((SPIDER / "tables.json").read_text("utf-8"))}
     rows = [json.loads(line) for line in (SPIDER / "dev.jsonl").read_text("utf-8").splitlines()]

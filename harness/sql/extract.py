@@ -7,6 +7,7 @@ Extraction removes the wrapping and never repairs the statement itself. Pure tex
 import json
 import re
 from dataclasses import dataclass
+from itertools import islice
 
 from harness.sql.tokens import (
     QUERY_WORDS,
@@ -42,52 +43,22 @@ _LABEL_LINE = re.compile(
 )
 _PROSE_LINE = re.compile(r"[ \t]*(?:[-*#>]\s+)?[A-Z][A-Za-z']*,?(?:\s+[a-z`'\"*][\w`'\"*.,]*){2,}")
 _CLAUSE_WORDS = frozenset(
-    [
-        "select",
-        "from",
-        "where",
-        "join",
-        "inner",
-        "left",
-        "right",
-        "full",
-        "cross",
-        "natural",
-        "on",
-        "using",
-        "group",
-        "order",
-        "having",
-        "limit",
-        "offset",
-        "union",
-        "except",
-        "intersect",
-        "and",
-        "or",
-        "not",
-        "in",
-        "exists",
-        "case",
-        "when",
-        "then",
-        "else",
-        "end",
-        "with",
-        "as",
-        "values",
-        "between",
-        "like",
-        "is",
-        "asc",
-        "desc",
-        "window",
-        "over",
-        "partition",
-        "distinct",
-        "all",
-    ]
+    """
+    select from where join inner left right full cross natural on using group order having limit
+    offset union except intersect and or not in exists case when then else end with as values
+    between like is asc desc window over partition distinct all
+    """.split()  # noqa: SIM905 - read as prose
 )
+_ENGLISH = re.compile(r"select(?:\s+[a-z]+){3,}\s*[.!?]*\s*\Z", re.IGNORECASE)
+
+MAX_STARTS = 60
+"""Places in prose at which a statement is looked for."""
+
+WINDOW = 4_000
+"""Characters behind such a place that decide whether it is one."""
+
+MAX_LINES = 500
+"""Lines of a statement that are looked at for prose behind it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,33 +146,33 @@ def _from_prose(text: str) -> str | None:
     if len(stripped) > 2 and stripped[0] == stripped[-1] and stripped[0] in "'\"":
         text = stripped[1:-1] if starts_statement(stripped[1:]) else text
     opening = starts_statement(_uncommented(text))
-    queries = [m for m in _START.finditer(text) if _is_query(text, m)]
     if opening and opening not in QUERY_WORDS:
         return _uncommented(text)
-    if not queries:
-        queries = [m for m in _SHOUTED.finditer(text) if _is_query(text, m)]
-    if queries:
-        match = queries[0]
-        return _until_prose(_unquoted(match[0], text[match.end() :]))
-    for match in _START.finditer(text):
-        if starts_statement(_uncommented(text[match.end() :])):
+    for pattern in (_START, _SHOUTED):
+        for match in islice(pattern.finditer(text), MAX_STARTS):
+            if _is_query(text[match.end() : match.end() + WINDOW]):
+                return _until_prose(_unquoted(match[0], text[match.end() :]))
+    for match in islice(_START.finditer(text), MAX_STARTS):
+        word = starts_statement(_uncommented(text[match.end() : match.end() + WINDOW]))
+        if word is not None and word not in QUERY_WORDS:
             return _until_prose(text[match.end() :])
     return None
 
 
-def _is_query(text: str, match: re.Match[str]) -> bool:
-    rest = _uncommented(text[match.end() :])
+def _is_query(text: str) -> bool:
+    rest = _uncommented(text)
     return starts_statement(rest) in QUERY_WORDS and not _reads_like_prose(rest)
 
 
 def _reads_like_prose(rest: str) -> bool:
     """Tell ``Select the names of all singers.`` from a statement."""
-    line = rest[: statement_end(rest)].split("\n", maxsplit=1)[0]
+    statement = rest[: statement_end(rest)]
+    line = statement.split("\n", maxsplit=1)[0]
     if re.search(r":\s*$|\bfrom (?:the|this|your|our) ", line, re.IGNORECASE):
         return True
-    if re.search(r"\bfrom\b", rest[: statement_end(rest)], re.IGNORECASE):
+    if re.search(r"\bfrom\b|\bas\b", statement, re.IGNORECASE):
         return False
-    return bool(re.match(r"select\s+(?:the|a|an|all|every|each|only)\s", line, re.IGNORECASE))
+    return bool(_ENGLISH.match(line))
 
 
 def _unquoted(lead: str, rest: str) -> str:
@@ -227,10 +198,11 @@ def _until_prose(sql: str) -> str:
     if label:
         head, tail = head[: label.start()], ""
     kept: list[str] = []
-    lines = head.split("\n")
+    lines = head[: 2 * MAX_SQL].split("\n")
     for number, line in enumerate(lines):
         after_blank = number > 0 and not lines[number - 1].strip() and bool("".join(kept).strip())
-        if kept and line.strip() and _leaves_sql("\n".join(kept), line, after_blank=after_blank):
+        looked_at = kept and line.strip() and number < MAX_LINES
+        if looked_at and _leaves_sql("\n".join(kept), line, after_blank=after_blank):
             tail = ""
             break
         kept.append(line)
@@ -238,13 +210,13 @@ def _until_prose(sql: str) -> str:
 
 
 def _leaves_sql(sql: str, line: str, *, after_blank: bool) -> bool:
-    if is_truncated(sql):
-        return False
-    first = significant(line)
-    word = first[0].text.lower() if first else ""
-    if word in _CLAUSE_WORDS or (first and first[0].kind == "other"):
-        return bool(after_blank and word in QUERY_WORDS and starts_statement(line))
-    return after_blank or bool(_PROSE_LINE.match(line))
+    first = next(iter(significant(line[:WINDOW])), None)
+    word = first.text.lower() if first else ""
+    if word in _CLAUSE_WORDS or (first and first.kind == "other"):
+        prose = after_blank and word in QUERY_WORDS and starts_statement(line) is not None
+    else:
+        prose = after_blank or bool(_PROSE_LINE.match(line[:WINDOW]))
+    return prose and not is_truncated(sql)
 
 
 def classify(text: str) -> Extraction:

@@ -5,6 +5,7 @@ may be no SQL at all. It never raises and is linear in the length of the text.
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -68,7 +69,7 @@ _TWO_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of the text; ``text`` pieces joined give the text back."""
+    """A piece of the text; all pieces joined give the text back."""
 
     kind: TokenKind
     text: str
@@ -87,13 +88,13 @@ class Token:
         return not self.text.startswith("/*") or (len(self.text) > 3 and self.text.endswith("*/"))
 
 
-def tokenize(text: str) -> list[Token]:
-    """Split any text into tokens that join back to it.
+def tokenize(text: str) -> Iterator[Token]:
+    """Split any text into tokens that join back to it, one by one.
 
     >>> [t.text for t in tokenize("a='x;y' -- c")]
     ['a', '=', "'x;y'", ' ', '-- c']
     """
-    return [Token(m.lastgroup, m[0], m.start()) for m in _TOKEN.finditer(text)]  # type: ignore[arg-type]
+    return (Token(m.lastgroup, m[0], m.start()) for m in _TOKEN.finditer(text))  # type: ignore[arg-type]
 
 
 def significant(text: str) -> list[Token]:

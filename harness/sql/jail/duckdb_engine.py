@@ -25,7 +25,7 @@ class DuckDatabase:
         path = source.get("path", ":memory:")
         self.connection = duckdb.connect(path, read_only="path" in source, config=SETTINGS)
         if "path" not in source:
-            with _Deadline(self.connection, max(seconds, 10.0)):
+            with _Deadline(self.connection, seconds):
                 self.connection.execute(source["script"])
         self.connection.execute("SET lock_configuration=true")
 
@@ -65,7 +65,7 @@ class DuckDatabase:
 
     def describe(self, limit: int, seconds: float) -> dict[str, Any]:
         """Return tables, columns and sample rows."""
-        with _Deadline(self.connection, max(seconds, 10.0)):
+        with _Deadline(self.connection, seconds):
             names = self.connection.execute(
                 "SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY table_oid"
             ).fetchall()

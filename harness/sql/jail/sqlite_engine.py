@@ -66,9 +66,11 @@ class SqliteDatabase:
         self.source = source
         if "path" in source:
             uri = Path(source["path"]).absolute().as_uri() + "?mode=ro&immutable=1"
-            self.connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+            self.connection = sqlite3.connect(
+                uri, uri=True, isolation_level=None, cached_statements=0
+            )
         else:
-            self.connection = sqlite3.connect(":memory:", isolation_level=None)
+            self.connection = sqlite3.connect(":memory:", isolation_level=None, cached_statements=0)
         connection = self.connection
         connection.execute(f"PRAGMA hard_heap_limit={HEAP}")
         connection.execute("PRAGMA temp_store=MEMORY")
@@ -98,7 +100,7 @@ class SqliteDatabase:
         connection = self.connection
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LIMITS[sqlite3.SQLITE_LIMIT_LENGTH])
-        self.arm(max(seconds, 10.0))
+        self.arm(seconds)
         connection.set_authorizer(self.guard.building)
         connection.executescript(source["script"])
         if connection.in_transaction:
@@ -170,7 +172,7 @@ class SqliteDatabase:
     def describe(self, limit: int, seconds: float) -> dict[str, Any]:
         """Return tables, columns, keys and sample rows."""
         self.connection.set_authorizer(None)
-        self.arm(max(seconds, 10.0))
+        self.arm(seconds)
         try:
             return {"kind": "ok", "tables": describe(self.connection, limit)}
         except sqlite3.Error as error:
