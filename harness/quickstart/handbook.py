@@ -48,6 +48,12 @@ def statement(fact: HandbookFact, template: str, value: str | None = None) -> st
     return text[0].upper() + text[1:]
 
 
+def _sentence(fact: HandbookFact, template: str) -> str:
+    """Fill a statement template, with the preposition that a day or a month takes."""
+    preposition = "on" if fact.value.endswith("day") else "in"
+    return statement(fact, template.replace("on or in", preposition))
+
+
 def documents() -> dict[str, str]:
     """Return ``{stem: markdown}`` of the handbook; every fact is stated once."""
     book = content("handbook")
@@ -59,7 +65,7 @@ def documents() -> dict[str, str]:
         for kind in KINDS:
             own = [f for f in handbook_facts() if f.document == stem and f.kind == kind]
             forms = book["kinds"][kind]["document"]
-            lines = [statement(f, forms[(i + len(stem)) % len(forms)])
+            lines = [_sentence(f, forms[(i + len(stem)) % len(forms)])
                      for i, f in enumerate(own)]
             if lines:
                 parts.append(f"## {heads[kind]}\n\n" + " ".join(lines))
