@@ -15,7 +15,6 @@ _EXPLICIT = re.compile(
     r"(?:\s+is\b|\s*[:=])",
     re.IGNORECASE,
 )
-_MARKUP = re.compile(r"[*_`#>]+|\\text\b|^\s*[-•]\s+", re.MULTILINE)
 _DENIALS = (
     ("is", "not"),
     ("was", "not"),
@@ -38,7 +37,7 @@ def region(said: str) -> str:
     >>> region("First think. So the answer is: **Graz**. Bye.")
     'Graz.'
     """
-    text = _MARKUP.sub("", said)
+    text = signs.plain(said)
     explicit = [match for match in _EXPLICIT.finditer(text) if _names_something(text, match)]
     if explicit:
         last = explicit[-1]
@@ -90,7 +89,7 @@ def objection(answer: str, stated: str) -> str | None:
     if wanted == comparable(stated):
         return None
     if len(wanted) == 1 and wanted[0] in POLAR:
-        return _polarity(wanted[0], words(stated))
+        return _polarity(wanted[0], words("".join(sentences(stated)[:1])))
     problem: str | None = "absent"
     for sentence in sentences(stated):
         given = comparable(sentence)
@@ -109,7 +108,8 @@ def _polarity(wanted: str, given: Sequence[str]) -> str | None:
     lead = next((i for i, word in enumerate(given) if word not in BEFORE_POLAR), None)
     if lead is None or given[lead] != wanted:
         return "absent"
-    return "hedged" if POLAR.intersection(given[lead + 1 : lead + 4]) - {wanted} else None
+    joined, other = [*given[lead + 1 : lead + 3], "", ""][:2]
+    return "hedged" if joined in {"and", "or"} and other in POLAR - {wanted} else None
 
 
 def _stance(wanted: list[str], given: list[str], start: int, sentence: str) -> str | None:

@@ -7,7 +7,8 @@ from explicit to implicit, and a response that names two choices names none:
 2. a label at the very start ("B", "(B)", "B. Paris", "**B)** Paris");
 3. the whole response is the text of a choice;
 4. the text of exactly one choice stands in the response as whole words, unnegated;
-5. exactly one label stands in the response in brackets or after "option" or "choice".
+5. exactly one label stands in brackets, after "option" or "choice", or ends a phrase such as
+   "I would choose B".
 
 A label and a text that point at different choices ("B. London" where London is C) are a
 ``conflict``. "A" and "I" at the start of a sentence are words, not labels.
@@ -30,8 +31,8 @@ _AFTER_LABEL = r"(?:[)\].:,;]|\s*$|(?=\s))\s*"
 _SAYS = re.compile(r"(?:is|because|since|as|would|seems|-|–)\b|$")
 _ALTERNATIVE = re.compile(r"(?:or|and|/)\s*[(\[]?(?P<label>\w+)")
 _NEGATIONS = frozenset({"not", "isnt", "never", "neither", "nor", "except", "wrong", "incorrect"})
+_CHOOSE = r"\b(?i:is|be|it['’]s|choose|pick|select|take|say|with)"
 _WORDS = frozenset({"A", "I"})
-_MARKUP = re.compile(r"[*_`#]+")
 
 
 def choice(
@@ -92,7 +93,7 @@ def read_choice(
     choices: Sequence[str], labels: Sequence[str], response: str
 ) -> tuple[int | None, str | None]:
     """Return the index of the choice that a response names, or None and why not."""
-    said = _MARKUP.sub("", signs.spoken(response)).strip()
+    said = signs.plain(signs.spoken(response))
     if not words(said):
         return None, "empty"
     if signs.loops(said):
@@ -145,6 +146,8 @@ def _leading_label(
         if match is None:
             continue
         rest = text[match.end() :]
+        if any(comparable(c) == comparable(text) and words(c) != [label.lower()] for c in choices):
+            continue
         bare = bool(rest) and match.group().strip() == match["label"]
         capital = match["label"] == label
         certain = not bare or (capital and (explicit or label not in _WORDS))
@@ -170,26 +173,31 @@ def _by_text(choices: Sequence[str], text: str) -> list[int]:
     given = comparable(text)
     equal = [i for i, c in enumerate(choices) if comparable(c) == given]
     if equal:
-        return equal
+        return [i for i in equal if choices[i].strip(" .") == text.strip(" .")] or equal
     spans: list[tuple[int, int, int]] = []
     for index, wanted in ((i, comparable(c)) for i, c in enumerate(choices)):
         start = find(wanted, given)
         if start >= 0 and not _NEGATIONS.intersection(given[max(0, start - 2) : start]):
             spans.append((start, start + len(wanted), index))
-    return [
+    found = [
         index
         for low, high, index in spans
         if not any(a <= low and high <= b and (b - a) > (high - low) for a, b, _ in spans)
     ]
+    if len({tuple(comparable(choices[index])) for index in found}) == 1:  # rr, Rr and RR
+        exact = [i for i in found if re.search(rf"(?<!\w){re.escape(choices[i])}(?!\w)", text)]
+        return exact or found
+    return found
 
 
 def _bracketed(labels: Sequence[str], text: str) -> list[int]:
-    names = [re.escape(label) for label in labels]
-    return [
-        index
-        for index, name in enumerate(names)
-        if re.search(rf"[(\[]{name}[)\]]|\b(?i:option|choice) {name}\b", text)
-    ]
+    """Return the choices whose label stands where only a label can."""
+    found = []
+    for index, name in enumerate(re.escape(label) for label in labels):
+        marked = rf"[(\[]{name}[)\]]|\b(?i:option|choice) {name}\b"
+        if re.search(rf"{marked}|{_CHOOSE} {name}[.!]?$", text):
+            found.append(index)
+    return found
 
 
 def _explain(

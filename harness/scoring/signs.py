@@ -20,6 +20,7 @@ _ROLE = re.compile(
     re.IGNORECASE,
 )
 _THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
+_MARKUP = re.compile(r"(?<!\w)[*_`#>]+|[*_`]+(?!\w)|\\text\b|^\s*[-•]\s+", re.MULTILINE)
 _REFUSAL = re.compile(
     r"\b(?:i(?: am|['’]m) (?:sorry|afraid|unable|not able|not sure)"
     r"|i (?:do not|don['’]t|cannot|can['’]?t|could not|couldn['’]t|can not)"
@@ -44,6 +45,15 @@ def spoken(response: str) -> str:
             return text[: mark.start()].strip()
         text = text[mark.end() :]
     return text.strip()
+
+
+def plain(text: str) -> str:
+    """Return text without Markdown's marks; signs inside a word or a formula stay.
+
+    >>> plain("- **Answer:** `CO_2`"), plain("2*3")
+    ('Answer: CO_2', '2*3')
+    """
+    return _MARKUP.sub("", text).strip()
 
 
 def leaks_role(response: str) -> bool:
