@@ -54,6 +54,7 @@ def run(
     arms = train(planned)
     samples = score(planned, arms)
     with planned.progress.task("compare"):
-        result = compare(study, planned.suites, arms, samples)
+        notes = planned.folder.read_lock().get("notes", ())
+        result = compare(study, planned.suites, arms, samples, notes=notes)
     conclude(planned.folder, study, result, planned.progress)
     return result

@@ -52,13 +52,31 @@ def _answer(
                 missing = [r for r in loaded.requests if (r.item, r.index) not in known]
                 note = f"{arm.name} on {loaded.suite.name}"
                 advance(done=done, note=note)
-                for batch in engine.answer(arm.name, missing):
+                earlier = [found for (_, suite), found in answers.items() if suite == index]
+                guesses = _drafts(loaded, earlier)
+                for batch in engine.answer(arm.name, missing, drafts=guesses):
                     store.put(fingerprint, batch)
                     known.update({(r.item, r.index): response for r, response in batch})
                     done += len(batch)
                     advance(done=done, note=note)
                 answers[arm.name, index] = known
     return answers
+
+
+def _drafts(
+    loaded: "LoadedSuite", earlier: Sequence[Mapping[tuple[ItemKey, int], Response]]
+) -> dict[tuple[ItemKey, int], tuple[str, ...]]:
+    """Guess each generated answer: the reference, and what earlier arms said."""
+    targets = {item.key: item.target for item in loaded.items}
+    return {
+        (r.item, r.index): tuple(
+            text
+            for text in (targets[r.item], *(answers[r.item, r.index].text for answers in earlier))
+            if text
+        )
+        for r in loaded.requests
+        if r.kind == "generate_until"
+    }
 
 
 def _engine(planned: Plan, arms: Sequence[Arm]) -> "Engine":
@@ -78,6 +96,7 @@ def _engine(planned: Plan, arms: Sequence[Arm]) -> "Engine":
         if arm.path is not None:
             check_same_ids(planned.loaded, Path(arm.path))
             engine.attach(arm.name, Path(arm.path), allow_identical=planned.allow_identical)
+    planned.folder.note(engine.notes)
     return engine
 
 

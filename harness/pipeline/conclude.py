@@ -50,6 +50,7 @@ def compare(study: Study, suites: Sequence[Suite], arms: Sequence[Arm], samples:
         findings=tuple(f for comparison in comparisons for f in findings(comparison)),
         versions=versions(),
         seed=study.seed,
+        notes=tuple(notes),
     )
 
 
@@ -90,4 +91,4 @@ def reopen(folder: RunFolder) -> tuple[Study, Result]:
         for arm in arms
         for suite in suites
     }
-    return study, compare(study, suites, arms, samples)
+    return study, compare(study, suites, arms, samples, notes=lock.get("notes", ()))

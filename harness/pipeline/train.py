@@ -1,8 +1,11 @@
 """Train every candidate that is not trained yet."""
 
+from pathlib import Path
+
 from harness import training
 from harness.pipeline.plan import Plan
 from harness.records import BASE, Arm, LossPoint
+from harness.store.run_folder import sha256_of
 from harness.study import CandidateSection
 
 
@@ -12,14 +15,21 @@ def train(planned: Plan) -> tuple[Arm, ...]:
     arms = [Arm(name=BASE, method="untuned", note="the model that every candidate starts from")]
     for candidate in planned.study.candidates:
         if candidate.adapter:
-            path = planned.study.path(candidate.adapter)
-            origin = "trained elsewhere"
-            arms.append(
-                Arm(name=candidate.name, method=origin, note=candidate.note, path=str(path))
-            )
+            arms.append(_taken(candidate, planned.study.path(candidate.adapter)))
         else:
             arms.append(_train_one(planned, candidate))
     return tuple(arms)
+
+
+def _taken(candidate: CandidateSection, path: Path) -> Arm:
+    weights = sorted(path.glob("adapter_model.*")) or sorted(path.glob("model*.safetensors"))
+    return Arm(
+        name=candidate.name,
+        method="trained elsewhere",
+        note=candidate.note,
+        path=str(path),
+        weights_sha256=sha256_of(weights[0]) if weights else "",
+    )
 
 
 def _train_one(planned: Plan, candidate: CandidateSection) -> Arm:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,10 @@ class RunFolder:
         for key in ("suites", "items"):
             declarations[key] = {**lock.get(key, {}), **declarations[key]}
         self.write_lock({**lock, **declarations})
+
+    def note(self, notes: Sequence[str]) -> None:
+        """Record what a person should know about how the run was made."""
+        self.write_lock({**self.read_lock(), "notes": list(notes)})
 
 
 def read_arm(data: dict[str, Any]) -> Arm:
