@@ -77,13 +77,13 @@ def betting_evidence(
     does not matter.
     """
     counts = np.ones_like(differences) if sizes is None else sizes
-    order = np.lexsort((counts, differences))
-    sums, counts = differences[order], counts[order]
-    delta = float(sums.sum() / counts.sum())
-    spread = float(np.sum((sums - counts * delta) ** 2) / counts.sum())
+    units, times = np.unique(differences + 1j * counts, return_counts=True)  # pairs, ordered
+    sums, counts = units.real, units.imag
+    delta = float(times @ sums / (times @ counts))
+    spread = float(times @ (sums - counts * delta) ** 2 / (times @ counts))
 
     def growth(claim: float, side: Side) -> float:
-        return log_capital(sums, claim, side, counts, largest)
+        return _log_mean(times @ _log_factors(sums, counts, claim, side, largest))
 
     def p(claim: float, side: Side) -> float:
         return float(np.exp(min(0.0, -growth(claim, side))))
