@@ -1,5 +1,6 @@
 """``harness review``: blinded sheets for human raters, and their ratings back."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -29,3 +30,34 @@ def draw(
         result.comparisons, folder.review, items_per_suite=items, raters=raters, seed=seed
     )
     typer.echo(f"hand out {folder.review / 'for_raters'}; keep {folder.review / 'key.json'}")
+
+
+@app.command()
+def collect(
+    run: RunPath,
+    rated: Annotated[list[Path], typer.Argument(help="Filled-in sheets, XLSX or CSV.")],
+) -> None:
+    """Read raters' sheets back, unblind them, and say who won.
+
+    Example: `harness review collect runs/mine rated/*.xlsx`
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from harness import review
+
+    ratings = review.collect(RunFolder(run).review, rated)
+    table = Table("candidate", "suite", "wins", "ties", "losses", "win rate", "agreement")
+    for s in ratings.summaries:
+        rate = "too few ratings"
+        if s.win_rate is not None and s.ci_low is not None and s.ci_high is not None:
+            rate = f"{s.win_rate:.0%} ({s.ci_low:.0%} to {s.ci_high:.0%})"
+        agreement = "" if s.agreement is None else f"{s.agreement:.2f}"
+        table.add_row(
+            s.candidate, s.suite, str(s.wins), str(s.ties), str(s.losses), rate, agreement
+        )
+    Console().print(table)
+    typer.echo(
+        "wins are the candidate's; a tie is half a win; agreement is Krippendorff's alpha; "
+        f"{ratings.missing} rows were left empty"
+    )

@@ -16,8 +16,18 @@ from harness.store.versions import versions
 from harness.study import Study
 
 
-def compare(study: Study, suites: Sequence[Suite], arms: Sequence[Arm], samples: Scored) -> Result:
-    """Decide every suite of every candidate from the judged answers; no model, no files."""
+def compare(
+    study: Study,
+    suites: Sequence[Suite],
+    arms: Sequence[Arm],
+    samples: Scored,
+    *,
+    notes: Sequence[str] = (),
+) -> Result:
+    """Decide every suite of every candidate from the judged answers; no model, no files.
+
+    ``notes`` are warnings of the run that the report shows.
+    """
     gate = study.gate
     comparisons: list[Comparison] = []
     for arm in arms[1:]:
