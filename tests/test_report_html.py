@@ -123,6 +123,20 @@ def test_every_answer_is_in_the_block_once() -> None:
     assert len(bases) == len(data["items"])
 
 
+def test_evidence_of_a_judge_is_shown() -> None:
+    """What a judge keeps as proof, such as rows that tell two queries apart, is in the block."""
+    result = example_result()
+    first, *others = result.comparisons[0].pairs
+    details = {"chosen": 1, "witness": {"gold": {"rows": [[1, None]]}}, "robust_match": None}
+    verdict = replace(first.tuned.verdict, details=details)
+    pairs = (replace(first, tuned=replace(first.tuned, verdict=verdict)), *others)
+    comparisons = (replace(result.comparisons[0], pairs=pairs), *result.comparisons[1:])
+    data = item_data(replace(result, comparisons=comparisons))
+    (shown,) = (answer[8] for answer in data["answers"] if answer[8])
+    lines = [data["strings"][line] for line in shown]
+    assert lines == ["witness:", "  gold:", "    rows:", "      1 | NULL"]
+
+
 def test_lost_items_come_first() -> None:
     """Rows run from lost over gained to unchanged ones."""
     moves = [row[2] for row in item_data(example_result())["rows"]]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.records import Comparison, Pair, Response, Transition
-from harness.review.blind import rows
+from harness.review.blind import readable, rows
 from harness.review.draw import clean, draw
 
 SQL = example_result(size=24).comparisons[0]
@@ -117,6 +117,25 @@ def test_probabilities_are_those_of_the_draw() -> None:
     for number in range(50):
         expected = 160 if number < 10 else 40
         assert abs(seen[f"{number:064d}"] - expected) < 0.35 * expected + 15
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "<|user|>Hi.<|end|><|assistant|>Hello.<|end|><|user|>Who?<|end|><|assistant|>",
+        "<|im_start|>user\nHi.<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n"
+        "<|im_start|>user\nWho?<|im_end|>\n<|im_start|>assistant\n",
+        "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\nHi.<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\nHello.<|eot_id|>"
+        "<|start_header_id|>user<|end_header_id|>\n\nWho?<|eot_id|>"
+        "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        "User: Hi.\nAssistant: Hello.\nUser: Who?\nAssistant:",
+    ],
+)
+def test_raters_see_turns_and_no_template(prompt: str) -> None:
+    """Whatever the chat template, raters read who said what."""
+    shown = [line for line in readable(prompt).splitlines() if line]
+    assert shown == ["User: Hi.", "Assistant: Hello.", "User: Who?"]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 from harness.analysis import TRANSITIONS, answer_text, choices, plain, target_text
 from harness.analysis.text import clip, visible
 from harness.records import Comparison, Item, ItemKey, Result, Sample, Verdict
+from harness.report.outline import outline
 from harness.report.words import TRANSITION_WORDS
 
 _OUTCOMES = ("correct", "incorrect", "refused", "unscored")
@@ -136,11 +137,12 @@ def question(item: Item) -> str:
 
 def _evidence(verdict: Verdict) -> list[str]:
     """Say what only this judge knows, such as rows that tell two queries apart."""
-    return [
-        visible(f"{name}: {json.dumps(value, ensure_ascii=False, default=str)}")
+    details = {
+        name: value
         for name, value in verdict.details.items()
         if value is not None and name not in _SHOWN_ELSEWHERE
-    ]
+    }
+    return [visible(line) for line in outline(details)] if details else []
 
 
 def _answer(sample: Sample, table: _Table, labels: _Table) -> list[Any]:

@@ -5,6 +5,7 @@ equally often, whatever the number of rows, and no rater can learn a side. Every
 sees half of the rows with the sides exchanged, which makes a preference for a side measurable.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,13 @@ from harness.review.draw import Drawn, keyed
 
 BASE_ON_A = "A"
 BASE_ON_B = "B"
+
+_TURN = re.compile(
+    r"<\|(?:im_start\|>|start_header_id\|>)?(?P<role>system|user|assistant)"
+    r"(?:\|>|<\|end_header_id\|>\s*|\n)"
+)
+_MARK = re.compile(r"<\|(?:end|im_end|eot_id|begin_of_text|end_of_text|endoftext)\|>|</?s>")
+_CUE = re.compile(r"\n(?:Assistant|Answer): ?\s*$")
 
 CELL = 32_000
 """Characters of a text that a sheet shows; spreadsheet cells end at 32,767."""
@@ -72,13 +80,23 @@ def _row(entry: Drawn, name: str, rater: int, seed: int, side: str) -> Row:
     a, b = (entry.base, entry.tuned) if side == BASE_ON_A else (entry.tuned, entry.base)
     return Row(
         id=keyed(seed, "row", name, str(rater), *map(str, item.key))[:10],
-        question=_fitting(visible(item.prompt).strip()),
+        question=_fitting(readable(item.prompt)),
         reference=_fitting(visible(target_text(item)).strip()),
         answer_a=_fitting(a or "(empty)"),
         answer_b=_fitting(b or "(empty)"),
         drawn=entry,
         base_side=side,
     )
+
+
+def readable(prompt: str) -> str:
+    """Write a prompt for people: turns with their speaker instead of a chat template's tokens.
+
+    >>> readable("<|user|>Who is it?<|end|><|assistant|>")
+    'User: Who is it?'
+    """
+    text = _TURN.sub(lambda turn: f"\n{turn['role'].title()}: ", visible(prompt))
+    return _CUE.sub("", _MARK.sub("", text)).strip()
 
 
 def _fitting(text: str) -> str:
