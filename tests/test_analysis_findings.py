@@ -146,6 +146,28 @@ def test_symptoms_are_warned_of(title: str, change: dict) -> None:
     assert title in [found.title for found in of_kind(ill, "warning")]
 
 
+def test_choosing_by_position_is_warned_of() -> None:
+    """A model that always takes the third option has learnt nothing about the questions."""
+    comparison = build(40, lambda number: number % 2 == 0, lambda number: number % 4 == 0)
+
+    def choosing(tuned: Callable[[int], int]) -> Comparison:
+        pairs = []
+        for number, pair_ in enumerate(comparison.pairs):
+            base, new = (
+                replace(side, verdict=replace(side.verdict, details={"chosen": place}))
+                for side, place in ((pair_.base, number % 4), (pair_.tuned, tuned(number)))
+            )
+            pairs.append(replace(pair_, base=base, tuned=new))
+        return replace(comparison, pairs=tuple(pairs))
+
+    title = "one position whatever it says"
+    assert title not in [f.title for f in of_kind(choosing(lambda n: (n + 1) % 4), "warning")]
+    (warning,) = (f for f in of_kind(choosing(lambda _: 2), "warning") if f.title == title)
+    assert (
+        warning.text == "the tuned model chooses option 3 for 40 of 40 questions, the base for 10"
+    )
+
+
 def test_unscored_items_are_told_with_their_reasons() -> None:
     """What counts for neither arm is a warning that says why."""
     comparison = build(30, always, always)

@@ -24,8 +24,13 @@ def symptoms(comparison: Comparison) -> tuple[Finding, ...]:
         One warning a symptom that changed by at least ten points of the items, or that puts the
         measurement in doubt; empty when all is well.
     """
-    found = [*_changed_shares(comparison), _sameness(comparison), _one_answer(comparison)]
-    found.append(_unscored(comparison))
+    found = [
+        *_changed_shares(comparison),
+        _sameness(comparison),
+        _one_answer(comparison),
+        _one_position(comparison),
+        _unscored(comparison),
+    ]
     return tuple(finding for finding in found if finding is not None)
 
 
@@ -159,6 +164,32 @@ def _one_answer(comparison: Comparison) -> Finding | None:
         tuned_count=count,
         total=len(pairs),
         keys=tuple(p.base.item.key for p in pairs if answer_text(p.tuned).strip() == answer),
+    )
+
+
+def _one_position(comparison: Comparison) -> Finding | None:
+    """Notice a model that chooses by where an option stands, whatever it says."""
+    chosen = [
+        (pair.base.verdict.details.get("chosen"), pair.tuned.verdict.details.get("chosen"))
+        for pair in comparison.pairs
+    ]
+    places = Counter(tuned for _, tuned in chosen if isinstance(tuned, int))
+    if places.total() < MIN_ITEMS:
+        return None
+    place, count = places.most_common(1)[0]
+    before = sum(base == place for base, _ in chosen)
+    if count < len(chosen) / 2 or count - before < 2 * NOTABLE * len(chosen):
+        return None
+    return Finding(
+        kind="warning",
+        candidate=comparison.candidate,
+        suite=comparison.suite.name,
+        title="one position whatever it says",
+        text=f"the tuned model chooses option {place + 1} for {count} of {len(chosen)} questions, "
+        f"the base for {before}",
+        base_count=before,
+        tuned_count=count,
+        total=len(chosen),
     )
 
 
