@@ -1,6 +1,6 @@
 """How often the gate errs: seeded simulations of what `harness.stats` promises.
 
-``python tests/bench/gate_simulation.py`` prints a table and writes JSON; about ten minutes on one
+``python tests/bench/gate_simulation.py`` prints a table and writes JSON; about five minutes on one
 core. The fast version runs in the tests (test_stats_error_rates.py) with fewer replicates.
 
 Model: each item is lost with probability (D - d) / 2 and gained with (D + d) / 2, where D is the
@@ -224,7 +224,7 @@ def speed_row(rng: np.random.Generator) -> Row:
 
 
 def measure(*, runs: int, seed: int) -> list[Row]:
-    """Every row of the table, from ``runs`` replicates per cell (clusters: a tenth or twentieth)."""
+    """Every row of the table; ``runs`` replicates per cell, a tenth for clusters."""
     rng = np.random.default_rng(seed)
     alarm = 100 * family_alarms(rng, 10, runs)
     return [
