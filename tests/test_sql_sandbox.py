@@ -76,10 +76,12 @@ HOSTILE = {
 }
 
 
-WORDS = (
-    "SELECT FROM emp name id WHERE GROUP BY ORDER LIMIT ( ) , * = 1 'x' WITH AS UNION JOIN ON NOT IN"
-    " LIKE NULL CASE WHEN THEN END COUNT MAX random() DELETE DROP ; RECURSIVE VALUES || / % OVER"
-).split(" ")
+WORDS = [
+    *("SELECT", "FROM", "emp", "name", "id", "WHERE", "GROUP BY", "ORDER BY", "LIMIT", "(", ")"),
+    *(",", "*", "=", "1", "'x'", "WITH", "AS", "UNION", "JOIN", "ON", "NOT", "IN", "LIKE", "NULL"),
+    *("CASE", "WHEN", "THEN", "END", "COUNT", "MAX", "random()", "DELETE", "DROP", ";", "OVER"),
+    *("RECURSIVE", "VALUES", "||", "/", "%"),
+]
 
 
 @pytest.fixture(scope="module")
