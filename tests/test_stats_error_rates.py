@@ -93,3 +93,18 @@ def test_simulated_rule_is_the_one_that_decides(simulation: ModuleType) -> None:
             assert found.used == sizes[look]
             assert (found.verdict == "pass") == bool(accept[look])
             assert (found.verdict == "fail") == bool(drop[look] and not accept[look])
+
+
+def test_estimate_and_interval_after_stopping() -> None:
+    """Half of the estimates lie on each side of the truth, and the interval covers it."""
+    rng, truth, above, covered, plain = np.random.default_rng(1), -0.05, 0, 0, []
+    for _ in range(200):
+        kinds = rng.choice(3, size=506, p=[0.1, 0.05, 0.85])
+        pairs = [((1, 0), (0, 1), (1, 1))[kind] for kind in kinds]
+        found = decide_sequentially(pairs, planned=506, margin=0.05)
+        above += found.delta > truth
+        covered += found.ci_low <= truth <= found.ci_high
+        plain.append(found.observed)
+    assert above / 200 == pytest.approx(0.5, abs=0.08)
+    assert covered / 200 >= 0.90
+    assert np.mean(plain) < truth - 0.004
