@@ -55,6 +55,11 @@ class CandidateSection(_Section):
     training: dict[str, Any] = Field(
         default_factory=dict, description="TRL's names, such as learning_rate, max_steps"
     )
+    validation: Share | None = Field(
+        None,
+        description="share of rows held out by prompt: training keeps the checkpoint that is best "
+        "on them, and stops when it no longer improves",
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> "CandidateSection":

@@ -51,6 +51,16 @@ def test_a_conversation_goes_through_the_template_and_ends_once(tokenizer: Any) 
     )
 
 
+def test_every_answer_can_be_learnt(tokenizer: Any) -> None:
+    """With TRL's assistant_only_loss all assistant turns are learnt, each with its end."""
+    row = chat_row("Hi", "Hello", "Who?", "A model.")
+    (encoded,) = encode([row], tokenizer, chat=True, max_length=200, every_answer=True).rows
+    assert picture(encoded, tokenizer) == (
+        "<|user|>Hi<|end|><|assistant|>⟦Hello<|end|>⟧<|user|>Who?<|end|><|assistant|>"
+        "⟦A model.<|end|>⟧"
+    )
+
+
 @pytest.mark.parametrize("completion", ["Paris", "Paris<|end|>"])
 def test_plain_text_ends_once(tokenizer: Any, completion: str) -> None:
     """The end is added where it is missing, and only there."""

@@ -114,6 +114,30 @@ def test_a_method_changes_the_base(
     assert (tuned - base).abs().max() > 1e-4
 
 
+def test_no_method_changes_the_base_it_is_loaded_on(
+    tiny_base: Path, trained: dict[str, Arm]
+) -> None:
+    """With every adapter loaded and switched off, the base answers as before.
+
+    PiSSA starts from a part of the base's weights and would take it out of them.
+    """
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    def logits(model: torch.nn.Module) -> torch.Tensor:
+        with torch.no_grad():
+            return model(input_ids=torch.tensor([PROBE])).logits
+
+    base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
+    before = logits(base)
+    for name in ("lora", "pissa", "dora", "vera"):
+        model = PeftModel.from_pretrained(base, trained[name].path or "").eval()
+        with model.disable_adapter():
+            torch.testing.assert_close(logits(model), before, rtol=0, atol=1e-6)
+        base = model.unload()
+
+
 @pytest.mark.parametrize("name", METHODS)
 def test_a_fresh_process_gives_identical_logits(
     tiny_base: Path, trained: dict[str, Arm], reloaded: None, tmp_path: Path, name: str

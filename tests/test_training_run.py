@@ -186,6 +186,38 @@ def test_a_killed_training_goes_on_where_it_was(
     assert resumed.loss[-1].loss == pytest.approx(undisturbed.loss[-1].loss, abs=1e-3)
 
 
+def test_validation_keeps_the_best_and_stops(tiny_base: Path, tmp_path: Path) -> None:
+    """Rows with nothing in common are memorised: training stops early, the best state is kept."""
+    import random
+
+    draw = random.Random(0)
+
+    def word() -> str:
+        return "".join(draw.choices("abcdefghijklmnop", k=6))
+
+    data = [
+        Example(prompt=f"{word()}? ", completion=word(), origin=f"rows.jsonl:{i}")
+        for i in range(60)
+    ]
+    steps = {"max_steps": 200, "learning_rate": 0.03, "per_device_train_batch_size": 30}
+    candidate = section(training=steps, validation=0.2)
+    arm = run(tiny_base, tmp_path / "mine", candidate, data=data)
+    log = json.loads((tmp_path / "mine" / "training_log.json").read_text())
+    held = [(point.step, point.eval_loss) for point in arm.loss if point.eval_loss is not None]
+    best = min(loss for _, loss in held)
+    assert log["rows_held_out"] == 12
+    assert log["steps"] < 200
+    assert held[-1][1] > best
+    assert log["best_eval_loss"] == pytest.approx(best)
+
+
+def test_rows_can_be_packed_by_trl(tiny_base: Path, tmp_path: Path) -> None:
+    """TRL's own packing joins rows across batches when a study asks for it."""
+    packed = section(training={"packing": True, "max_length": 128})
+    arm = run(tiny_base, tmp_path / "mine", packed)
+    assert len(arm.loss) == 4
+
+
 def test_divergence_names_the_step_and_the_remedy(tiny_base: Path, tmp_path: Path) -> None:
     """A loss that is no number stops the training with a plain sentence and no adapter."""
     wild = {"learning_rate": 1e38, "max_grad_norm": 0.0, "max_steps": 20, "warmup_steps": 0}

@@ -1,5 +1,8 @@
-"""Pure functions over texts: what training rows share with the items that test them."""
+"""Pure functions over training texts: clean, hold out, find repetitions and test items."""
 
+from harness.corpus.clean import Cleaned, clean, text_of
+from harness.corpus.near import near_duplicates
 from harness.corpus.overlap import Overlap, overlap
+from harness.corpus.split import hold_out
 
-__all__ = ["Overlap", "overlap"]
+__all__ = ["Cleaned", "Overlap", "clean", "hold_out", "near_duplicates", "overlap", "text_of"]

@@ -43,7 +43,14 @@ class Encoded:
     notes: tuple[str, ...] = ()
 
 
-def encode(examples: Sequence[Example], tokenizer: Any, *, chat: bool, max_length: int) -> Encoded:
+def encode(
+    examples: Sequence[Example],
+    tokenizer: Any,
+    *,
+    chat: bool,
+    max_length: int,
+    every_answer: bool = False,
+) -> Encoded:
     """Tokenize examples, with the loss on completions only.
 
     Args:
@@ -51,6 +58,7 @@ def encode(examples: Sequence[Example], tokenizer: Any, *, chat: bool, max_lengt
         tokenizer: A transformers tokenizer with an end-of-text token.
         chat: Whether turns go through the tokenizer's chat template; else they become plain text.
         max_length: Longest row in tokens; longer ones are left out and counted.
+        every_answer: Whether earlier assistant turns of a conversation are learnt too.
 
     Raises:
         DataError: If more than one row in ten is too long, or a row has nothing to learn.
@@ -68,6 +76,8 @@ def encode(examples: Sequence[Example], tokenizer: Any, *, chat: bool, max_lengt
             if len(row.input_ids) > max_length:
                 too_long += 1
                 first_long = first_long or f"{example.origin} has {len(row.input_ids)}"
+            elif every_answer and chat:
+                rows.append(_with_earlier_answers(row, example, tokenizer))
             else:
                 rows.append(row)
     _refuse_too_long(too_long, len(examples), f"{first_long} tokens, longest {longest}", max_length)
@@ -197,3 +207,19 @@ def _row(
     if len(whole) <= len(prompt):
         raise DataError(f"a completion must have at least one token: {origin} has none")
     return EncodedRow(tuple(whole), (IGNORED,) * len(prompt) + tuple(whole[len(prompt) :]))
+
+
+def _with_earlier_answers(row: EncodedRow, example: Example, tokenizer: Any) -> EncodedRow:
+    """Learn the assistant turns of the prompt too, where the template leaves them as they were."""
+    if isinstance(example.prompt, str):
+        return row
+    labels = list(row.labels)
+    for number, turn in enumerate(example.prompt):
+        if turn.role != "assistant":
+            continue
+        given, said = _templated(example.prompt[:number], (turn,), tokenizer, example.origin)
+        texts = [given, given + _ended(said, tokenizer)]
+        before, after = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        if row.input_ids[: len(after)] == tuple(after):
+            labels[len(before) : len(after)] = after[len(before) :]
+    return EncodedRow(row.input_ids, tuple(labels))

@@ -14,7 +14,8 @@ class Job:
     """A candidate ready to be trained.
 
     ``settings`` are PEFT's, ``arguments`` TRL's, both with the method's defaults; ``model`` is a
-    folder or a hub name; ``checkpoints`` is where an interrupted training goes on from.
+    folder or a hub name; ``validation`` is the share of rows held out (None: all are learnt);
+    ``checkpoints`` is where an interrupted training goes on from.
     """
 
     name: str
@@ -25,3 +26,4 @@ class Job:
     base: BaseSection
     seed: int
     checkpoints: Path
+    validation: float | None = None

@@ -82,6 +82,14 @@ METHODS: dict[str, Method] = {
             training={"learning_rate": 1e-4},
         ),
         Method(
+            name="pissa",
+            summary="lora that starts from the base's main directions: learns faster",
+            config="LoraConfig",
+            source=_LORA_SOURCE,
+            settings={**_LORA, "init_lora_weights": "pissa_niter_16"},
+            training={"learning_rate": 1e-4},
+        ),
+        Method(
             name="ia3",
             summary="learnt scales on keys, values and feed-forward: the fewest parameters",
             config="IA3Config",

@@ -33,6 +33,7 @@ def fingerprint(
         "method": candidate.method,
         "settings": settings_of(candidate),
         "training": training_of(candidate),
+        "validation": candidate.validation,
         "data": data_sha256(examples),
         "model": model_sha256(model),
         "revision": base.revision,

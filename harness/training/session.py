@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from transformers.trainer_callback import PrinterCallback
+from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 from trl import SFTConfig
 
 from harness.errors import InfrastructureError, ModelError
@@ -23,6 +23,9 @@ from harness.training.sft import CompletionTrainer, Watch, curve
 CHECKPOINT_SECONDS = 120.0
 """A killed training loses at most this much work."""
 
+PATIENCE = 3
+"""Evaluations without a lower validation loss after which training stops."""
+
 LARGE = 500_000_000
 """Parameters from which activations are recomputed to save memory (gradient checkpointing)."""
 
@@ -32,29 +35,33 @@ def build(
     rows: Encoded,
     tokenizer: Any,
     on_progress: Callable[[LossPoint, int], None] | None,
+    *,
+    validation: Encoded | None = None,
 ) -> CompletionTrainer:
     """Load the base and make TRL's trainer for it.
+
+    With ``validation`` rows the checkpoint with the lowest loss on them is kept, and training stops
+    when `PATIENCE` evaluations in a row bring none lower.
 
     Raises:
         ModelError: If the base cannot be loaded, or PEFT or TRL refuse the settings.
     """
     loaded = load_model(job.model, job.base, job.method)
-    config = _config(job, loaded, rows.max_length)
+    config = _config(job, loaded, rows.max_length, evaluated=validation is not None)
+    callbacks: list[Any] = [Watch(on_progress, CHECKPOINT_SECONDS)]
+    if validation is not None:
+        callbacks.append(EarlyStoppingCallback(early_stopping_patience=PATIENCE))
     pad = tokenizer.pad_token_id
     try:
         trainer = CompletionTrainer(
             model=loaded,
             args=config,
-            train_dataset=Dataset.from_dict(
-                {
-                    "input_ids": [row.input_ids for row in rows.rows],
-                    "labels": [row.labels for row in rows.rows],
-                }
-            ),
+            train_dataset=_dataset(rows),
+            eval_dataset=None if validation is None else _dataset(validation),
             data_collator=None if config.packing else partial(padded, pad=pad),
             processing_class=tokenizer,
             peft_config=peft_config(job.method, job.settings, loaded),
-            callbacks=[Watch(on_progress, CHECKPOINT_SECONDS)],
+            callbacks=callbacks,
         )
     except (TypeError, ValueError) as error:
         names = ", ".join(sorted(linear_names(loaded)))
@@ -63,6 +70,7 @@ def build(
             f"{names}"
         ) from error
     trainer.remove_callback(PrinterCallback)
+    _keep_initial(trainer)
     if not config.packing and not job.method.virtual_tokens:
         probe = [trainer.train_dataset[i] for i in range(min(64, len(trainer.train_dataset)))]
         if keeps_rows_apart(trainer.model, probe, pad):
@@ -100,7 +108,11 @@ def fit(trainer: CompletionTrainer) -> None:
 
 def write(trainer: CompletionTrainer, tokenizer: Any, folder: Path) -> None:
     """Save the adapter in PEFT's format (all weights for full fine-tuning) and the tokenizer."""
-    options = {"save_embedding_layers": False} if hasattr(trainer.model, "peft_config") else {}
+    options: dict[str, Any] = {}
+    if hasattr(trainer.model, "peft_config"):
+        options["save_embedding_layers"] = False
+    if _initial(trainer).is_dir():
+        options["path_initial_model_for_weight_conversion"] = str(_initial(trainer))
     trainer.model.save_pretrained(folder, **options)
     tokenizer.save_pretrained(folder)
 
@@ -115,11 +127,40 @@ def facts(trainer: CompletionTrainer) -> dict[str, Any]:
         "rows_share_sequences": shares,
         "gradient_checkpointing": trainer.args.gradient_checkpointing,
         "trainable": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
+        "best_eval_loss": trainer.state.best_metric,
         "loss": [asdict(point) for point in curve(trainer.state.log_history)],
     }
 
 
-def _config(job: Job, model: Any, max_length: int) -> SFTConfig:
+def _dataset(rows: Encoded) -> Dataset:
+    return Dataset.from_dict(
+        {
+            "input_ids": [row.input_ids for row in rows.rows],
+            "labels": [row.labels for row in rows.rows],
+        }
+    )
+
+
+def _initial(trainer: CompletionTrainer) -> Path:
+    return Path(trainer.args.output_dir).parent / "initial"
+
+
+def _keep_initial(trainer: CompletionTrainer) -> None:
+    """Save an adapter that starts as a part of the base's weights (PiSSA and its kind).
+
+    Such a start changes the base itself. Saved as it is, the adapter would change the base of every
+    other candidate when it is loaded; PEFT turns it into a plain LoRA (of twice the rank) by
+    subtracting what it started as.
+    """
+    config: Any = getattr(trainer.model, "peft_config", {}).get("default")
+    start = getattr(config, "init_lora_weights", True)
+    if str(start).lower().startswith(("pissa", "olora", "corda")):
+        config.init_lora_weights = True
+        trainer.model.save_pretrained(_initial(trainer), save_embedding_layers=False)
+        config.init_lora_weights = start
+
+
+def _config(job: Job, model: Any, max_length: int, *, evaluated: bool) -> SFTConfig:
     arguments = job.arguments
     precision = precision_of(model.device)
     packing = bool(arguments.get("packing"))
@@ -134,6 +175,7 @@ def _config(job: Job, model: Any, max_length: int) -> SFTConfig:
         "logging_nan_inf_filter": False,
         "max_length": max_length if packing else None,
         "dataset_kwargs": None if packing else {"skip_prepare_dataset": True},
+        "assistant_only_loss": False,  # the labels say already what is learnt
     }
     usual = {
         "bf16": precision == "bf16" and not arguments.get("fp16"),
@@ -144,6 +186,16 @@ def _config(job: Job, model: Any, max_length: int) -> SFTConfig:
         "save_strategy": "no",  # `Watch` asks for checkpoints by the clock
         "save_total_limit": 1,
     }
+    if evaluated:
+        usual |= {
+            "eval_strategy": "steps",
+            "eval_steps": 0.1,
+            "save_strategy": "steps",
+            "save_steps": arguments.get("eval_steps", 0.1),
+            "load_best_model_at_end": True,
+            "prediction_loss_only": True,
+            "per_device_eval_batch_size": arguments["per_device_train_batch_size"],
+        }
     try:
         return SFTConfig(**{**usual, **arguments, **ours})
     except (TypeError, ValueError) as error:

@@ -33,6 +33,8 @@ OURS_IN_TRAINING = {
     "completion_only_loss": "the shape of the rows: the loss is always on completions only",
     "remove_unused_columns": "the shape of the rows",
     "logging_nan_inf_filter": "off, so that divergence is seen",
+    "load_best_model_at_end": "the candidate's 'validation'",
+    "eval_strategy": "the candidate's 'validation'",
 }
 """Training arguments that are not a study's to set -> what decides them."""
 

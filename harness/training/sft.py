@@ -108,8 +108,14 @@ class Watch(TrainerCallback):
 
 
 def curve(history: list[dict[str, Any]]) -> tuple[LossPoint, ...]:
-    """Return the loss curve in a trainer's log; validation losses join the point of their step."""
-    evaluated = {entry["step"]: entry["eval_loss"] for entry in history if "eval_loss" in entry}
+    """Return the loss curve in a trainer's log; validation losses join the last point before."""
+    evaluated: dict[int, float] = {}
+    last = 0
+    for entry in history:
+        if "loss" in entry:
+            last = entry["step"]
+        elif "eval_loss" in entry:
+            evaluated[last] = entry["eval_loss"]
     return tuple(
         LossPoint(
             step=entry["step"],

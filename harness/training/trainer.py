@@ -6,9 +6,11 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from harness.corpus import hold_out, text_of
 from harness.records import Arm, Example, LossPoint
 from harness.study import BaseSection, CandidateSection
 from harness.training import saved
@@ -65,6 +67,7 @@ def train(
         base=base,
         seed=seed,
         checkpoints=work / "checkpoints",
+        validation=candidate.validation,
     )
     facts = _run(job, examples, work / "result", on_progress)
     facts |= {"note": candidate.note, "fingerprint": mark}
@@ -86,8 +89,10 @@ def _run(
         from harness.training import session
 
         tokenizer = load_tokenizer(job.model, job.base)
-        rows = _encoded(job, examples, tokenizer)
-        trainer = session.build(job, rows, tokenizer, on_progress)
+        learnt, held = _held_out(job, examples)
+        rows = _encoded(job, learnt, tokenizer)
+        unseen = _encoded(job, held, tokenizer) if held else None
+        trainer = session.build(job, rows, tokenizer, on_progress, validation=unseen)
         started = time.monotonic()
         session.fit(trainer)
         seconds = time.monotonic() - started
@@ -102,6 +107,7 @@ def _run(
             "seconds": round(seconds, 2),
             "data_sha256": saved.data_sha256(examples),
             "rows": len(rows.rows),
+            "rows_held_out": len(unseen.rows) if unseen else 0,
             "rows_too_long": rows.too_long,
             "tokens": sum(len(row.input_ids) for row in rows.rows),
             "tokens_learnt": sum(row.learnt for row in rows.rows),
@@ -129,7 +135,17 @@ def _encoded(job: Job, examples: Sequence[Example], tokenizer: Any) -> Encoded:
         context_length(job.model, job.base) - int(job.settings.get("num_virtual_tokens") or 0),
     )
     chat = job.base.template == "auto" and bool(tokenizer.chat_template)
-    return encode(examples, tokenizer, chat=chat, max_length=longest)
+    every = bool(job.arguments.get("assistant_only_loss"))
+    return encode(examples, tokenizer, chat=chat, max_length=longest, every_answer=every)
+
+
+def _held_out(job: Job, examples: Sequence[Example]) -> tuple[Sequence[Example], Sequence[Example]]:
+    """Split off the validation rows; rows with the same prompt stay on one side."""
+    if job.validation is None:
+        return examples, ()
+    prompts = [text_of(replace(example, completion="")) for example in examples]
+    kept, held = hold_out(prompts, share=job.validation, seed=job.seed)
+    return [examples[i] for i in kept], [examples[i] for i in held]
 
 
 @contextmanager
