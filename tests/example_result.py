@@ -4,6 +4,7 @@ Every sentence in it is written for this purpose. The numbers come from a seeded
 builds are equal.
 """
 
+import functools
 import hashlib
 import random
 from collections.abc import Iterator
@@ -72,6 +73,7 @@ SCIENCE = (
 )
 
 
+@functools.cache
 def example_result(*, seed: int = 7, size: int = 60) -> Result:
     """Build the run: a mixed candidate that ships, and a narrow one that forgot its science.
 

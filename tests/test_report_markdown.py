@@ -26,7 +26,7 @@ HOSTILE = [
 ]
 
 
-def saying(text: str, *, size: int = 30) -> Result:
+def saying(text: str, *, size: int = 12) -> Result:
     """Let every arm of the example answer ``text`` to every item."""
     result = example_result(size=size)
 
