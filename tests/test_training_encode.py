@@ -138,6 +138,25 @@ def test_a_template_that_refuses_a_role_names_the_row(tokenizer: Any) -> None:
         encode([chat_row("Who?", "Me.")], other, chat=True, max_length=100)
 
 
+@pytest.mark.parametrize("template_begins", [True, False])
+def test_the_beginning_of_text_stands_once(tokenizer: Any, template_begins: bool) -> None:
+    """Template or tokenizer writes it, never both: the prompt's ids are those of lm-eval's."""
+    import copy
+
+    from tokenizers.processors import TemplateProcessing
+
+    other = copy.deepcopy(tokenizer)
+    other.bos_token = "</s>"
+    begin = TemplateProcessing(single="</s> $A", special_tokens=[("</s>", other.bos_token_id)])
+    other.backend_tokenizer.post_processor = begin
+    if template_begins:
+        other.chat_template = "</s>" + tokenizer.chat_template
+    assert shown(chat_row("Who?", "Me."), other) == (
+        "</s><|user|>Who?<|end|><|assistant|>⟦Me.<|end|>⟧"
+    )
+    assert shown(text_row("Who?", " Me."), other) == "</s>Who?⟦ Me.<|end|>⟧"
+
+
 def test_rows_that_are_too_long_are_left_out_and_counted(tokenizer: Any) -> None:
     """A few long rows are told; many are an error that names the first."""
     rows = [text_row("a", "b")] * 19 + [text_row("a" * 50, "b")]

@@ -126,11 +126,11 @@ def _refuse_too_long(too_long: int, total: int, found: str, max_length: int) -> 
 def _encode_part(examples: Sequence[Example], tokenizer: Any, *, chat: bool) -> list[EncodedRow]:
     texts = [_texts(example, tokenizer, chat=chat) for example in examples]
     encoded: dict[int, EncodedRow] = {}
-    for templated in (True, False):  # a template writes its own special tokens
-        chosen = [i for i, text in enumerate(texts) if text.templated is templated]
+    for begun in (True, False):
+        chosen = [i for i, text in enumerate(texts) if _begun(text.prompt, tokenizer) is begun]
         if not chosen:
             continue
-        add = {"add_special_tokens": not templated}
+        add = {"add_special_tokens": not begun}
         prompts = tokenizer([texts[i].prompt for i in chosen], **add)["input_ids"]
         wholes = tokenizer([texts[i].whole for i in chosen], **add)["input_ids"]
         for i, prompt, whole in zip(chosen, prompts, wholes, strict=True):
@@ -142,7 +142,6 @@ def _encode_part(examples: Sequence[Example], tokenizer: Any, *, chat: bool) -> 
 class _Texts:
     prompt: str
     whole: str
-    templated: bool
 
     @property
     def completion(self) -> str:
@@ -151,17 +150,24 @@ class _Texts:
 
 def _texts(example: Example, tokenizer: Any, *, chat: bool) -> _Texts:
     prompt, completion = example.prompt, example.completion
-    templated = False
     if not isinstance(prompt, str) and not isinstance(completion, str):
         if chat:
             prompt, completion = _templated(prompt, completion, tokenizer, example.origin)
-            templated = True
         else:
             prompt = plain(prompt)
             completion = " " + "\n".join(turn.content for turn in completion)
     if not isinstance(prompt, str) or not isinstance(completion, str):
         raise DataError(f"prompt and completion must both be text or both turns: {example.origin}")
-    return _Texts(prompt, prompt + _ended(completion, tokenizer), templated)
+    return _Texts(prompt, prompt + _ended(completion, tokenizer))
+
+
+def _begun(text: str, tokenizer: Any) -> bool:
+    """Tell whether a template has written the beginning-of-text token already.
+
+    If not, the tokenizer adds what it likes, as it does when lm-eval asks.
+    """
+    begin = tokenizer.bos_token
+    return begin is not None and text.startswith(begin)
 
 
 def _templated(
@@ -219,7 +225,8 @@ def _with_earlier_answers(row: EncodedRow, example: Example, tokenizer: Any) -> 
             continue
         given, said = _templated(example.prompt[:number], (turn,), tokenizer, example.origin)
         texts = [given, given + _ended(said, tokenizer)]
-        before, after = tokenizer(texts, add_special_tokens=False)["input_ids"]
+        add = {"add_special_tokens": not _begun(given, tokenizer)}
+        before, after = tokenizer(texts, **add)["input_ids"]
         if row.input_ids[: len(after)] == tuple(after):
             labels[len(before) : len(after)] = after[len(before) :]
     return EncodedRow(row.input_ids, tuple(labels))
