@@ -109,6 +109,12 @@ def test_a_part_of_a_word_is_no_answer(answer: str, tail: str) -> None:
         (["Rome"], "The answer is Paris. Wait, the answer is Rome.", True),
         (["ham and eggs"], "Ham and eggs.", True),
         (["red", "blue"], "Blue", True),
+        (["J. K. Rowling"], "It was written by J. K. Rowling.", True),
+        (["St. Gallen"], "You find it in St. Gallen, near the border.", True),
+        (["Smith"], "Ask Mr. J. R. Smith.", True),
+        (["New York"], "It lies in New\nyork.", True),
+        (["Open it. Wait. Close it."], "Open it. Wait. Close it!", True),
+        (["12"], "Total\n---------------------------\n12", True),
         (["東京"], "東京", True),
     ],
 )

@@ -47,8 +47,10 @@ def rate(
         raise StudyError(
             f"answers can be rated for no suite {suite!r}{nearest(suite, rows.REQUIRED)}"
         )
-    if rule not in RULES or (rule != "harness" and suite != "sql"):
-        raise StudyError(f"a comparison rule for {suite} must be known: no {rule!r}")
+    if rule not in RULES:
+        raise StudyError(f"there is no comparison rule {rule!r}{nearest(rule, RULES)}")
+    if rule != RULES[0] and suite != "sql":
+        raise StudyError(f"a comparison rule is for sql only: found {rule!r} for {suite!r}")
     lines = rows.checked(given)
     problems = [rows.problem(suite, row) for _, row in lines]
     if all(problems):

@@ -8,7 +8,11 @@ from harness.scoring.normalize import comparable, find, words
 from harness.scoring.wordlists import BEFORE_POLAR, LEAD_IN, NEGATIONS, POLAR
 
 _STATEMENTS = 2
-_SENTENCE = re.compile(r"(?<=[.!?])[\"')\]*]*\s+|\n+")
+_TITLES = ("[A-Z]", "Mr", "Ms", "Dr", "St", "No", "vs", "Mrs", "Prof", "e\\.g", "i\\.e")
+_SENTENCE = re.compile(
+    "".join(rf"(?<!\b{title}\.)" for title in _TITLES)
+    + r"(?<=[.!?])[\"')\]]*\s+|\n\s*\n|\n(?![a-z])"
+)
 _EXPLICIT = re.compile(
     r"\\boxed\{(?P<boxed>[^{}]*)\}"
     r"|\b(?:final |correct |right |best |short )?answer\b(?: to [^.:\n]{0,80}?)?"
@@ -53,7 +57,11 @@ def _names_something(text: str, match: re.Match[str]) -> bool:
 
 
 def sentences(text: str) -> list[str]:
-    """Split text into sentences and lines that hold at least one word."""
+    r"""Split text into sentences and lines that hold at least one word.
+
+    >>> sentences("Ask Dr. J. Doe. Not me!\n- or him")
+    ['Ask Dr. J. Doe.', 'Not me!', '- or him']
+    """
     return [part.strip() for part in _SENTENCE.split(text) if part and words(part)]
 
 
@@ -91,7 +99,7 @@ def objection(answer: str, stated: str) -> str | None:
     if len(wanted) == 1 and wanted[0] in POLAR:
         return _polarity(wanted[0], words("".join(sentences(stated)[:1])))
     problem: str | None = "absent"
-    for sentence in sentences(stated):
+    for sentence in [stated] if len(sentences(answer)) > 1 else sentences(stated):
         given = comparable(sentence)
         for start in _occurrences(wanted, given):
             problem = _stance(wanted, given, start, sentence)

@@ -100,7 +100,7 @@ def loops(response: str) -> bool:
     >>> loops("no " * 12), loops("very, very good"), loops("a" * 60)
     (True, False, True)
     """
-    return repeated(response) > LOOP or re.search(r"(.{1,4}?)\1{14,}", response) is not None
+    return repeated(response) > LOOP or re.search(r"(\w{1,4}?)\1{14,}", response) is not None
 
 
 def jaccard(left: Sequence[str], right: Sequence[str]) -> float:

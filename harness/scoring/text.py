@@ -20,7 +20,7 @@ from collections.abc import Sequence
 from harness.records import Verdict
 from harness.scoring import answers as reading
 from harness.scoring import signs
-from harness.scoring.normalize import content, find, normalize, token_f1, words
+from harness.scoring.normalize import comparable, content, find, normalize, token_f1, words
 
 PARTIAL = 0.5
 """Token F1 with an accepted answer of several words from which a wrong one is partial."""
@@ -105,7 +105,11 @@ def _fault(accepted: Sequence[str], response: str, stated: str) -> tuple[str | N
         return ("format" if response.strip() else "empty"), ""
     if signs.loops(said):
         return "repetition", ""
-    objections = {answer: reading.objection(answer, stated) for answer in accepted}
+    whole = comparable(said)
+    objections = {
+        answer: None if comparable(answer) == whole else reading.objection(answer, stated)
+        for answer in accepted
+    }
     for answer, objection in objections.items():
         if objection is None:
             return None, answer
