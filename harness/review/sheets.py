@@ -96,7 +96,7 @@ def workbook(rows: Sequence[Row], rubric: str) -> bytes:
 
 def _instructions(book: Any, rubric: str, count: int) -> None:
     sheet = book.add_worksheet("Instructions")
-    sheet.set_column(0, 0, 100)
+    sheet.set_column(0, 0, 72)
     sheet.hide_gridlines(2)
     heading = book.add_format({"bold": True, "font_size": 15, "font_color": "#1c2128"})
     plain = book.add_format({"text_wrap": True, "valign": "top", "font_size": 11})
@@ -107,7 +107,7 @@ def _instructions(book: Any, rubric: str, count: int) -> None:
         if is_heading and place:
             place += 1
         sheet.write_string(place, 0, text, heading if is_heading else plain)
-        sheet.set_row(place, 24 if is_heading else _height([(text, 100)]))
+        sheet.set_row(place, 24 if is_heading else _height([(text, 78)]))
         place += 1
     done = f'=COUNTA(Ratings!F2:F{count + 1})&" of {count} rows rated"'
     sheet.write_formula(place + 1, 0, done, heading, f"0 of {count} rows rated")
