@@ -11,7 +11,7 @@ from harness.pipeline.answer import Scored
 from harness.pipeline.progress import Progress
 from harness.records import BASE, Arm, Comparison, Result, Suite
 from harness.store import read_samples
-from harness.store.run_folder import RunFolder, read_arm
+from harness.store.run_folder import RunFolder, read_arm, read_suite
 from harness.store.versions import versions
 from harness.study import Study
 
@@ -90,9 +90,9 @@ def reopen(folder: RunFolder) -> tuple[Study, Result]:
         raise StudyError(f"a run folder must hold a scored run: {folder.path} does not; run first")
     try:
         study = Study.model_validate({**lock["study_file"], "folder": folder.path})
-        suites = [Suite(**{**d, "slices": tuple(d["slices"])}) for d in lock["suites"].values()]
+        suites = [read_suite(lock["suites"][section.name]) for section in study.suites]
         arms = [read_arm(data) for data in lock["arms"]]
-    except (TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise StudyError(
             f"a run folder must be of this version: {folder.lock} is not; run the study again"
         ) from error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import ComparisonError, InfrastructureError, StudyError
-from harness.records import Arm, LossPoint
+from harness.records import Arm, LossPoint, Suite
 from harness.study import Study
 
 DECLARED = ("alpha", "beta", "suites", "items")
@@ -126,6 +126,11 @@ class RunFolder:
 def read_arm(data: dict[str, Any]) -> Arm:
     """Return an arm from its entry in the lock."""
     return Arm(**{**data, "loss": tuple(LossPoint(**point) for point in data["loss"])})
+
+
+def read_suite(data: dict[str, Any]) -> Suite:
+    """Return a suite's declaration from its entry in the lock."""
+    return Suite(**{**data, "slices": tuple(data["slices"])})
 
 
 def write_text(path: Path, text: str) -> None:
