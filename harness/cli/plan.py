@@ -26,15 +26,21 @@ def command(study: StudyFile, out: Out = None) -> None:
         typer.echo(f"candidate {candidate.name}: {what}")
     for suite, tasks in zip(planned.suites, planned.loaded, strict=True):
         tokens = sum(len(r.context_ids) + len(r.continuation_ids) for r in tasks.requests)
-        needed = stats.plan(margin=suite.margin, disagreement=PILOT_DISAGREEMENT)
-        verdict = "enough" if len(tasks.items) >= needed.items else f"{needed.items} needed"
+        size = len(tasks.items)
+        power = stats.plan(margin=suite.margin, disagreement=PILOT_DISAGREEMENT, available=size)
         typer.echo(
-            f"suite {suite.name}: {len(tasks.items)} items, {tokens} prompt tokens an arm, "
-            f"margin {100 * suite.margin:.0f} points: {verdict} "
-            f"if the arms differ on {PILOT_DISAGREEMENT:.0%} of the items"
+            f"suite {suite.name}: {size} items, {tokens} prompt tokens an arm; a drop of "
+            f"{100 * suite.margin:g} points (the margin) is found with {power.chance:.0%} chance, "
+            f"{100 * power.detectable:.1f} points with {power.power:.0%}"
         )
+        if power.chance < HOPELESS:
+            typer.echo(f"  too few: {power.items} items would decide; expect 'inconclusive'")
+    typer.echo(f"(if base and tuned differ on {PILOT_DISAGREEMENT:.0%} of the items)")
     typer.echo(f"arms: {', '.join(planned.arms)}; run folder: {planned.folder.path}")
 
 
 PILOT_DISAGREEMENT = 0.15
 """Share of items on which base and tuned differ, where no pilot has measured it yet."""
+
+HOPELESS = 0.5
+"""Below this chance of finding a drop as large as the margin, a verdict is not worth its cost."""
