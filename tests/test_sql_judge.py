@@ -135,7 +135,8 @@ def test_rows_are_judged_in_order(tmp_path: Path) -> None:
     connection.close()
     (tmp_path / "broken.sqlite").write_bytes(b"this is no database" * 100)
     rows = [
-        {"gold_sql": "SELECT name FROM item", "pred_text": "SELECT name FROM item", "db_id": "shop"},
+        {"gold_sql": "SELECT name FROM item", "pred_text": "SELECT name FROM item",
+         "db_id": "shop"},
         {"gold_sql": "SELECT name FROM item", "pred_text": "SELECT id FROM item", "db_id": "shop"},
         {"gold_sql": "SELECT name FROM emp", "pred_text": "SELECT name FROM emp",
          "schema_sql": SCRIPT},

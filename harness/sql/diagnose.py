@@ -4,10 +4,7 @@ Labels name what a person would correct (``filter_value``, ``join_condition``, .
 also says in which clause it stands, so that the clause can be tried from the gold.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
 
 from sqlglot import exp
 
@@ -15,36 +12,13 @@ from harness.sql.clauses import (
     conditions,
     conjuncts,
     form,
-    has_only_inner_joins,
     is_link,
-    sources,
     text_of,
 )
+from harness.sql.difference import Clause, Difference, Side
 from harness.sql.filters import filter_label
-
-Clause = Literal[
-    "set_op", "from", "select", "distinct", "where", "group_by", "having", "order_by", "limit"
-]
-CLAUSES: tuple[Clause, ...] = (
-    "set_op", "from", "where", "group_by", "having", "select", "distinct", "order_by", "limit",
-)  # fmt: skip
-"""In the order in which findings are listed: what others depend on comes first."""
-
-Side = tuple[Literal["left", "right"], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
-    """One finding: its ``label``, the ``clause`` it stands in, both texts.
-
-    ``side`` leads to the SELECT within set operations: ``("left",)`` is the first operand.
-    """
-
-    label: str
-    clause: Clause
-    gold: str = ""
-    pred: str = ""
-    side: Side = ()
+from harness.sql.joins import tables
+from harness.sql.projection import projection
 
 
 def differences(gold: exp.Expression, pred: exp.Expression, side: Side = ()) -> list[Difference]:
@@ -54,11 +28,11 @@ def differences(gold: exp.Expression, pred: exp.Expression, side: Side = ()) -> 
     if not isinstance(gold, exp.Select) or not isinstance(pred, exp.Select):
         return []
     found = [
-        *_tables(gold, pred),
+        *tables(gold, pred),
         *_filters(gold, pred),
         *_groups(gold, pred),
         *_having(gold, pred),
-        *_projection(gold, pred),
+        *projection(gold, pred),
         *_distinct(gold, pred),
         *_order(gold, pred),
         *_limit(gold, pred),
@@ -88,74 +62,6 @@ def _operation(query: exp.Expression) -> str:
     if not isinstance(query, exp.SetOperation):
         return "one SELECT"
     return type(query).__name__.upper() + ("" if query.args.get("distinct") else " ALL")
-
-
-def _tables(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:
-    wanted, given = (Counter(_table_names(query)) for query in (gold, pred))
-    missing, extra = sorted((wanted - given).elements()), sorted((given - wanted).elements())
-    shown = [", ".join(sorted(side)) for side in (wanted.elements(), given.elements())]
-    if missing or extra:
-        everywhere = [{t.name for t in query.find_all(exp.Table)} for query in (gold, pred)]
-        label = (
-            "table_wrong" if missing and extra else "table_missing" if missing else "table_extra"
-        )
-        if not given:
-            label = "constant_answer"
-        elif everywhere[0] == everywhere[1] or _has_derived(gold) != _has_derived(pred):
-            label = "nesting"
-        yield Difference(label=label, clause="from", gold=shown[0], pred=shown[1])
-    elif not has_only_inner_joins(gold) or not has_only_inner_joins(pred):
-        yield from _outer_joins(gold, pred)
-    else:
-        yield from _links(gold, pred)
-
-
-def _table_names(query: exp.Select) -> list[str]:
-    return [s.name if isinstance(s, exp.Table) else "a subquery" for s in sources(query)]
-
-
-def _has_derived(query: exp.Select) -> bool:
-    return any(not isinstance(source, exp.Table) for source in sources(query))
-
-
-def _outer_joins(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:
-    kinds = [[_join_kind(j) for j in query.args.get("joins") or ()] for query in (gold, pred)]
-    texts = [[text_of(j) for j in query.args.get("joins") or ()] for query in (gold, pred)]
-    if sorted(kinds[0]) != sorted(kinds[1]):
-        yield Difference(label="join_type", clause="from",
-                         gold=", ".join(kinds[0]), pred=", ".join(kinds[1]))  # fmt: skip
-    elif sorted(texts[0]) != sorted(texts[1]):
-        yield Difference(label="join_condition", clause="from",
-                         gold=" ".join(texts[0]), pred=" ".join(texts[1]))  # fmt: skip
-
-
-def _join_kind(join: exp.Join) -> str:
-    return f"{join.method} {join.side}".strip().upper() or "INNER"
-
-
-def _links(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:
-    wanted, given = (
-        {frozenset((text_of(c.this), text_of(c.expression))) for c in conditions(q) if is_link(c)}
-        for q in (gold, pred)
-    )
-    if wanted == given or _connected(wanted) == _connected(given):
-        return
-    label = "missing_join" if given < wanted else "join_condition"
-    shown = [
-        " AND ".join(sorted(" = ".join(sorted(pair)) for pair in side)) for side in (wanted, given)
-    ]
-    yield Difference(label=label, clause="from", gold=shown[0], pred=shown[1])
-
-
-def _connected(links: Iterable[frozenset[str]]) -> set[frozenset[str]]:
-    groups: list[set[str]] = []
-    for link in sorted(links, key=sorted):
-        joined = set(link)
-        for group in [g for g in groups if g & joined]:
-            joined |= group
-            groups.remove(group)
-        groups.append(joined)
-    return {frozenset(group) for group in groups}
 
 
 def _filters(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:
@@ -221,96 +127,6 @@ def _groups(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:
     if wanted != given:
         yield Difference(label="group_by", clause="group_by",
                          gold=", ".join(sorted(wanted)), pred=", ".join(sorted(given)))  # fmt: skip
-
-
-def _projection(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:
-    wanted, given = ([item.unalias() for item in query.expressions] for query in (gold, pred))
-    missing, extra = _without(wanted, given), _without(given, wanted)
-    stars = [any(item.is_star for item in query.expressions) for query in (gold, pred)]
-    label = ""
-    if stars[0] != stars[1]:
-        label = "select_extra" if stars[1] else "select_missing"
-    elif len(pred.expressions) > len(gold.expressions) and not missing:
-        label = "select_extra"
-    elif len(pred.expressions) < len(gold.expressions) and not extra:
-        label = "select_missing"
-    elif missing or extra:
-        label = _item_label(missing, extra, gold, pred)
-    if label:
-        yield Difference(
-            label=label,
-            clause="select",
-            gold=", ".join(text_of(item) for item in gold.expressions),
-            pred=", ".join(text_of(item) for item in pred.expressions),
-        )
-
-
-def _without(items: Sequence[exp.Expression], others: Sequence[exp.Expression]) -> list[Any]:
-    """Return the items that the others do not have, as bags."""
-    left = Counter(map(text_of, others))
-    kept = []
-    for item in items:
-        if left[text_of(item)]:
-            left[text_of(item)] -= 1
-        else:
-            kept.append(item)
-    return kept
-
-
-_KINDS: tuple[tuple[str, tuple[type[exp.Expression], ...]], ...] = (
-    ("window", (exp.Window,)),
-    ("case_expression", (exp.Case, exp.If)),
-    ("cast", (exp.Cast, exp.TryCast)),
-    ("rounding", (exp.Round, exp.Floor, exp.Ceil)),
-    ("date_function", (exp.TimeToStr, exp.Date, exp.Extract, exp.StrToTime, exp.CurrentDate)),
-    ("string_function", (exp.Substring, exp.Upper, exp.Lower, exp.Trim, exp.DPipe, exp.Concat)),
-    ("math", (exp.Binary, exp.Abs)),
-)  # fmt: skip
-
-
-def _item_label(
-    missing: Sequence[exp.Expression],
-    extra: Sequence[exp.Expression],
-    gold: exp.Select,
-    pred: exp.Select,
-) -> str:
-    """Name the difference of projections that are no mere superset of each other."""
-    if len(pred.expressions) != len(gold.expressions):
-        return "select_extra" if len(pred.expressions) > len(gold.expressions) else "select_missing"
-    for left, right in zip(missing, extra, strict=False):
-        calls = [next(iter(side.find_all(exp.AggFunc)), None) for side in (left, right)]
-        if calls[0] is not None and calls[1] is not None:
-            label = _aggregate_label(calls[0], calls[1])
-            if label:
-                return label
-        elif (calls[0] is None) != (calls[1] is None):
-            return "aggregate_function"
-        label = _kind_label(left, right)
-        if label:
-            return label
-    return "select_wrong_column"
-
-
-def _aggregate_label(left: exp.Expression, right: exp.Expression) -> str:
-    if type(left) is not type(right):
-        return "aggregate_function"
-    arguments = [side.this for side in (left, right)]
-    distinct = [isinstance(argument, exp.Distinct) for argument in arguments]
-    if distinct[0] != distinct[1]:
-        return "distinct_in_aggregate"
-    return "aggregate_argument" if text_of(arguments[0]) != text_of(arguments[1]) else ""
-
-
-def _kind_label(left: exp.Expression, right: exp.Expression) -> str:
-    """Name the first kind of expression of which the two sides have different ones."""
-    division = [{text_of(part) for part in side.find_all(exp.Div)} for side in (left, right)]
-    if division[0] and division[1] and division[0] != division[1]:
-        return "int_division"
-    for label, kinds in _KINDS:
-        texts = [Counter(text_of(part) for part in side.find_all(*kinds)) for side in (left, right)]
-        if texts[0] != texts[1]:
-            return label
-    return ""
 
 
 def _distinct(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from sqlglot import exp
 
 from harness.sql.database import Schema
-from harness.sql.diagnose import Clause, Difference, differences
+from harness.sql.diagnose import differences
+from harness.sql.difference import Clause, Difference
 from harness.sql.gold import parse
 from harness.sql.names import Columns
 from harness.sql.repair import patches

@@ -8,28 +8,19 @@ Children are started as plain scripts, not by fork: that is safe in a process wi
 loaded), and needs no ``__main__`` guard.
 """
 
-import json
 import os
 import queue
-import select
-import subprocess
-import sys
 import threading
-import time
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from harness.errors import InfrastructureError
-
-_JAIL = Path(__file__).parent / "jail"
+from harness.sql.child import Child, EndedError, ResultKind
 
 BUILDING = 10
 """Opening a database may take so many times as long as a statement."""
-
-ResultKind = Literal["ok", "error", "denied", "timeout", "rows", "memory", "crash", "database"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,85 +54,6 @@ class Source:
     spec: Mapping[str, Any] = field(hash=False)
 
 
-class _EndedError(Exception):
-    """No answer will come; ``kind`` says why, ``alive`` whether the child can go on."""
-
-    def __init__(self, kind: ResultKind, error: str, *, alive: bool = False) -> None:
-        super().__init__(error)
-        self.kind: ResultKind = kind
-        self.alive = alive
-
-
-class _Process:
-    """One child: lines out, lines in, and a kill."""
-
-    def __init__(self) -> None:
-        environment = {
-            k: v for k, v in os.environ.items() if k in {"SYSTEMROOT", "LD_LIBRARY_PATH"}
-        }
-        self._child = subprocess.Popen(
-            [sys.executable, "-E", "-s", "-B", str(_JAIL)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            cwd=_JAIL.anchor,
-            start_new_session=True,
-        )
-        self._buffer = bytearray()
-        self.known: set[str] = set()
-
-    def send(self, request: Mapping[str, Any]) -> None:
-        assert self._child.stdin is not None
-        try:
-            self._child.stdin.write(json.dumps(request, default=_encode).encode() + b"\n")
-            self._child.stdin.flush()
-        except OSError as error:
-            raise _EndedError("crash", "the worker is gone") from error
-
-    def receive(self, seconds: float) -> dict[str, Any]:
-        """Wait for one line.
-
-        Raises:
-            _EndedError: If none comes in time, or the child has ended.
-        """
-        deadline = time.monotonic() + seconds
-        assert self._child.stdout is not None
-        pipe = self._child.stdout.fileno()
-        searched = 0
-        while (end := self._buffer.find(b"\n", searched)) < 0:
-            searched = len(self._buffer)
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([pipe], [], [], left)[0]:
-                raise _EndedError("timeout", f"no answer within {seconds:.1f} s of wall time")
-            chunk = os.read(pipe, 1 << 16)
-            if not chunk:
-                raise self._ended()
-            self._buffer += chunk
-        line = bytes(self._buffer[:end])
-        del self._buffer[: end + 1]
-        answer: dict[str, Any] = json.loads(line, object_hook=_decode)
-        return answer
-
-    def _ended(self) -> _EndedError:
-        code = self._child.wait()
-        if code == -24:  # SIGXCPU
-            return _EndedError("timeout", "stopped by the limit on processor time")
-        if code == -9:
-            return _EndedError("memory", "ended by the operating system")
-        return _EndedError("crash", f"the worker ended with code {code}")
-
-    def kill(self) -> None:
-        self._child.kill()
-        self._child.wait()
-        for pipe in (self._child.stdin, self._child.stdout):
-            if pipe is not None:
-                try:
-                    pipe.close()
-                except OSError:
-                    continue
-
-
 class Sandbox:
     """Runs statements in up to ``workers`` children, started when first needed.
 
@@ -158,10 +70,10 @@ class Sandbox:
 
     def _reset(self) -> None:
         self._pid = os.getpid()
-        self._idle: queue.LifoQueue[_Process | None] = queue.LifoQueue()
+        self._idle: queue.LifoQueue[Child | None] = queue.LifoQueue()
         for _ in range(self._workers):
             self._idle.put(None)
-        self._alive: set[_Process] = set()
+        self._alive: set[Child] = set()
         self._finalizer = weakref.finalize(self, _kill_all, self._alive, self._pid)
 
     def __enter__(self) -> "Sandbox":
@@ -223,17 +135,17 @@ class Sandbox:
 
     def _exchange(
         self, source: Source, request: Mapping[str, Any], results: list[Any], *, raw: bool = False
-    ) -> _EndedError | None:
+    ) -> EndedError | None:
         """Send one request and collect its answers; return how the child ended, if it did."""
         process = self._borrow()
-        slot: _Process | None = None
+        slot: Child | None = None
         try:
             first = self._open(process, source, request)
             for number in range(len(request.get("sql", "1"))):
                 answer = first if number == 0 and first else process.receive(self._wall)
                 results.append(answer if raw else _result(answer))
             slot = process
-        except _EndedError as ended:
+        except EndedError as ended:
             slot = process if ended.alive else None
             return ended
         finally:
@@ -244,7 +156,7 @@ class Sandbox:
         return None
 
     def _open(
-        self, process: _Process, source: Source, request: Mapping[str, Any]
+        self, process: Child, source: Source, request: Mapping[str, Any]
     ) -> dict[str, Any] | None:
         """Send the request; return its first answer, or None if that is yet to come."""
         message = {"key": source.key, "seconds": self.seconds, **request}
@@ -256,17 +168,17 @@ class Sandbox:
         process.send({**message, "source": source.spec})
         try:
             opened = process.receive(BUILDING * self._wall)
-        except _EndedError as ended:
-            raise _EndedError("database", f"it did not open: {ended}") from None
+        except EndedError as ended:
+            raise EndedError("database", f"it did not open: {ended}") from None
         if opened["kind"] == "database":
-            raise _EndedError("database", opened["error"], alive=True)
+            raise EndedError("database", opened["error"], alive=True)
         if request.get("forget"):
             process.known.discard(source.key)
         else:
             process.known.add(source.key)
         return None if opened["kind"] == "open" else opened
 
-    def _borrow(self) -> _Process:
+    def _borrow(self) -> Child:
         with self._lock:
             if os.getpid() != self._pid:  # forked: the children belong to the parent
                 self._finalizer.detach()
@@ -274,12 +186,12 @@ class Sandbox:
             idle = self._idle
         process = idle.get()
         if process is None:
-            process = _Process()
+            process = Child()
             self._alive.add(process)
         return process
 
 
-def _kill_all(alive: set[_Process], pid: int) -> None:
+def _kill_all(alive: set[Child], pid: int) -> None:
     if os.getpid() == pid:
         for process in list(alive):
             process.kill()
@@ -295,15 +207,3 @@ def _result(answer: Mapping[str, Any]) -> QueryResult:
         seconds=answer.get("seconds", 0.0),
         unstable=answer.get("unstable", False),
     )
-
-
-def _encode(value: object) -> object:
-    if isinstance(value, bytes):
-        return {"hex": value.hex()}
-    raise TypeError(f"a cell must be a number, text, blob or NULL: {type(value).__name__}")
-
-
-def _decode(value: dict[str, Any]) -> Any:
-    if value.keys() == {"hex"}:
-        return bytes.fromhex(value["hex"])
-    return value["text"] if value.keys() == {"text"} else value

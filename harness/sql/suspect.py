@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from harness.sql.compare import Expectation
 from harness.sql.database import Schema
-from harness.sql.diagnose import Difference
+from harness.sql.difference import Difference
 from harness.sql.evidence import Evidence
 from harness.sql.sandbox import QueryResult
 
