@@ -113,7 +113,7 @@ def test_a_right_draft_saves_the_decoding(engine: Engine, model: Any) -> None:
     finally:
         handle.remove()
     assert plain >= 16
-    assert len(calls) <= 3
+    assert len(calls) <= 6  # one a level of the trie
 
 
 def test_a_stop_string_ends_its_own_row_only(engine: Engine, model: Any) -> None:

@@ -49,6 +49,7 @@ def load_model(
                 load_in_4bit=quantization == "4bit",
                 load_in_8bit=quantization == "8bit",
                 bnb_4bit_quant_type="nf4",
+                bnb_4bit_use_double_quant=True,  # as adapters are trained here
                 bnb_4bit_compute_dtype=getattr(torch, dtype),
             ),
             "device_map": {"": place},
@@ -63,10 +64,22 @@ def load_model(
         )
         if quantization == "none":
             loaded = loaded.to(place)
+        else:
+            _keep_unpacked(loaded)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise ModelError(f"a base model must be loadable: {model}: {reason}") from error
     return loaded.eval().requires_grad_(requires_grad=False)
+
+
+def _keep_unpacked(model: Any) -> None:
+    """Stop bitsandbytes 0.50 from repacking 4-bit weights for a CPU at their first use.
+
+    Whatever reads the state dict afterwards, such as PEFT loading an adapter, would corrupt them.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def load_tokenizer(model: str, *, revision: str | None, trust_remote_code: bool) -> Any:

@@ -39,6 +39,8 @@ class Switch:
     pad: int
     arms: dict[str, Arm]
     _adapted: Any = None
+    _guest: tuple[str, Any, bool] | None = None
+    _busy: bool = False
     _base_logits: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,39 +120,46 @@ class Switch:
 
     @contextmanager
     def active(self, name: str) -> Iterator[tuple[Any, bool]]:
-        """Make an arm the active one; gives its model and whether it must run in plain batches."""
-        arm = self[name]
-        slow = not self.packs
-        if self._adapted is not None and arm.way != "shared":
-            self._adapted.base_model.disable_adapter_layers()
-        if arm.way == "base":
-            yield self.base, slow
-        elif arm.way == "shared":
-            self._adapted.base_model.enable_adapter_layers()
-            self._adapted.set_adapter(name)
-            yield self.base, slow
-        else:
-            assert arm.folder is not None
-            yield from self._visiting(arm)
+        """Make an arm the active one; gives its model and whether it must run in plain batches.
 
-    def _visiting(self, arm: Arm) -> Iterator[tuple[Any, bool]]:
-        """Load what cannot live inside the shared base, for as long as it is active."""
+        Raises:
+            RuntimeError: If another arm is still answering.
+        """
+        arm = self[name]
+        if self._busy:
+            raise RuntimeError("one arm answers at a time: finish or close the first answers")
+        self._busy = True
+        try:
+            if self._guest is not None and self._guest[0] != name:
+                self._guest = None
+            if self._adapted is not None and arm.way != "shared":
+                self._adapted.base_model.disable_adapter_layers()
+            if arm.way == "shared":
+                self._adapted.base_model.enable_adapter_layers()
+                self._adapted.set_adapter(name)
+            if arm.way in ("base", "shared"):
+                yield self.base, not self.packs
+            else:
+                self._guest = self._guest or (name, *self._visitor(arm))
+                yield self._guest[1:]
+        finally:
+            self._busy = False
+
+    def _visitor(self, arm: Arm) -> tuple[Any, bool]:
+        """Load what cannot live inside the shared base; it stays until another arm is active."""
         from peft import PeftModel
 
         assert arm.folder is not None
+        path = str(arm.folder.path)
         if arm.way == "prompt":
-            yield PeftModel.from_pretrained(self.base, str(arm.folder.path)).eval(), True
-            return
-        options = {k: v for k, v in self.origin.items() if k not in ("model", "identity")}
+            return PeftModel.from_pretrained(self.base, path).eval(), True
+        options = {key: value for key, value in self.origin.items() if key != "model"}
         if arm.folder.is_adapter:
-            guest = loading.load_model(self.origin["model"], **options)
-            guest = PeftModel.from_pretrained(guest, str(arm.folder.path)).eval()
-            inner = guest.get_base_model()
+            whole = loading.load_model(self.origin["model"], **options)
+            model = PeftModel.from_pretrained(whole, path).eval().get_base_model()
         else:
-            guest = inner = loading.load_model(
-                str(arm.folder.path), **{**options, "revision": None}
-            )
-        loading.neutral_generation(inner, pad=self.pad)
+            model = loading.load_model(path, **{**options, "revision": None})
+        loading.neutral_generation(model, pad=self.pad)
         if self.packs:
-            inner.set_attn_implementation(packed.NAME)
-        yield inner, not self.packs
+            model.set_attn_implementation(packed.NAME)
+        return model, not self.packs

@@ -98,12 +98,16 @@ class AnswerStore:
         with self._explained(), self._connection() as connection:
             return int(connection.execute("SELECT count(*) FROM answers").fetchone()[0])
 
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS)
+        connection.execute("PRAGMA synchronous=NORMAL")
+        return connection
+
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """Open, run one transaction, close: nothing is held between calls or across a fork."""
-        connection = sqlite3.connect(self._path, timeout=_WAIT_SECONDS)
+        connection = self._open()
         try:
-            connection.execute("PRAGMA synchronous=NORMAL")
             with connection:
                 yield connection
         finally:

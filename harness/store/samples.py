@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> None:
                 out.write(line + "\n")
         os.replace(part, path)  # noqa: PTH105 the atomic rename is the point
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         raise InfrastructureError(f"cannot write {path}: {error.strerror}") from error
 
 

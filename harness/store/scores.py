@@ -88,7 +88,7 @@ def _joined(files: list[Path]) -> dict[str, list[ScoredItem]]:
 
 def _items(file: Path) -> Iterator[tuple[str, ScoredItem]]:
     seen: Counter[tuple[str, ItemId]] = Counter()
-    filters: set[str] = set()
+    first: str | None = None
     try:
         with file.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
@@ -99,8 +99,9 @@ def _items(file: Path) -> Iterator[tuple[str, ScoredItem]]:
                     suite, item = _item(row, file, seen)
                 except (ValueError, KeyError, TypeError) as error:
                     raise DataError(f"{file}:{number}: {_reason(error)}") from error
-                filters.add(item.key[0] if len(item.key) > 1 else "")
-                if len(filters) == 1 or item.key[0] == min(filters):
+                filter_ = item.key[0] if len(item.key) > 1 else ""
+                first = filter_ if first is None else first
+                if filter_ == first:
                     yield suite, item
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"scores must be readable UTF-8 text: {file}: {error}") from error

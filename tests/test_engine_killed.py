@@ -1,0 +1,85 @@
+"""Scoring that is killed at any moment goes on where it was, and ends as if undisturbed."""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tiny_models import answers, llama, prompt, random_tree
+
+from harness.engine import Engine
+from harness.records import BASE, Request
+from harness.store import AnswerStore
+
+pytestmark = pytest.mark.model
+WORKER = """
+import sys
+from pathlib import Path
+from test_engine_killed import requests
+from harness.engine import Engine
+from harness.records import BASE
+from harness.store import AnswerStore
+
+engine = Engine.load(sys.argv[1], device="cpu")
+engine.runner.budget, engine.runner.chunk, engine.slots = 60, 120, 3
+store, mark = AnswerStore(Path(sys.argv[2])), engine.fingerprint(BASE)
+known = store.get(mark, requests())
+missing = [r for r in requests() if (r.item, r.index) not in known]
+print("ready", flush=True)
+for batch in engine.answer(BASE, missing):
+    store.put(mark, batch)
+    print(len(batch), flush=True)
+print("done", flush=True)
+"""
+
+
+def requests() -> list[Request]:
+    """Return questions and generations, enough for dozens of batches."""
+    made = random_tree(8, stems=8)
+    return made + [prompt(1000 + n, (1, 30 + n, 40), max_new_tokens=20) for n in range(40)]
+
+
+def test_killed_three_times_it_ends_with_the_same_answers(tmp_path: Path) -> None:
+    """Kill -9 while batches finish: none that was reported is lost, the rest is answered later."""
+    base = llama(tmp_path / "base")
+    command = [sys.executable, "-c", WORKER, str(base), str(tmp_path / "answers.db")]
+    draw = random.Random(0)
+    reported = 0
+    for round_ in range(4):
+        worker = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent
+        )
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+        if round_ < 3:
+            seen = [worker.stdout.readline() for _ in range(draw.randint(1, 6))]
+            time.sleep(draw.random() * 0.05)
+            worker.kill()
+            seen += worker.communicate()[0].splitlines()
+            assert "done" not in seen, "killed too late to show anything"
+            reported += sum(int(line) for line in seen if line.strip())
+            assert len(AnswerStore(tmp_path / "answers.db")) >= reported
+        else:
+            out = worker.communicate()[0].split()
+            assert out[-1] == "done"
+            assert sum(map(int, out[:-1])) <= len(requests()) - reported
+    engine = Engine.load(str(base), device="cpu")
+    stored = AnswerStore(tmp_path / "answers.db").get(engine.fingerprint(BASE), requests())
+    undisturbed = answers(engine, BASE, requests())
+    for request, expected in zip(requests(), undisturbed, strict=True):
+        found = stored[request.item, request.index]
+        assert found.text == expected.text
+        assert found.logprob == pytest.approx(expected.logprob, abs=1e-4)
+
+
+def test_two_arms_cannot_answer_at_once(tmp_path: Path) -> None:
+    """A second arm's answers would be the first one's if both were active."""
+    engine = Engine.load(str(llama(tmp_path / "base")), device="cpu")
+    first = engine.answer(BASE, requests())
+    next(first)
+    with pytest.raises(RuntimeError, match="one arm answers at a time"):
+        next(engine.answer(BASE, requests()))
+    first.close()  # type: ignore[attr-defined]
+    assert next(engine.answer(BASE, requests()))
