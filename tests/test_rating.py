@@ -1,13 +1,14 @@
 """Rating answers that were produced elsewhere, without a model."""
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness.errors import DataError, StudyError
-from harness.rating import JUDGES, judge_all, rate, read_rows
+from harness.rating import JUDGES, embedding, judge_all, rate, read_rows
 from harness.records import Response
 
 STAFF = "CREATE TABLE staff (name TEXT, age INTEGER); INSERT INTO staff VALUES ('Ada', 31);"
@@ -152,3 +153,21 @@ def test_a_conversation_with_answers_is_judged_by_recall() -> None:
     (found,) = rated("coherence", {**TALK, "answers": ["tea"], "response": "Tea, as you said."})
     assert found["score"] == 1.0
     assert found["components"]["recall"] == 1.0
+
+
+def test_an_optional_package_adds_columns_and_changes_no_score() -> None:
+    """Where the package with MiniLM is installed, its relevance stands beside the same score."""
+    plain = JUDGES["coherence"](
+        {key: value for key, value in TALK.items() if key != "response"},
+        (Response(text=TALK["response"]),),
+    )
+    (found,) = rated("coherence", TALK)
+    assert found["score"] == plain.score
+    added = set(found["components"]) - set(plain.metrics)
+    if not all(find_spec(name) for name in embedding.NEEDED):
+        assert added == set()
+    else:
+        assert added == {"minilm_relevance", "minilm_score"}
+        far = rated("coherence", {**TALK, "response": "The tax office closes at noon."})
+        near, unrelated = found["components"], far[0]["components"]
+        assert near["minilm_relevance"] > unrelated["minilm_relevance"]

