@@ -5,12 +5,13 @@ A `Database` is only a description: nothing but the sandbox ever opens it.
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import DataError
+from harness.sql.facts import Facts, learn, sound_keys
 from harness.sql.sandbox import Sandbox, Source
 
 Engine = Literal["sqlite", "duckdb"]
@@ -85,6 +86,7 @@ class Column:
     type: str = ""
     not_null: bool = False
     filled: bool = False
+    facts: Facts = field(default_factory=Facts)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +100,10 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One table with its keys (lower-case names in keys) and its first rows."""
+    """One table with its declared keys (names in lower case) and its first rows.
+
+    ``keys`` are the columns that hold no value twice, by declaration or by what the rows show.
+    """
 
     name: str
     ddl: str
@@ -107,6 +112,7 @@ class Table:
     unique: tuple[tuple[str, ...], ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
     rows: tuple[tuple[Any, ...], ...] = ()
+    keys: tuple[tuple[int, ...], ...] = ()
 
     def index(self, column: str) -> int | None:
         """Return a column's position, case aside."""
@@ -147,6 +153,7 @@ def read_schema(sandbox: Sandbox, database: Database) -> Schema:
     views = [entry for entry in described if entry["kind"] == "view"]
     if database.tables is not None:
         tables = [_with_keys(table, database.tables) for table in tables]
+    tables = [_with_sound_keys(table) for table in tables]
     return Schema(
         tables=tuple(tables),
         views=tuple(entry["sql"] for entry in views),
@@ -155,9 +162,16 @@ def read_schema(sandbox: Sandbox, database: Database) -> Schema:
 
 
 def _table(entry: Mapping[str, Any]) -> Table:
+    rows = tuple(map(tuple, entry["rows"]))
     columns = tuple(
-        Column(name=c["name"], type=c["type"], not_null=c["notnull"], filled=c["hidden"] > 1)
-        for c in entry["columns"]
+        Column(
+            name=c["name"],
+            type=c["type"],
+            not_null=c["notnull"],
+            filled=c["hidden"] > 1,
+            facts=learn([row[i] for row in rows] if entry["rows"] else (), c["type"]),
+        )
+        for i, c in enumerate(entry["columns"])
     )
     keyed = sorted((c["pk"], c["name"].lower()) for c in entry["columns"] if c["pk"])
     foreign = tuple(
@@ -176,8 +190,17 @@ def _table(entry: Mapping[str, Any]) -> Table:
         primary_key=tuple(name for _, name in keyed),
         unique=unique,
         foreign_keys=foreign,
-        rows=tuple(map(tuple, entry["rows"])),
+        rows=rows,
     )
+
+
+def _with_sound_keys(table: Table) -> Table:
+    declared = []
+    for names in (table.primary_key, *table.unique):
+        places = [table.index(name) for name in names]
+        if names and None not in places:
+            declared.append([place for place in places if place is not None])
+    return replace(table, keys=sound_keys(declared, table.rows, len(table.columns)))
 
 
 def _with_keys(table: Table, spider: Mapping[str, Any]) -> Table:
@@ -196,13 +219,9 @@ def _with_keys(table: Table, spider: Mapping[str, Any]) -> Table:
         for c, p in spider["foreign_keys"]
         if columns[c][0] == mine
     }
-    return Table(
-        name=table.name,
-        ddl=table.ddl,
-        columns=table.columns,
+    return replace(
+        table,
         primary_key=table.primary_key or primary,
-        unique=table.unique,
         foreign_keys=table.foreign_keys
         or tuple(sorted(foreign, key=lambda key: (key.columns, key.table, key.parents))),
-        rows=table.rows,
     )

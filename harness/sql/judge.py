@@ -222,18 +222,18 @@ class Judge:
         )
         plan = plan_gold(sql, parse(sql))
         source = question.database.source
-        statements = [plan.sql] if plan.full_sql is None else [plan.sql, plan.full_sql]
-        results = self.sandbox.run(source, statements)
+        full = [] if plan.full_sql is None else [plan.full_sql]
+        results = self.sandbox.run(source, [plan.sql, *full, plan.sql], backwards=1)
         if results[0].kind == "database":
             raise InfrastructureError(f"the database cannot be opened: {results[0].error}")
         if not results[0].ok:
             return _bad_gold("gold_error", f"the gold does not run: {results[0].error}")
         rows, width = results[0].rows, len(results[0].columns)
-        full = results[1].rows if len(results) > 1 and results[1].ok else None
-        expected = expectation(plan, rows, width, full)
+        whole = results[1].rows if full and results[1].ok else None
+        expected = expectation(plan, rows, width, whole)
         gold = Gold(plan=plan, result=results[0], expected=expected)
         if question.rule == "harness":
-            backwards = self.sandbox.run(source, [plan.sql], reverse=True, seed=1)[0]
+            backwards = results[-1]
             if not backwards.ok or not compare(expected, backwards.rows, width).same:
                 reason = "the gold's result depends on the order in which rows are stored"
                 return replace(gold, problem="gold_not_determined", reason=reason)

@@ -5,28 +5,12 @@ shows by convention (unique names, columns that are never NULL, closed sets of c
 are enough rows to show it.
 """
 
-import re
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from harness.sql.database import Column, ForeignKey, Schema, Table
+from harness.sql.database import ForeignKey, Schema, Table
 from harness.sql.evidence import Evidence
-
-ENOUGH_ROWS = 5
-"""From this many rows on, what a column never shows is taken for a rule."""
-
-POOL = 24
-"""Values of a column that are kept for sampling."""
-
-Kind = Literal["int", "real", "text", "date", "blob"]
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_AFFINITY: tuple[tuple[str, Kind], ...] = (
-    (r"BOOL", "int"), (r"DATE|TIME", "date"), (r"INT|SERIAL", "int"),
-    (r"CHAR|CLOB|TEXT|STRING|ENUM", "text"), (r"REAL|FLOA|DOUB|NUM|DEC|MONEY", "real"),
-    (r"BLOB|BINARY", "blob"),
-)  # fmt: skip
+from harness.sql.facts import Kind, part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +53,7 @@ def profile(schema: Schema, evidence: Evidence) -> dict[str, TableProfile]:
 
 
 def _profile_table(table: Table, schema: Schema, evidence: Evidence) -> TableProfile:
-    keys = _keys(table)
+    keys = table.keys
     single = {key[0] for key in keys if len(key) == 1}
     strict = any(column.not_null for t in schema.tables for column in t.columns)
     columns = tuple(
@@ -86,85 +70,31 @@ def _profile_table(table: Table, schema: Schema, evidence: Evidence) -> TablePro
     )
 
 
-def _keys(table: Table) -> tuple[tuple[int, ...], ...]:
-    """Return the keys that the rows respect.
-
-    A declared key that the rows break (Spider names one column of a composite key) is widened by
-    the first column that mends it; without any key, rows that never repeat do not repeat here.
-    """
-    keys: list[tuple[int, ...]] = []
-    width = len(table.columns)
-    for names in (table.primary_key, *table.unique):
-        places = [table.index(name) for name in names]
-        key = tuple(p for p in places if p is not None)
-        if not key or len(key) != len(names):
-            continue
-        wider = (key, *((*key, i) for i in range(width) if i not in key))
-        sound = next((k for k in wider if _is_unique([_part(row, k) for row in table.rows])), None)
-        if sound is not None:
-            keys.append(sound)
-    if not keys and len(table.rows) >= ENOUGH_ROWS and _is_unique(table.rows):
-        keys.append(tuple(range(width)))
-    return tuple(keys)
-
-
-def _part(row: Sequence[Any], key: Sequence[int]) -> tuple[Any, ...]:
-    return tuple(row[i] for i in key)
-
-
-def _is_unique(rows: Sequence[Any]) -> bool:
-    return len(set(rows)) == len(rows)
-
-
 def _profile_column(
     table: Table, index: int, evidence: Evidence, *, unique: bool, strict: bool
 ) -> ColumnProfile:
-    column = table.columns[index]
-    place = (table.name.lower(), column.name.lower())
-    cells = [row[index] for row in table.rows]
-    values = [cell for cell in cells if cell is not None]
-    counts = Counter(values)
-    enough = len(cells) >= ENOUGH_ROWS
-    in_key = column.name.lower() in table.primary_key
-    refers = any(column.name.lower() in key.columns for key in table.foreign_keys)
-    nullable = not (column.not_null or in_key) and (
-        len(values) < len(cells) or (not enough and strict) or place in evidence.null_tested
+    column, facts = table.columns[index], table.columns[index].facts
+    name = column.name.lower()
+    place = (table.name.lower(), name)
+    refers = any(name in key.columns for key in table.foreign_keys)
+    nullable = not (column.not_null or name in table.primary_key) and (
+        facts.nulls > 0 or (not facts.enough and strict) or place in evidence.null_tested
     )
-    mined = enough and not refers and len(counts) == len(cells) and place not in evidence.repeated
-    few = enough and len(values) >= 3 * len(counts) and len(counts) <= 8
-    kind = _kind(column, values, evidence, place)
-    flag = kind == "int" and bool(values) and set(values) <= {0, 1} and not unique
+    mined = facts.enough and facts.never_repeats and not refers and place not in evidence.repeated
+    flag = facts.flag and not unique
+    kind = facts.kind or _kind_by_constants(place, evidence)
     return ColumnProfile(
         name=column.name,
         kind=kind,
-        pool=(0, 1) if flag else _pool(counts),
+        pool=(0, 1) if flag else facts.pool,
         nullable=nullable,
         unique=unique or mined,
-        closed=flag or bool(values and few and kind == "text"),
+        closed=flag or (facts.few and facts.enough and kind == "text"),
         filled=column.filled,
     )
 
 
-def _pool(counts: Counter[Any]) -> tuple[Any, ...]:
-    """Keep some values: evenly spaced ones of all that occur, in a fixed order."""
-    values = sorted(counts, key=lambda v: (type(v).__name__, v))
-    step = max(1, len(values) // POOL)
-    return tuple(values[::step][:POOL])
-
-
-def _kind(column: Column, values: list[Any], evidence: Evidence, place: tuple[str, str]) -> Kind:
-    types = {type(value) for value in values}
-    if types == {str}:
-        return "date" if all(_DATE.match(value) for value in values) else "text"
-    if types == {int}:
-        return "int"
-    if types and types <= {int, float}:
-        return "real"
-    if types == {bytes}:
-        return "blob"
-    for pattern, kind in _AFFINITY:
-        if re.search(pattern, column.type.upper()):
-            return kind
+def _kind_by_constants(place: tuple[str, str], evidence: Evidence) -> Kind:
     constants = [v for a in evidence.atoms if a.place == place for v in a.values]
     return "int" if any(isinstance(value, int | float) for value in constants) else "text"
 
@@ -194,12 +124,16 @@ def _reference(table: Table, key: ForeignKey, schema: Schema) -> Reference | Non
     parents = tuple(i for name in names if (i := parent.index(name)) is not None)
     if len(columns) != len(key.columns) or len(parents) != len(columns):
         return None
-    existing = {tuple(map(str, _part(row, parents))) for row in parent.rows}
-    mine = {_part(row, columns) for row in table.rows}
-    orphans = {tuple(map(str, values)) for values in mine if None not in values} - existing
-    return Reference(
-        columns=columns, table=parent.name.lower(), parents=parents, orphans=bool(orphans)
-    )
+    orphans = _has_orphans(table, columns, parent, parents)
+    return Reference(columns=columns, table=parent.name.lower(), parents=parents, orphans=orphans)
+
+
+def _has_orphans(
+    table: Table, columns: tuple[int, ...], parent: Table, parents: tuple[int, ...]
+) -> bool:
+    existing = {tuple(map(str, part(row, parents))) for row in parent.rows}
+    mine = {part(row, columns) for row in table.rows}
+    return any(tuple(map(str, key)) not in existing for key in mine if None not in key)
 
 
 def _linked(
@@ -210,15 +144,11 @@ def _linked(
     if mine[0] != table.name.lower() or parent is None or parent is table:
         return None
     column, target = table.index(mine[1]), parent.index(other[1])
-    if column is None or target is None or (column,) in _keys(table):
+    if column is None or target is None or (column,) in table.keys:
         return None
-    values = {str(row[column]) for row in table.rows if row[column] is not None}
-    pool = [str(row[target]) for row in parent.rows]
-    if not _is_unique(pool) and (values or pool):
+    if not parent.columns[target].facts.never_repeats:
         return None
+    orphans = _has_orphans(table, (column,), parent, (target,))
     return Reference(
-        columns=(column,),
-        table=parent.name.lower(),
-        parents=(target,),
-        orphans=not values <= set(pool),
+        columns=(column,), table=parent.name.lower(), parents=(target,), orphans=orphans
     )

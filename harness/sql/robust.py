@@ -94,7 +94,9 @@ class Challenger:
         rows = load_statements(instance, self._near.profiles, shuffled=twin)
         spec = {"engine": "sqlite", "script": self._script, "rows": rows}
         source = Source(key=f"instance:{next(_numbers)}", spec=spec)
-        return self._sandbox.run(source, statements, reverse=twin, forget=True)
+        return self._sandbox.run(
+            source, statements, backwards=len(statements) if twin else 0, forget=True
+        )
 
     def _try(self, instance: Instance) -> str:
         """Return ``agreed``, ``refuted`` or ``uninformative``."""

@@ -93,20 +93,22 @@ class Sandbox:
         source: Source,
         statements: Sequence[str],
         *,
-        reverse: bool = False,
+        backwards: int = 0,
         seed: int = 0,
         forget: bool = False,
     ) -> list[QueryResult]:
         """Run statements one after the other on one database, each with its own limits.
 
-        ``reverse`` reads unordered tables backwards; ``forget`` closes the database afterwards.
+        The last ``backwards`` statements read unordered tables from their end; ``forget`` closes
+        the database afterwards.
         A statement that gets its worker killed has no effect on those behind it.
         """
         results: list[QueryResult] = []
         crashed_at = -1
         while len(results) < len(statements):
-            options = {"reverse": reverse, "seed": seed, "forget": forget}
-            request = {"sql": list(statements[len(results) :]), **options}
+            left = list(statements[len(results) :])
+            options = {"backwards": min(backwards, len(left)), "seed": seed, "forget": forget}
+            request = {"sql": left, **options}
             ended = self._exchange(source, request, results)
             if ended is None:
                 break

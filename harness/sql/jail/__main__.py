@@ -4,8 +4,8 @@ Started as a script by `harness.sql.sandbox` and never imported by the judge: st
 (DuckDB when asked), so that it starts in milliseconds and knows nothing of the judge's process.
 One JSON object a line, in both directions::
 
-    {"key": K, "source": S, "seconds": T, "sql": [...], "reverse": bool, "seed": int}
-        answered by one line for each statement, as it ends
+    {"key": K, "source": S, "seconds": T, "sql": [...], "backwards": N, "seed": int}
+        answered by one line for each statement, as it ends; the last N read tables backwards
     {"key": K, "source": S, "seconds": T, "describe": N}
         answered by one line: tables, keys and up to N rows of each
 
@@ -110,13 +110,14 @@ class Worker:
         if "describe" in request:
             yield database.describe(request["describe"], BUILDING * seconds)
             return
-        if request.get("reverse"):
-            database.order(reverse=True)
+        forwards = len(request["sql"]) - request.get("backwards", 0)
         for number, sql in enumerate(request["sql"]):
+            if number == forwards:
+                database.order(reverse=True)
             allow_seconds(seconds)
             database.reseed(request.get("seed", 0) * 1_000 + number)
             yield database.run(sql, seconds)
-        if request.get("reverse"):
+        if request.get("backwards"):
             database.order(reverse=False)
         if request.get("forget"):
             self.databases.pop(request["key"]).close()

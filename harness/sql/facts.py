@@ -1,0 +1,112 @@
+"""What the rows of a table show about its columns and keys; learnt once for a database."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+ENOUGH_ROWS = 5
+"""From this many rows on, what a column never shows is taken for a rule."""
+
+POOL = 24
+"""Values of a column that are kept for sampling."""
+
+Kind = Literal["int", "real", "text", "date", "blob"]
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_AFFINITY: tuple[tuple[str, Kind], ...] = (
+    (r"BOOL", "int"), (r"DATE|TIME", "date"), (r"INT|SERIAL", "int"),
+    (r"CHAR|CLOB|TEXT|STRING|ENUM", "text"), (r"REAL|FLOA|DOUB|NUM|DEC|MONEY", "real"),
+    (r"BLOB|BINARY", "blob"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """One column: ``count`` cells, of them ``nulls``, ``distinct`` values, some in ``pool``.
+
+    ``kind`` is None where neither data nor declared type tell; ``flag`` for 0 and 1 only;
+    ``few`` for a small set of values that repeat (codes, categories).
+    """
+
+    pool: tuple[Any, ...] = ()
+    kind: Kind | None = None
+    count: int = 0
+    nulls: int = 0
+    distinct: int = 0
+    flag: bool = False
+    few: bool = False
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are enough rows to learn from what they never show."""
+        return self.count >= ENOUGH_ROWS
+
+    @property
+    def never_repeats(self) -> bool:
+        """Whether every cell holds a value of its own."""
+        return self.distinct == self.count
+
+
+def learn(cells: Sequence[Any], declared: str) -> Facts:
+    """Look at the cells of one column."""
+    values = [cell for cell in cells if cell is not None]
+    counts = Counter(values)
+    kind = _kind(values, declared)
+    return Facts(
+        pool=_pool(counts),
+        kind=kind,
+        count=len(cells),
+        nulls=len(cells) - len(values),
+        distinct=len(counts),
+        flag=kind == "int" and bool(values) and set(counts) <= {0, 1},
+        few=bool(values) and len(values) >= 3 * len(counts) and len(counts) <= 8,
+    )
+
+
+def _pool(counts: Counter[Any]) -> tuple[Any, ...]:
+    """Keep some values: evenly spaced ones of all that occur, in a fixed order."""
+    values = sorted(counts, key=lambda v: (type(v).__name__, v))
+    step = max(1, len(values) // POOL)
+    return tuple(values[::step][:POOL])
+
+
+def _kind(values: Sequence[Any], declared: str) -> Kind | None:
+    types = {type(value) for value in values}
+    if types == {str}:
+        return "date" if all(_DATE.match(value) for value in values) else "text"
+    if types and types <= {int, float}:
+        return "int" if types == {int} else "real"
+    if types == {bytes}:
+        return "blob"
+    found = (kind for pattern, kind in _AFFINITY if re.search(pattern, declared.upper()))
+    return next(found, None)
+
+
+def sound_keys(
+    declared: Sequence[Sequence[int]], rows: Sequence[Sequence[Any]], width: int
+) -> tuple[tuple[int, ...], ...]:
+    """Return the keys that the rows respect.
+
+    A declared key that the rows break (Spider names one column of a composite key) is widened by
+    the first column that mends it; without any key, rows that never repeat do not repeat here.
+    """
+    keys: list[tuple[int, ...]] = []
+    for key in map(tuple, declared):
+        wider = (key, *((*key, i) for i in range(width) if i not in key))
+        sound = next((k for k in wider if is_unique([part(row, k) for row in rows])), None)
+        if sound is not None:
+            keys.append(sound)
+    if not keys and len(rows) >= ENOUGH_ROWS and is_unique(list(map(tuple, rows))):
+        keys.append(tuple(range(width)))
+    return tuple(keys)
+
+
+def part(row: Sequence[Any], key: Sequence[int]) -> tuple[Any, ...]:
+    """Return some cells of a row."""
+    return tuple(row[i] for i in key)
+
+
+def is_unique(rows: Sequence[Any]) -> bool:
+    """Tell whether nothing occurs twice."""
+    return len(set(rows)) == len(rows)
