@@ -157,3 +157,10 @@ def test_a_cut_answer_is_wrong_but_named() -> None:
     assert qa("?", ["Rome"], "It is Rome, the", finish="length").labels == ("truncated",)
     assert qa("?", ["Rome"], "It is Rome, the", finish="length").score == 1.0
     assert qa("?", ["Rome"], "It is the", finish="length").labels == ("truncated",)
+
+
+def test_an_echo_repeats_the_question_and_not_just_a_word_of_it() -> None:
+    """A wrong option that the question names is a wrong answer, not an echo."""
+    question = "Is the office in Graz or in Vienna?"
+    assert qa(question, ["Vienna"], "Graz").labels == ("wrong_answer",)
+    assert qa(question, ["Linz"], "The office is in Graz or Vienna").labels == ("echo",)

@@ -134,7 +134,7 @@ def _cause(
         return "over_verbose"
     if finish == "length":
         return "truncated"
-    if set(content(said)) <= set(content(question)):
+    if len(words(said)) > 2 and set(content(said)) <= set(content(question)):
         return "echo"
     if token_f1([a for a in accepted if len(content(a)) > 1], extracted) >= PARTIAL:
         return "partial"
