@@ -63,13 +63,15 @@ def test_golden_lines_show_right_and_wrong(path: Path) -> None:
 
 def test_every_suite_has_its_files() -> None:
     """A suite comes with a card and golden lines, and names a judge that exists."""
+    listed = (content.TASKS / "README.md").read_text("utf-8")
     for name, suite in builtin_suites().items():
         folder = content.TASKS / name
         assert (folder / "card.md").is_file()
         assert (folder / "golden.jsonl").is_file()
         assert suite.judge is None or suite.judge in JUDGES
         assert suite.title
-        assert f"[`{name}`]({name}/card.md)" in (content.TASKS / "README.md").read_text("utf-8")
+        row = f"[`{name}`]({name}/card.md)"
+        assert row in listed, f"tasks/README.md lists no {name}"
 
 
 def test_a_judged_suite_reports_its_primary_metric() -> None:
