@@ -89,7 +89,7 @@ def replay_rows(copies: int, *, seed: int) -> list[Row]:
 
 
 def _mixed(seed: int) -> list[Row]:
-    return [*sql_rows(2200, seed=seed), *handbook_rows(3), *dialogue_rows(1000, seed=seed),
+    return [*sql_rows(2200, seed=seed), *handbook_rows(4), *dialogue_rows(1000, seed=seed),
             *replay_rows(2, seed=seed)]
 
 
