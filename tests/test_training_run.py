@@ -13,7 +13,7 @@ import pytest
 from harness.errors import DataError, ModelError, StudyError
 from harness.records import Example, LossPoint, Message
 from harness.study import BaseSection, CandidateSection
-from harness.training import fingerprint, finished, train
+from harness.training import data_card, fingerprint, finished, train
 
 pytestmark = pytest.mark.model
 
@@ -209,6 +209,20 @@ def test_validation_keeps_the_best_and_stops(tiny_base: Path, tmp_path: Path) ->
     assert log["steps"] < 200
     assert held[-1][1] > best
     assert log["best_eval_loss"] == pytest.approx(best)
+
+
+def test_the_data_card_shows_what_is_learnt(tiny_base: Path) -> None:
+    """Counts, lengths and pictures of rows, from the tokenizer alone."""
+    base = BaseSection(model=str(tiny_base))
+    card = data_card(section(), rows(), model=str(tiny_base), base=base, pictures=2)
+    assert (card.rows, card.too_long, card.max_length) == (40, 0, 256)
+    assert sum(count for _, count in card.lengths) == 40
+    assert card.lengths[-1][0] >= card.longest > card.lengths[-2][0]
+    assert card.learnt < card.tokens
+    assert card.pictures == (
+        "<|user|>what is 0?<|end|><|assistant|>⟦it is 0<|end|>⟧",
+        "<|user|>what is 20?<|end|><|assistant|>⟦it is 10<|end|>⟧",
+    )
 
 
 def test_rows_can_be_packed_by_trl(tiny_base: Path, tmp_path: Path) -> None:

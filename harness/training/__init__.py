@@ -3,10 +3,21 @@
 Nothing heavy is loaded before `train` is called.
 """
 
+from harness.training.card import DataCard, data_card
 from harness.training.loading import context_length
 from harness.training.methods import METHODS, Method
 from harness.training.saved import fingerprint, finished
 from harness.training.settings import check
 from harness.training.trainer import train
 
-__all__ = ["METHODS", "Method", "check", "context_length", "fingerprint", "finished", "train"]
+__all__ = [
+    "METHODS",
+    "DataCard",
+    "Method",
+    "check",
+    "context_length",
+    "data_card",
+    "fingerprint",
+    "finished",
+    "train",
+]

@@ -14,13 +14,10 @@ from harness.corpus import hold_out, text_of
 from harness.records import Arm, Example, LossPoint
 from harness.study import BaseSection, CandidateSection
 from harness.training import saved
-from harness.training.encode import Encoded, encode
+from harness.training.card import prepare
 from harness.training.job import Job
-from harness.training.loading import context_length, load_tokenizer, versions
+from harness.training.loading import load_tokenizer, versions
 from harness.training.settings import check, method_of, settings_of, training_of
-
-LONGEST = 2048
-"""Tokens in a row unless a study says otherwise or the base's context is shorter."""
 
 
 def train(
@@ -90,8 +87,8 @@ def _run(
 
         tokenizer = load_tokenizer(job.model, job.base)
         learnt, held = _held_out(job, examples)
-        rows = _encoded(job, learnt, tokenizer)
-        unseen = _encoded(job, held, tokenizer) if held else None
+        rows = prepare(job, learnt, tokenizer)
+        unseen = prepare(job, held, tokenizer) if held else None
         trainer = session.build(job, rows, tokenizer, on_progress, validation=unseen)
         started = time.monotonic()
         session.fit(trainer)
@@ -127,16 +124,6 @@ def _workplace(out: Path, mark: str) -> Path:
     work.mkdir(parents=True, exist_ok=True)
     note.write_text(mark, encoding="utf-8")
     return work
-
-
-def _encoded(job: Job, examples: Sequence[Example], tokenizer: Any) -> Encoded:
-    longest = min(
-        int(job.arguments.get("max_length") or LONGEST),
-        context_length(job.model, job.base) - int(job.settings.get("num_virtual_tokens") or 0),
-    )
-    chat = job.base.template == "auto" and bool(tokenizer.chat_template)
-    every = bool(job.arguments.get("assistant_only_loss"))
-    return encode(examples, tokenizer, chat=chat, max_length=longest, every_answer=every)
 
 
 def _held_out(job: Job, examples: Sequence[Example]) -> tuple[Sequence[Example], Sequence[Example]]:
