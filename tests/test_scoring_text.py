@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from harness.scoring import normalize, qa, token_f1
 from harness.scoring.answers import extract, region
 from harness.scoring.signs import abstains, loops, repeated, spoken
-from harness.scoring.wordlists import POLAR
+from harness.scoring.wordlists import NEGATIONS, POLAR
 
 LETTERS = st.text(alphabet=string.ascii_letters + " .,!?-;'", max_size=60)
 WORD = st.text(alphabet=string.ascii_lowercase, min_size=3, max_size=9)
@@ -55,7 +55,7 @@ def test_an_accepted_answer_counts_bare_and_in_a_sentence(words: list[str], subj
     """Saying an accepted answer is right in whatever case, with a full stop, in a sentence."""
     answer = " ".join(words)
     assume(not POLAR & set(words) and not abstains(answer) and not loops(answer))
-    assume(not {"or", "not", "nor", "either", "than"} & {*words, subject})
+    assume(not (NEGATIONS | {"or", "either"}) & {*words, subject})
     for response in (answer, answer.upper() + ".", f"The {subject} is {answer}."):
         verdict = qa(f"What is the {subject}?", ["xyzzy plugh", answer], response)
         assert verdict.score == 1.0, (response, verdict)
