@@ -179,7 +179,7 @@ def test_a_killed_training_goes_on_where_it_was(
     resumed = run(
         tiny_base, out, candidate, on_progress=lambda point, _: started.append(point.step)
     )
-    assert started[0] > 2
+    assert started[0] > 1
     assert not list(tmp_path.glob(".*"))
     undisturbed = run(tiny_base, tmp_path / "whole", candidate)
     assert [point.step for point in resumed.loss] == [point.step for point in undisturbed.loss]

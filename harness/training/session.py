@@ -20,8 +20,8 @@ from harness.training.job import Job
 from harness.training.loading import linear_names, load_model, peft_config
 from harness.training.sft import CompletionTrainer, Watch, curve
 
-CHECKPOINT_SECONDS = 120.0
-"""A killed training loses at most this much work."""
+CHECKPOINT_SECONDS = 20.0
+"""A killed training loses about so much work (more where writing a checkpoint is slow)."""
 
 PATIENCE = 3
 """Evaluations without a lower validation loss after which training stops."""

@@ -68,14 +68,19 @@ class CompletionTrainer(SFTTrainer):
 
 
 class Watch(TrainerCallback):
-    """Reports each point of the loss curve, saves checkpoints by the clock, stops on divergence."""
+    """Reports each point of the loss curve, saves checkpoints by the clock, stops on divergence.
+
+    Checkpoints are ``least_seconds`` apart, or more where they are slow to write: at most one
+    fiftieth of the time goes into them.
+    """
 
     def __init__(
-        self, on_progress: Callable[[LossPoint, int], None] | None, checkpoint_seconds: float
+        self, on_progress: Callable[[LossPoint, int], None] | None, least_seconds: float
     ) -> None:
         self._on_progress = on_progress
-        self._checkpoint_seconds = checkpoint_seconds
-        self._saved = time.monotonic()
+        self._least_seconds = least_seconds
+        self._asked = time.monotonic()
+        self._next = self._asked + least_seconds
 
     def on_log(
         self, args: Any, state: Any, _control: Any, logs: dict[str, Any] | None = None, **_: Any
@@ -99,12 +104,14 @@ class Watch(TrainerCallback):
 
     def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
         """Ask for a checkpoint when the last one is old enough."""
-        if time.monotonic() - self._saved >= self._checkpoint_seconds:
+        self._asked = time.monotonic()
+        if self._asked >= self._next:
             control.should_save = True
 
     def on_save(self, _args: Any, _state: Any, _control: Any, **_: Any) -> None:
         """Start the clock again once a checkpoint is written."""
-        self._saved = time.monotonic()
+        now = time.monotonic()
+        self._next = now + max(self._least_seconds, 50 * (now - self._asked))
 
 
 def curve(history: list[dict[str, Any]]) -> tuple[LossPoint, ...]:
