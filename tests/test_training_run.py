@@ -258,4 +258,4 @@ def test_what_does_not_fit_the_base_is_told_before_training(
     elsewhere = BaseSection(model=str(tiny_base), device="cuda:99")
     with pytest.raises(ModelError, match="no device 'cuda:99': "):
         run(tiny_base, tmp_path / "e", base=elsewhere)
-    assert not [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
+    assert not list(tmp_path.iterdir())

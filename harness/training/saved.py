@@ -37,6 +37,7 @@ def fingerprint(
         "data": data_sha256(examples),
         "model": model_sha256(model),
         "revision": base.revision,
+        "dtype": base.dtype,
         "quantization": base.quantization,
         "template": base.template,
         "seed": seed,

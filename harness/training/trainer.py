@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.corpus import hold_out, text_of
+from harness.errors import HarnessError
 from harness.records import Arm, Example, LossPoint
 from harness.study import BaseSection, CandidateSection
 from harness.training import saved
@@ -53,7 +54,7 @@ def train(
     mark = saved.fingerprint(candidate, examples, model=model, base=base, seed=seed)
     done = saved.finished(out, mark)
     if done is not None:
-        return done
+        return replace(done, name=candidate.name, note=candidate.note)
     work = _workplace(out, mark)
     job = Job(
         name=candidate.name,
@@ -66,11 +67,17 @@ def train(
         checkpoints=work / "checkpoints",
         validation=candidate.validation,
     )
-    facts = _run(job, examples, work / "result", on_progress)
-    facts |= {"note": candidate.note, "fingerprint": mark}
-    saved.write_log(work / "result", facts)
+    result = work / "result"
+    if saved.finished(result, mark) is None:
+        try:
+            facts = _run(job, examples, result, on_progress)
+        except HarnessError:
+            if not any(job.checkpoints.glob("checkpoint-*")):
+                shutil.rmtree(work)  # nothing to go on from
+            raise
+        saved.write_log(result, {**facts, "note": candidate.note, "fingerprint": mark})
     shutil.rmtree(out, ignore_errors=True)
-    (work / "result").replace(out)
+    result.replace(out)
     shutil.rmtree(work, ignore_errors=True)
     return saved.read_arm(out)
 

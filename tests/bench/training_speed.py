@@ -81,6 +81,7 @@ def theirs(model: str, data: list[dict[str, list[dict[str, str]]]], steps: int) 
             args=SFTConfig(
                 output_dir=folder,
                 report_to="none",
+                use_cpu=True,
                 seed=0,
                 data_seed=0,
                 save_strategy="no",
