@@ -132,7 +132,7 @@ def _database_of(row: Mapping[str, Any], databases: Path | None) -> Database:
         raise DataError(f"the database {name!r} is named but no folder of databases is given")
     if Path(name).name != name:
         raise DataError(f"a db_id is a plain name, not a path: {name!r}")
-    places = (f"{name}/{name}.sqlite", f"{name}.sqlite", f"{name}.sql", f"{name}/{name}.sql")
+    places = (name, f"{name}/{name}.sqlite", f"{name}.sqlite", f"{name}.sql", f"{name}/{name}.sql")
     found = next((databases / place for place in places if (databases / place).is_file()), None)
     if found is None:
         raise DataError(f"no database {name!r} under {databases}: expected {name}/{name}.sqlite")
@@ -161,10 +161,7 @@ def judge_doc(doc: Mapping[str, Any], answer: str) -> Verdict:
     place = doc.get("database")
     row = {**doc, "pred_text": answer}
     if place:
-        try:
-            database = Database(path=Path(place))
-        except HarnessError as error:
-            return unscored("database_error", str(error))
-        asked = Question(gold_sql=_text(doc, "gold_sql"), database=database)
-        return shared_judge().judge(asked, answer)
+        name = Path(str(place))
+        row["db_id"] = name.name
+        return _judge_row(shared_judge(), row, name.parent, "harness")
     return _judge_row(shared_judge(), row, content.TASKS / "sql" / "databases", "harness")

@@ -53,11 +53,13 @@ class Expectation:
     """All answers that the gold allows: groups one behind the other, ``width`` columns wide.
 
     ``ordered`` says whether the gold's outermost query orders; without it there is one group.
+    ``null_first`` says that it puts rows first because their order key is NULL.
     """
 
     groups: tuple[Group, ...]
     width: int
     ordered: bool = False
+    null_first: bool = False
 
     @property
     def size(self) -> int:

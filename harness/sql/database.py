@@ -63,6 +63,13 @@ class Database:
         key = f"{self.engine}:{self.path.absolute()}:{stat.st_mtime_ns}:{stat.st_size}"
         return Source(key=key, spec={"engine": self.engine, "path": str(self.path.absolute())})
 
+    @property
+    def key(self) -> str:
+        """What tells this database, with the keys that come beside it, from all others."""
+        keys = ("primary_keys", "foreign_keys")
+        beside = "" if self.tables is None else [self.tables.get(name) for name in keys]
+        return f"{self.source.key}:{beside}"
+
 
 @lru_cache(maxsize=512)
 def _script_source(script: str, engine: str) -> Source:
@@ -152,7 +159,12 @@ def read_schema(sandbox: Sandbox, database: Database) -> Schema:
     tables = [_table(entry) for entry in described if entry["kind"] == "table"]
     views = [entry for entry in described if entry["kind"] == "view"]
     if database.tables is not None:
-        tables = [_with_keys(table, database.tables) for table in tables]
+        try:
+            tables = [_with_keys(table, database.tables) for table in tables]
+        except (KeyError, IndexError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"'tables' must be a database's entry of Spider's tables.json: {error!r} is amiss"
+            ) from error
     tables = [_with_sound_keys(table) for table in tables]
     return Schema(
         tables=tuple(tables),

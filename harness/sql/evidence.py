@@ -34,12 +34,18 @@ class Atom:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Everything that the gold reveals."""
+    """Everything that the gold reveals.
+
+    ``links`` are columns that it equates, ``ranked`` those it orders by or takes extremes of,
+    ``repeated`` those whose duplicates it removes, ``counted`` those of whose values it wants to
+    see several rows (HAVING COUNT), ``limit`` the largest LIMIT.
+    """
 
     atoms: tuple[Atom, ...] = ()
     links: tuple[tuple[Place, Place], ...] = ()
     ranked: frozenset[Place] = frozenset()
     repeated: frozenset[Place] = frozenset()
+    counted: frozenset[Place] = frozenset()
     null_tested: frozenset[Place] = frozenset()
     limit: int = 0
     tables: tuple[str, ...] = field(default=())
@@ -68,10 +74,23 @@ def gather(bound: Bound) -> Evidence:
         links=tuple(sorted(links)),  # type: ignore[arg-type]
         ranked=frozenset(p for node in (*ordered, *extremes) for p in bound.columns_in(node)),
         repeated=frozenset(repeated),
+        counted=frozenset(_counted(bound)),
         null_tested=frozenset(a.place for a in atoms if a.op in {"null", "not null"}),
         limit=max((n for n in limits if isinstance(n, int)), default=0),
         tables=bound.tables,
     )
+
+
+def _counted(bound: Bound) -> Iterator[Place]:
+    for select in bound.tree.find_all(exp.Select):
+        having, group = select.args.get("having"), select.args.get("group")
+        if having and group and having.find(exp.Count):
+            places = [bound.place(key) for key in group.expressions]
+            joined = [link for node in select.find_all(exp.EQ) for link in [_link(node, bound)]]
+            yield from (place for place in places if place)
+            for left, right in joined:  # the same value on the other side of the join
+                if left and right and (left in places or right in places):
+                    yield from (left, right)
 
 
 def _link(node: exp.Expression, bound: Bound) -> tuple[Place | None, Place | None]:

@@ -9,6 +9,9 @@ from typing import Any, Literal
 ENOUGH_ROWS = 5
 """From this many rows on, what a column never shows is taken for a rule."""
 
+ENOUGH_UNDECLARED = 3
+"""The same in a database that declares no constraint: there, data is all there is to go by."""
+
 POOL = 24
 """Values of a column that are kept for sampling."""
 
@@ -36,11 +39,6 @@ class Facts:
     distinct: int = 0
     flag: bool = False
     few: bool = False
-
-    @property
-    def enough(self) -> bool:
-        """Whether there are enough rows to learn from what they never show."""
-        return self.count >= ENOUGH_ROWS
 
     @property
     def never_repeats(self) -> bool:

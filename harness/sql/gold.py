@@ -56,7 +56,7 @@ def parse(sql: str, dialect: str = "sqlite") -> exp.Expression | None:
     return trees[0] if len(trees) == 1 and isinstance(trees[0], exp.Query) else None
 
 
-def plan_gold(sql: str, tree: exp.Expression | None) -> GoldPlan:
+def plan_gold(sql: str, tree: exp.Expression | None, dialect: str = "sqlite") -> GoldPlan:
     """Work out how to run a gold; an unparsable one is taken as it stands."""
     query = tree.unnest() if isinstance(tree, exp.Subquery) and not tree.args.get("order") else tree
     if query is None:
@@ -79,7 +79,7 @@ def plan_gold(sql: str, tree: exp.Expression | None) -> GoldPlan:
     return GoldPlan(
         sql=sql,
         ordered=order is not None,
-        full_sql=full.sql(dialect="sqlite"),
+        full_sql=full.sql(dialect=dialect),
         keys=tuple(positions),
         appended=len(extra),
         limit=None if limit is None else count,
@@ -165,7 +165,10 @@ def expectation(
         visible = [row[: len(row) - plan.appended] for row in full]
         keys = [tuple(row[k] for k in plan.keys) for row in full]
         groups = _window(tie_groups(visible, keys), plan)
-        allowed = Expectation(groups=groups, width=width, ordered=plan.ordered)
+        null_first = bool(keys and keys[0] and keys[0][0] is None)
+        allowed = Expectation(
+            groups=groups, width=width, ordered=plan.ordered, null_first=null_first
+        )
         if compare(allowed, rows, width).same:
             return allowed
     if not plan.ordered:

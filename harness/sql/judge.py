@@ -5,14 +5,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
-import sqlglot
-
 from harness.errors import HarnessError, InfrastructureError, StudyError, nearest
 from harness.records import Verdict
 from harness.sql.cache import Recent
 from harness.sql.compare import STRICT, Expectation, Match, Policy, compare
 from harness.sql.database import Database, Schema, read_schema
 from harness.sql.diagnosis import Diagnosis, diagnose
+from harness.sql.dialects import check_dialect, translated, translated_database
 from harness.sql.equivalence import proven_equal
 from harness.sql.extract import classify, extract
 from harness.sql.failures import EXTRACTION, explain_failure, other_dialect
@@ -98,23 +97,26 @@ class Judge:
         """Judge one answer; never raises for anything that the answer holds.
 
         Raises:
-            StudyError: If the rule is unknown.
+            StudyError: If the rule or the dialect is unknown.
         """
         if question.rule not in RULES:
             raise StudyError(f"no comparison rule {question.rule!r}{nearest(question.rule, RULES)}")
+        check_dialect(question.dialect)
+        database = translated_database(question.database, question.dialect)
+        question = replace(question, database=database)
         try:
             gold = self._gold(question)
+            if gold.problem:
+                return unscored(gold.problem, gold.reason)
+            found = extract(pred_text)
+            if found.problem or found.sql is None:
+                return not_extracted(found)
+            return self._judge_statement(question, gold, found.sql)
         except HarnessError as error:
             return unscored("database_error", str(error))
-        if gold.problem:
-            return unscored(gold.problem, gold.reason)
-        found = extract(pred_text)
-        if found.problem or found.sql is None:
-            return not_extracted(found)
-        return self._judge_statement(question, gold, found.sql)
 
     def _judge_statement(self, question: Question, gold: Gold, sql: str) -> Verdict:
-        runnable = spider_text(sql) if question.rule == "spider" else _in_engine(sql, question)
+        runnable = _runnable(sql, question)
         result = self.sandbox.run(question.database.source, [runnable])[0]
         if result.kind == "database":
             return unscored("infrastructure", result.error)
@@ -182,10 +184,11 @@ class Judge:
         """Return what the instances of a gold have in common; None where there can be none."""
         if question.database.engine != "sqlite":
             return None
-        source, sql = question.database.source, gold.plan.sql
-        seed = f"{question.seed}:{' '.join(normalized(sql))}"
+        seed = f"{question.seed}:{' '.join(normalized(gold.plan.sql))}"
         schema = self.schema(question.database)
-        return self._near.get((source.key, seed), lambda: neighbourhood(gold.plan, schema, seed))
+        return self._near.get(
+            (question.database.key, seed), lambda: neighbourhood(gold.plan, schema, seed)
+        )
 
     def _compare(self, question: Question, gold: Gold, result: QueryResult) -> Match:
         rows, wanted = result.rows, gold.result.rows
@@ -205,8 +208,7 @@ class Judge:
 
     def schema(self, database: Database) -> Schema:
         """Return what is known about a database's tables."""
-        key = (database.source.key, id(database.tables))
-        return self._schemas.get(key, lambda: read_schema(self.sandbox, database))
+        return self._schemas.get(database.key, lambda: read_schema(self.sandbox, database))
 
     def _gold(self, question: Question) -> Gold:
         key = (question.database.source.key, question.gold_sql, question.dialect, question.rule)
@@ -217,10 +219,8 @@ class Judge:
         found = classify(question.gold_sql)
         if found.problem or found.sql is None:
             return _bad_gold("gold_error", f"the gold is unusable: {EXTRACTION[found.problem]}")
-        sql = (
-            spider_text(found.sql) if question.rule == "spider" else _in_engine(found.sql, question)
-        )
-        plan = plan_gold(sql, parse(sql))
+        sql, engine = _runnable(found.sql, question), question.database.engine
+        plan = plan_gold(sql, parse(sql, engine), engine)
         source = question.database.source
         full = [] if plan.full_sql is None else [plan.full_sql]
         results = self.sandbox.run(source, [plan.sql, *full, plan.sql], backwards=1)
@@ -234,20 +234,20 @@ class Judge:
         gold = Gold(plan=plan, result=results[0], expected=expected)
         if question.rule == "harness":
             backwards = results[-1]
-            if not backwards.ok or not compare(expected, backwards.rows, width).same:
-                reason = "the gold's result depends on the order in which rows are stored"
+            same = backwards.ok and compare(expected, backwards.rows, width).same
+            if results[0].unstable or not same:
+                reason = (
+                    "the gold's result is left to chance, or to the order in which rows are stored"
+                )
                 return replace(gold, problem="gold_not_determined", reason=reason)
         return gold
 
 
-def _in_engine(sql: str, question: Question) -> str:
-    """Translate from another dialect; what cannot be translated runs as it is."""
-    if question.dialect == question.database.engine:
-        return sql
-    try:
-        return sqlglot.transpile(sql, read=question.dialect, write=question.database.engine)[0]
-    except (sqlglot.errors.SqlglotError, RecursionError, ValueError, IndexError):
-        return sql
+def _runnable(sql: str, question: Question) -> str:
+    """Return a statement as the engine is to run it under the question's rule."""
+    if question.rule == "spider":
+        return spider_text(sql)
+    return translated(sql, question.dialect, question.database.engine)
 
 
 def _bad_gold(problem: str, reason: str) -> Gold:

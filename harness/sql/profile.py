@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.sql.database import ForeignKey, Schema, Table
 from harness.sql.evidence import Evidence
-from harness.sql.facts import Kind, part
+from harness.sql.facts import ENOUGH_ROWS, ENOUGH_UNDECLARED, Kind, part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,10 @@ def profile(schema: Schema, evidence: Evidence) -> dict[str, TableProfile]:
 
 
 def _profile_table(table: Table, schema: Schema, evidence: Evidence) -> TableProfile:
-    keys = table.keys
+    counted = {
+        table.index(column) for name, column in evidence.counted if name == table.name.lower()
+    }
+    keys = tuple(key for key in table.keys if len(key) > 1 or key[0] not in counted)
     single = {key[0] for key in keys if len(key) == 1}
     strict = any(column.not_null for t in schema.tables for column in t.columns)
     columns = tuple(
@@ -78,9 +81,10 @@ def _profile_column(
     place = (table.name.lower(), name)
     refers = any(name in key.columns for key in table.foreign_keys)
     nullable = not (column.not_null or name in table.primary_key) and (
-        facts.nulls > 0 or (not facts.enough and strict) or place in evidence.null_tested
+        facts.nulls > 0 or (strict and facts.count < ENOUGH_ROWS) or place in evidence.null_tested
     )
-    mined = facts.enough and facts.never_repeats and not refers and place not in evidence.repeated
+    enough = facts.count >= (ENOUGH_ROWS if strict else ENOUGH_UNDECLARED)
+    mined = enough and facts.never_repeats and not refers and place not in evidence.repeated
     flag = facts.flag and not unique
     kind = facts.kind or _kind_by_constants(place, evidence)
     return ColumnProfile(
@@ -89,7 +93,7 @@ def _profile_column(
         pool=(0, 1) if flag else facts.pool,
         nullable=nullable,
         unique=unique or mined,
-        closed=flag or (facts.few and facts.enough and kind == "text"),
+        closed=flag or (facts.few and facts.count >= ENOUGH_ROWS and kind == "text"),
         filled=column.filled,
     )
 

@@ -17,7 +17,7 @@ from harness.sql.sandbox import QueryResult, Sandbox, Source
 MORE_TRIES = 1.6
 """How many instances may be drawn for each that is wanted: some tell nothing."""
 
-SHRINK_RUNS = 60
+SHRINK_RUNS = 80
 """Rows that are tried out of a witness to make it small enough to read."""
 
 _numbers = itertools.count()
@@ -130,7 +130,11 @@ class Challenger:
         ]
 
     def _shrink(self, instance: Instance) -> Instance:
-        """Drop rows that the difference does not need."""
+        """Drop tables and rows that the difference does not need."""
+        for name in reversed(list(instance.tables)):
+            emptied = replace(instance, tables={**instance.tables, name: []})
+            if not self._is_referred_to(instance, name) and self._try(emptied) == "refuted":
+                instance = emptied
         runs = 0
         for name in reversed(list(instance.tables)):
             for index in reversed(range(len(instance.tables[name]))):
@@ -158,14 +162,14 @@ class Challenger:
             "pred": _shown(pred),
         }
 
-    def _is_referred_to(self, instance: Instance, name: str, index: int) -> bool:
-        """Tell whether another row points at this one; removing it would leave an orphan."""
-        row = instance.tables[name][index]
+    def _is_referred_to(self, instance: Instance, name: str, index: int | None = None) -> bool:
+        """Tell whether a row (any row) has children that would be orphans without it."""
+        parents = instance.tables[name] if index is None else [instance.tables[name][index]]
         for child, rows in instance.tables.items():
             for reference in self._near.profiles[child].references:
                 if reference.table == name and not reference.orphans:
-                    key = [row[i] for i in reference.parents]
-                    if any([r[i] for i in reference.columns] == key for r in rows):
+                    keys = [[row[i] for i in reference.parents] for row in parents]
+                    if any([row[i] for i in reference.columns] in keys for row in rows):
                         return True
         return False
 

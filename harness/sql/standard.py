@@ -104,7 +104,7 @@ def _name_tables(scope: Scope, aliases: dict[int, str]) -> None:
 
 
 def _qualify(column: exp.Column, scope: Scope, columns: Columns, aliases: dict[int, str]) -> bool:
-    """Point a column at its table's new name, looking outwards; False if it is ambiguous."""
+    """Point a column at its table's new name, looking outwards; False if that fails."""
     name, wanted = column.name.lower(), column.table.lower()
     within: Scope | None = scope
     while within is not None:
@@ -117,7 +117,7 @@ def _qualify(column: exp.Column, scope: Scope, columns: Columns, aliases: dict[i
             column.set("table", exp.to_identifier(owners[0]))
             return len(owners) == 1
         within = within.parent
-    return True
+    return not wanted
 
 
 def _has(source: exp.Expression | Scope, name: str, columns: Columns) -> bool:

@@ -28,6 +28,8 @@ def gold_suspect(
     """Return the reason to look at the gold, or an empty text."""
     if expected.cuts_tie:
         return "the gold keeps some of several tied rows"
+    if _starts_with_null(evidence, expected):
+        return "the gold takes the smallest value, and that is a missing one (NULL sorts first)"
     for difference in found:
         said = _said_in_question(difference, question)
         if said:
@@ -37,6 +39,11 @@ def gold_suspect(
         if absent:
             return f"the gold looks for {absent}, which the data does not hold"
     return ""
+
+
+def _starts_with_null(evidence: Evidence, expected: Expectation) -> bool:
+    """Tell whether a LIMIT keeps rows only because their order key is NULL."""
+    return bool(evidence.limit and expected.ordered and expected.null_first)
 
 
 def _said_in_question(difference: Difference, question: str) -> str:

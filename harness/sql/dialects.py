@@ -1,0 +1,52 @@
+"""Queries and schema scripts of other dialects, translated for the engine that runs them.
+
+SQLite and DuckDB run their own dialects; everything else goes through sqlglot. What sqlglot cannot
+translate runs as it is: much of SQL is common to all.
+"""
+
+from dataclasses import replace
+from functools import lru_cache
+
+import sqlglot
+from sqlglot.dialects.dialect import Dialect
+from sqlglot.errors import SqlglotError
+
+from harness.errors import StudyError, nearest
+from harness.sql.database import Database
+from harness.sql.tokens import nesting
+
+MAX_TRANSLATED = 200_000
+MAX_NESTING = 100
+
+
+def check_dialect(name: str) -> None:
+    """Raise StudyError if there is no such dialect."""
+    if name not in Dialect.classes:
+        raise StudyError(f"no SQL dialect {name!r}{nearest(name, filter(None, Dialect.classes))}")
+
+
+def translated(sql: str, dialect: str, engine: str) -> str:
+    """Return a query in the engine's dialect."""
+    return sql if dialect == engine else _translate(sql, dialect, engine)
+
+
+def translated_database(database: Database, dialect: str) -> Database:
+    """Return a database whose schema script is in its engine's dialect; files stay as they are."""
+    if database.schema_sql is None or dialect == database.engine:
+        return database
+    return replace(database, schema_sql=_script(database.schema_sql, dialect, database.engine))
+
+
+@lru_cache(maxsize=64)
+def _script(script: str, dialect: str, engine: str) -> str:
+    return _translate(script, dialect, engine)
+
+
+def _translate(sql: str, dialect: str, engine: str) -> str:
+    if len(sql) > MAX_TRANSLATED or nesting(sql) > MAX_NESTING:
+        return sql
+    try:
+        statements = sqlglot.transpile(sql, read=dialect, write=engine)
+    except (SqlglotError, RecursionError, ValueError, TypeError, AttributeError):
+        return sql
+    return ";\n".join(statements)
