@@ -67,7 +67,7 @@ def test_batched_decoding_gives_what_each_prompt_gives_alone(
 ) -> None:
     """Sharing, batching, refilling and leaving at different times change no token."""
     requests = random_prompts(seed)
-    engine.slots = slots
+    engine.runner.slots = slots
     found = answers(engine, BASE, requests)
     assert texts(found) == expected(model, requests)
     assert all(
@@ -89,7 +89,7 @@ def test_drafts_never_change_an_answer(engine: Engine, model: Any, seed: int) ->
         half = " ".join(parts[: len(parts) // 2])
         guesses = [text, half + " w77 w78", "w5 w6", "", text + " w4 w4", half]
         drafts[request.item, 0] = draw.sample(guesses, draw.randint(1, 3))
-    engine.slots = 16
+    engine.runner.slots = 16
     assert texts(answers(engine, BASE, requests, drafts=drafts)) == truth
 
 
@@ -197,7 +197,7 @@ def test_memory_running_out_while_decoding_only_slows_the_run(engine: Engine, mo
     from test_engine_scoring import memory_for
 
     requests = random_prompts(4, count=30)
-    engine.slots = 32
+    engine.runner.slots = 32
     with memory_for(engine.runner.model, 900) as sizes:
         limit = 9
 

@@ -23,7 +23,7 @@ from harness.records import BASE
 from harness.store import AnswerStore
 
 engine = Engine.load(sys.argv[1], device="cpu")
-engine.runner.budget, engine.runner.chunk, engine.slots = 60, 120, 3
+engine.runner.budget, engine.runner.chunk, engine.runner.slots = 60, 120, 3
 store, mark = AnswerStore(Path(sys.argv[2])), engine.fingerprint(BASE)
 known = store.get(mark, requests())
 missing = [r for r in requests() if (r.item, r.index) not in known]

@@ -43,7 +43,6 @@ class Generator:
     runner: Runner
     tokenizer: Any
     ends: frozenset[int]
-    slots: int
     ties: int = 0
     drafted: int = 0
     decoded: int = 0
@@ -56,11 +55,11 @@ class Generator:
         queue: list[Row] = []
         more = True
         while more or queue or active.rows:
-            while more and len(queue) + len(active.rows) < self.slots:
+            while more and len(queue) + len(active.rows) < self.runner.slots:
                 fresh = next(waiting, None)
                 more = fresh is not None
                 queue.extend(fresh or ())
-            free = self.slots - len(active.rows)
+            free = self.runner.slots - len(active.rows)
             if queue and free > 0:
                 active.add(queue[:free])
                 del queue[:free]
@@ -79,8 +78,8 @@ class Generator:
         except Exception as error:
             if not is_out_of_memory(error) or len(active.rows) == 1:
                 raise
-            self.slots = len(active.rows) // 2
-            return active.park(self.slots)
+            self.runner.slots = len(active.rows) // 2
+            return active.park(self.runner.slots)
         active.end(self._choose(logits, active.rows))
         self.decoded += len(active.rows)
         gone = {place for place, row in enumerate(active.rows) if row.text.finish}

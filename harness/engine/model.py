@@ -32,7 +32,6 @@ class Engine:
     runner: Runner
     switch: Switch
     ends: frozenset[int]
-    slots: int
     context: int
     known: dict[str, Any]
     window: int | None = None
@@ -100,7 +99,6 @@ class Engine:
             runner=runner,
             switch=switch,
             ends=ends,
-            slots=64 if loaded.device.type == "cpu" else 256,
             context=loading.context_length(loaded, tokenizer),
             known=known,
             window=loading.sliding_window(loaded),
@@ -242,7 +240,7 @@ class Engine:
             )  # fmt: skip
             yield from ([(mine[i], response) for i, response in batch] for batch in batches)
             return
-        generator = generation.Generator(self.runner, self.tokenizer, self.ends, self.slots)
+        generator = generation.Generator(self.runner, self.tokenizer, self.ends)
         for batch in generator.generate(prompts):
             yield [(mine[index], response) for index, response in batch]
         self.ties += generator.ties
@@ -275,11 +273,22 @@ def _needed(request: Request) -> int:
 
 
 def _runner(model: Any, dtype: str) -> Runner:
-    on_cpu = model.device.type == "cpu"
+    """Choose how much to do at once from what a token's keys and values take."""
+    config = getattr(model.config, "text_config", None) or model.config
+    all_heads = getattr(config, "num_attention_heads", None) or 1
+    heads = getattr(config, "num_key_value_heads", None) or all_heads
+    size = getattr(config, "head_dim", None) or config.hidden_size // all_heads
+    like = torch.empty(0, dtype=getattr(torch, dtype), device=model.device)
+    token = 2 * config.num_hidden_layers * heads * size * like.element_size()
+    if model.device.type == "cpu":
+        room, budget, most = 512 * 2**20, 2048, 16384
+    else:
+        room, budget, most = torch.cuda.mem_get_info(model.device)[0] // 4, 16384, 131072
     return Runner(
         model=model,
-        like=torch.empty(0, dtype=getattr(torch, dtype), device=model.device),
+        like=like,
         vocabulary=int(model.get_output_embeddings().weight.shape[0]),
-        budget=2048 if on_cpu else 16384,
-        chunk=16384 if on_cpu else 131072,
+        budget=budget,
+        chunk=max(budget, min(most, room // token)),
+        slots=max(8, min(64 if model.device.type == "cpu" else 256, 2 * room // (256 * token))),
     )

@@ -24,7 +24,8 @@ class Runner:
     """A model with one arm active, and how much it is given at once.
 
     ``like`` is a tensor with the model's device and dtype. ``budget`` (tokens per forward pass) is
-    halved for good when memory runs out.
+    halved for good when memory runs out, and so is ``slots`` (rows decoded together); ``chunk`` is
+    how many distinct tokens make one trie.
     """
 
     model: Any
@@ -32,6 +33,7 @@ class Runner:
     vocabulary: int
     budget: int
     chunk: int
+    slots: int = 64
 
     @property
     def most_logits(self) -> int:

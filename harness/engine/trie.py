@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 SMALL = 128
-"""Tokens up to which a whole subtree is computed as one unit under a tree mask.
+"""Tokens up to which subtrees are computed as one unit under a tree mask.
 
-A larger subtree whose branches outweigh its stem is split: the stem is computed first and its keys
-and values are kept for the branches, so that attention cost stays near that of single sequences.
+In a larger subtree whose stem is long, or outweighed by its branches, the stem is computed first
+and its keys and values are kept for the branches, so that attention costs little more than that of
+single sequences and masks stay small.
 """
 
 
@@ -134,18 +135,42 @@ def _children_first(nodes: Sequence[Node]) -> Iterator[int]:
 def units(trie: Trie, *, small: int = SMALL) -> list[Unit]:
     """Cut a trie into units, parents before children; every node is in exactly one."""
     found: list[Unit] = []
-    stack: list[tuple[int, int | None, int]] = [(c, None, 0) for c in trie.nodes[0].children]
+    stack: list[tuple[int, int | None, int]] = [(0, None, 0)]
     while stack:
         index, past, level = stack.pop()
-        node = trie.nodes[index]
-        length = len(node.tokens)
-        if node.below > length and node.below + length > small:
-            stack.extend((child, len(found), level + 1) for child in node.children)
+        if index:
+            length = len(trie.nodes[index].tokens)
             found.append(Unit((index,), past, level, True, length))
-        else:
-            inside = _descend(trie, index)
-            found.append(Unit(inside, past, level, False, length + node.below))
+            past, level = len(found) - 1, level + 1
+        together: list[int] = []
+        for child in trie.nodes[index].children:
+            if _is_stem(trie.nodes[child], small):
+                stack.append((child, past, level))
+                continue
+            if together and _sizes(trie, [*together, child]) > small:
+                found.append(_unit(trie, together, past, level))
+                together = []
+            together.append(child)
+        if together:
+            found.append(_unit(trie, together, past, level))
     return found
+
+
+def _is_stem(node: Node, small: int) -> bool:
+    """Tell whether a node is computed first and kept, rather than together with its branches."""
+    length = len(node.tokens)
+    heavy = node.below > length or length > 2 * small
+    return bool(node.below) and heavy and node.below + length > small
+
+
+def _sizes(trie: Trie, roots: Sequence[int]) -> int:
+    return sum(len(trie.nodes[root].tokens) + trie.nodes[root].below for root in roots)
+
+
+def _unit(trie: Trie, roots: Sequence[int], past: int | None, level: int) -> Unit:
+    """Put whole subtrees that follow one stem into a unit; they do not see each other."""
+    nodes = tuple(node for root in roots for node in _descend(trie, root))
+    return Unit(nodes, past, level, False, _sizes(trie, roots))
 
 
 def _descend(trie: Trie, index: int) -> tuple[int, ...]:
