@@ -28,17 +28,17 @@ def add_relevance(rows: Sequence[Mapping[str, Any]], verdicts: Sequence[Verdict]
     """
     if not all(find_spec(name) for name in NEEDED):
         return list(verdicts)
-    texts: list[str] = []
+    texts: list[tuple[str, str, str]] = []
     for row in rows:
         turns = [turn.content for turn in messages(row["context"])]
-        texts += [row["response"], turns[-1], " ".join(turns[-3:])]
+        texts.append((row["response"], turns[-1], " ".join(turns[-3:])))
+    unique = sorted({text for group in texts for text in group})
     model = import_module(PACKAGE).load_model(device="cpu")
-    vectors = model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
+    vectors = model.encode(unique, normalize_embeddings=True, show_progress_bar=False)
+    of = dict(zip(unique, vectors, strict=True))
     return [
-        _with(verdict, (float(said @ last) + float(said @ recent)) / 2)
-        for verdict, said, last, recent in zip(
-            verdicts, vectors[::3], vectors[1::3], vectors[2::3], strict=True
-        )
+        _with(verdict, (float(of[said] @ of[last]) + float(of[said] @ of[recent])) / 2)
+        for verdict, (said, last, recent) in zip(verdicts, texts, strict=True)
     ]
 
 

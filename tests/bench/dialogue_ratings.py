@@ -1,6 +1,6 @@
 """How well does the coherence proxy agree with people? On data that it was not fitted to.
 
-    python tests/bench/dialogue_ratings.py [--data ../shared/data]
+    python tests/bench/dialogue_ratings.py [--data ../shared/data] [--contexts 1028]
 
 Prints JSON: on Topical-Chat (USR's ratings) Spearman's correlation of the proxy with the mean human
 rating, per turn and per system; on DailyDialog++ how often a relevant response is ranked above an
@@ -77,9 +77,9 @@ def _spearman(left: Sequence[float], right: Sequence[float]) -> float:
     return float(spearmanr(left, right).statistic)
 
 
-def dailydialog(path: Path) -> dict[str, Any]:
+def dailydialog(path: Path, contexts: int) -> dict[str, Any]:
     """Return how well relevant responses are told from adversarial and random ones."""
-    items = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    items = [json.loads(line) for line in path.read_text("utf-8").splitlines()][:contexts]
     rows = list(_responses(items))
     scores: dict[tuple[int, str], list[dict[str, float]]] = defaultdict(list)
     for row, found in zip(rows, rate("coherence", rows), strict=True):
@@ -129,10 +129,12 @@ def main() -> None:
     """Print the figures as JSON."""
     parser = argparse.ArgumentParser(description="Coherence proxy against human judgement.")
     parser.add_argument("--data", type=Path, default=DATA)
-    data = parser.parse_args().data
+    parser.add_argument("--contexts", type=int, default=1028, help="of DailyDialog++")
+    given = parser.parse_args()
+    data = given.data
     figures = {
         "topical_chat": topical_chat(data / "topical_chat_ratings" / "topical_chat.json"),
-        "dailydialog_pp": dailydialog(data / "dailydialog_pp" / "dev.jsonl"),
+        "dailydialog_pp": dailydialog(data / "dailydialog_pp" / "dev.jsonl", given.contexts),
     }
     print(json.dumps(figures, indent=2))
 
