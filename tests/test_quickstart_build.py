@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from harness.quickstart.pools import BASE, OWN_POOLS, SPLITS, pools
-from harness.quickstart.pretrain import Recipe, build_base
+from harness.quickstart.pretrain import Recipe, build_base, make_tokenizer
 from harness.quickstart.rows import training_rows
 from harness.quickstart.tokenizer import GLUE
 
@@ -78,6 +78,11 @@ def test_the_shipped_recipe_is_the_default() -> None:
 
     record = json.loads((BASE / "build.json").read_text(encoding="utf-8"))
     assert record["recipe"] == json.loads(json.dumps(asdict(Recipe())))
+
+
+def test_the_generators_still_give_the_shipped_vocabulary() -> None:
+    """Content files have not drifted away from the weights: the tokenizer is rebuilt the same."""
+    assert make_tokenizer(Recipe()).get_vocab() == tokenizer().get_vocab()
 
 
 def test_the_model_card_names_the_hash() -> None:

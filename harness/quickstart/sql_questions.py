@@ -148,6 +148,19 @@ def never_trained(slots: Slots) -> bool:
         is_unseen(slots, "test") or is_unseen(slots, "validation"))
 
 
+_PARTS = {"where": ("show", "whose"), "countwhere": ("count", "whose"),
+          "averagewhere": ("average", "whose"), "above": ("show", "above"),
+          "below": ("show", "below"), "both": ("show", "whose", "above")}
+
+
+def training_template(rng: Random, kind: str) -> str:
+    """Draw a training phrasing: a written one, or one put together from parts."""
+    if kind not in _PARTS or rng.random() < 0.5:
+        return str(rng.choice(questions(kind)["train"]))
+    asking, *conditions = (rng.choice(content("question_parts")[part]) for part in _PARTS[kind])
+    return str(asking).replace("{w}", " and ".join(conditions))
+
+
 def prompt(slots: Slots, template: str) -> str:
     """Return the user turn: the schema and the question."""
     question = slots.fill(template)

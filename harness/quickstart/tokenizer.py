@@ -102,7 +102,8 @@ def build_tokenizer(vocab: list[str]) -> PreTrainedTokenizerFast:
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
     ])
     tokenizer.decoder = decoders.Sequence([
-        decoders.ByteLevel(), decoders.Replace(f"{GLUE} ", ""), decoders.Strip(" ", 1, 0),
+        decoders.ByteLevel(), decoders.Replace(f"{GLUE} ", ""), decoders.Replace(GLUE, ""),
+        decoders.Strip(" ", 1, 0),
     ])
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIALS])
     fast = PreTrainedTokenizerFast(
