@@ -168,7 +168,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("unknown method", {"candidates": [{**TRAINED, "method": "lorra"}]}, "'lora'"),
     ("unknown setting", {"candidates": [{**TRAINED, "settings": {"rr": 4}}]}, "'r'"),
     ("no such rows", {"candidates": [{**TRAINED, "train": "none.jsonl"}]}, "none.jsonl"),
-    ("malformed rows", {"candidates": [{**TRAINED, "train": "bad.jsonl"}]}, "bad.jsonl:2"),
+    ("malformed rows", {"candidates": [{**TRAINED, "train": "cut.jsonl"}]}, "cut.jsonl:2"),
     ("empty rows", {"candidates": [{**TRAINED, "train": "empty.jsonl"}]}, "empty.jsonl"),
     ("empty suite", {"suites": [{"name": "domain_qa", "data": "empty.jsonl"}]}, "empty.jsonl"),
     ("malformed suite", {"suites": [{"name": "domain_qa", "data": "bad.jsonl"}]}, "bad.jsonl"),
@@ -185,6 +185,7 @@ def test_bad_input_is_refused_before_anything_is_written(
 ) -> None:
     """One sentence that names the culprit, exit code 2, and no run folder."""
     (tmp_path / "bad.jsonl").write_text('{"question": "a", "answers": ["b"]}\n{"question": \n')
+    (tmp_path / "cut.jsonl").write_text('{"prompt": "a", "completion": "b"}\n{"prompt": \n')
     (tmp_path / "empty.jsonl").write_text("")
     endless = {"id": "1", "question": "why " * 3000, "answers": ["b"], "fact": "f"}
     (tmp_path / "long.jsonl").write_text(json.dumps(endless) + "\n")
