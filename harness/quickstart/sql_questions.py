@@ -158,7 +158,7 @@ def training_template(rng: Random, kind: str) -> str:
     if kind not in _PARTS or rng.random() < 0.5:
         return str(rng.choice(questions(kind)["train"]))
     asking, *conditions = (rng.choice(content("question_parts")[part]) for part in _PARTS[kind])
-    return str(asking).replace("{w}", " and ".join(conditions))
+    return str(asking).replace("{s}", " and ".join(conditions))
 
 
 def prompt(slots: Slots, template: str) -> str:
