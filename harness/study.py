@@ -46,7 +46,11 @@ class CandidateSection(_Section):
 
     name: Name
     note: str = Field("", description="one line for the report: what this candidate is for")
-    method: str = Field("lora", description="a fine-tuning method; harness methods lists them")
+    method: str = Field(
+        "lora",
+        description="lora, qlora, dora, rslora, pissa, ia3, vera, oft, prompt_tuning, p_tuning, "
+        "prefix_tuning or full",
+    )
     train: str | None = Field(None, description="training rows: a JSONL file")
     adapter: str | None = Field(None, description="folder of an adapter trained elsewhere")
     settings: dict[str, Any] = Field(
