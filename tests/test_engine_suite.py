@@ -73,8 +73,8 @@ def lm_eval_samples(model: Any, section: SuiteSection, folder: Path, **kwargs: A
     with quiet():
         task = load_task(section.model_copy(update={"limit": None}), folder)
         results = simple_evaluate(
-            HFLM(**model, device="cpu", batch_size=8), tasks=[task], bootstrap_iters=0,
-            fewshot_random_seed=1234, **kwargs,
+            HFLM(**model, device="cpu", batch_size=8, dtype="float32"),
+            tasks=[task], bootstrap_iters=0, fewshot_random_seed=1234, **kwargs,
         )  # fmt: skip
     assert results is not None
     return list(results["samples"][section.name])
@@ -162,6 +162,25 @@ def test_real_arc_scores_as_in_plain_lm_eval(tmp_path: Path) -> None:
             samples={"arc_challenge": list(suite.asking.chosen)},
         )  # fmt: skip
         assert_same(samples(engine, arm, suite), theirs, close=2e-4)
+
+
+@pytest.mark.model
+@pytest.mark.skipif(
+    not (content.BUILTIN_MODELS["tiny"] / "model.safetensors").is_file(),
+    reason="the built-in base has not been built",
+)
+def test_the_built_in_base_scores_its_suite_as_in_plain_lm_eval(tmp_path: Path) -> None:
+    """The first thing that everyone runs agrees with lm-eval, under the base's chat template."""
+    base = content.BUILTIN_MODELS["tiny"]
+    engine = Engine.load(str(base), device="cpu")
+    assert engine.notes == []
+    suite = loaded(engine, tmp_path, template="auto", name="arc_mini", limit=60)
+    theirs = lm_eval_samples(
+        {"pretrained": str(base)}, SuiteSection(name="arc_mini"), tmp_path,
+        samples={"arc_mini": list(suite.asking.chosen)},
+        apply_chat_template=suite.asking.chat, fewshot_as_multiturn=suite.asking.chat,
+    )  # fmt: skip
+    assert_same(samples(engine, BASE, suite), theirs)
 
 
 def test_loading_twice_draws_the_same_few_shot_examples(engine: Engine, tmp_path: Path) -> None:

@@ -26,6 +26,9 @@ from harness.records import Response
 TIE = 1e-4
 """Two best logits that are closer than this may come out in either order."""
 
+WORTH_SHARING = 32
+"""Tokens from which rows read a shared prefix together instead of having a copy each."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
@@ -221,14 +224,22 @@ class Read:
             length = min(end, self.trie.nodes[index].end) - self.trie.nodes[index].start
             pieces.append(slice(start, start + length))
         pieces.reverse()
+        past = pack.pasts[unit]
+        alone = past if past is not None and past.length < WORTH_SHARING else None
         keys, values = (
             [
-                torch.cat([rows[layer][:, piece] for piece in pieces], dim=1)
+                torch.cat(
+                    [*([old[layer]] if old else []), *(rows[layer][:, piece] for piece in pieces)],
+                    dim=1,
+                )
                 for layer in sorted(rows)
             ]
-            for rows in (pack.keys, pack.values)
+            for rows, old in (
+                (pack.keys, alone and alone.keys),
+                (pack.values, alone and alone.values),
+            )
         )
-        return pack.pasts[unit], keys, values
+        return None if alone else past, keys, values
 
 
 def _answer(row: Row) -> tuple[int, Response]:

@@ -138,7 +138,11 @@ class Engine:
             ModelError: If it does not fit the base, changes nothing (unless allowed), or does not
                 leave the base as it was.
         """
-        return self.switch.attach(name, path, allow_identical=allow_identical)
+        weights = self.switch.attach(name, path, allow_identical=allow_identical)
+        if self.switch[name].way == "prompt":
+            self.notes.append(f"{name} is scored in plain batches: it works by virtual tokens")
+            log.warning("%s", self.notes[-1])
+        return weights
 
     def answer(
         self, arm: str, requests: Sequence[Request], *, drafts: Drafts | None = None

@@ -89,6 +89,7 @@ def _joined(files: list[Path]) -> dict[str, list[ScoredItem]]:
 def _items(file: Path) -> Iterator[tuple[str, ScoredItem]]:
     seen: Counter[tuple[str, ItemId]] = Counter()
     first: str | None = None
+    named = _suite_of(file)
     try:
         with file.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
@@ -96,7 +97,7 @@ def _items(file: Path) -> Iterator[tuple[str, ScoredItem]]:
                     continue
                 try:
                     row = _parse(line)
-                    suite, item = _item(row, file, seen)
+                    suite, item = _item(row, named, seen)
                 except (ValueError, KeyError, TypeError) as error:
                     raise DataError(f"{file}:{number}: {_reason(error)}") from error
                 filter_ = item.key[0] if len(item.key) > 1 else ""
@@ -134,10 +135,10 @@ def _parse(line: str) -> Mapping[str, Any]:
 
 
 def _item(
-    row: Mapping[str, Any], file: Path, seen: Counter[tuple[str, ItemId]]
+    row: Mapping[str, Any], named: str, seen: Counter[tuple[str, ItemId]]
 ) -> tuple[str, ScoredItem]:
     if "doc_hash" in row:
-        suite = str(row.get("suite") or _suite_of(file))
+        suite = str(row.get("suite") or named)
         known: ItemId = (str(row.get("filter", "none")), row["doc_hash"])
         occurrence = seen[suite, known]
         seen[suite, known] += 1
