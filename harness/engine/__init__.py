@@ -1,4 +1,11 @@
-"""The engine: load the base once, score shared prefixes once, switch adapters, lose nothing."""
+"""The engine: load the base once, score shared prefixes once, switch adapters, lose nothing.
+
+In the order of a run: `task` and `rows` find a suite and its data, `suite` and `tokens` make the
+requests; `loading`, `arms` and `switching` bring up the base and its candidates; `model` answers,
+through `trie`, `packed` and `sweep` (what is shared is computed once), `scoring`, `rolling`,
+`generation`, `decoding` and `stopping`, or through `plain` where attention cannot be packed;
+`verdicts` judges. `identity` names what can change an answer, `lm` is lm-eval's door.
+"""
 
 from harness.engine.loading import tokenizer_of as load_tokenizer
 from harness.engine.model import Engine

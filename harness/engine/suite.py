@@ -49,27 +49,6 @@ class LoadedSuite:
     tokenizer: Any
     databases: str | None = None
 
-    def drafts(
-        self, *earlier: Mapping[tuple[ItemKey, int], Response]
-    ) -> dict[tuple[ItemKey, int], list[str]]:
-        """Return guesses for `Engine.answer`: the reference answer, and earlier arms' answers.
-
-        They save decoding steps where they are right and never change an answer.
-        """
-        target = {item.key: item.target for item in self.items}
-        return {
-            (request.item, request.index): [
-                target[request.item],
-                *dict.fromkeys(
-                    answers[request.item, request.index].text or ""
-                    for answers in earlier
-                    if (request.item, request.index) in answers
-                ),
-            ]
-            for request in self.requests
-            if request.kind == "generate_until"
-        }
-
     def samples(self, arm: str, answers: Mapping[tuple[ItemKey, int], Response]) -> list[Sample]:
         """Judge one arm's answers: lm-eval's own filters and metrics, or the suite's judge."""
         count = Counter(request.item for request in self.requests)
