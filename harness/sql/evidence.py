@@ -37,7 +37,7 @@ class Evidence:
     """Everything that the gold reveals.
 
     ``links`` are columns that it equates, ``ranked`` those it orders by or takes extremes of,
-    ``repeated`` those whose duplicates it removes, ``counted`` those of whose values it wants to
+    ``repeated`` those of which it expects duplicates, ``counted`` those of whose values it wants to
     see several rows (HAVING COUNT), ``limit`` the largest LIMIT.
     """
 
@@ -68,13 +68,14 @@ def gather(bound: Bound) -> Evidence:
         for node in tree.find_all(exp.Distinct)
         for place in bound.columns_in(node if node.expressions else node.parent)
     ]
+    counted = frozenset(_counted(bound))
     limits = [_constant(node.args.get("expression")) for node in tree.find_all(exp.Limit)]
     return Evidence(
         atoms=atoms,
         links=tuple(sorted(links)),  # type: ignore[arg-type]
         ranked=frozenset(p for node in (*ordered, *extremes) for p in bound.columns_in(node)),
         repeated=frozenset(repeated),
-        counted=frozenset(_counted(bound)),
+        counted=counted,
         null_tested=frozenset(a.place for a in atoms if a.op in {"null", "not null"}),
         limit=max((n for n in limits if isinstance(n, int)), default=0),
         tables=bound.tables,

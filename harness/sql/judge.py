@@ -16,7 +16,7 @@ from harness.sql.equivalence import proven_equal
 from harness.sql.extract import classify, extract
 from harness.sql.failures import EXTRACTION, explain_failure, other_dialect
 from harness.sql.gold import GoldPlan, expectation, parse, plan_gold
-from harness.sql.robust import Challenger, Neighbourhood, neighbourhood
+from harness.sql.robust import Challenger, Neighbourhood, Survival, neighbourhood
 from harness.sql.rules import bird_equal, spider_equal, spider_text
 from harness.sql.sandbox import QueryResult, Sandbox
 from harness.sql.suspect import gold_suspect
@@ -140,20 +140,30 @@ class Judge:
             return right(sql, gold.result, None, labels=("vacuous_match",) if vacuous else ())
         if proven_equal(runnable, gold.plan.sql, self.schema(question.database)):
             return right(sql, gold.result, True)
-        near = self._neighbourhood(question, gold)
-        if near is None:
-            return unconfirmed(sql) if vacuous else right(sql, gold.result, None)
-        challenger = Challenger(self.sandbox, near, runnable, self._policy)
-        survival = challenger.challenge(self._instances)
-        if survival.instance is not None:
-            instance = survival.instance
+        challenger, survival = self._challenge(question, gold, runnable)
+        if challenger is not None and survival.instance is not None:
+            instance, schema = survival.instance, self.schema(question.database)
             trial = partial(challenger.agree, instance)
-            diagnosis = diagnose(gold.plan.sql, runnable, near.schema, trial)
+            diagnosis = diagnose(gold.plan.sql, runnable, schema, trial)
             suspect = self._suspect(question, gold, diagnosis)
             return refuted(sql, challenger.show(instance), diagnosis, suspect)
         if vacuous and not survival.informative:
             return unconfirmed(sql)
         return right(sql, gold.result, True if survival.informative else None)
+
+    def _challenge(
+        self, question: Question, gold: Gold, sql: str
+    ) -> tuple[Challenger | None, Survival]:
+        """Try neighbours; if the gold is empty on all, those that keep declared rules only."""
+        challenger, survival = None, Survival()
+        for relaxed in (False, True):
+            near = self._neighbourhood(question, gold, relaxed=relaxed)
+            if near is not None:
+                challenger = Challenger(self.sandbox, near, sql, self._policy)
+                survival = challenger.challenge(self._instances)
+            if gold.result.rows or survival.informative or survival.instance is not None:
+                break
+        return challenger, survival
 
     def _diagnose(self, question: Question, gold: Gold, sql: str) -> Diagnosis:
         """Explain a difference on the database itself."""
@@ -180,14 +190,17 @@ class Judge:
             schema=near.schema,
         )
 
-    def _neighbourhood(self, question: Question, gold: Gold) -> Neighbourhood | None:
+    def _neighbourhood(
+        self, question: Question, gold: Gold, *, relaxed: bool = False
+    ) -> Neighbourhood | None:
         """Return what the instances of a gold have in common; None where there can be none."""
         if question.database.engine != "sqlite":
             return None
         seed = f"{question.seed}:{' '.join(normalized(gold.plan.sql))}"
         schema = self.schema(question.database)
         return self._near.get(
-            (question.database.key, seed), lambda: neighbourhood(gold.plan, schema, seed)
+            (question.database.key, seed, relaxed),
+            lambda: neighbourhood(gold.plan, schema, seed, relaxed=relaxed),
         )
 
     def _compare(self, question: Question, gold: Gold, result: QueryResult) -> Match:

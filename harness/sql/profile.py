@@ -5,7 +5,7 @@ shows by convention (unique names, columns that are never NULL, closed sets of c
 are enough rows to show it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.sql.database import ForeignKey, Schema, Table
@@ -47,8 +47,13 @@ class TableProfile:
     references: tuple[Reference, ...]
 
 
-def profile(schema: Schema, evidence: Evidence) -> dict[str, TableProfile]:
-    """Profile every table, by lower-case name."""
+def profile(
+    schema: Schema, evidence: Evidence, *, relaxed: bool = False
+) -> dict[str, TableProfile]:
+    """Profile every table, by lower-case name; ``relaxed`` leaves out what was only mined."""
+    if relaxed:
+        places = {(t.name.lower(), c.name.lower()) for t in schema.tables for c in t.columns}
+        evidence = replace(evidence, repeated=frozenset(places))
     return {table.name.lower(): _profile_table(table, schema, evidence) for table in schema.tables}
 
 

@@ -42,13 +42,18 @@ class Survival:
     instance: Instance | None = None
 
 
-def neighbourhood(plan: GoldPlan, schema: Schema, seed: str) -> Neighbourhood | None:
-    """Prepare the instances of a gold; None where it cannot be parsed."""
+def neighbourhood(
+    plan: GoldPlan, schema: Schema, seed: str, *, relaxed: bool = False
+) -> Neighbourhood | None:
+    """Prepare the instances of a gold; None where it cannot be parsed.
+
+    ``relaxed`` keeps only declared constraints: where all others never let the gold have rows.
+    """
     tree = parse(plan.sql)
     if tree is None or not schema.tables:
         return None
     evidence = gather(bind(tree, schema.columns))
-    profiles = profile(schema, evidence)
+    profiles = profile(schema, evidence, relaxed=relaxed)
     return Neighbourhood(plan=plan, schema=schema, evidence=evidence, profiles=profiles, seed=seed)
 
 
