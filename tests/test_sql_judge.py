@@ -147,10 +147,13 @@ def test_rows_are_judged_in_order(tmp_path: Path) -> None:
         {"pred_text": "SELECT 1", "schema_sql": SCRIPT},
         {"gold_sql": "SELECT 1", "pred_text": None, "schema_sql": SCRIPT},
         {"gold_sql": "SELECT 1", "pred_text": "SELECT 1"},
+        {"gold_sql": "SELECT 1", "pred_text": "SELECT 1", "schema_sql": SCRIPT,
+         "dialect": "elvish"},
+        {"gold_sql": "SELECT 1", "pred_text": "SELECT 2 - 1", "schema_sql": SCRIPT, "tables": {}},
     ]  # fmt: skip
     verdicts = list(judge_rows(iter(rows), databases=tmp_path))
     assert [v.outcome for v in verdicts] == [
-        "correct", "incorrect", "correct", *["unscored"] * 5, "incorrect", "unscored",
+        "correct", "incorrect", "correct", *["unscored"] * 5, "incorrect", *["unscored"] * 3,
     ]  # fmt: skip
     assert "nowhere" in verdicts[3].explanation
     assert "TABEL" in verdicts[5].explanation

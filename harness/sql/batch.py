@@ -16,7 +16,7 @@ from harness import content
 from harness.errors import DataError, HarnessError
 from harness.records import Verdict
 from harness.sql.database import Database, Engine
-from harness.sql.judge import SEED, Judge, Question, Rule
+from harness.sql.judge import SEED, Judge, Question, Rule, check_rule
 from harness.sql.verdicts import unscored
 
 AHEAD = 32
@@ -81,7 +81,11 @@ def judge_rows(
 
     Yields:
         One verdict for each row; a row whose database is missing or broken is ``unscored``.
+
+    Raises:
+        StudyError: If the rule is unknown.
     """
+    check_rule(rule)
     used = judge or shared_judge()
     pending: deque[Future[Verdict]] = deque()
     with ThreadPoolExecutor(used.workers) as pool:
@@ -102,10 +106,10 @@ def _judge_row(judge: Judge, row: Mapping[str, Any], databases: Path | None, rul
             dialect=str(row.get("dialect") or "sqlite"),
             rule=rule,
         )
+        answer = row.get("pred_text")
+        return judge.judge(asked, answer if isinstance(answer, str) else "")
     except HarnessError as error:
         return unscored("database_error" if "gold_sql" in row else "gold_error", str(error))
-    answer = row.get("pred_text")
-    return judge.judge(asked, answer if isinstance(answer, str) else "")
 
 
 def _text(row: Mapping[str, Any], key: str) -> str:

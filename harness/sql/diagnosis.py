@@ -8,7 +8,7 @@ from sqlglot import exp
 from harness.sql.database import Schema
 from harness.sql.diagnose import differences
 from harness.sql.difference import Clause, Difference
-from harness.sql.gold import parse
+from harness.sql.gold import PARSER_FAULTS, parse
 from harness.sql.names import Columns
 from harness.sql.repair import patches
 from harness.sql.standard import standardize
@@ -51,11 +51,14 @@ def diagnose(gold_sql: str, pred_sql: str, schema: Schema, trial: Trial) -> Diag
     if trees[0] is None or trees[1] is None:
         return Diagnosis()
     columns = schema.columns
-    gold, pred = (tree and standardize(tree.unnest(), columns) for tree in trees)
-    if gold is None or pred is None:
+    try:
+        gold, pred = (standardize(tree.unnest(), columns) for tree in (trees[0], trees[1]))
+        if gold is None or pred is None:
+            return Diagnosis()
+        found = differences(gold, pred)
+        tried = patches(gold, pred, found)
+    except PARSER_FAULTS:
         return Diagnosis()
-    found = differences(gold, pred)
-    tried = patches(gold, pred, found)
     right = trial([sql for _, sql in tried]) if tried else []
     repairs = tuple(clause for (clause, _), same in zip(tried, right, strict=True) if same)
     ranked = sorted(found, key=lambda d: d.clause not in repairs)

@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from harness.sql.clauses import form, is_link
 from harness.sql.database import Schema
-from harness.sql.gold import parse
+from harness.sql.gold import PARSER_FAULTS, parse
 from harness.sql.names import bind
 from harness.sql.standard import standardize
 from harness.sql.tokens import normalized
@@ -27,6 +27,13 @@ def proven_equal(left: str, right: str, schema: Schema) -> bool:
         return True
     if any(re.search(r"\bcollate\b", table.ddl, re.IGNORECASE) for table in schema.tables):
         return False
+    try:
+        return _same_form(left, right, schema)
+    except PARSER_FAULTS:
+        return False
+
+
+def _same_form(left: str, right: str, schema: Schema) -> bool:
     trees = [parse(sql) for sql in (left, right)]
     forms = [tree and standardize(tree, schema.columns) for tree in trees]
     if forms[0] is None or forms[1] is None:

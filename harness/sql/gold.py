@@ -10,12 +10,19 @@ from dataclasses import dataclass
 
 import sqlglot
 from sqlglot import exp
+from sqlglot.errors import SqlglotError
 
 from harness.sql.compare import Expectation, Group, Row, compare, tie_groups, unordered
 from harness.sql.tokens import nesting
 
 MAX_PARSED = 20_000
 MAX_NESTING = 60
+
+PARSER_FAULTS = (
+    SqlglotError, RecursionError, AttributeError, KeyError, IndexError, TypeError, ValueError,
+    AssertionError,
+)  # fmt: skip
+"""What the parser and rewriting may raise on odd trees; an explanation lost, never a verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,16 +49,7 @@ def parse(sql: str, dialect: str = "sqlite") -> exp.Expression | None:
         return None
     try:
         trees = sqlglot.parse(sql, read=dialect)
-    except (
-        sqlglot.errors.SqlglotError,
-        RecursionError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        AssertionError,
-    ):
+    except PARSER_FAULTS:
         return None
     return trees[0] if len(trees) == 1 and isinstance(trees[0], exp.Query) else None
 

@@ -99,8 +99,7 @@ class Judge:
         Raises:
             StudyError: If the rule or the dialect is unknown.
         """
-        if question.rule not in RULES:
-            raise StudyError(f"no comparison rule {question.rule!r}{nearest(question.rule, RULES)}")
+        check_rule(question.rule)
         check_dialect(question.dialect)
         database = translated_database(question.database, question.dialect)
         question = replace(question, database=database)
@@ -254,6 +253,12 @@ class Judge:
                 )
                 return replace(gold, problem="gold_not_determined", reason=reason)
         return gold
+
+
+def check_rule(rule: str) -> None:
+    """Raise StudyError if there is no such comparison rule."""
+    if rule not in RULES:
+        raise StudyError(f"no comparison rule {rule!r}{nearest(rule, RULES)}")
 
 
 def _runnable(sql: str, question: Question) -> str:

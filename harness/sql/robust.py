@@ -8,7 +8,7 @@ from typing import Any
 from harness.sql.compare import STRICT, Policy, Row, compare
 from harness.sql.database import Schema
 from harness.sql.evidence import Evidence, gather
-from harness.sql.gold import GoldPlan, expectation, parse
+from harness.sql.gold import PARSER_FAULTS, GoldPlan, expectation, parse
 from harness.sql.instances import Instance, build_instance, load_statements, needed_tables
 from harness.sql.names import bind
 from harness.sql.profile import TableProfile, profile
@@ -52,7 +52,10 @@ def neighbourhood(
     tree = parse(plan.sql)
     if tree is None or not schema.tables:
         return None
-    evidence = gather(bind(tree, schema.columns))
+    try:
+        evidence = gather(bind(tree, schema.columns))
+    except PARSER_FAULTS:
+        return None
     profiles = profile(schema, evidence, relaxed=relaxed)
     return Neighbourhood(plan=plan, schema=schema, evidence=evidence, profiles=profiles, seed=seed)
 
@@ -73,7 +76,10 @@ class Challenger:
         tree = parse(self._pred)
         if tree is None or self._near.schema.views:
             return set(self._near.profiles)
-        used = set(bind(tree, self._near.schema.columns).tables)
+        try:
+            used = set(bind(tree, self._near.schema.columns).tables)
+        except PARSER_FAULTS:
+            return set(self._near.profiles)
         return used | set(self._near.evidence.tables)
 
     def challenge(self, instances: int) -> Survival:

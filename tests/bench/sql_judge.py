@@ -3,8 +3,8 @@
     python tests/bench/sql_judge.py [cases] [rules] [robust] [faults] [speed]
 
 Needs ``../shared/data`` (Spider's development set, four systems' predictions, verdict cases).
-Processor time is that of the judge and its workers together; divided by two it is the wall time on
-two idle cores, whatever else the machine does.
+Processor time is that of the judge and its workers together; half of it is the best wall time that
+two idle cores can give, whatever else the machine does.
 """
 
 import importlib.util
@@ -60,7 +60,7 @@ class Clock:
     def __str__(self) -> str:
         return (
             f"{self.wall:.1f} s wall, {self.processor:.1f} s processor "
-            f"({self.processor / 2:.1f} s on 2 idle cores)"
+            f"(at best {self.processor / 2:.1f} s on 2 cores)"
         )
 
 
