@@ -72,6 +72,7 @@ def test_every_kind_of_adapter_on_one_base_scores_as_it_does_alone(
     requests = random_tree(1, stems=2)
     for name, folder in adapters.items():
         engine.attach(name, folder)
+    assert engine.notes == [], "every kind of adapter is scored through packed attention"
     truth = {name: one_by_one(alone(base, folder), requests) for name, folder in adapters.items()}
     truth[BASE] = one_by_one(plain, requests)
     for name in [BASE, *adapters, BASE, "dora", "prompt", "lora", "ia3", "saved", BASE]:
@@ -80,7 +81,7 @@ def test_every_kind_of_adapter_on_one_base_scores_as_it_does_alone(
         assert name == BASE or found != pytest.approx(truth[BASE], abs=1e-2)
 
 
-@pytest.mark.parametrize("name", ["lora", "saved", "ia3", "prompt", "prefix"])
+@pytest.mark.parametrize("name", ["lora", "saved", "ia3", "prompt", "ptuning", "prefix"])
 def test_adapters_generate_as_they_do_alone(
     base: Path, adapters: dict[str, Path], name: str
 ) -> None:

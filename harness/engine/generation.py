@@ -175,7 +175,15 @@ class Generator:
         self.drafted += len(text.ids) - 1
         prefix, keys, values = read.own(node, position)
         return Row(
-            index, text, prompt.settings, token, position, prefix, keys, values, prompt.context
+            index=index,
+            text=text,
+            settings=prompt.settings,
+            token=token,
+            position=self.runner.offset + position,
+            prefix=prefix,
+            keys=keys,
+            values=values,
+            context=prompt.context,
         )
 
 

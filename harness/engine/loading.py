@@ -165,23 +165,16 @@ def pack_or_say_why(model: Any, runner: Runner, probe: Sequence[int]) -> str | N
 
     The proof is that a branching trie gives the plain forward pass's log-likelihoods.
     """
-    from harness.engine.scoring import score
-
     if runner.like.device.type == "meta":
         return "the model is not on one device"
     before = model.config._attn_implementation
-    pairs = _probe_pairs(probe[: (sliding_window(model) or 128) // 2])
-    expected = dict(_flat(plain.score(model, pairs, budget=4096, pad=0)))
+    probe = probe[: (sliding_window(model) or 128) // 2]
+    expected = plain_scores(model, probe)
     reason = None
     try:
         model.set_attn_implementation(packed.NAME)
-        found = dict(_flat(score(runner, pairs)))
-        worst = max(
-            abs(found[i].logprob - expected[i].logprob) / len(pairs[i][1]) for i in expected
-        )
-        tolerance = _AGREE if runner.like.dtype == torch.float32 else 0.15
-        if not worst <= tolerance:
-            reason = f"packed log-likelihoods differ by {worst:.2g} a token"
+        if not packs_like(expected, runner, probe):
+            reason = "packed log-likelihoods differ from those of the plain forward pass"
     except (UnsupportedAttentionError, TypeError, ValueError, AttributeError, KeyError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     except (RuntimeError, IndexError, NotImplementedError) as error:
@@ -190,6 +183,22 @@ def pack_or_say_why(model: Any, runner: Runner, probe: Sequence[int]) -> str | N
         model.set_attn_implementation(before)
         log.warning("scoring in plain batches, which is slower: %s", reason)
     return reason
+
+
+def plain_scores(model: Any, probe: Sequence[int]) -> dict[int, float]:
+    """Return the log-likelihoods that plain forward passes give on a probe."""
+    answered = _flat(plain.score(model, _probe_pairs(probe), budget=4096, pad=0))
+    return {index: response.logprob for index, response in answered}
+
+
+def packs_like(expected: dict[int, float], runner: Runner, probe: Sequence[int]) -> bool:
+    """Tell whether packed scoring gives the same log-likelihoods on a probe, token for token."""
+    from harness.engine.scoring import score
+
+    pairs = _probe_pairs(probe)
+    found = {index: response.logprob for index, response in _flat(score(runner, pairs))}
+    worst = max(abs(found[i] - expected[i]) / len(pairs[i][1]) for i in expected)
+    return bool(worst <= (_AGREE if runner.like.dtype == torch.float32 else 0.15))
 
 
 def _probe_pairs(probe: Sequence[int]) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:

@@ -11,7 +11,7 @@ import torch
 from harness.engine import generation, identity, loading, plain, scoring
 from harness.engine.rolling import join, windows
 from harness.engine.sweep import Runner
-from harness.engine.switching import Arm, Switch
+from harness.engine.switching import Arm, Stage, Switch
 from harness.engine.tokens import Encoder
 from harness.records import BASE, ItemKey, Request, Response
 
@@ -88,6 +88,7 @@ class Engine:
         }
         switch = Switch(
             base=loaded,
+            runner=runner,
             origin={"model": model, **options},
             probe=torch.tensor([probe], device=loaded.device),
             packs=reason is None,
@@ -139,8 +140,8 @@ class Engine:
                 leave the base as it was.
         """
         weights = self.switch.attach(name, path, allow_identical=allow_identical)
-        if self.switch[name].way == "prompt":
-            self.notes.append(f"{name} is scored in plain batches: it works by virtual tokens")
+        if name in self.switch.slow - {BASE} and self.switch.packs:
+            self.notes.append(f"{name} is scored in plain batches: its attention cannot be packed")
             log.warning("%s", self.notes[-1])
         return weights
 
@@ -165,20 +166,21 @@ class Engine:
                 unscored.append((request, Response(unscored=reason)))
         if unscored:
             yield unscored
-        with self.switch.active(arm) as (model, slow):
-            self.runner.model, home = model, self.runner.model
+        with self.switch.active(arm) as stage:
+            self.runner.model, home = stage.model, self.runner.model
+            self.runner.root = stage.root
             try:
-                for part, way in self._ways(fits, slow):
-                    yield from self._score(part, way)
-                    yield from self._roll(part, way)
-                    yield from self._generate(part, way, drafts or {})
+                for part, slow in self._ways(fits, stage):
+                    yield from self._score(part, slow)
+                    yield from self._roll(part, slow)
+                    yield from self._generate(part, slow, drafts or {})
             finally:
-                self.runner.model = home
+                self.runner.model, self.runner.root = home, None
 
-    def _ways(self, requests: list[Request], slow: bool) -> list[tuple[list[Request], bool]]:
+    def _ways(self, requests: list[Request], stage: Stage) -> list[tuple[list[Request], bool]]:
         """Set apart what is longer than a sliding window, which packing does not reproduce."""
-        if slow or self.window is None:
-            return [(requests, slow)]
+        if stage.slow or stage.root or self.window is None:
+            return [(requests, stage.slow)]
         short = [request for request in requests if _needed(request) <= self.window]
         long = [request for request in requests if _needed(request) > self.window]
         if long:

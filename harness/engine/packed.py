@@ -146,9 +146,13 @@ def pack(
     pasts: Sequence[Past | None],
     *,
     like: Tensor,
+    offset: int,
     capture: bool,
 ) -> Pack:
-    """Lay units out in one row; ``like`` gives device and dtype of the masks."""
+    """Lay units out in one row.
+
+    ``like`` gives device and dtype of the masks, ``offset`` the position of a prompt's first token.
+    """
     ids: list[int] = []
     positions: list[int] = []
     spans, masks, places = [], [], {}
@@ -158,7 +162,7 @@ def pack(
             node = trie.nodes[index]
             places[index] = len(ids)
             ids.extend(node.tokens)
-            positions.extend(range(node.start, node.end))
+            positions.extend(range(offset + node.start, offset + node.end))
         spans.append((start, len(ids)))
         masks.append(_mask(trie, unit, past.length if past else 0, like))
     return Pack(
@@ -210,3 +214,16 @@ def forward(model: Any, ids: Tensor, positions: Tensor, plan: Plan, wanted: Tens
             harness_plan=plan,
         )
     return out.logits[0]
+
+
+def forward_embedded(model: Any, embeddings: Tensor, row: Pack) -> None:
+    """Run embeddings ``[1, N, width]`` instead of tokens, for the keys and values they leave."""
+    with torch.no_grad():
+        model(
+            inputs_embeds=embeddings,
+            position_ids=row.positions,
+            attention_mask=row.ids.new_ones(1, 1, 1, 1),
+            use_cache=False,
+            logits_to_keep=row.ids.new_zeros(1),
+            harness_plan=row,
+        )

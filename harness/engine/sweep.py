@@ -25,7 +25,8 @@ class Runner:
 
     ``like`` is a tensor with the model's device and dtype. ``budget`` (tokens per forward pass) is
     halved for good when memory runs out, and so is ``slots`` (rows decoded together); ``chunk`` is
-    how many distinct tokens make one trie.
+    how many distinct tokens make one trie. ``root`` holds the keys and values of an adapter's
+    virtual tokens, which come before every prompt.
     """
 
     model: Any
@@ -34,6 +35,12 @@ class Runner:
     budget: int
     chunk: int
     slots: int = 64
+    root: Past | None = None
+
+    @property
+    def offset(self) -> int:
+        """The position of a prompt's first token: after the virtual tokens, if there are any."""
+        return self.root.length if self.root else 0
 
     @property
     def most_logits(self) -> int:
@@ -139,9 +146,9 @@ def _run(
     capture: bool,
 ) -> Swept:
     chosen = [plan[index] for index in batch]
-    before = [None if unit.past is None else pasts[unit.past] for unit in chosen]
+    before = [runner.root if unit.past is None else pasts[unit.past] for unit in chosen]
     keep = capture or any(unit.kept for unit in chosen)
-    row = packed.pack(trie, chosen, before, like=runner.like, capture=keep)
+    row = packed.pack(trie, chosen, before, like=runner.like, offset=runner.offset, capture=keep)
     rows = [
         (node, offset)
         for unit in chosen

@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from harness.engine import arms, identity, loading, packed, plain
+from harness.engine import arms, identity, loading, packed, plain, virtual
 from harness.engine.arms import AdapterFolder, Way
+from harness.engine.packed import Past
+from harness.engine.sweep import Runner
 from harness.errors import ModelError, nearest
 from harness.records import BASE
 
@@ -24,6 +26,18 @@ class Arm:
     fingerprint: str
 
 
+class Stage(NamedTuple):
+    """An arm made active: its model, whether it must run in plain batches, its virtual tokens.
+
+    ``whole`` is what a plain forward pass goes through.
+    """
+
+    model: Any
+    slow: bool
+    whole: Any
+    root: Past | None = None
+
+
 @dataclass(slots=True)
 class Switch:
     """The base and its arms.
@@ -33,13 +47,15 @@ class Switch:
     """
 
     base: Any
+    runner: Runner
     origin: dict[str, Any]
     probe: Tensor
     packs: bool
     pad: int
     arms: dict[str, Arm]
+    slow: set[str] = field(default_factory=set)
     _adapted: Any = None
-    _guest: tuple[str, Any, bool] | None = None
+    _guest: tuple[str, Stage] | None = None
     _busy: bool = False
     _base_logits: Tensor = field(init=False)
 
@@ -98,8 +114,10 @@ class Switch:
 
     def _prove(self, name: str, *, allow_identical: bool) -> None:
         folder = self.arms[name].folder
-        with self.active(name) as (model, _):
-            tuned = plain.logits_of(model, self.probe)
+        with self.active(name) as stage:
+            tuned = plain.logits_of(stage.whole, self.probe)
+            if stage.slow:
+                self.slow.add(name)
         if tuned.shape != self._base_logits.shape:
             raise ModelError(
                 f"a candidate must keep the base's vocabulary of {self._base_logits.shape[-1]}: "
@@ -110,8 +128,8 @@ class Switch:
                 f"the adapter changes nothing: {folder and folder.path} gives the base's own "
                 "logits; train it, or pass --allow-identical if that is meant"
             )
-        with self.active(BASE) as (model, _):
-            again = plain.logits_of(model, self.probe)
+        with self.active(BASE) as stage:
+            again = plain.logits_of(stage.whole, self.probe)
         if not torch.equal(again, self._base_logits):
             raise ModelError(
                 "an adapter must leave the base as it was: its logits differ after attaching "
@@ -119,8 +137,8 @@ class Switch:
             )
 
     @contextmanager
-    def active(self, name: str) -> Iterator[tuple[Any, bool]]:
-        """Make an arm the active one; gives its model and whether it must run in plain batches.
+    def active(self, name: str) -> Iterator[Stage]:
+        """Make an arm the active one.
 
         Raises:
             RuntimeError: If another arm is still answering.
@@ -138,21 +156,21 @@ class Switch:
                 self._adapted.base_model.enable_adapter_layers()
                 self._adapted.set_adapter(name)
             if arm.way in ("base", "shared"):
-                yield self.base, not self.packs
+                yield Stage(self.base, not self.packs, self.base)
             else:
-                self._guest = self._guest or (name, *self._visitor(arm))
-                yield self._guest[1:]
+                self._guest = self._guest or (name, self._visitor(arm))
+                yield self._guest[1]
         finally:
             self._busy = False
 
-    def _visitor(self, arm: Arm) -> tuple[Any, bool]:
+    def _visitor(self, arm: Arm) -> Stage:
         """Load what cannot live inside the shared base; it stays until another arm is active."""
         from peft import PeftModel
 
         assert arm.folder is not None
         path = str(arm.folder.path)
         if arm.way == "prompt":
-            return PeftModel.from_pretrained(self.base, path).eval(), True
+            return self._prompted(PeftModel.from_pretrained(self.base, path).eval())
         options = {key: value for key, value in self.origin.items() if key != "model"}
         if arm.folder.is_adapter:
             whole = loading.load_model(self.origin["model"], **options)
@@ -162,4 +180,20 @@ class Switch:
         loading.neutral_generation(model, pad=self.pad)
         if self.packs:
             model.set_attn_implementation(packed.NAME)
-        return model, not self.packs
+        return Stage(model, not self.packs, model)
+
+    def _prompted(self, adapted: Any) -> Stage:
+        """Turn virtual tokens into keys and values, if that provably gives the same answers."""
+        plain_stage = Stage(adapted, True, adapted)
+        if not self.packs:
+            return plain_stage
+        try:
+            probe = self.probe[0].tolist()
+            expected = loading.plain_scores(adapted, probe)
+            root = self.runner.root = virtual.root_of(adapted, self.runner)
+            same = loading.packs_like(expected, self.runner, probe)
+        except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):
+            same = False
+        finally:
+            self.runner.root = None
+        return Stage(self.base, False, adapted, root) if same else plain_stage

@@ -1,0 +1,44 @@
+"""Adapters that work by virtual tokens, as keys and values that come before every prompt."""
+
+from typing import Any
+
+import torch
+
+from harness.engine import packed
+from harness.engine.packed import Pack, Past
+from harness.engine.sweep import Runner
+
+
+def root_of(adapted: Any, runner: Runner) -> Past:
+    """Return the keys and values of a prompt-learning adapter's virtual tokens.
+
+    Prefix tuning learns them directly; prompt tuning and P-tuning learn embeddings, which are read
+    once through the base.
+
+    Args:
+        adapted: The PEFT model around the base.
+        runner: The base with packed attention.
+    """
+    with torch.no_grad():
+        prompt = adapted.get_prompt(batch_size=1)
+        if not isinstance(prompt, torch.Tensor):
+            return _of_cache(prompt, runner)
+        length = prompt.shape[1]
+        places = torch.arange(length, device=prompt.device)
+        row = Pack(
+            ids=places[None], positions=places[None], spans=[(0, length)], masks=[None],
+            pasts=[None], longest=length, places={}, capture=True,
+        )  # fmt: skip
+        packed.forward_embedded(runner.model, prompt.to(runner.like.dtype), row)
+    return row.past_of(0)
+
+
+def _of_cache(cache: Any, runner: Runner) -> Past:
+    """Read transformers' cache object, or the older tuple of key and value a layer."""
+    if hasattr(cache, "layers"):
+        pairs = [(layer.keys, layer.values) for layer in cache.layers]
+    else:
+        pairs = [(entry[0], entry[1]) for entry in cache]
+    keys = tuple(key[0].to(runner.like) for key, _ in pairs)
+    values = tuple(value[0].to(runner.like) for _, value in pairs)
+    return Past(keys, values)
