@@ -183,6 +183,22 @@ def test_published_rules(rule: str, gold: str, pred: str, same: bool, judge: Jud
         assert verdict.details["robust_match"] is not True
 
 
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        ("SELECT name, floor FROM dept ORDER BY floor DESC, id LIMIT 1", "correct"),
+        ("SELECT name, floor FROM dept ORDER BY floor DESC, id DESC LIMIT 1", "correct"),
+        ("SELECT name, floor FROM dept ORDER BY floor LIMIT 1", "incorrect"),
+        ("SELECT name, MIN(floor) FROM dept", "incorrect"),
+    ],
+)
+def test_a_column_beside_an_extreme_may_come_from_any_tied_row(
+    answer: str, outcome: str, judge: Judge
+) -> None:
+    """SQLite takes the name from some row with the highest floor; two departments share it."""
+    assert judge.judge(ask("SELECT name, MAX(floor) FROM dept"), answer).outcome == outcome
+
+
 def test_unknown_rule_is_refused(judge: Judge) -> None:
     """A rule that does not exist is an error that names the nearest one."""
     with pytest.raises(StudyError, match="did you mean 'spider'"):

@@ -59,6 +59,7 @@ def plan_gold(sql: str, tree: exp.Expression | None, dialect: str = "sqlite") ->
     query = tree.unnest() if isinstance(tree, exp.Subquery) and not tree.args.get("order") else tree
     if query is None:
         return GoldPlan(sql=sql)
+    query = _extreme_as_limit(query)
     order, limit = query.args.get("order"), query.args.get("limit")
     if order is None and limit is None:
         return GoldPlan(sql=sql)
@@ -83,6 +84,29 @@ def plan_gold(sql: str, tree: exp.Expression | None, dialect: str = "sqlite") ->
         limit=None if limit is None else count,
         offset=offset,
     )
+
+
+def _extreme_as_limit(query: exp.Expression) -> exp.Expression:
+    """Write ``SELECT name, MAX(pay) FROM emp`` as the first row by ``pay``.
+
+    SQLite takes a bare column from a row that holds the extreme: any of them, if several do.
+    """
+    shaping = ("group", "having", "order", "limit", "offset", "distinct")
+    if not isinstance(query, exp.Select) or any(query.args.get(key) for key in shaping):
+        return query
+    calls = [call for item in query.expressions for call in item.find_all(exp.AggFunc)]
+    bare = [item for item in query.expressions if isinstance(item.unalias(), exp.Column)]
+    if len(calls) != 1 or not bare or not isinstance(calls[0], exp.Max | exp.Min):
+        return query
+    if len(bare) != len(query.expressions) - 1 or not isinstance(calls[0].this, exp.Column):
+        return query
+    copy = query.copy()
+    call = next(call for item in copy.expressions for call in item.find_all(exp.Max, exp.Min))
+    key = call.this.copy()
+    call.replace(key.copy())
+    copy.where(exp.Not(this=exp.Is(this=key.copy(), expression=exp.Null())), copy=False)
+    copy.order_by(exp.Ordered(this=key, desc=isinstance(call, exp.Max)), copy=False)
+    return copy.limit(1, copy=False)
 
 
 def _number(node: exp.Expression | None, default: int = -1) -> int | None:
