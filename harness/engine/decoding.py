@@ -15,15 +15,15 @@ from torch import Tensor
 from harness.engine.packed import Past
 from harness.engine.stopping import Text
 
-_STEP = 64
+_STEP = 32
 
 
 @dataclass(slots=True, eq=False)
 class Row:
     """One request while it is generated.
 
-    ``keys`` and ``values`` (per layer ``[kv_heads, n, d]``) follow those of ``prefix``; the last
-    token of ``text`` is ``token``, which the model has not read yet.
+    ``keys`` and ``values`` (per layer some ``[kv_heads, n, d]`` pieces, not copied before the row
+    is decoded) follow those of ``prefix``; ``token`` is the last one, not yet read by the model.
     """
 
     index: int
@@ -32,14 +32,14 @@ class Row:
     token: int
     position: int
     prefix: Past | None
-    keys: list[Tensor]
-    values: list[Tensor]
+    keys: list[list[Tensor]]
+    values: list[list[Tensor]]
     context: tuple[int, ...] = ()
 
     @property
     def own(self) -> int:
         """How many tokens stand in the row's own keys."""
-        return int(self.keys[0].shape[1])
+        return sum(piece.shape[1] for piece in self.keys[0])
 
 
 @dataclass(slots=True)
@@ -62,9 +62,13 @@ class Rows:
         self.lengths.extend(row.own for row in rows)
         self._fit(like=rows[0])
         for slot, row in enumerate(rows, start=first):
-            for layer, (keys, values) in enumerate(zip(row.keys, row.values, strict=True)):
-                self.keys[layer][slot, :, : row.own] = keys
-                self.values[layer][slot, :, : row.own] = values
+            for buffers, layers in ((self.keys, row.keys), (self.values, row.values)):
+                for buffer, pieces in zip(buffers, layers, strict=True):
+                    start = 0
+                    for piece in pieces:
+                        stop = start + piece.shape[1]
+                        buffer[slot, :, start:stop] = piece
+                        start = stop
             row.keys, row.values = [], []
         self._regroup()
 
@@ -79,7 +83,7 @@ class Rows:
         for buffers, samples in ((self.keys, like.keys), (self.values, like.values)):
             for layer in range(max(len(buffers), len(samples))):
                 old = buffers[layer] if layer < len(buffers) else None
-                model = samples[layer] if old is None else old[0]
+                model = samples[layer][0] if old is None else old[0]
                 new = model.new_zeros(slots, model.shape[0], width, model.shape[2])
                 if old is None:
                     buffers.append(new)
@@ -106,8 +110,8 @@ class Rows:
         parked = []
         for place in range(keep, len(self.rows)):
             row, length = self.rows[place], self.lengths[place]
-            row.keys = [buffer[place, :, :length].clone() for buffer in self.keys]
-            row.values = [buffer[place, :, :length].clone() for buffer in self.values]
+            row.keys = [[buffer[place, :, :length].clone()] for buffer in self.keys]
+            row.values = [[buffer[place, :, :length].clone()] for buffer in self.values]
             parked.append(row)
         del self.rows[keep:], self.lengths[keep:]
         self.keys, self.values = (

@@ -220,7 +220,7 @@ class Read:
             following = next(((c, 0) for c in node.children if nodes[c].tokens[0] == token), None)
         return following if following in self.best else None
 
-    def own(self, node: int, end: int) -> tuple[Any, list[Tensor], list[Tensor]]:
+    def own(self, node: int, end: int) -> tuple[Any, list[list[Tensor]], list[list[Tensor]]]:
         """Return the shared prefix of a place and the keys and values between it and ``end``."""
         pack, unit = self.where[node]
         pieces = []
@@ -236,10 +236,7 @@ class Read:
         alone = past if past is not None and past.length < WORTH_SHARING else None
         keys, values = (
             [
-                torch.cat(
-                    [*([old[layer]] if old else []), *(rows[layer][:, piece] for piece in pieces)],
-                    dim=1,
-                )
+                [*([old[layer]] if old else []), *(rows[layer][:, piece] for piece in pieces)]
                 for layer in sorted(rows)
             ]
             for rows, old in (
