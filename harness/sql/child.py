@@ -17,12 +17,19 @@ ResultKind = Literal["ok", "error", "denied", "timeout", "rows", "memory", "cras
 
 
 class EndedError(Exception):
-    """No answer will come; ``kind`` says why, ``alive`` whether the child can go on."""
+    """No answer will come; ``kind`` says why, ``alive`` whether the child can go on.
 
-    def __init__(self, kind: ResultKind, error: str, *, alive: bool = False) -> None:
+    ``doubtful`` where the fault may be the machine's: killed from outside, or given no processor
+    (a statement that does use it is ended by the kernel's limit before the wall clock's).
+    """
+
+    def __init__(
+        self, kind: ResultKind, error: str, *, alive: bool = False, doubtful: bool = False
+    ) -> None:
         super().__init__(error)
         self.kind: ResultKind = kind
         self.alive = alive
+        self.doubtful = doubtful
 
 
 class Child:
@@ -55,7 +62,7 @@ class Child:
             self._child.stdin.write(json.dumps(request, default=_encode).encode() + b"\n")
             self._child.stdin.flush()
         except OSError as error:
-            raise EndedError("crash", "the worker is gone") from error
+            raise EndedError("crash", "the worker is gone", doubtful=True) from error
 
     def receive(self, seconds: float) -> dict[str, Any]:
         """Wait for one line.
@@ -71,7 +78,8 @@ class Child:
             searched = len(self._buffer)
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([pipe], [], [], left)[0]:
-                raise EndedError("timeout", f"no answer within {seconds:.1f} s of wall time")
+                text = f"no answer within {seconds:.1f} s of wall time"
+                raise EndedError("timeout", text, doubtful=True)
             chunk = os.read(pipe, 1 << 16)
             if not chunk:
                 raise self._ended()
@@ -86,8 +94,8 @@ class Child:
         if code == -24:  # SIGXCPU
             return EndedError("timeout", "stopped by the limit on processor time")
         if code == -9:
-            return EndedError("memory", "ended by the operating system")
-        return EndedError("crash", f"the worker ended with code {code}")
+            return EndedError("memory", "ended by the operating system", doubtful=True)
+        return EndedError("crash", f"the worker ended with code {code}", doubtful=True)
 
     def kill(self) -> None:
         """End the child at once, whatever it is doing."""

@@ -104,7 +104,7 @@ class Sandbox:
         A statement that gets its worker killed has no effect on those behind it.
         """
         results: list[QueryResult] = []
-        crashed_at = -1
+        doubted_at = -1
         while len(results) < len(statements):
             left = list(statements[len(results) :])
             options = {"backwards": min(backwards, len(left)), "seed": seed, "forget": forget}
@@ -112,9 +112,9 @@ class Sandbox:
             ended = self._exchange(source, request, results)
             if ended is None:
                 break
-            if ended.kind in {"crash", "memory"} and crashed_at != len(results):
-                crashed_at = len(results)
-                continue
+            if ended.doubtful and doubted_at != len(results):
+                doubted_at = len(results)
+                continue  # once more, on a fresh worker
             results.append(QueryResult(kind=ended.kind, error=str(ended)))
             if ended.kind == "database":
                 break
@@ -171,6 +171,8 @@ class Sandbox:
         try:
             opened = process.receive(BUILDING * self._wall)
         except EndedError as ended:
+            if ended.kind != "timeout":
+                raise
             raise EndedError("database", f"it did not open: {ended}") from None
         if opened["kind"] == "database":
             raise EndedError("database", opened["error"], alive=True)
