@@ -5,6 +5,7 @@ equal keys form a tie group; within a group any order is right, and where the LI
 choice of that many rows is.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,6 +53,11 @@ def parse(sql: str, dialect: str = "sqlite") -> exp.Expression | None:
     except PARSER_FAULTS:
         return None
     return trees[0] if len(trees) == 1 and isinstance(trees[0], exp.Query) else None
+
+
+def needs_plan(sql: str) -> bool:
+    """Tell whether a gold can leave anything open; without these words it cannot."""
+    return re.search(r"\b(?:order|limit|fetch|top|max|min)\b", sql, re.IGNORECASE) is not None
 
 
 def plan_gold(sql: str, tree: exp.Expression | None, dialect: str = "sqlite") -> GoldPlan:

@@ -15,7 +15,7 @@ from harness.sql.dialects import check_dialect, translated, translated_database
 from harness.sql.equivalence import proven_equal
 from harness.sql.extract import classify, extract
 from harness.sql.failures import EXTRACTION, explain_failure, other_dialect
-from harness.sql.gold import GoldPlan, expectation, parse, plan_gold
+from harness.sql.gold import GoldPlan, expectation, needs_plan, parse, plan_gold
 from harness.sql.robust import Challenger, Neighbourhood, Survival, neighbourhood
 from harness.sql.rules import bird_equal, spider_equal, spider_text
 from harness.sql.sandbox import QueryResult, Sandbox
@@ -232,7 +232,7 @@ class Judge:
         if found.problem or found.sql is None:
             return _bad_gold("gold_error", f"the gold is unusable: {EXTRACTION[found.problem]}")
         sql, engine = _runnable(found.sql, question), question.database.engine
-        plan = plan_gold(sql, parse(sql, engine), engine)
+        plan = plan_gold(sql, parse(sql, engine) if needs_plan(sql) else None, engine)
         source = question.database.source
         full = [] if plan.full_sql is None else [plan.full_sql]
         results = self.sandbox.run(source, [plan.sql, *full, plan.sql], backwards=1)
