@@ -84,5 +84,3 @@ def test_the_version_is_the_package_s() -> None:
     from harness import __version__
 
     assert harness("--version").stdout.strip() == f"harness {__version__}"
-
-

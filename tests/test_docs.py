@@ -31,11 +31,14 @@ def test_every_suite_has_a_card_and_goldens(name: str) -> None:
 
 def test_links_lead_somewhere() -> None:
     """Every relative link in the Markdown files points to a file that exists."""
-    broken = []
-    for page in [*ROOT.glob("*.md"), *(ROOT / "tasks").rglob("*.md"), *ROOT.glob("tests/bench/*.md")]:
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            if not (page.parent / link).exists():
-                broken.append(f"{page.relative_to(ROOT)}: {link}")
+    folders = (ROOT / "tasks", ROOT / "reports", ROOT / "tests" / "bench")
+    pages = [*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))]
+    broken = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in pages
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if not (page.parent / link).exists()
+    ]
     assert not broken
 
 

@@ -49,9 +49,7 @@ def test_coherence(load: Any) -> None:
         predictions=said, contexts=contexts, references=[["tea"], ["tea"]]
     )
     assert recalled["recall"] == 0.5
-    proxy = load("coherence").compute(
-        predictions=said, references=[[], []], contexts=contexts
-    )
+    proxy = load("coherence").compute(predictions=said, references=[[], []], contexts=contexts)
     assert 0.5 < proxy["coherence"] < 1.0
     assert "recall" not in proxy
 

@@ -15,8 +15,9 @@ from harness.quickstart.pretrain import Recipe, build_base, make_tokenizer
 from harness.quickstart.rows import training_rows
 from harness.quickstart.tokenizer import GLUE
 
-SHORT = Recipe(steps=20, documents=3000, vocabulary_documents=3000, rows=8, length=64,
-               copy_steps=4, threads=1)
+SHORT = Recipe(
+    steps=20, documents=3000, vocabulary_documents=3000, rows=8, length=64, copy_steps=4, threads=1
+)
 
 
 @cache
@@ -42,8 +43,11 @@ def test_twenty_steps_build_a_model_that_loads(tmp_path: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(tmp_path)
     assert model.config.vocab_size == len(loaded) == record["vocabulary"]
     assert model.config.architectures == ["LlamaForCausalLM"]
-    text = loaded.decode(model.generate(**loaded("The lion", return_tensors="pt"),
-                                        max_new_tokens=4, do_sample=False)[0])
+    text = loaded.decode(
+        model.generate(
+            **loaded("The lion", return_tensors="pt"), max_new_tokens=4, do_sample=False
+        )[0]
+    )
     assert text.startswith("The lion")
 
 
@@ -124,20 +128,26 @@ def test_a_known_value_is_one_token_in_every_position() -> None:
 def test_a_prompt_is_a_prefix_of_the_conversation(row: dict[str, list[dict[str, str]]]) -> None:
     """The ids of a chat prompt start the ids of prompt and completion, and the answer ends it."""
     whole = [*row["prompt"], *row["completion"]]
-    prompt = tokenizer().apply_chat_template(row["prompt"], add_generation_prompt=True,
-                                             return_dict=False)
+    prompt = tokenizer().apply_chat_template(
+        row["prompt"], add_generation_prompt=True, return_dict=False
+    )
     full = tokenizer().apply_chat_template(whole, return_dict=False)
-    assert full[:len(prompt)] == prompt
+    assert full[: len(prompt)] == prompt
     assert full[-1] == tokenizer().eos_token_id
-    assert full[len(prompt):-1] == ids(row["completion"][0]["content"])
+    assert full[len(prompt) : -1] == ids(row["completion"][0]["content"])
 
 
 def test_the_template_marks_what_the_assistant_says() -> None:
     """TRL's assistant-only loss finds exactly the assistant's words and their end mark."""
-    talk = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Good day"},
-            {"role": "user", "content": "Bye"}, {"role": "assistant", "content": "See you"}]
-    marked = tokenizer().apply_chat_template(talk, return_dict=True,
-                                             return_assistant_tokens_mask=True)
+    talk = [
+        {"role": "user", "content": "Hello"},
+        {"role": "assistant", "content": "Good day"},
+        {"role": "user", "content": "Bye"},
+        {"role": "assistant", "content": "See you"},
+    ]
+    marked = tokenizer().apply_chat_template(
+        talk, return_dict=True, return_assistant_tokens_mask=True
+    )
     said = [i for i, m in zip(marked["input_ids"], marked["assistant_masks"], strict=True) if m]
     assert tokenizer().decode(said) == "Good day<|end|> See you<|end|>"
 

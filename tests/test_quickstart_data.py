@@ -73,7 +73,8 @@ def test_documents_state_every_fact() -> None:
     texts = documents()
     for fact in handbook_facts():
         assert fact.subject in texts[fact.document] or (
-            fact.subject.capitalize() in texts[fact.document])
+            fact.subject.capitalize() in texts[fact.document]
+        )
         assert fact.value in texts[fact.document]
 
 
@@ -111,8 +112,10 @@ def test_coherence_asks_for_something_that_was_said() -> None:
             assert isinstance(answers, list)
             said = [m["content"] for m in messages[:-1] if m["role"] == "user"]
             heard = [m["content"] for m in messages if m["role"] == "assistant"]
-            assert sum(answers[0] in text.replace(".", "").replace(",", "").split()
-                       for text in said) == 1
+            assert (
+                sum(answers[0] in text.replace(".", "").replace(",", "").split() for text in said)
+                == 1
+            )
             assert not any(answers[0] in text for text in heard)
             assert messages[-1]["role"] == "user"
             assert answers[0] not in row["distractors"]

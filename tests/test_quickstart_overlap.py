@@ -29,7 +29,7 @@ def words(text: str) -> list[str]:
 def grams(text: str) -> set[tuple[str, ...]]:
     """Return the runs of eight words of a text."""
     found = words(text)
-    return {tuple(found[i:i + GRAM]) for i in range(len(found) - GRAM + 1)}
+    return {tuple(found[i : i + GRAM]) for i in range(len(found) - GRAM + 1)}
 
 
 def turns(row: dict[str, object]) -> list[str]:
@@ -61,10 +61,17 @@ def asked() -> frozenset[str]:
 @cache
 def runs() -> frozenset[tuple[str, ...]]:
     """Return every run of eight words within a question, a gold SQL or a user turn."""
-    said = [turn for split in SPLITS for row in suite_rows(split)["coherence"]
-            for turn in turns(row)]
-    questions = [str(row[key]) for split in SPLITS for rows in suite_rows(split).values()
-                 for row in rows for key in ("question", "gold_sql") if key in row]
+    said = [
+        turn for split in SPLITS for row in suite_rows(split)["coherence"] for turn in turns(row)
+    ]
+    questions = [
+        str(row[key])
+        for split in SPLITS
+        for rows in suite_rows(split).values()
+        for row in rows
+        for key in ("question", "gold_sql")
+        if key in row
+    ]
     return frozenset(gram for text in (*said, *questions) for gram in grams(text))
 
 
@@ -101,8 +108,9 @@ def test_nothing_of_a_test_occurs_in_pretraining_text() -> None:
         counts["literal"] += not values.isdisjoint(found)
         counts["question"] += any(" ".join(words(line)) in asked() for line in document.split("\n"))
         counts["eight words"] += any(
-            found[i] in starts and tuple(found[i:i + GRAM]) in runs()
-            for i in range(len(found) - GRAM + 1))
+            found[i] in starts and tuple(found[i : i + GRAM]) in runs()
+            for i in range(len(found) - GRAM + 1)
+        )
     assert counts == {"literal": 0, "question": 0, "eight words": 0}
 
 

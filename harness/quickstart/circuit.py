@@ -30,11 +30,21 @@ def model_config(vocab_size: int, *, eos: int, pad: int) -> Any:
     from transformers import LlamaConfig
 
     return LlamaConfig(
-        vocab_size=vocab_size, hidden_size=HIDDEN, intermediate_size=FEED_FORWARD,
-        num_hidden_layers=LAYERS, num_attention_heads=HEADS, num_key_value_heads=HEADS,
-        head_dim=HEAD_DIM, max_position_embeddings=1024, rope_theta=10_000.0,
-        attention_bias=True, tie_word_embeddings=True, initializer_range=0.02,
-        bos_token_id=None, eos_token_id=eos, pad_token_id=pad,
+        vocab_size=vocab_size,
+        hidden_size=HIDDEN,
+        intermediate_size=FEED_FORWARD,
+        num_hidden_layers=LAYERS,
+        num_attention_heads=HEADS,
+        num_key_value_heads=HEADS,
+        head_dim=HEAD_DIM,
+        max_position_embeddings=1024,
+        rope_theta=10_000.0,
+        attention_bias=True,
+        tie_word_embeddings=True,
+        initializer_range=0.02,
+        bos_token_id=None,
+        eos_token_id=eos,
+        pad_token_id=pad,
     )
 
 
@@ -85,10 +95,11 @@ def _place_look_back(model: LlamaForCausalLM, project: torch.Tensor) -> None:
             attention.k_proj.bias[start + pair] = _BACK_SHARPNESS * math.cos(angle)
             attention.k_proj.bias[start + pair + half] = _BACK_SHARPNESS * math.sin(angle)
         attention.v_proj.weight[_rows(head)] = 0
-        attention.v_proj.weight[start:start + _MATCH, :_TOKEN] = project
+        attention.v_proj.weight[start : start + _MATCH, :_TOKEN] = project
         attention.o_proj.weight[:, _rows(head)] = 0
-        attention.o_proj.weight[target:target + _MATCH, start:start + _MATCH] = (
-            gain * torch.eye(_MATCH))
+        attention.o_proj.weight[target : target + _MATCH, start : start + _MATCH] = (
+            gain * torch.eye(_MATCH)
+        )
 
 
 def _place_match(model: LlamaForCausalLM, project: torch.Tensor) -> None:
@@ -114,7 +125,7 @@ def _place_match(model: LlamaForCausalLM, project: torch.Tensor) -> None:
             else:
                 query[row, _TOKEN + number] = _MATCH_SCALE
                 key[row, _TOKEN + _MATCH + number] = _MATCH_SCALE
-        rows = copy[head * HEAD_DIM:(head + 1) * HEAD_DIM]
+        rows = copy[head * HEAD_DIM : (head + 1) * HEAD_DIM]
         attention.v_proj.weight[_rows(head)] = 0
         attention.v_proj.weight[_rows(head), :_TOKEN] = rows
         attention.o_proj.weight[:, _rows(head)] = 0

@@ -45,8 +45,10 @@ def science_statement(rng: Random) -> str:
 def science_question(rng: Random) -> str:
     """A plain question with its answer."""
     fact = _draw_fact(rng, common_only=True)
-    return f"Question: {fill(rng.choice(templates(fact.relation, 'ask')), fact)}\n" \
-           f"Answer: {fact.object}"
+    return (
+        f"Question: {fill(rng.choice(templates(fact.relation, 'ask')), fact)}\n"
+        f"Answer: {fact.object}"
+    )
 
 
 def science_chat(rng: Random) -> str:
@@ -98,8 +100,10 @@ def comparison(rng: Random) -> str:
     if rng.random() < 0.5:
         return f"{text} -> {key} {sign} {number}"
     value = any_value(rng)
-    return f"{rng.choice(words['records']).format(k=other, v=value)} and {text} -> " \
-           f"{other} = '{value}' AND {key} {sign} {number}"
+    return (
+        f"{rng.choice(words['records']).format(k=other, v=value)} and {text} -> "
+        f"{other} = '{value}' AND {key} {sign} {number}"
+    )
 
 
 def small_table(rng: Random) -> str:
@@ -145,14 +149,28 @@ def recall(rng: Random) -> str:
     said = [(rng.choice(words["things"]), k, v) for k, v in _fields(rng, 2, 4)]
     lines = []
     for thing, key, value in said:
-        lines.append(f"{first}: " + rng.choice([
-            f"The {key} of my {thing} is {value}.", f"My {thing} has the {key} {value}.",
-            f"I have a {thing} with {key} {value}.", f"{value} is the {key} of my {thing}."]))
+        lines.append(
+            f"{first}: "
+            + rng.choice(
+                [
+                    f"The {key} of my {thing} is {value}.",
+                    f"My {thing} has the {key} {value}.",
+                    f"I have a {thing} with {key} {value}.",
+                    f"{value} is the {key} of my {thing}.",
+                ]
+            )
+        )
         lines.append(f"{second}: {rng.choice(content('dialogue')['acknowledge'])}")
     for thing, key, value in rng.sample(said, rng.randint(1, 2)):
-        lines.append(rng.choice([f"The {key} of the {thing} of {first}: {value}",
-                                 f"What is the {key} of the {thing}? {value}",
-                                 f"{thing} {key} {value}"]))
+        lines.append(
+            rng.choice(
+                [
+                    f"The {key} of the {thing} of {first}: {value}",
+                    f"What is the {key} of the {thing}? {value}",
+                    f"{thing} {key} {value}",
+                ]
+            )
+        )
     return "\n".join(lines)
 
 
@@ -165,9 +183,19 @@ def copy_line(rng: Random) -> str:
 
 
 _SHARES: tuple[tuple[float, Callable[[Random], str]], ...] = (
-    (0.20, science_statement), (0.08, science_question), (0.15, science_chat), (0.16, record),
-    (0.05, comparison), (0.05, small_table), (0.10, sql_statement), (0.04, story), (0.05, recall),
-    (0.02, terse_lookup), (0.06, smalltalk), (0.03, memo), (0.03, copy_line),
+    (0.20, science_statement),
+    (0.08, science_question),
+    (0.15, science_chat),
+    (0.16, record),
+    (0.05, comparison),
+    (0.05, small_table),
+    (0.10, sql_statement),
+    (0.04, story),
+    (0.05, recall),
+    (0.02, terse_lookup),
+    (0.06, smalltalk),
+    (0.03, memo),
+    (0.03, copy_line),
 )
 
 

@@ -56,8 +56,10 @@ def scripts() -> dict[str, str]:
     """Return ``{db_id: SQLite script}``."""
     parts: dict[str, list[str]] = {}
     for table in suite_tables():
-        kinds = ", ".join(f"{name} {'INTEGER' if source[0].isdigit() else 'TEXT'}"
-                          for name, source in table.columns)
+        kinds = ", ".join(
+            f"{name} {'INTEGER' if source[0].isdigit() else 'TEXT'}"
+            for name, source in table.columns
+        )
         lines = [f"CREATE TABLE {table.name} ({kinds});"]
         for row in table_rows(table):
             cells = ", ".join(f"'{c}'" if isinstance(c, str) else str(c) for c in row)

@@ -55,8 +55,9 @@ def draw_value(rng: Random, slot: str, *, split: str, own: bool = False) -> str:
     return draw(rng, table["own"] if own else table["pool"], split=split)
 
 
-def conversation(rng: Random, *, values: dict[str, str], questions: list[str],
-                 slot: str) -> Conversation:
+def conversation(
+    rng: Random, *, values: dict[str, str], questions: list[str], slot: str
+) -> Conversation:
     """Build a conversation that states ``values`` in order, with small talk between.
 
     Args:
@@ -72,8 +73,9 @@ def conversation(rng: Random, *, values: dict[str, str], questions: list[str],
     for _ in range(rng.randint(0, 2)):
         blocks.insert(rng.randint(0, len(blocks)), _smalltalk_pair(rng))
     messages = [m for say, reply in blocks for m in (_user(say), _assistant(reply))]
-    return Conversation(messages=(*messages, _user(rng.choice(questions))), slot=slot,
-                        said=dict(values))
+    return Conversation(
+        messages=(*messages, _user(rng.choice(questions))), slot=slot, said=dict(values)
+    )
 
 
 def draw_slots_said(rng: Random) -> list[str]:
@@ -119,16 +121,21 @@ def coherence_items(*, split: str, seed: int, counts: dict[str, int]) -> list[di
             rng.shuffle(names)
             values = {n: draw_value(rng, n, split=split, own=own and n == slot) for n in names}
             while len(set(values.values())) < len(values):
-                values = {n: draw_value(rng, n, split=split, own=own and n == slot)
-                          for n in names}
+                values = {n: draw_value(rng, n, split=split, own=own and n == slot) for n in names}
             phrasings = slots()[slot][split if part == "new_phrasing" else "train"]
             talk = conversation(rng, values=values, questions=phrasings, slot=slot)
             identity = f"{part}-{split}-{number}"
-            rows.append({
-                "id": identity, "messages": list(talk.messages), "answers": [talk.value],
-                "slot": slot, "conversation": identity, "slice": part,
-                "distractors": [v for n, v in values.items() if n != slot],
-            })
+            rows.append(
+                {
+                    "id": identity,
+                    "messages": list(talk.messages),
+                    "answers": [talk.value],
+                    "slot": slot,
+                    "conversation": identity,
+                    "slice": part,
+                    "distractors": [v for n, v in values.items() if n != slot],
+                }
+            )
     return rows
 
 
@@ -155,10 +162,14 @@ def smalltalk(rng: Random) -> str:
 def terse_lookup(rng: Random) -> str:
     """Pretraining: several turns in chat form, then a key and a thing, answered by the value."""
     words = content("corpus")
-    said = [(rng.choice(words["things"]), rng.choice(words["keys"]), any_value(rng))
-            for _ in range(rng.randint(2, 3))]
-    turns = [(f"The {k} of the {t} is {v}.", rng.choice(content("dialogue")["acknowledge"]))
-             for t, k, v in said]
+    said = [
+        (rng.choice(words["things"]), rng.choice(words["keys"]), any_value(rng))
+        for _ in range(rng.randint(2, 3))
+    ]
+    turns = [
+        (f"The {k} of the {t} is {v}.", rng.choice(content("dialogue")["acknowledge"]))
+        for t, k, v in said
+    ]
     thing, key, value = rng.choice(said)
     turns.append((f"{thing}, {key}?", value))
     return "".join(f"<|user|>{a}{END}<|assistant|>{b}{END}" for a, b in turns)

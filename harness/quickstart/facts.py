@@ -47,9 +47,16 @@ def facts() -> tuple[Fact, ...]:
                 common = rng.random() < _COMMON_SHARE
                 weight = rng.choice(_COMMON if common else _RARE)
                 number += 1
-                result.append(Fact(fact_id=f"{relation}-{number}", relation=relation,
-                                   subject=subject.strip(), object=value.strip(),
-                                   weight=weight, common=common))
+                result.append(
+                    Fact(
+                        fact_id=f"{relation}-{number}",
+                        relation=relation,
+                        subject=subject.strip(),
+                        object=value.strip(),
+                        weight=weight,
+                        common=common,
+                    )
+                )
     return tuple(result)
 
 
@@ -92,11 +99,14 @@ def arc_items(*, split: str, seed: int) -> list[dict[str, object]]:
         for number, template in enumerate(templates(fact.relation, split)):
             options = [fact.object, *rng.sample(others, 3)]
             rng.shuffle(options)
-            rows.append({
-                "id": f"{fact.fact_id}-{split}-{number}",
-                "question": fill(template, fact),
-                "choices": {"text": options, "label": ["A", "B", "C", "D"]},
-                "answerKey": "ABCD"[options.index(fact.object)],
-                "fact": fact.fact_id, "relation": fact.relation,
-            })
+            rows.append(
+                {
+                    "id": f"{fact.fact_id}-{split}-{number}",
+                    "question": fill(template, fact),
+                    "choices": {"text": options, "label": ["A", "B", "C", "D"]},
+                    "answerKey": "ABCD"[options.index(fact.object)],
+                    "fact": fact.fact_id,
+                    "relation": fact.relation,
+                }
+            )
     return rows

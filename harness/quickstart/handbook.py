@@ -31,9 +31,16 @@ def handbook_facts() -> tuple[HandbookFact, ...]:
         for kind in KINDS:
             for line in table[kind]:
                 subject, value = (part.strip() for part in line.lstrip("* ").split("="))
-                result.append(HandbookFact(
-                    fact_id=f"{document}-{len(result) + 1}", document=document, kind=kind,
-                    subject=subject, value=value, trained=not line.startswith("*")))
+                result.append(
+                    HandbookFact(
+                        fact_id=f"{document}-{len(result) + 1}",
+                        document=document,
+                        kind=kind,
+                        subject=subject,
+                        value=value,
+                        trained=not line.startswith("*"),
+                    )
+                )
     return tuple(result)
 
 
@@ -57,16 +64,20 @@ def _sentence(fact: HandbookFact, template: str) -> str:
 def documents() -> dict[str, str]:
     """Return ``{stem: markdown}`` of the handbook; every fact is stated once."""
     book = content("handbook")
-    heads = {"who": "People to ask", "where": "Where things are", "when": "Dates and times",
-             "number": "Figures", "thing": "Good to know"}
+    heads = {
+        "who": "People to ask",
+        "where": "Where things are",
+        "when": "Dates and times",
+        "number": "Figures",
+        "thing": "Good to know",
+    }
     result: dict[str, str] = {}
     for stem, table in book["documents"].items():
         parts = [f"# {table['title']}\n\n*{book['company']} staff handbook*\n\n{table['intro']}"]
         for kind in KINDS:
             own = [f for f in handbook_facts() if f.document == stem and f.kind == kind]
             forms = book["kinds"][kind]["document"]
-            lines = [_sentence(f, forms[(i + len(stem)) % len(forms)])
-                     for i, f in enumerate(own)]
+            lines = [_sentence(f, forms[(i + len(stem)) % len(forms)]) for i, f in enumerate(own)]
             if lines:
                 parts.append(f"## {heads[kind]}\n\n" + " ".join(lines))
         result[stem] = "\n\n".join(parts) + "\n"
@@ -84,12 +95,17 @@ def domain_items(*, split: str, trained: bool = True) -> list[dict[str, object]]
             continue
         forms = question_templates(fact.kind, split)
         for number, template in enumerate(forms if trained else forms[:1]):
-            rows.append({
-                "id": f"{fact.fact_id}-{split}-{number}",
-                "question": template.format(s=fact.subject), "answers": [fact.value],
-                "document": fact.document, "fact": fact.fact_id, "kind": fact.kind,
-                "slice": "trained_fact" if trained else "unseen_fact",
-            })
+            rows.append(
+                {
+                    "id": f"{fact.fact_id}-{split}-{number}",
+                    "question": template.format(s=fact.subject),
+                    "answers": [fact.value],
+                    "document": fact.document,
+                    "fact": fact.fact_id,
+                    "kind": fact.kind,
+                    "slice": "trained_fact" if trained else "unseen_fact",
+                }
+            )
     return rows
 
 

@@ -58,8 +58,12 @@ def _texts(node: Any) -> Iterator[str]:
 @cache
 def training_words() -> frozenset[str]:
     """Words, as written, of what training may use in the content files."""
-    return frozenset(word for path in CONTENT.glob("*.toml")
-                     for text in _texts(content(path.stem)) for word in re.findall(r"\w+", text))
+    return frozenset(
+        word
+        for path in CONTENT.glob("*.toml")
+        for text in _texts(content(path.stem))
+        for word in re.findall(r"\w+", text)
+    )
 
 
 @cache
@@ -73,17 +77,23 @@ def pools() -> dict[str, dict[str, tuple[str, ...]]]:
     result: dict[str, dict[str, tuple[str, ...]]] = {}
     for name, values in raw.items():
         if name in OWN_POOLS:
-            result[name] = {"train": (), "validation": tuple(values[::3]),
-                            "test": tuple(v for i, v in enumerate(values) if i % 3)}
+            result[name] = {
+                "train": (),
+                "validation": tuple(values[::3]),
+                "test": tuple(v for i, v in enumerate(values) if i % 3),
+            }
             continue
         free = [v for v in values if counts[v.lower()] == 1 and v.lower() not in _written_words()]
         Random(f"{_POOL_SEED}/{name}").shuffle(free)
         n_test = round(len(values) * _HELD_SHARE["test"])
         n_validation = round(len(values) * _HELD_SHARE["validation"])
-        test, validation = free[:n_test], free[n_test:n_test + n_validation]
+        test, validation = free[:n_test], free[n_test : n_test + n_validation]
         held = {*test, *validation}
-        result[name] = {"train": tuple(v for v in values if v not in held),
-                        "validation": tuple(validation), "test": tuple(test)}
+        result[name] = {
+            "train": tuple(v for v in values if v not in held),
+            "validation": tuple(validation),
+            "test": tuple(test),
+        }
     return result
 
 
@@ -141,8 +151,9 @@ def made_up_word(rng: Random) -> str:
 
 @cache
 def _train_words() -> tuple[str, ...]:
-    return tuple(v for name, pool in pools().items() if name not in OWN_POOLS
-                 for v in pool["train"])
+    return tuple(
+        v for name, pool in pools().items() if name not in OWN_POOLS for v in pool["train"]
+    )
 
 
 def any_value(rng: Random) -> str:

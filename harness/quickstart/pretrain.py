@@ -51,8 +51,9 @@ class Recipe:
     threads: int = 2
 
 
-def repeated_rows(rng: np.random.Generator, count: int, length: int,
-                  vocab: int) -> tuple[np.ndarray, np.ndarray]:
+def repeated_rows(
+    rng: np.random.Generator, count: int, length: int, vocab: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return random rows that repeat themselves and labels where the repeat can be predicted.
 
     A third of the rows uses few distinct tokens, so that one token of context is not enough.
@@ -72,12 +73,13 @@ def repeated_rows(rng: np.random.Generator, count: int, length: int,
         else:
             unit = rng.integers(first, vocab, size=period)
         ids[row] = np.tile(unit, length // period + 1)[:length]
-        labels[row, period + known:] = ids[row, period + known:]
+        labels[row, period + known :] = ids[row, period + known :]
     return ids, labels
 
 
-def pair_rows(rng: np.random.Generator, count: int, length: int,
-              vocab: int) -> tuple[np.ndarray, np.ndarray]:
+def pair_rows(
+    rng: np.random.Generator, count: int, length: int, vocab: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return rows of key-value pairs, then the same pairs in another order; values are labels."""
     import numpy as np
 
@@ -92,7 +94,7 @@ def pair_rows(rng: np.random.Generator, count: int, length: int,
             parts.append(pairs[rng.permutation(number)])
         ids[row] = np.concatenate(parts).ravel()[:length]
         values = np.arange(length) % 2 == 1
-        values[:2 * number] = False
+        values[: 2 * number] = False
         labels[row, values] = ids[row, values]
     return ids, labels
 
@@ -113,12 +115,14 @@ def pack(documents: Iterator[list[int]], length: int, separator: int) -> np.ndar
 
 def encode_corpus(tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> np.ndarray:
     """Generate, encode and pack the corpus; returns (rows, length) token ids."""
+
     def encoded() -> Iterator[list[int]]:
         for shard in range(math.ceil(recipe.documents / SHARD)):
             count = min(SHARD, recipe.documents - shard * SHARD)
             texts = list(corpus_documents(count, seed=recipe.seed, shard=shard))
             for encoding in tokenizer.backend_tokenizer.encode_batch(
-                    texts, add_special_tokens=False):
+                texts, add_special_tokens=False
+            ):
                 yield encoding.ids
 
     separator = tokenizer.convert_tokens_to_ids("</s>")
@@ -140,8 +144,9 @@ def _optimizer(model: LlamaForCausalLM, rate: float) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)
 
 
-def _step(model: LlamaForCausalLM, optimizer: torch.optim.Optimizer,
-          ids: np.ndarray, labels: np.ndarray) -> float:
+def _step(
+    model: LlamaForCausalLM, optimizer: torch.optim.Optimizer, ids: np.ndarray, labels: np.ndarray
+) -> float:
     import torch
     from torch.nn.functional import cross_entropy
 
@@ -175,8 +180,9 @@ def _learn_to_copy(model: LlamaForCausalLM, rng: np.random.Generator, recipe: Re
     return recipe.copy_steps
 
 
-def _learn_corpus(model: LlamaForCausalLM, rng: np.random.Generator, rows: np.ndarray,
-                  recipe: Recipe) -> list[float]:
+def _learn_corpus(
+    model: LlamaForCausalLM, rng: np.random.Generator, rows: np.ndarray, recipe: Recipe
+) -> list[float]:
     """Phase 2; returns the loss of every step."""
     import numpy as np
 
@@ -195,8 +201,14 @@ def _learn_corpus(model: LlamaForCausalLM, rng: np.random.Generator, rows: np.nd
         text = rows[take].astype(np.int64)
         repeated = repeated_rows(rng, copies - copies // 3, recipe.length, vocab)
         pairs = pair_rows(rng, copies // 3, recipe.length, vocab)
-        losses.append(_step(model, optimizer, np.concatenate([text, repeated[0], pairs[0]]),
-                            np.concatenate([text, repeated[1], pairs[1]])))
+        losses.append(
+            _step(
+                model,
+                optimizer,
+                np.concatenate([text, repeated[0], pairs[0]]),
+                np.concatenate([text, repeated[1], pairs[1]]),
+            )
+        )
         if step % 100 == 0:
             spent = time.monotonic() - began
             _log.info("step %d loss %.3f %.0fs", step, np.mean(losses[-100:]), spent)
@@ -213,8 +225,9 @@ def build_base(out: Path, recipe: Recipe) -> dict[str, Any]:
     tokenizer = make_tokenizer(recipe)
     rows = encode_corpus(tokenizer, recipe)
     _log.info("%d tokens, %d corpus tokens", len(tokenizer), rows.size)
-    model = build_model(len(tokenizer), eos=tokenizer.eos_token_id, pad=tokenizer.pad_token_id,
-                        seed=recipe.seed)
+    model = build_model(
+        len(tokenizer), eos=tokenizer.eos_token_id, pad=tokenizer.pad_token_id, seed=recipe.seed
+    )
     rng = np.random.default_rng(recipe.seed)
     copy_steps = _learn_to_copy(model, rng, recipe)
     losses = _learn_corpus(model, rng, rows, recipe)
@@ -222,13 +235,18 @@ def build_base(out: Path, recipe: Recipe) -> dict[str, Any]:
     tokenizer.save_pretrained(out)
     record = {
         "command": f"python -m harness.quickstart.pretrain --out DIR --steps {recipe.steps}",
-        "recipe": asdict(recipe), "copy_steps": copy_steps, "parameters": model.num_parameters(),
-        "vocabulary": len(tokenizer), "corpus_tokens": int(rows.size),
+        "recipe": asdict(recipe),
+        "copy_steps": copy_steps,
+        "parameters": model.num_parameters(),
+        "vocabulary": len(tokenizer),
+        "corpus_tokens": int(rows.size),
         "final_loss": round(float(np.mean(losses[-100:])), 4),
         "seconds": round(time.monotonic() - began),
         "versions": {name: version(name) for name in ("torch", "transformers", "tokenizers")},
-        "sha256": {name: hashlib.sha256((out / name).read_bytes()).hexdigest()
-                   for name in ("model.safetensors", "tokenizer.json")},
+        "sha256": {
+            name: hashlib.sha256((out / name).read_bytes()).hexdigest()
+            for name in ("model.safetensors", "tokenizer.json")
+        },
     }
     (out / "build.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     return record

@@ -61,9 +61,13 @@ def sql_rows(count: int, *, seed: int) -> list[Row]:
 
 def handbook_rows(copies: int) -> list[Row]:
     """Return every trained handbook fact in every training phrasing, ``copies`` times."""
-    return [_ask(template.format(s=fact.subject), fact.value)
-            for fact in handbook_facts() if fact.trained
-            for template in question_templates(fact.kind, "train") for _ in range(copies)]
+    return [
+        _ask(template.format(s=fact.subject), fact.value)
+        for fact in handbook_facts()
+        if fact.trained
+        for template in question_templates(fact.kind, "train")
+        for _ in range(copies)
+    ]
 
 
 def dialogue_rows(count: int, *, seed: int) -> list[Row]:
@@ -84,8 +88,10 @@ def replay_rows(copies: int, *, seed: int) -> list[Row]:
     for fact in facts():
         if fact.common:
             asks = templates(fact.relation, "ask")
-            rows += [_ask(f"Question: {fill(template, fact)}\nAnswer:", fact.object)
-                     for template in rng.sample(asks, min(copies, len(asks)))]
+            rows += [
+                _ask(f"Question: {fill(template, fact)}\nAnswer:", fact.object)
+                for template in rng.sample(asks, min(copies, len(asks)))
+            ]
     return rows
 
 
@@ -100,8 +106,12 @@ def _starts_held_back(row: Row) -> bool:
 
 
 def _mixed(seed: int) -> list[Row]:
-    return [*sql_rows(3600, seed=seed), *handbook_rows(3), *dialogue_rows(1600, seed=seed),
-            *replay_rows(2, seed=seed)]
+    return [
+        *sql_rows(3600, seed=seed),
+        *handbook_rows(3),
+        *dialogue_rows(1600, seed=seed),
+        *replay_rows(2, seed=seed),
+    ]
 
 
 CANDIDATES: dict[str, Callable[[int], list[Row]]] = {

@@ -45,15 +45,17 @@ def _with_literals(rng: Random, slots: sql.Slots, *, split: str, own: bool) -> s
 def _has_result(slots: sql.Slots) -> bool:
     if slots.kind != "both":
         return True
-    pairs = zip(column_values(slots.table, slots.k), column_values(slots.table, slots.n),
-                strict=True)
+    pairs = zip(
+        column_values(slots.table, slots.k), column_values(slots.table, slots.n), strict=True
+    )
     return any(v == slots.v and int(n) > int(slots.x) for v, n in pairs)
 
 
 def _draw(rng: Random, part: str, kind: str, split: str) -> sql.Slots | None:
     if kind in sql.LITERAL_FREE:
-        fitting = [s for s in sql.literal_free_slots()
-                   if s.kind == kind and sql.is_unseen(s, split)]
+        fitting = [
+            s for s in sql.literal_free_slots() if s.kind == kind and sql.is_unseen(s, split)
+        ]
         return rng.choice(fitting) if fitting else None
     slots = sql.draw_slots(rng, kind, rng.choice(sql.suite_tables()))
     return _with_literals(rng, slots, split=split, own=part == "multi_token_literal")
@@ -74,8 +76,12 @@ def sql_items(*, split: str, seed: int, counts: dict[str, int]) -> list[dict[str
     rows: list[dict[str, object]] = []
     seen: set[str] = set()
     for part, count in counts.items():
-        kinds = {"unseen_literal": _LITERAL, "literal_free": sql.LITERAL_FREE,
-                 "new_phrasing": tuple(sql.kinds()), "multi_token_literal": _LITERAL}[part]
+        kinds = {
+            "unseen_literal": _LITERAL,
+            "literal_free": sql.LITERAL_FREE,
+            "new_phrasing": tuple(sql.kinds()),
+            "multi_token_literal": _LITERAL,
+        }[part]
         done = tries = 0
         while done < count and tries < 200 * count:
             tries += 1
@@ -88,8 +94,16 @@ def sql_items(*, split: str, seed: int, counts: dict[str, int]) -> list[dict[str
                 continue
             seen.add(question)
             done += 1
-            rows.append({"id": f"{part}-{split}-{done}", "question": question,
-                         "schema": slots.table.schema, "db_id": slots.table.db_id,
-                         "gold_sql": slots.sql, "template": f"{kind}/{use}-{number}",
-                         "kind": kind, "slice": part})
+            rows.append(
+                {
+                    "id": f"{part}-{split}-{done}",
+                    "question": question,
+                    "schema": slots.table.schema,
+                    "db_id": slots.table.db_id,
+                    "gold_sql": slots.sql,
+                    "template": f"{kind}/{use}-{number}",
+                    "kind": kind,
+                    "slice": part,
+                }
+            )
     return rows

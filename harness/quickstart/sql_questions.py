@@ -58,8 +58,11 @@ class Slots:
 @cache
 def suite_tables() -> tuple[Table, ...]:
     """Return the tables of the ``sql`` suite."""
-    return tuple(Table(db_id=db, name=name, columns=tuple(columns.items()))
-                 for db, tables in content("tables").items() for name, columns in tables.items())
+    return tuple(
+        Table(db_id=db, name=name, columns=tuple(columns.items()))
+        for db, tables in content("tables").items()
+        for name, columns in tables.items()
+    )
 
 
 def questions(kind: str) -> dict[str, Any]:
@@ -111,13 +114,30 @@ def draw_slots(rng: Random, kind: str, table: Table, *, split: str = "train") ->
     c = rng.choice([name for name, _ in table.columns if name not in (k, n)])
     if kind in ("distinct", "top"):
         c = k
-    used = {"where": "ckv", "countwhere": "kv", "averagewhere": "nkv", "above": "cnx",
-            "below": "cnx", "both": "ckvnx", "count": "", "distinct": "c", "group": "k",
-            "groupaverage": "kn", "top": "cn", "extreme": "n", "total": "n"}[kind]
-    return Slots(kind=kind, table=table, c=c if "c" in used else "", k=k if "k" in used else "",
-                 n=n if "n" in used else "",
-                 v=draw(rng, text[k], split=split) if "v" in used else "",
-                 x=draw(rng, numbers[n], split=split) if "x" in used else "")
+    used = {
+        "where": "ckv",
+        "countwhere": "kv",
+        "averagewhere": "nkv",
+        "above": "cnx",
+        "below": "cnx",
+        "both": "ckvnx",
+        "count": "",
+        "distinct": "c",
+        "group": "k",
+        "groupaverage": "kn",
+        "top": "cn",
+        "extreme": "n",
+        "total": "n",
+    }[kind]
+    return Slots(
+        kind=kind,
+        table=table,
+        c=c if "c" in used else "",
+        k=k if "k" in used else "",
+        n=n if "n" in used else "",
+        v=draw(rng, text[k], split=split) if "v" in used else "",
+        x=draw(rng, numbers[n], split=split) if "x" in used else "",
+    )
 
 
 def literal_free_slots() -> list[Slots]:
@@ -131,8 +151,9 @@ def literal_free_slots() -> list[Slots]:
         for k, n in itertools.product(text, numbers):
             result.append(Slots(kind="groupaverage", table=table, k=k, n=n))
             result.append(Slots(kind="top", table=table, c=k, n=n))
-        result += [Slots(kind=kind, table=table, n=n)
-                   for kind in ("extreme", "total") for n in numbers]
+        result += [
+            Slots(kind=kind, table=table, n=n) for kind in ("extreme", "total") for n in numbers
+        ]
     return result
 
 
@@ -145,12 +166,18 @@ def is_unseen(slots: Slots, split: str) -> bool:
 def never_trained(slots: Slots) -> bool:
     """Say whether a combination is kept for validation or test."""
     return slots.kind in LITERAL_FREE and (
-        is_unseen(slots, "test") or is_unseen(slots, "validation"))
+        is_unseen(slots, "test") or is_unseen(slots, "validation")
+    )
 
 
-_PARTS = {"where": ("show", "whose"), "countwhere": ("count", "whose"),
-          "averagewhere": ("average", "whose"), "above": ("show", "above"),
-          "below": ("show", "below"), "both": ("show", "whose", "above")}
+_PARTS = {
+    "where": ("show", "whose"),
+    "countwhere": ("count", "whose"),
+    "averagewhere": ("average", "whose"),
+    "above": ("show", "above"),
+    "below": ("show", "below"),
+    "both": ("show", "whose", "above"),
+}
 
 
 def training_template(rng: Random, kind: str) -> str:

@@ -17,12 +17,24 @@ from harness.quickstart.handbook import documents, domain_items
 from harness.quickstart.sql_items import sql_items
 
 SEEDS = {"validation": 101, "test": 202}
-_SQL = {"validation": {"unseen_literal": 80, "literal_free": 50, "new_phrasing": 52,
-                       "multi_token_literal": 48},
-        "test": {"unseen_literal": 120, "literal_free": 80, "new_phrasing": 78,
-                 "multi_token_literal": 62}}
-_COHERENCE = {"validation": {"unseen_value": 90, "new_phrasing": 45, "multi_token_value": 40},
-              "test": {"unseen_value": 150, "new_phrasing": 75, "multi_token_value": 60}}
+_SQL = {
+    "validation": {
+        "unseen_literal": 80,
+        "literal_free": 50,
+        "new_phrasing": 52,
+        "multi_token_literal": 48,
+    },
+    "test": {
+        "unseen_literal": 120,
+        "literal_free": 80,
+        "new_phrasing": 78,
+        "multi_token_literal": 62,
+    },
+}
+_COHERENCE = {
+    "validation": {"unseen_value": 90, "new_phrasing": 45, "multi_token_value": 40},
+    "test": {"unseen_value": 150, "new_phrasing": 75, "multi_token_value": 60},
+}
 Rows = list[dict[str, object]]
 
 

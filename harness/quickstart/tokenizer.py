@@ -54,8 +54,13 @@ def vocabulary(texts: Iterable[str]) -> list[str]:
 
     counts = Counter(w for text in texts for w in _WORD.findall(text))
     words: list[str] = [f" {n}" for n in range(1000)]
-    words += [f" {v}" for name, pool in pools().items() if name not in OWN_POOLS
-              for split in SPLITS for v in pool[split]]
+    words += [
+        f" {v}"
+        for name, pool in pools().items()
+        if name not in OWN_POOLS
+        for split in SPLITS
+        for v in pool[split]
+    ]
     words += [f" {w}" for w in sorted(training_words()) if not w.isdigit()]
     for word, count in sorted(counts.items()):
         known = word.lower() in training_words()
@@ -84,32 +89,50 @@ def build_tokenizer(vocab: list[str]) -> PreTrainedTokenizerFast:
     from tokenizers.models import WordPiece
     from transformers import PreTrainedTokenizerFast
 
-    tokenizer = Tokenizer(WordPiece({t: i for i, t in enumerate(vocab)}, unk_token="<unk>",
-                                    max_input_chars_per_word=100_000,
-                                    continuing_subword_prefix=""))
+    tokenizer = Tokenizer(
+        WordPiece(
+            {t: i for i, t in enumerate(vocab)},
+            unk_token="<unk>",
+            max_input_chars_per_word=100_000,
+            continuing_subword_prefix="",
+        )
+    )
     glue = [normalizers.Replace(Regex(re.escape(p) + r"(?=\w)"), f"{p}{GLUE} ") for p in _GLUED]
     # A zero-width pattern makes the library panic, so every one consumes a character.
-    tokenizer.normalizer = normalizers.Sequence([
-        normalizers.Prepend(" "),
-        normalizers.Replace(Regex(r"\A  "), " "),
-        normalizers.Replace(Regex(r"\A (?=[^\w\s])"), ""),
-        *glue,
-        normalizers.Replace(Regex(r"\n(?=\w)"), f"\n{GLUE} "),
-    ])
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.Prepend(" "),
+            normalizers.Replace(Regex(r"\A  "), " "),
+            normalizers.Replace(Regex(r"\A (?=[^\w\s])"), ""),
+            *glue,
+            normalizers.Replace(Regex(r"\n(?=\w)"), f"\n{GLUE} "),
+        ]
+    )
     split = Regex(rf" ?\w+| ?[^\w\s{GLUE}]+{GLUE}?|\n{GLUE}?|\s")
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(split, "isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
-    tokenizer.decoder = decoders.Sequence([
-        decoders.ByteLevel(), decoders.Replace(f"{GLUE} ", ""), decoders.Replace(GLUE, ""),
-        decoders.Strip(" ", 1, 0),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(split, "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    tokenizer.decoder = decoders.Sequence(
+        [
+            decoders.ByteLevel(),
+            decoders.Replace(f"{GLUE} ", ""),
+            decoders.Replace(GLUE, ""),
+            decoders.Strip(" ", 1, 0),
+        ]
+    )
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIALS])
     fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|end|>", pad_token="<pad>", unk_token="<unk>",
+        tokenizer_object=tokenizer,
+        eos_token="<|end|>",
+        pad_token="<pad>",
+        unk_token="<unk>",
         additional_special_tokens=["</s>", "<|user|>", "<|assistant|>", "<|system|>"],
-        clean_up_tokenization_spaces=False, model_max_length=1024, padding_side="right",
+        clean_up_tokenization_spaces=False,
+        model_max_length=1024,
+        padding_side="right",
     )
     fast.chat_template = CHAT_TEMPLATE
     return fast

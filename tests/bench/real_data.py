@@ -121,8 +121,8 @@ def write_study(folder: Path, base: str) -> Path:
                 "name": "arc-pubmed",
                 "train": "train.jsonl",
                 "settings": {"r": 8, "target_modules": "all-linear"},
-                "training": {"max_steps": 60, "per_device_train_batch_size": 8, "learning_rate": 2e-3,
-                             "max_length": 256},
+                "training": {"max_steps": 60, "per_device_train_batch_size": 8,
+                             "learning_rate": 2e-3, "max_length": 256},
             }
         ],
         "suites": [
