@@ -6,6 +6,7 @@ Nothing heavy is imported here: ``harness --help`` must not load torch.
 import os
 import sys
 import traceback
+import warnings
 
 import typer
 
@@ -61,6 +62,7 @@ def version(
 def main() -> None:
     """Run the command line; what a user can mend is one sentence and a documented exit code."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    warnings.simplefilter("ignore", FutureWarning)  # the libraries' news for their own callers
     try:
         app()
     except HarnessError as error:

@@ -105,8 +105,9 @@ def show(result: Result) -> None:
     console = Console(highlight=False)
     for arm in result.arms[1:]:
         compared = [c for c in result.comparisons if c.candidate == arm.name]
-        note = f"  [dim]{arm.note}[/]" if arm.note else ""
-        console.print(f"\n[bold]{arm.name}[/] against base{note}")
+        console.print(f"\n[bold]{arm.name}[/] against base")
+        if arm.note:
+            console.print(arm.note, style="dim")
         console.print(_table(compared))
         for comparison in compared:
             if reason := why(comparison):

@@ -213,7 +213,7 @@ def _item(
         prompt_hash=ids_hash([[*r.context_ids, -1, *r.continuation_ids] for r in requests]),
         target=str(asking.task.doc_to_target(doc)),
         cluster=f"{key.doc_hash}:{key.occurrence}" if cluster is None else str(cluster),
-        slices={name: str(doc.get(name)) for name in suite.slices},
+        slices={n: str(doc[n]) for n in suite.slices if doc.get(n) is not None},
         arguments=tuple(tuple(instance.args) for instance in group),
     )
 
