@@ -16,6 +16,10 @@ DECLARED = ("alpha", "beta", "suites", "items")
 """What may not change once an arm has been scored: a changed declaration is another comparison."""
 
 
+SHOWN = {"title", "slices"}
+"""Parts of a suite's declaration that only a report shows."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunFolder:
     """Where everything of one run lies (``runs/<study>/``)."""
@@ -106,7 +110,7 @@ class RunFolder:
                 continue
             if isinstance(found, dict):  # a suite may be added or left out, not changed
                 shared = declared.keys() & found.keys()
-                changed = [name for name in sorted(shared) if declared[name] != found[name]]
+                changed = [n for n in sorted(shared) if _differ(declared[n], found[n])]
             else:
                 changed = [key] if declared != found else []
             if changed:
@@ -121,6 +125,14 @@ class RunFolder:
     def note(self, notes: Sequence[str]) -> None:
         """Record what a person should know about how the run was made."""
         self.write_lock({**self.read_lock(), "notes": list(notes)})
+
+
+def _differ(declared: Any, found: Any) -> bool:
+    """Say whether two declarations decide differently; how they are shown does not matter."""
+    if not isinstance(declared, dict):
+        return bool(declared != found)
+    keys = (declared.keys() | found.keys()) - SHOWN
+    return any(declared.get(key) != found.get(key) for key in keys)
 
 
 def read_arm(data: dict[str, Any]) -> Arm:
