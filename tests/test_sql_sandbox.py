@@ -218,7 +218,7 @@ import os
 from harness.sql import Database, judge
 database = Database(schema_sql="CREATE TABLE t(a)")
 ask = dict(gold_sql="SELECT 1", pred_text="SELECT 1", database=database)
-print(judge(**ask).outcome)
+print(judge(**ask).outcome, flush=True)
 {more}
 """
 

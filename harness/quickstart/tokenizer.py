@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from harness.quickstart.pools import OWN_POOLS, SPLITS, pools, training_words
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
 SPECIALS = ("<pad>", "</s>", "<|user|>", "<|assistant|>", "<|end|>", "<|system|>", "<unk>")
@@ -85,9 +86,26 @@ def _byte_char(text: str) -> str:
 
 def build_tokenizer(vocab: list[str]) -> PreTrainedTokenizerFast:
     """Return the tokenizer over ``vocab`` with the chat template and special tokens."""
+    from transformers import PreTrainedTokenizerFast
+
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=_splitter(vocab),
+        eos_token="<|end|>",
+        pad_token="<pad>",
+        unk_token="<unk>",
+        additional_special_tokens=["</s>", "<|user|>", "<|assistant|>", "<|system|>"],
+        clean_up_tokenization_spaces=False,
+        model_max_length=1024,
+        padding_side="right",
+    )
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+def _splitter(vocab: list[str]) -> Tokenizer:
+    """Return the longest-match tokenizer that gives a word one id wherever it stands."""
     from tokenizers import AddedToken, Regex, Tokenizer, decoders, normalizers, pre_tokenizers
     from tokenizers.models import WordPiece
-    from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(
         WordPiece(
@@ -124,15 +142,4 @@ def build_tokenizer(vocab: list[str]) -> PreTrainedTokenizerFast:
         ]
     )
     tokenizer.add_special_tokens([AddedToken(t, special=True, normalized=False) for t in SPECIALS])
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        eos_token="<|end|>",
-        pad_token="<pad>",
-        unk_token="<unk>",
-        additional_special_tokens=["</s>", "<|user|>", "<|assistant|>", "<|system|>"],
-        clean_up_tokenization_spaces=False,
-        model_max_length=1024,
-        padding_side="right",
-    )
-    fast.chat_template = CHAT_TEMPLATE
-    return fast
+    return tokenizer
