@@ -12,7 +12,8 @@ from harness.study import CandidateSection
 def train(planned: Plan) -> tuple[Arm, ...]:
     """Train every candidate that is not trained yet; return all arms, the base first."""
     planned.folder.claim(planned.study)
-    arms = [Arm(name=BASE, method="untuned", note="the model that every candidate starts from")]
+    base = Path(planned.study.model_path)
+    arms = [Arm(name=BASE, method="untuned", weights_sha256=_weights_sha256(base))]
     for candidate in planned.study.candidates:
         if candidate.adapter:
             arms.append(_taken(candidate, planned.study.path(candidate.adapter)))
@@ -22,14 +23,19 @@ def train(planned: Plan) -> tuple[Arm, ...]:
 
 
 def _taken(candidate: CandidateSection, path: Path) -> Arm:
-    weights = sorted(path.glob("adapter_model.*")) or sorted(path.glob("model*.safetensors"))
     return Arm(
         name=candidate.name,
         method="trained elsewhere",
         note=candidate.note,
         path=str(path),
-        weights_sha256=sha256_of(weights[0]) if weights else "",
+        weights_sha256=_weights_sha256(path),
     )
+
+
+def _weights_sha256(path: Path) -> str:
+    """Return the hash of an adapter's or a model's weights file; empty for a hub name."""
+    weights = sorted(path.glob("adapter_model.*")) or sorted(path.glob("model*.safetensors"))
+    return sha256_of(weights[0]) if weights else ""
 
 
 def _train_one(planned: Plan, candidate: CandidateSection) -> Arm:
