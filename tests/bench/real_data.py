@@ -22,6 +22,9 @@ from typing import Any
 
 import yaml
 
+from harness import content
+from harness.suites import read_config
+
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
 SPIDER_ITEMS, DIALOGUES = 200, 200
@@ -141,10 +144,16 @@ def plain_lm_eval(model: str, adapter: Path | None, out: Path) -> dict[str, dict
     """Run lm-eval's own command on ARC-Challenge; return its samples by ``doc_hash``."""
     arguments = f"pretrained={model},dtype=float32,softmax_dtype=float32"
     arguments += f",peft={adapter}" if adapter else ""
+    task = read_config(content.TASKS / "arc_challenge" / "arc_challenge.yaml")
+    for key in ("dataset_name", "training_split", "validation_split", "metadata"):
+        del task[key]
+    rows_file = str(DATA / "arc_challenge" / "test.jsonl")
+    task |= {"dataset_path": "json", "dataset_kwargs": {"data_files": {"test": rows_file}}}
+    out.mkdir(parents=True)
+    (out / "arc_challenge.yaml").write_text(yaml.safe_dump(task), encoding="utf-8")
     command = [
         sys.executable, "-m", "lm_eval", "--model", "hf", "--model_args", arguments,
-        "--tasks", "arc_challenge", "--include_path", str(ROOT / "tasks"),
-        "--metadata", json.dumps({"data": str(DATA / "arc_challenge")}),
+        "--tasks", "arc_challenge", "--include_path", str(out),
         "--batch_size", "16", "--device", "cpu", "--output_path", str(out), "--log_samples",
     ]  # fmt: skip
     subprocess.run(command, check=True, stdout=sys.stderr)
@@ -154,8 +163,9 @@ def plain_lm_eval(model: str, adapter: Path | None, out: Path) -> dict[str, dict
 
 
 def agreement(ours: Path, theirs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Compare our samples with lm-eval's, item by item."""
+    """Compare our samples with lm-eval's, item by item; it cuts what we leave unscored."""
     rows = [json.loads(line) for line in ours.read_text(encoding="utf-8").splitlines()]
+    rows = [row for row in rows if row["score"] is not None]
     same = {
         metric: sum(float(row[metric]) == float(theirs[row["doc_hash"]][metric]) for row in rows)
         for metric in ("acc", "acc_norm")
