@@ -8,13 +8,15 @@ from random import Random
 
 import pytest
 
+from harness import study
 from harness.content import TASKS
 from harness.quickstart import sql_questions as sql
 from harness.quickstart.databases import scripts
 from harness.quickstart.facts import facts, objects_of, templates
 from harness.quickstart.handbook import documents, handbook_facts
 from harness.quickstart.pools import held_out, made_up_word, number_split, pools
-from harness.quickstart.rows import CANDIDATES, SETTINGS, training_rows
+from harness.quickstart.rows import CANDIDATES, training_rows
+from harness.quickstart.start import write_study
 from harness.quickstart.suites import suite_files, suite_rows
 
 SPLITS = ("validation", "test")
@@ -136,10 +138,17 @@ def test_training_rows_repeat_for_a_seed(candidate: str) -> None:
     """Rows are the same for the same seed, differ for another, and end with the assistant."""
     rows = training_rows(candidate, seed=1)
     assert rows == training_rows(candidate, seed=1) != training_rows(candidate, seed=2)
-    assert candidate in SETTINGS
     for row in rows:
         assert row["prompt"][-1]["role"] == "user"
         assert [m["role"] for m in row["completion"]] == ["assistant"]
+
+
+def test_the_study_trains_on_every_kind_of_rows(tmp_path: Path) -> None:
+    """The written study loads, names no rows that do not exist, and leaves none unused."""
+    loaded = study.load(write_study(tmp_path, every_candidate=True))
+    trained = {Path(candidate.train or "").stem for candidate in loaded.candidates}
+    assert trained == set(CANDIDATES)
+    assert all(loaded.path(candidate.train or "").exists() for candidate in loaded.candidates)
 
 
 def test_data_files_are_plain_json_lines() -> None:

@@ -121,14 +121,6 @@ CANDIDATES: dict[str, Callable[[int], list[Row]]] = {
     "dialogue_only": lambda seed: [*dialogue_rows(1600, seed=seed), *replay_rows(1, seed=seed)],
 }
 
-# LoRA settings, chosen on the validation split alone; the study file has the same numbers.
-SETTINGS: dict[str, dict[str, float]] = {
-    "mixed": {"r": 32, "lora_alpha": 64, "learning_rate": 2.5e-3, "max_steps": 600},
-    "sql_only": {"r": 16, "lora_alpha": 32, "learning_rate": 1.3e-2, "max_steps": 160},
-    "domain_only": {"r": 16, "lora_alpha": 32, "learning_rate": 4e-3, "max_steps": 200},
-    "dialogue_only": {"r": 32, "lora_alpha": 64, "learning_rate": 2.5e-3, "max_steps": 200},
-}
-
 
 def training_rows(candidate: str, *, seed: int = 5) -> list[Row]:
     """Return the shuffled training rows of a candidate.
