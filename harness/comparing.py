@@ -8,8 +8,8 @@ from harness.analysis.gate import EXIT_CODES, compare_scores, gravest, settle
 from harness.errors import ComparisonError
 from harness.records import BASE, Arm, Comparison, Result, Suite
 from harness.store import ScoredItem, read_scores
-from harness.store.versions import versions
 from harness.suites import builtin_suites
+from harness.versions import versions
 
 TUNED = "tuned"
 

@@ -19,7 +19,8 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"analysis", "rating", "metrics"}),
     frozenset({"scoring", "sql", "stats", "corpus"}),
     frozenset({"study", "suites"}),
-    frozenset({"records", "errors", "content"}),
+    frozenset({"records", "content", "files", "versions"}),
+    frozenset({"errors"}),
 )
 """Rooms from the door down: each imports only from tiers below its own."""
 

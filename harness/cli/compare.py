@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import console
-from harness.store.run_folder import write_text
+from harness.files import write_text
 
 
 def command(

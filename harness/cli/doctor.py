@@ -7,8 +7,8 @@ from pathlib import Path
 import typer
 
 from harness import content
-from harness.store.run_folder import sha256_of
-from harness.store.versions import versions
+from harness.files import sha256_of
+from harness.versions import versions
 
 
 def command() -> None:

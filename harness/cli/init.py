@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from harness import study as studies
 from harness.errors import StudyError
-from harness.store.run_folder import write_text
+from harness.files import write_text
 
 TEMPLATE = Path(__file__).with_name("study_template.yaml")
 SCHEMA = "study.schema.json"
@@ -22,6 +21,8 @@ def command(
 
     Example: `harness init study.yaml`
     """
+    from harness import study as studies
+
     if path.exists() and not force:
         raise StudyError(f"a file must not be overwritten by accident: {path} exists; use --force")
     write_text(path, TEMPLATE.read_text(encoding="utf-8"))

@@ -2,7 +2,6 @@
 
 import typer
 
-from harness import study as studies
 from harness.cli import console
 from harness.cli.run import Out, StudyFile
 
@@ -15,6 +14,8 @@ def command(study: StudyFile, out: Out = None) -> None:
 
     Example: `harness plan study.yaml`
     """
+    from harness import study as studies
+
     loaded = studies.load(study)
     with console.stoppable(out or study.parent):
         from harness import pipeline, stats

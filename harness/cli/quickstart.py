@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from harness import study as studies
 from harness.cli import console
 
 
@@ -22,6 +21,7 @@ def command(
 
     Example: `harness quickstart --out quickstart`
     """
+    from harness import study as studies
     from harness.quickstart.start import write_study
 
     path = write_study(out, every_candidate=every)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.errors import HarnessError
-from harness.store.run_folder import write_text
+from harness.files import write_text
 
 
 def command(

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from harness import study as studies
 from harness.cli import console
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
@@ -22,6 +21,8 @@ def command(study: StudyFile, out: Out = None, allow_identical: AllowIdentical =
 
     Example: `harness run study.yaml`
     """
+    from harness import study as studies
+
     loaded = studies.load(study)
     folder = out or Path("runs") / loaded.name
     with console.stoppable(folder):

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import typer
 
-from harness import study as studies
 from harness.cli import console
 from harness.cli.run import AllowIdentical, Out, StudyFile
 
@@ -14,6 +13,8 @@ def command(study: StudyFile, out: Out = None, allow_identical: AllowIdentical =
 
     Example: `harness score study.yaml`
     """
+    from harness import study as studies
+
     loaded = studies.load(study)
     folder = out or Path("runs") / loaded.name
     with console.stoppable(folder):

@@ -3,7 +3,6 @@
 import typer
 
 from harness import content
-from harness.suites import builtin_suites
 
 app = typer.Typer(name="tasks")
 
@@ -16,6 +15,8 @@ def command() -> None:
     """
     from rich.console import Console
     from rich.table import Table
+
+    from harness.suites import builtin_suites
 
     table = Table("suite", "primary metric", "margin", "what it measures")
     for suite in builtin_suites().values():

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from harness.engine import identity
 from harness.errors import ModelError
+from harness.files import weights_sha256
 
 Way = Literal["base", "shared", "prompt", "own"]
 """How an arm runs: the base; an adapter inside the loaded base; virtual tokens before it; or a
@@ -47,7 +48,7 @@ class AdapterFolder:
     @property
     def weights_sha256(self) -> str:
         """The sha256 of its weights."""
-        return identity.weights_hash(self.path)
+        return weights_sha256(self.path)
 
     @property
     def identity(self) -> str:

@@ -2,35 +2,16 @@
 
 import hashlib
 import json
-from pathlib import Path
 from typing import Any
 
 ENGINE_VERSION = "1"
 """Raised whenever the engine's numbers may change, so that stored answers are not reused."""
-
-_WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
 
 
 def text_hash(value: Any) -> str:
     """Return the sha256 of plain data in canonical JSON."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """Return a file's sha256."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def weights_hash(folder: Path) -> str:
-    """Return the sha256 of a folder's weight files, whatever the folder is called.
-
-    One weight file gives that file's own sha256.
-    """
-    files = sorted({file for pattern in _WEIGHTS for file in folder.glob(pattern)})
-    hashes = [file_hash(file) for file in files]
-    return hashes[0] if len(hashes) == 1 else text_hash(hashes)
 
 
 def tokenizer_hash(tokenizer: Any) -> str:

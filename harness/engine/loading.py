@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from harness.engine import identity, packed, plain
+from harness.engine import packed, plain
 from harness.engine.packed import UnsupportedAttentionError
 from harness.engine.sweep import Runner
 from harness.errors import ModelError
+from harness.files import weights_sha256
 from harness.study import BaseSection
 
 log = logging.getLogger("harness.engine")
@@ -150,7 +151,7 @@ def base_identity(model: str, loaded: Any) -> str:
     """Return what identifies the base's weights: their hash, or the hub commit they came from."""
     folder = Path(model)
     if folder.is_dir():
-        return identity.weights_hash(folder)
+        return weights_sha256(folder)
     return str(getattr(loaded.config, "_commit_hash", None) or model)
 
 

@@ -111,11 +111,6 @@ class Engine:
         """How many tokens fit the context of every arm, virtual tokens of adapters counted in."""
         return self.context - self.switch.virtual_tokens
 
-    @property
-    def base_weights_sha256(self) -> str:
-        """What identifies the base: the hash of its weights, or its hub commit."""
-        return str(self.known["base"])
-
     def fingerprint(self, arm: str) -> str:
         """Return the sha256 of everything that can change an answer of this arm.
 

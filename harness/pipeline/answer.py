@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.pipeline.plan import Plan
 from harness.records import Arm, ItemKey, Response, Sample
 from harness.store import AnswerStore, write_samples
-from harness.store.versions import versions
+from harness.versions import versions
 
 if TYPE_CHECKING:
     from harness.engine import Engine, LoadedSuite

@@ -12,8 +12,8 @@ from harness.pipeline.progress import Progress
 from harness.records import BASE, Arm, Comparison, Result, Suite
 from harness.store import read_samples
 from harness.store.run_folder import RunFolder, read_arm, read_suite
-from harness.store.versions import versions
 from harness.study import Study
+from harness.versions import versions
 
 
 def compare(

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from harness import training
+from harness.files import weights_sha256
 from harness.pipeline.plan import Plan
 from harness.records import BASE, Arm, LossPoint
-from harness.store.run_folder import sha256_of
 from harness.study import CandidateSection
 
 
@@ -13,7 +13,8 @@ def train(planned: Plan) -> tuple[Arm, ...]:
     """Train every candidate that is not trained yet; return all arms, the base first."""
     planned.folder.claim(planned.study)
     base = Path(planned.study.model_path)
-    arms = [Arm(name=BASE, method="untuned", weights_sha256=_weights_sha256(base))]
+    known = weights_sha256(base) if base.is_dir() else ""  # a hub model has its revision
+    arms = [Arm(name=BASE, method="untuned", weights_sha256=known)]
     for candidate in planned.study.candidates:
         if candidate.adapter:
             arms.append(_taken(candidate, planned.study.path(candidate.adapter)))
@@ -28,14 +29,8 @@ def _taken(candidate: CandidateSection, path: Path) -> Arm:
         method="trained elsewhere",
         note=candidate.note,
         path=str(path),
-        weights_sha256=_weights_sha256(path),
+        weights_sha256=weights_sha256(path),
     )
-
-
-def _weights_sha256(path: Path) -> str:
-    """Return the hash of an adapter's or a model's weights file; empty for a hub name."""
-    weights = sorted(path.glob("adapter_model.*")) or sorted(path.glob("model*.safetensors"))
-    return sha256_of(weights[0]) if weights else ""
 
 
 def _train_one(planned: Plan, candidate: CandidateSection) -> Arm:

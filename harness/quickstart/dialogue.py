@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from harness.quickstart.pools import OWN_POOLS, any_value, content, draw, pools
+from harness.quickstart.pools import any_value, content, draw
 
 Message = dict[str, str]
 END = "<|end|>"
@@ -173,8 +173,3 @@ def terse_lookup(rng: Random) -> str:
     thing, key, value = rng.choice(said)
     turns.append((f"{thing}, {key}?", value))
     return "".join(f"<|user|>{a}{END}<|assistant|>{b}{END}" for a, b in turns)
-
-
-def own_values(split: str) -> list[str]:
-    """Return the own names of ``split``, none of which is a token."""
-    return [v for name in OWN_POOLS for v in pools()[name][split]]

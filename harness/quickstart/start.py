@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
+from harness.files import write_text
 from harness.quickstart.rows import training_rows
-from harness.store.run_folder import write_text
 
 STUDY = Path(__file__).with_name("study.yaml")
 MORE_CANDIDATES = Path(__file__).with_name("more_candidates.yaml")

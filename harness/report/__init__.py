@@ -5,12 +5,11 @@ format is one function and one entry in ``WRITERS``.
 """
 
 import json
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from harness.errors import InfrastructureError
+from harness.files import write_text
 from harness.records import Result
 from harness.report.gate import gate_json
 from harness.report.html import html
@@ -52,25 +51,11 @@ def write(result: Result, folder: Path) -> dict[str, Path]:
     for name, render in WRITERS.items():
         path = folder / name
         try:
-            _write_whole(path, render(result))
-        except OSError as error:
-            reason = error.strerror or str(error)
+            write_text(path, render(result))
+        except InfrastructureError as error:
             raise InfrastructureError(
-                f"reports need a folder that can be written to: {path}: {reason}; "
+                f"reports need a folder that can be written to: {error}; "
                 "free space or choose another folder, then run `harness report` again"
             ) from error
         written[name] = path
     return written
-
-
-def _write_whole(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

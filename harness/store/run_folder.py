@@ -1,16 +1,17 @@
 """The folder that a run leaves, and the lock that says which study it belongs to."""
 
-import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import ComparisonError, InfrastructureError, StudyError
+from harness.files import write_text
 from harness.records import Arm, LossPoint, Suite
-from harness.study import Study
+
+if TYPE_CHECKING:
+    from harness.study import Study
 
 DECLARED = ("alpha", "beta", "suites", "items")
 """What may not change once an arm has been scored: a changed declaration is another comparison."""
@@ -66,7 +67,7 @@ class RunFolder:
             ) from error
         return lock
 
-    def check(self, study: Study) -> None:
+    def check(self, study: "Study") -> None:
         """Refuse a folder that is not this study's, without writing anything.
 
         Raises:
@@ -86,7 +87,7 @@ class RunFolder:
                 f"study {study.name!r} on {study.base.model!r}; give another --out"
             )
 
-    def claim(self, study: Study) -> None:
+    def claim(self, study: "Study") -> None:
         """Take the folder for this study; see `check`."""
         self.check(study)
         if not self.lock.exists():
@@ -143,25 +144,3 @@ def read_arm(data: dict[str, Any]) -> Arm:
 def read_suite(data: dict[str, Any]) -> Suite:
     """Return a suite's declaration from its entry in the lock."""
     return Suite(**{**data, "slices": tuple(data["slices"])})
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        InfrastructureError: If the disk is full or the folder is not writable.
-    """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)  # noqa: PTH105 - the atomic rename is the point
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise InfrastructureError(f"cannot write {path}: {error.strerror}") from error
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file's bytes."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

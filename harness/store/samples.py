@@ -7,13 +7,12 @@ lm-eval's keys come first and in its order, so that whatever reads its logs read
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError, InfrastructureError
+from harness.errors import DataError
+from harness.files import write_lines
 from harness.records import Item, ItemKey, Response, Sample, Verdict
 
 _RESPONSE = ("logprob", "is_greedy", "text", "finish", "tokens", "unscored")
@@ -25,18 +24,13 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> None:
     Raises:
         InfrastructureError: If the disk is full or the folder is not writable.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", encoding="utf-8") as out:
-            for sample in samples:
-                line = json.dumps(_line(sample), ensure_ascii=False, default=_plain)
-                out.write(line + "\n")
-        os.replace(part, path)  # noqa: PTH105 the atomic rename is the point
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise InfrastructureError(f"cannot write {path}: {error.strerror}") from error
+    write_lines(
+        path,
+        (
+            json.dumps(_line(sample), ensure_ascii=False, default=_plain) + "\n"
+            for sample in samples
+        ),
+    )
 
 
 def _line(sample: Sample) -> dict[str, Any]:

@@ -1,15 +1,12 @@
 """The base that is to be trained: tokenizer, weights, quantization, and the adapter's settings."""
 
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from harness.errors import ModelError, nearest
 from harness.study import BaseSection
 from harness.training.hardware import device_of, precision_of
 from harness.training.methods import Method
-
-_LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "bitsandbytes")
 
 
 def load_tokenizer(model: str, base: BaseSection) -> Any:
@@ -122,17 +119,6 @@ def linear_names(model: Any) -> set[str]:
         for name, module in model.named_modules()
         if "Linear" in type(module).__name__ or type(module).__name__ == "Conv1D"
     } - {"lm_head"}
-
-
-def versions() -> dict[str, str]:
-    """Return the installed version of each library that shapes a training."""
-    found = {}
-    for library in _LIBRARIES:
-        try:
-            found[library] = version(library)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _quantization(bits: str, device: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.files import weights_sha256
 from harness.records import Arm, Example, LossPoint
 from harness.study import BaseSection, CandidateSection
 from harness.training.settings import settings_of, training_of
@@ -90,12 +91,6 @@ def data_sha256(examples: Sequence[Example]) -> str:
         ]
         digest.update(json.dumps(sides, ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()
-
-
-def weights_sha256(folder: Path) -> str:
-    """Return a sha256 over the weight files of a folder, in order of their names."""
-    files = sorted(path for pattern in _WEIGHTS for path in folder.glob(pattern))
-    return _sha256(files)
 
 
 def model_sha256(model: str) -> str:

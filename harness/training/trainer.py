@@ -17,8 +17,9 @@ from harness.study import BaseSection, CandidateSection
 from harness.training import saved
 from harness.training.card import prepare
 from harness.training.job import Job
-from harness.training.loading import load_tokenizer, versions
+from harness.training.loading import load_tokenizer
 from harness.training.settings import check, method_of, settings_of, training_of
+from harness.versions import versions
 
 
 def train(

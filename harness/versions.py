@@ -6,8 +6,8 @@ from importlib import metadata
 import harness
 
 PARTS = (
-    "torch", "transformers", "trl", "peft", "lm_eval", "datasets", "evaluate", "bitsandbytes",
-    "sqlglot", "scipy", "numpy",
+    "torch", "transformers", "trl", "peft", "accelerate", "lm_eval", "datasets", "evaluate",
+    "bitsandbytes", "sqlglot", "scipy", "numpy",
 )  # fmt: skip
 
 
