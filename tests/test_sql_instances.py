@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import sqlglot
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from sqlglot import exp
 
@@ -152,6 +152,8 @@ def test_instances_repeat_and_differ(schema: Schema) -> None:
 
 
 @given(st.one_of(st.integers(), st.floats(-1e9, 1e9), st.dates().map(str), st.text(max_size=5)))
+@example("!")
+@example("a ")
 def test_step_goes_up_and_down(value: object) -> None:
     """The neighbours of a value are others, of the same storage class."""
     for direction in (1, -1):

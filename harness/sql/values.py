@@ -139,13 +139,12 @@ def step(value: Any, direction: int) -> Any:
         except (ValueError, OverflowError):
             return text + "x"
         return day.isoformat() + text[10:]
-    return (
-        text + "x"
-        if direction > 0
-        else text[:-1] + chr(max(33, ord(text[-1]) - 1))
-        if text
-        else " "
-    )
+    if direction > 0:
+        return text + "x"
+    if not text:
+        return " "  # nothing is smaller than the empty text
+    lower = ord(text[-1]) - 1
+    return text[:-1] + chr(lower) if lower >= 33 else text[:-1]
 
 
 def from_pattern(
