@@ -1,8 +1,7 @@
 """The vocabulary: what flows from a study to a decision.
 
 Everything here is frozen data. This module imports nothing of ours; everything may import it.
-An *arm* is what answers: ``base``, or a candidate by its name. In a comparison the two roles are
-always called ``base`` and ``tuned``.
+An *arm* is what answers: the ``base`` or a candidate; two that are compared are ``base``, ``tuned``.
 """
 
 from collections.abc import Mapping
@@ -118,9 +117,10 @@ class Request:
 class Response:
     """What a model gave back for one request.
 
-    ``logprob`` (natural log, sum over the continuation) and ``is_greedy`` for log-likelihoods;
-    ``text`` for generations, with ``finish`` = ``stop`` or ``length``. ``unscored`` gives the
-    reason where no answer could be had through no fault of the model (``too long``).
+    ``logprob`` (natural log of the continuation) and ``is_greedy`` for log-likelihoods, ``text``
+    and ``finish`` (``stop`` or ``length``) for generations; ``unscored`` says why none could be had
+    through no fault of the model. ``gap``, neither compared nor stored, is the smallest difference
+    between the two best logits along a greedy answer.
     """
 
     logprob: float | None = None
@@ -129,6 +129,7 @@ class Response:
     finish: str | None = None
     tokens: int = 0
     unscored: str | None = None
+    gap: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

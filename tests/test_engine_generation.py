@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny_models import VOCABULARY, answers, llama, prompt, step_by_step, words
 from transformers import AutoModelForCausalLM, GenerationConfig
 
@@ -91,6 +92,33 @@ def test_drafts_never_change_an_answer(engine: Engine, model: Any, seed: int) ->
         drafts[request.item, 0] = draw.sample(guesses, draw.randint(1, 3))
     engine.runner.slots = 16
     assert texts(answers(engine, BASE, requests, drafts=drafts)) == truth
+
+
+def smallest_gap(model: Any, request: Request) -> float:
+    """Return how near the second best token came, over plain forward passes."""
+    ids, gaps = list(request.context_ids), []
+    for _ in range(request.settings["max_new_tokens"]):
+        with torch.no_grad():
+            top = model(input_ids=torch.tensor([ids])).logits[0, -1].topk(2)
+        gaps.append(float(top.values[0] - top.values[1]))
+        if (token := int(top.indices[0])) == 2:
+            break
+        ids.append(token)
+    return min(gaps)
+
+
+def test_an_answer_says_how_near_another_came(engine: Engine, model: Any) -> None:
+    """The gap is that of plain passes, drafted or not; a drawn answer has none."""
+    requests = random_prompts(20, count=12)
+    gaps = [smallest_gap(model, request) for request in requests]
+    drafts = {
+        (r.item, 0): [t, "w5 w6"] for r, t in zip(requests, expected(model, requests), strict=True)
+    }
+    assert [r.gap for r in answers(engine, BASE, requests)] == pytest.approx(gaps, abs=1e-4)
+    found = answers(engine, BASE, requests, drafts=drafts)
+    assert [r.gap for r in found] == pytest.approx(gaps, abs=1e-4)
+    drawn = prompt(0, (1, 20, 30), do_sample=True, temperature=1.5)
+    assert answers(engine, BASE, [drawn])[0].gap is None
 
 
 def test_a_right_draft_saves_the_decoding(engine: Engine, model: Any) -> None:
@@ -202,8 +230,6 @@ def test_memory_running_out_while_decoding_only_slows_the_run(engine: Engine, mo
         limit = 9
 
         def check(_: Any, args: Any, kwargs: Any) -> None:
-            import torch
-
             if kwargs["logits_to_keep"].numel() == kwargs["input_ids"].numel() > limit:
                 raise torch.OutOfMemoryError("out of memory")
 

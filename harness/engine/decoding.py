@@ -186,10 +186,10 @@ class Rows:
             out[places] += part.reshape(shape).transpose(0, 1)
         return (out / norm).to(own.dtype)
 
-    def end(self, tokens: list[int]) -> None:
-        """Append the chosen tokens after a step."""
-        for place, (row, token) in enumerate(zip(self.rows, tokens, strict=True)):
+    def end(self, chosen: list[tuple[int, float]]) -> None:
+        """Append the tokens chosen in a step, each with its distance to the second best."""
+        for place, (row, (token, gap)) in enumerate(zip(self.rows, chosen, strict=True)):
             self.lengths[place] += 1
             row.position += 1
             row.token = token
-            row.text.push(token)
+            row.text.push(token, gap)

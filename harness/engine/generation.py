@@ -7,6 +7,7 @@ output is that of step-by-step decoding, up to ties within numerical noise, whic
 
 import hashlib
 import json
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from torch import Tensor
 from harness.engine import packed
 from harness.engine.decoding import Row, Rows
 from harness.engine.packed import Pack
-from harness.engine.stopping import begin
+from harness.engine.stopping import Text, begin
 from harness.engine.sweep import OutOfMemoryError, Runner, Swept, is_out_of_memory, sweep
 from harness.engine.trie import Trie, Unit, build, chunks, units
 from harness.records import Response
@@ -86,16 +87,19 @@ class Generator:
         active.end(self._choose(logits, active.rows))
         self.decoded += len(active.rows)
         gone = {place for place, row in enumerate(active.rows) if row.text.finish}
-        self._done.extend(_answer(active.rows[place]) for place in sorted(gone))
+        self._done.extend(
+            (row.index, _answer(row.text)) for row in (active.rows[place] for place in sorted(gone))
+        )
         active.drop(gone)
         return []
 
-    def _choose(self, logits: Tensor, rows: Sequence[Row]) -> list[int]:
-        best, close = _top(logits)
-        self.ties += sum(close)
+    def _choose(self, logits: Tensor, rows: Sequence[Row]) -> list[tuple[int, float]]:
+        best = _top(logits)
         for place, row in enumerate(rows):
             if row.settings.get("do_sample"):
-                best[place] = draw(logits[place], row.settings, row.context, len(row.text.ids))
+                token = draw(logits[place], row.settings, row.context, len(row.text.ids))
+                best[place] = token, math.inf
+        self.ties += sum(gap < TIE for _, gap in best)
         return best
 
     def _prefilled(self, prompts: Sequence[Prompt]) -> Iterator[list[Row]]:
@@ -159,16 +163,15 @@ class Generator:
         token = 0
         while place is not None:
             node, offset = place
-            token, close = read.best[place]
+            token, gap = read.best[place]
             if prompt.settings.get("do_sample"):
                 token = draw(read.logits[place], prompt.settings, prompt.context, len(text.ids))
-            self.ties += close
-            text.push(token)
+                gap = math.inf
+            self.ties += gap < TIE
+            text.push(token, gap)
             if text.finish:
                 self.drafted += len(text.ids)
-                self._done.append(
-                    (index, Response(text=text.text, finish=text.finish, tokens=len(text.ids)))
-                )
+                self._done.append((index, _answer(text)))
                 return None
             position = read.trie.nodes[node].start + offset + 1
             place = read.after(place, token)
@@ -194,7 +197,7 @@ class Read:
     trie: Trie
     plan: list[Unit]
     number: dict[tuple[int, ...], int]
-    best: dict[tuple[int, int], tuple[int, bool]] = field(default_factory=dict)
+    best: dict[tuple[int, int], tuple[int, float]] = field(default_factory=dict)
     logits: dict[tuple[int, int], Tensor] = field(default_factory=dict)
     where: dict[int, tuple[Pack, int]] = field(default_factory=dict)
 
@@ -204,8 +207,7 @@ class Read:
             for node in self.plan[unit].nodes:
                 self.where[node] = (swept.pack, place)
         if swept.rows:
-            best, close = _top(swept.logits)
-            self.best.update(zip(swept.rows, zip(best, close, strict=True), strict=True))
+            self.best.update(zip(swept.rows, _top(swept.logits), strict=True))
             if keep_logits:
                 self.logits.update(zip(swept.rows, swept.logits, strict=True))
 
@@ -247,15 +249,16 @@ class Read:
         return None if alone else past, keys, values
 
 
-def _answer(row: Row) -> tuple[int, Response]:
-    text = row.text
-    return row.index, Response(text=text.text, finish=text.finish, tokens=len(text.ids))
+def _answer(text: Text) -> Response:
+    gap = None if math.isinf(text.gap) else text.gap
+    return Response(text=text.text, finish=text.finish, tokens=len(text.ids), gap=gap)
 
 
-def _top(logits: Tensor) -> tuple[list[int], list[bool]]:
-    """Return each row's best token, and whether the second best is within `TIE`."""
+def _top(logits: Tensor) -> list[tuple[int, float]]:
+    """Return each row's best token and how far its logit is above the second best."""
     values, tokens = logits.float().topk(2, dim=-1)
-    return tokens[:, 0].tolist(), ((values[:, 0] - values[:, 1]) < TIE).tolist()
+    gaps = values[:, 0] - values[:, 1]
+    return list(zip(tokens[:, 0].tolist(), gaps.tolist(), strict=True))
 
 
 def draw(logits: Tensor, settings: dict[str, Any], context: Sequence[int], step: int) -> int:

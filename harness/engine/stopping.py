@@ -1,5 +1,6 @@
 """When one row of a generation ends, whatever the other rows of its batch do."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +14,8 @@ class Text:
 
     ``push`` appends a token and sets ``finish``: ``stop`` at an end-of-text token or once a stop
     string shows in the decoded tail, ``length`` at the limit. Stop strings are looked for in text
-    with special tokens shown, so that ``<|end|>`` works whether it is a token or not.
+    with special tokens shown, so that ``<|end|>`` works whether it is a token or not. ``gap`` is
+    the smallest given distance between a chosen token's logit and the second best.
     """
 
     tokenizer: Any
@@ -22,9 +24,11 @@ class Text:
     limit: int
     ids: list[int] = field(default_factory=list)
     finish: str | None = None
+    gap: float = math.inf
 
-    def push(self, token: int) -> None:
+    def push(self, token: int, gap: float = math.inf) -> None:
         """Append one token."""
+        self.gap = min(self.gap, gap)
         if token in self.ends:
             self.finish = "stop"
             return
