@@ -1,7 +1,7 @@
 """The vocabulary: what flows from a study to a decision.
 
 Everything here is frozen data. This module imports nothing of ours; everything may import it.
-An *arm* is what answers: the ``base`` or a candidate; two that are compared are ``base``, ``tuned``.
+An *arm* is what answers: ``base`` or a candidate. Two that are compared are ``base`` and ``tuned``.
 """
 
 from collections.abc import Mapping
