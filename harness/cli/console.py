@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from harness.records import Comparison, Result
-
 if TYPE_CHECKING:
     from rich.table import Table
 
     from harness.pipeline import Advance
+    from harness.records import Comparison, Result
 
 STOPPED = 130
 
@@ -98,7 +97,7 @@ def stoppable(folder: Path) -> Iterator[None]:
         sys.exit(STOPPED)
 
 
-def show(result: Result) -> None:
+def show(result: "Result") -> None:
     """Print every comparison of a run, one table a candidate, in 80 columns."""
     from rich.console import Console
 
@@ -114,7 +113,7 @@ def show(result: Result) -> None:
                 console.print(f"  {comparison.suite.name}: {reason}", style="dim")
 
 
-def _table(comparisons: Sequence[Comparison]) -> "Table":
+def _table(comparisons: "Sequence[Comparison]") -> "Table":
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -128,7 +127,7 @@ def _table(comparisons: Sequence[Comparison]) -> "Table":
     return table
 
 
-def row(comparison: Comparison) -> tuple[str, ...]:
+def row(comparison: "Comparison") -> tuple[str, ...]:
     """Return the cells of one comparison: scores in percent, changes in points."""
     suite, decision = comparison.suite, comparison.decision
     style = _STYLES[comparison.verdict]
@@ -147,7 +146,7 @@ def row(comparison: Comparison) -> tuple[str, ...]:
     )
 
 
-def why(comparison: Comparison) -> str:
+def why(comparison: "Comparison") -> str:
     """Return one sentence on a verdict that needs one, else nothing."""
     decision = comparison.decision
     if comparison.reason or decision is None:

@@ -8,14 +8,17 @@ import typer
 
 from harness import content
 from harness.files import sha256_of
-from harness.versions import versions
 
 
 def command() -> None:
-    """Say what this machine can do: versions, devices, precision, disk, the built-in base.
+    """Say what this machine can do.
+
+    Versions, devices, precision, free disk, and the hash of the built-in base.
 
     Example: `harness doctor`
     """
+    from harness.versions import versions
+
     for name, version in versions().items():
         typer.echo(f"{name:<18} {version}")
     import torch

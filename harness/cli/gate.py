@@ -4,7 +4,6 @@ import typer
 
 from harness.cli import console
 from harness.cli.report import RunPath
-from harness.store.run_folder import RunFolder
 
 
 def command(run: RunPath) -> None:
@@ -15,6 +14,7 @@ def command(run: RunPath) -> None:
     Example: `harness gate runs/mine`
     """
     from harness import pipeline
+    from harness.store.run_folder import RunFolder
 
     _, result = pipeline.reopen(RunFolder(run))
     console.show(result)

@@ -17,7 +17,7 @@ def command(
     path: Annotated[Path, typer.Argument(help="Where to write the study.")] = Path("study.yaml"),
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write a commented study file, and beside it the JSON schema that editors complete it by.
+    """Write a commented study file, and its schema for editors.
 
     Example: `harness init study.yaml`
     """

@@ -6,7 +6,7 @@ CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def command(context: typer.Context) -> None:
-    """Run lm-eval's own command line with the model type `harness` added.
+    """Run lm-eval's own command line on this engine.
 
     Example: `harness lm-eval --model harness --model_args pretrained=gpt2 --tasks hellaswag`
     """

@@ -7,7 +7,7 @@ from harness.cli.run import Out, StudyFile
 
 
 def command(study: StudyFile, out: Out = None) -> None:
-    """Check a study, its data and its suites; train and score nothing, write nothing.
+    """Check a study, its data and its suites; write nothing.
 
     Says per suite how many items there are, how many tokens one arm reads, and the smallest drop
     that so many items can show.

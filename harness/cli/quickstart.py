@@ -14,7 +14,7 @@ def command(
         bool, typer.Option("--all", help="Add specialised candidates, prompt tuning and QLoRA.")
     ] = False,
 ) -> None:
-    """Train, score, compare and report two candidates of a built-in model; downloads nothing.
+    """Do the whole job on a built-in model; downloads nothing.
 
     One candidate learns SQL, a handbook and conversation and should ship. The other is
     deliberately bad: the gate has to catch what it breaks, so this command exits 0 when it ran.

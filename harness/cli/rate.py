@@ -22,7 +22,9 @@ def command(
         str, typer.Option(help="sql: harness, or spider or bird for those papers' rules.")
     ] = "harness",
 ) -> None:
-    """Judge answers from a file; one verdict a line, in the same order.
+    """Judge answers from a file, without any model.
+
+    One verdict a line, in the same order.
 
     Example: `harness rate sql predictions.jsonl -o verdicts.jsonl --db database`
     """

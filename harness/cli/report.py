@@ -6,17 +6,17 @@ from typing import Annotated
 import typer
 
 from harness.cli import console
-from harness.store.run_folder import RunFolder
 
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/mine.")]
 
 
 def command(run: RunPath) -> None:
-    """Compare and report a finished run again from its samples; no model is loaded.
+    """Report a finished run again from its samples; no model.
 
     Example: `harness report runs/mine`
     """
     from harness import pipeline
+    from harness.store.run_folder import RunFolder
 
     folder = RunFolder(run)
     study, result = pipeline.reopen(folder)

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from harness.cli.report import RunPath
-from harness.store.run_folder import RunFolder
 
 app = typer.Typer(name="review", help="Blinded sheets for raters.", no_args_is_help=True)
 
@@ -23,6 +22,7 @@ def draw(
     Example: `harness review draw runs/mine --items 40 --raters 3`
     """
     from harness import pipeline, review
+    from harness.store.run_folder import RunFolder
 
     folder = RunFolder(run)
     _, result = pipeline.reopen(folder)
@@ -45,6 +45,7 @@ def collect(
     from rich.table import Table
 
     from harness import review
+    from harness.store.run_folder import RunFolder
 
     ratings = review.collect(RunFolder(run).review, rated)
     table = Table("candidate", "suite", "wins", "ties", "losses", "win rate", "agreement")

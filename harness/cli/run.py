@@ -15,7 +15,9 @@ AllowIdentical = Annotated[
 
 
 def command(study: StudyFile, out: Out = None, allow_identical: AllowIdentical = False) -> None:
-    """Train, score, compare and report a study; a second run does only what is missing.
+    """Train, score, compare and report a study.
+
+    A second run does only what is missing.
 
     Exit code: 0 pass, 1 regression, 2 usage error, 3 invalid comparison, 4 inconclusive.
 

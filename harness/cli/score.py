@@ -9,7 +9,7 @@ from harness.cli.run import AllowIdentical, Out, StudyFile
 
 
 def command(study: StudyFile, out: Out = None, allow_identical: AllowIdentical = False) -> None:
-    """Let base and candidates answer every suite, and judge the answers.
+    """Let all arms answer every suite, and judge the answers.
 
     Example: `harness score study.yaml`
     """

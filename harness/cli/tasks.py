@@ -9,7 +9,9 @@ app = typer.Typer(name="tasks")
 
 @app.callback(invoke_without_command=True)
 def command() -> None:
-    """List the built-in suites; any other lm-eval task can be named in a study too.
+    """List the built-in suites.
+
+    Any other lm-eval task can be named in a study too.
 
     Example: `harness tasks`
     """

@@ -9,7 +9,7 @@ from harness.cli.run import Out, StudyFile
 
 
 def command(study: StudyFile, out: Out = None) -> None:
-    """Train a study's candidates that are not trained yet, and score nothing.
+    """Train the candidates that are not trained yet.
 
     Example: `harness train study.yaml`
     """
