@@ -210,7 +210,7 @@ def _until_prose(sql: str) -> str:
 
 
 def _leaves_sql(sql: str, line: str, *, after_blank: bool) -> bool:
-    first = next(iter(significant(line[:WINDOW])), None)
+    first = next(significant(line[:WINDOW]), None)
     word = first.text.lower() if first else ""
     if word in _CLAUSE_WORDS or (first and first.kind == "other"):
         prose = after_blank and word in QUERY_WORDS and starts_statement(line) is not None
@@ -225,7 +225,7 @@ def classify(text: str) -> Extraction:
     sql, rest = text[:end].strip(), text[end:].lstrip("; \t\r\n")
     if len(sql) > MAX_SQL:
         return Extraction(sql=sql[:MAX_SQL], problem="too_long")
-    if not significant(sql):
+    if next(significant(sql), None) is None:
         return Extraction(sql=None, problem="no_sql")
     word = starts_statement(_uncommented(sql))
     if starts_statement(_uncommented(rest)) is not None:

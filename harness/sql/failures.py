@@ -2,14 +2,11 @@
 
 import re
 
-import sqlglot
-from sqlglot.errors import SqlglotError
-
 from harness.errors import nearest
 from harness.sql.database import Schema
-from harness.sql.gold import MAX_NESTING, MAX_PARSED
+from harness.sql.gold import parse
 from harness.sql.sandbox import QueryResult
-from harness.sql.tokens import nesting, significant
+from harness.sql.tokens import significant
 
 EXTRACTION = {
     "no_sql": "no SQL statement was found in the answer",
@@ -72,12 +69,9 @@ _MESSAGES = (
 
 
 def explain_failure(
-    result: QueryResult, sql: str, schema: Schema, other_dialect: str | None = None
+    result: QueryResult, sql: str, schema: Schema, engine: str = "sqlite"
 ) -> tuple[str, str]:
-    """Return the label and a sentence for a result that is not ``ok``.
-
-    ``other_dialect`` names a dialect in which the statement would parse, if there is one.
-    """
+    """Return the label and a sentence for a result that is not ``ok``."""
     if result.kind in _BY_KIND:
         label, text = _BY_KIND[result.kind]
         return label, f"{text} ({result.error})" if result.kind == "denied" else text
@@ -94,24 +88,19 @@ def explain_failure(
         if found:
             name = found.groupdict().get("name") or ""
             return label, text.format(name=name)
-    if other_dialect:
-        return "dialect_syntax", f"the statement is {other_dialect}, not SQLite ({result.error})"
+    other = other_dialect(sql, engine)
+    if other:
+        own = {"sqlite": "SQLite", "duckdb": "DuckDB"}[engine]
+        return "dialect_syntax", f"the statement is {other}, not {own} ({result.error})"
     return "syntax_error", f"the statement cannot be parsed ({result.error})"
 
 
-def other_dialect(sql: str) -> str | None:
-    """Return a dialect in which a statement parses that SQLite's does not read, if there is one."""
-    if len(sql) > MAX_PARSED or nesting(sql) > MAX_NESTING or _parses(sql, "sqlite"):
+def other_dialect(sql: str, engine: str) -> str | None:
+    """Return a dialect in which a statement parses that the engine's does not read, if any."""
+    if parse(sql, engine) is not None:
         return None
-    return next((name for name in ("postgres", "mysql", "tsql") if _parses(sql, name)), None)
-
-
-def _parses(sql: str, dialect: str) -> bool:
-    try:
-        sqlglot.parse_one(sql, read=dialect)
-    except (SqlglotError, RecursionError, ValueError):
-        return False
-    return True
+    known = ("postgres", "mysql", "tsql")
+    return next((name for name in known if parse(sql, name) is not None), None)
 
 
 def _unknown(kind: str, name: str, sql: str, schema: Schema) -> tuple[str, str]:

@@ -8,13 +8,14 @@ choice of that many rows is.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from harness.sql.compare import Expectation, Group, Row, compare, tie_groups, unordered
-from harness.sql.tokens import nesting
+from harness.sql.tokens import nests_deeper
 
 MAX_PARSED = 20_000
 MAX_NESTING = 60
@@ -44,9 +45,13 @@ class GoldPlan:
     offset: int = 0
 
 
+@lru_cache(maxsize=256)
 def parse(sql: str, dialect: str = "sqlite") -> exp.Expression | None:
-    """Parse one statement, or return None where the parser cannot (too deep, too long, unknown)."""
-    if len(sql) > MAX_PARSED or nesting(sql) > MAX_NESTING:
+    """Parse one statement, or return None where the parser cannot (too deep, too long, unknown).
+
+    The tree is shared between callers: copy it before you change it.
+    """
+    if len(sql) > MAX_PARSED or nests_deeper(sql, MAX_NESTING):
         return None
     try:
         trees = sqlglot.parse(sql, read=dialect)

@@ -13,10 +13,17 @@ from harness.sql.database import Database, Schema, read_schema
 from harness.sql.diagnosis import Diagnosis, diagnose
 from harness.sql.dialects import check_dialect, translated, translated_database
 from harness.sql.equivalence import proven_equal
+from harness.sql.evidence import Evidence
 from harness.sql.extract import classify, extract
-from harness.sql.failures import EXTRACTION, explain_failure, other_dialect
+from harness.sql.failures import EXTRACTION, explain_failure
 from harness.sql.gold import GoldPlan, expectation, needs_plan, parse, plan_gold
-from harness.sql.robust import Challenger, Neighbourhood, Survival, neighbourhood
+from harness.sql.robust import (
+    Challenger,
+    Neighbourhood,
+    Survival,
+    evidence_of,
+    neighbourhood,
+)
 from harness.sql.rules import bird_equal, spider_equal, spider_text
 from harness.sql.sandbox import QueryResult, Sandbox
 from harness.sql.suspect import gold_suspect
@@ -81,7 +88,8 @@ class Judge:
         self._policy = policy
         self._schemas: Recent[Schema] = Recent(64)
         self._golds: Recent[Gold] = Recent(256)
-        self._near: Recent[Neighbourhood | None] = Recent(256)
+        self._evidence: Recent[Evidence | None] = Recent(256)
+        self._near: Recent[Neighbourhood] = Recent(256)
 
     def __enter__(self) -> "Judge":
         return self
@@ -120,8 +128,8 @@ class Judge:
         if result.kind == "database":
             return unscored("infrastructure", result.error)
         if not result.ok:
-            schema, other = self.schema(question.database), other_dialect(sql)
-            label, text = explain_failure(result, sql, schema, other)
+            schema = self.schema(question.database)
+            label, text = explain_failure(result, sql, schema, question.database.engine)
             return not_run(label, text, sql, refused=result.kind == "denied")
         match = self._compare(question, gold, result)
         if match.same and result.unstable:
@@ -177,29 +185,39 @@ class Judge:
         return diagnose(gold.plan.sql, sql, self.schema(question.database), trial)
 
     def _suspect(self, question: Question, gold: Gold, diagnosis: Diagnosis) -> str:
-        near = self._neighbourhood(question, gold) if question.rule == "harness" else None
-        if near is None:
+        evidence = self._evidence_of(question, gold) if question.rule == "harness" else None
+        if evidence is None:
             return ""
         return gold_suspect(
-            evidence=near.evidence,
+            evidence=evidence,
             expected=gold.expected,
             gold=gold.result,
             found=diagnosis.found,
             question=question.text,
-            schema=near.schema,
+            schema=self.schema(question.database),
+        )
+
+    def _evidence_of(self, question: Question, gold: Gold) -> Evidence | None:
+        """Return what a gold reveals of its data; None where that cannot be told."""
+        if question.database.engine != "sqlite":
+            return None
+        schema = self.schema(question.database)
+        return self._evidence.get(
+            (question.database.key, gold.plan.sql), lambda: evidence_of(gold.plan, schema)
         )
 
     def _neighbourhood(
         self, question: Question, gold: Gold, *, relaxed: bool = False
     ) -> Neighbourhood | None:
         """Return what the instances of a gold have in common; None where there can be none."""
-        if question.database.engine != "sqlite":
+        evidence = self._evidence_of(question, gold)
+        if evidence is None:
             return None
         seed = f"{question.seed}:{' '.join(normalized(gold.plan.sql))}"
         schema = self.schema(question.database)
         return self._near.get(
             (question.database.key, seed, relaxed),
-            lambda: neighbourhood(gold.plan, schema, seed, relaxed=relaxed),
+            lambda: neighbourhood(gold.plan, schema, evidence, seed=seed, relaxed=relaxed),
         )
 
     def _compare(self, question: Question, gold: Gold, result: QueryResult) -> Match:

@@ -32,12 +32,12 @@ class Bound:
         return [place for place in found if place is not None]
 
 
-def bind(tree: exp.Expression, columns: Columns) -> Bound:
-    """Look up the names of a query, on a copy of it.
+def bind(tree: exp.Expression, columns: Columns, *, copy: bool = True) -> Bound:
+    """Look up the names of a query, on a copy of it unless told otherwise.
 
     Double-quoted names that are no column become text literals, as SQLite reads them.
     """
-    tree = tree.copy()
+    tree = tree.copy() if copy else tree
     places: dict[int, Place] = {}
     try:
         scopes = traverse_scope(tree)

@@ -42,20 +42,24 @@ class Survival:
     instance: Instance | None = None
 
 
-def neighbourhood(
-    plan: GoldPlan, schema: Schema, seed: str, *, relaxed: bool = False
-) -> Neighbourhood | None:
-    """Prepare the instances of a gold; None where it cannot be parsed.
-
-    ``relaxed`` keeps only declared constraints: where all others never let the gold have rows.
-    """
+def evidence_of(plan: GoldPlan, schema: Schema) -> Evidence | None:
+    """Return what a gold reveals of the data it is meant for; None where it cannot be parsed."""
     tree = parse(plan.sql)
     if tree is None or not schema.tables:
         return None
     try:
-        evidence = gather(bind(tree, schema.columns))
+        return gather(bind(tree, schema.columns))
     except PARSER_FAULTS:
         return None
+
+
+def neighbourhood(
+    plan: GoldPlan, schema: Schema, evidence: Evidence, *, seed: str, relaxed: bool = False
+) -> Neighbourhood:
+    """Prepare the instances of a gold.
+
+    ``relaxed`` keeps only declared constraints: where all others never let the gold have rows.
+    """
     profiles = profile(schema, evidence, relaxed=relaxed)
     return Neighbourhood(plan=plan, schema=schema, evidence=evidence, profiles=profiles, seed=seed)
 

@@ -20,7 +20,7 @@ _FLIPPED = {exp.GT: exp.LT, exp.LT: exp.GT, exp.GTE: exp.LTE, exp.LTE: exp.GTE}
 
 def standardize(tree: exp.Expression, columns: Columns) -> exp.Expression | None:
     """Return the query in standard writing, or None where its names are ambiguous."""
-    tree = bind(_without_references(tree.copy(), columns), columns).tree
+    tree = bind(_without_references(tree.copy(), columns), columns, copy=False).tree
     try:
         scopes = list(traverse_scope(tree))
     except (SqlglotError, RecursionError, AttributeError, KeyError):

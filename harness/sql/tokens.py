@@ -6,8 +6,7 @@ may be no SQL at all. It never raises and is linear in the length of the text.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 TokenKind = Literal["string", "quoted", "comment", "word", "number", "space", "other"]
 
@@ -67,8 +66,7 @@ _TWO_WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A piece of the text; all pieces joined give the text back."""
 
     kind: TokenKind
@@ -94,12 +92,13 @@ def tokenize(text: str) -> Iterator[Token]:
     >>> [t.text for t in tokenize("a='x;y' -- c")]
     ['a', '=', "'x;y'", ' ', '-- c']
     """
-    return (Token(m.lastgroup, m[0], m.start()) for m in _TOKEN.finditer(text))  # type: ignore[arg-type]
+    for match in _TOKEN.finditer(text):
+        yield Token(match.lastgroup, match[0], match.start())  # type: ignore[arg-type]
 
 
-def significant(text: str) -> list[Token]:
-    """Return the tokens that mean something: no blanks, no comments."""
-    return [token for token in tokenize(text) if token.kind not in {"space", "comment"}]
+def significant(text: str) -> Iterator[Token]:
+    """Yield the tokens that mean something: no blanks, no comments."""
+    return (token for token in tokenize(text) if token.kind not in {"space", "comment"})
 
 
 def starts_statement(text: str) -> str | None:
@@ -110,16 +109,14 @@ def starts_statement(text: str) -> str | None:
     >>> starts_statement("  (SELECT 1)"), starts_statement("With this query you get")
     ('select', None)
     """
-    words = significant(text[:2000])
-    while words and words[0].text == "(":
-        words = words[1:]
-    if not words or words[0].kind != "word":
+    first = next((token for token in significant(text[:2000]) if token.text != "("), None)
+    if first is None or first.kind != "word":
         return None
-    word = words[0].text.lower()
+    word = first.text.lower()
     if word not in QUERY_WORDS | OTHER_STATEMENT_WORDS:
         return None
     pattern = _TWO_WORDS.get(word)
-    rest = text[words[0].end :].lstrip()
+    rest = text[first.end :].lstrip()
     if pattern and not re.match(pattern, rest + ";", re.IGNORECASE):
         return None
     return word
@@ -127,10 +124,9 @@ def starts_statement(text: str) -> str | None:
 
 def statement_end(text: str) -> int:
     """Return the offset of the first ``;`` outside quotes and comments, or the text's length."""
-    for token in tokenize(text):
-        if token.text == ";":
-            return token.start
-    return len(text)
+    if ";" not in text:
+        return len(text)
+    return next((token.start for token in tokenize(text) if token.text == ";"), len(text))
 
 
 _EXPECTING_MORE = frozenset(
@@ -155,13 +151,16 @@ def is_truncated(sql: str) -> bool:
     return depth > 0 or (last is not None and last.text.lower() in _EXPECTING_MORE)
 
 
-def nesting(sql: str) -> int:
-    """Return the deepest level of parentheses, quotes and comments aside."""
-    depth = deepest = 0
+def nests_deeper(sql: str, limit: int) -> bool:
+    """Tell whether parentheses, quotes and comments aside, stand deeper than ``limit``."""
+    if sql.count("(") <= limit:
+        return False
+    depth = 0
     for token in tokenize(sql):
         depth += {"(": 1, ")": -1}.get(token.text, 0)
-        deepest = max(deepest, depth)
-    return deepest
+        if depth > limit:
+            return True
+    return False
 
 
 def normalized(sql: str) -> tuple[str, ...]:
