@@ -328,3 +328,43 @@ def test_no_pairs_are_refused() -> None:
     """An empty stream is not a verdict."""
     with pytest.raises(ComparisonError, match="at least one score"):
         decide_sequentially([], planned=100, margin=0.05)
+
+
+def test_unscored_pairs_take_a_place_and_no_part() -> None:
+    """Looks come at the same places, and what is seen there is what the scored pairs say."""
+    pairs = stream(400, 0.3, -0.2, seed=5)
+    holes = [None if place % 25 == 3 else pair for place, pair in enumerate(pairs)]
+    decision = decide_sequentially(holes, planned=400, margin=0.05)
+    used = holes[: decision.used]
+    assert decision.used in look_sizes(400)
+    assert decision.n == decision.used - used.count(None)
+    scored = [pair for pair in used if pair is not None]
+    assert decision.observed == pytest.approx(np.mean([t - b for b, t in scored]))
+
+
+def test_a_verdict_stays_open_while_too_much_is_unscored() -> None:
+    """A sure loss does not close at a look where more than the allowed share has no score."""
+    pairs = [None] * 20 + [(1, 0)] * 180
+    at_once = decide_sequentially(pairs, planned=200, margin=0.05)
+    careful = decide_sequentially(pairs, planned=200, margin=0.05, max_unscored=0.2)
+    assert at_once.used < careful.used == 100
+    assert at_once.label == careful.label == "regressed"
+
+
+def test_a_regression_must_stand_out_in_its_family() -> None:
+    """Among ten suites "fail" needs a tenth of alpha; "pass" and a family of one are as before."""
+    losses = stream(600, 0.2, -0.08, seed=8)
+    alone = decide_sequentially(losses, planned=600, margin=0.02)
+    among = decide_sequentially(losses, planned=600, margin=0.02, family=10)
+    assert alone.label == among.label == "regressed"
+    assert alone.used < among.used
+    assert among.p_regression <= 0.005 < alone.p_regression <= 0.05
+    same = stream(600, 0.02, 0.0, seed=8)
+    passes = [decide_sequentially(same, planned=600, margin=0.05, family=k) for k in (1, 10)]
+    assert passes[0].used == passes[1].used
+
+
+def test_nothing_scored_is_refused() -> None:
+    """A suite of which not one item could be scored has no verdict."""
+    with pytest.raises(ComparisonError, match="at least one score"):
+        decide_sequentially([None] * 60, planned=60, margin=0.05)

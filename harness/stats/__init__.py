@@ -7,21 +7,19 @@ from harness.stats.betting import betting_p, e_process
 from harness.stats.clusters import design_effect, intraclass_correlation
 from harness.stats.corpus import bleu, decide_corpus, mean_log_likelihood
 from harness.stats.decide import decide
+from harness.stats.looks import Schedule, look_sizes, shuffled_order
 from harness.stats.means import MeanInterval, interval_of_mean
 from harness.stats.multiplicity import holm, intersection_union
 from harness.stats.paired import mcnemar_exact
 from harness.stats.planning import Plan, plan
 from harness.stats.recipe import decide_recipe
-from harness.stats.sequential import (
-    SequentialDecision,
-    decide_sequentially,
-    look_sizes,
-    shuffled_order,
-)
+from harness.stats.sequential import Scores, SequentialDecision, decide_sequentially
 
 __all__ = [
     "MeanInterval",
     "Plan",
+    "Schedule",
+    "Scores",
     "SequentialDecision",
     "betting_p",
     "bleu",

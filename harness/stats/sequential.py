@@ -12,24 +12,22 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
-from hashlib import sha256
 from itertools import islice
-from math import ceil, sqrt
+from math import sqrt
 from typing import NamedTuple
 
-import numpy as np
 from scipy.special import ndtr, ndtri
 
-from harness.errors import ComparisonError, StudyError
 from harness.records import Decision
 from harness.stats.boundary import last_critical, median_unbiased, stagewise_p, wang_tsiatis
 from harness.stats.clusters import cluster_error, cluster_sums
 from harness.stats.decide import counts_of, decision_from, label_of, weigh
 from harness.stats.evidence import Evidence
-from harness.stats.scores import Paired, checked_declaration, cluster_numbers, paired_scores
+from harness.stats.looks import look_sizes
+from harness.stats.scores import Paired, checked_declaration, paired_scores
 
-FIRST_ITEMS = 20
-"""No verdict closes on fewer items."""
+Scores = tuple[float, float] | None
+"""Base and tuned score of one item; None where one of them could not be scored."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +36,7 @@ class SequentialDecision(Decision):
 
     ``used`` of ``planned`` items decided it, at look number ``look`` of ``looks`` (counted from
     1). ``delta`` and its interval are corrected for the looking; ``observed`` is the plain mean
-    difference of the items used.
+    difference of the items used. ``p_regression`` is to be compared with ``alpha / family``.
     """
 
     used: int
@@ -46,15 +44,25 @@ class SequentialDecision(Decision):
     look: int
     looks: int
     observed: float
+    family: int = 1
 
 
 class _Design(NamedTuple):
-    """Sizes of the looks, their shares of the plan, critical z of "fail" and of "pass"."""
+    """Sizes of the looks, their shares of the plan, critical z of "fail" and of "pass".
+
+    ``alone`` is the critical z of "fail" for a suite by itself, which its label is read by.
+    """
 
     sizes: tuple[int, ...]
     times: tuple[float, ...]
     fail: tuple[float, ...]
     accept: tuple[float, ...]
+    alone: tuple[float, ...]
+
+    def without(self, look: int) -> "_Design":
+        """Leave a look out at which nothing can be seen: that spends nothing."""
+        kept = [[*part[:look], *part[look + 1 :]] for part in self]
+        return _Design(*map(tuple, kept))
 
 
 class _Look(NamedTuple):
@@ -63,10 +71,11 @@ class _Look(NamedTuple):
     pairs: Paired
     evidence: Evidence
     error: float
+    used: int
 
 
 def decide_sequentially(  # noqa: PLR0913 - the declarations of `decide`, and the plan
-    pairs: Iterable[tuple[float, float]],
+    pairs: Iterable[Scores],
     *,
     planned: int,
     margin: float,
@@ -76,11 +85,14 @@ def decide_sequentially(  # noqa: PLR0913 - the declarations of `decide`, and th
     kind: str = "auto",
     tails: str = "graded",
     clusters: Sequence[Hashable] | None = None,
+    family: int = 1,
+    max_unscored: float = 1.0,
 ) -> SequentialDecision:
     """Decide like `decide`, asking for further items only while the verdict is open.
 
     Args:
-        pairs: (base, tuned) scores in [0, 1] in the shuffled order; consumed as far as needed.
+        pairs: (base, tuned) scores in [0, 1] in the shuffled order, None for an item that could
+            not be scored; consumed as far as needed.
         planned: number of items declared before the first was answered.
         margin: the largest mean drop that would not matter, in score units, in (0, 1).
         alpha: rate of false alarms over all looks.
@@ -90,6 +102,9 @@ def decide_sequentially(  # noqa: PLR0913 - the declarations of `decide`, and th
         tails: ``heavy`` bets instead, which allows looking at any time.
         clusters: the group of each planned item in the same order; items of one group follow each
             other (`shuffled_order` sees to it), and looks come at the end of a group.
+        family: among how many suites a regression has to stand out: the verdict closes as "fail"
+            at ``alpha / family`` (Bonferroni); label and interval are those of this suite alone.
+        max_unscored: share of unscored items above which the verdict stays open.
 
     Returns:
         The decision, with the median-unbiased estimate, the repeated confidence interval and
@@ -101,32 +116,37 @@ def decide_sequentially(  # noqa: PLR0913 - the declarations of `decide`, and th
         StudyError: a declaration that is not possible.
     """
     checked_declaration(margin=margin, alpha=alpha, beta=beta, tails=tails)
-    design = _design(look_sizes(planned, looks=looks, clusters=clusters), planned, alpha, beta)
+    rates = (alpha / family, beta, alpha)
+    design = _design(look_sizes(planned, looks=looks, clusters=clusters), planned, rates)
     heavy = tails == "heavy" and kind != "binary"
     if heavy:
         kind = "graded"  # bets, even where every score so far is 0 or 1
-        design = design._replace(
-            fail=(float(-ndtri(alpha)),) * len(design.sizes),
-            accept=(float(-ndtri(beta)),) * len(design.sizes),
-        )
+        flat = [(float(-ndtri(rate)),) * len(design.sizes) for rate in rates]
+        design = _Design(design.sizes, design.times, *flat)
     see = partial(_see, kind=kind, tails=tails, margin=margin, clusters=clusters)
-    stream, seen, history = iter(pairs), list[tuple[float, float]](), list[_Look]()
-    for size in design.sizes:
+    stream, seen, history = iter(pairs), list[Scores](), list[_Look]()
+    while len(history) < len(design.sizes):
+        look = len(history)
+        size = design.sizes[look]
         seen += islice(stream, size - len(seen))
-        if len(seen) < size:
+        ended, unscored = len(seen) < size, seen.count(None)
+        if ended:
             if seen and not heavy:
-                design = _cut_short(design, len(seen), planned, alpha, beta)
-            history = [look for look in history if len(look.pairs.difference) < len(seen)]
-            history.append(see(seen, critical=design.fail[len(history)]))
-            break
-        history.append(see(seen, critical=design.fail[len(history)]))
-        if _label(history, design) != "inconclusive":
+                design = _cut_short(design, len(seen), planned, rates)
+            history = [past for past in history if past.used < len(seen)]
+            look = len(history)
+        elif unscored == size < planned:
+            design = design.without(look)
+            continue
+        history.append(see(seen, critical=design.alone[look]))
+        closed = _label(history, design) != "inconclusive"
+        if ended or (closed and unscored <= max_unscored * size):
             break
     decision = decision_from(
         history[-1].evidence,
         counts_of(history[-1].pairs),
         margin=margin,
-        alpha=float(ndtr(-design.fail[len(history) - 1])),
+        alpha=float(ndtr(-design.alone[len(history) - 1])),
         beta=float(ndtr(-design.accept[len(history) - 1])),
     )
     corrected = decision if heavy else _corrected(decision, history, design)
@@ -138,84 +158,28 @@ def decide_sequentially(  # noqa: PLR0913 - the declarations of `decide`, and th
         look=len(history),
         looks=len(design.sizes),
         observed=float(history[-1].pairs.difference.mean()),
+        family=family,
     )
 
 
-def look_sizes(
-    planned: int, *, looks: int = 20, clusters: Sequence[Hashable] | None = None
-) -> tuple[int, ...]:
-    """Return after how many items each look comes: at least 20, and at the end of a cluster.
-
-    Raises:
-        StudyError: fewer than one item or look.
-        ComparisonError: clusters whose items do not follow each other, or are not ``planned`` many.
-
-    >>> look_sizes(100, looks=4)
-    (25, 50, 75, 100)
-    """
-    if planned < 1 or looks < 1:
-        raise StudyError(
-            f"a sequential decision needs at least one planned item and one look: "
-            f"found {planned} items and {looks} looks"
-        )
-    first = min(FIRST_ITEMS, planned)
-    wanted = [max(first, ceil(planned * (look + 1) / looks)) for look in range(looks)]
-    numbers = None if clusters is None else cluster_numbers(clusters, planned)
-    if numbers is not None:
-        if np.any(np.diff(numbers) < 0):
-            raise ComparisonError(
-                "items of one cluster must follow each other when looking early: found clusters "
-                "that are torn apart; order the items with shuffled_order"
-            )
-        ends = np.append(np.flatnonzero(np.diff(numbers)) + 1, planned)
-        wanted = ends[np.searchsorted(ends, wanted)].tolist()
-    return tuple(sorted(set(wanted)))
-
-
-def shuffled_order(
-    items: Sequence[str], *, clusters: Sequence[str] | None = None, seed: int = 0
-) -> tuple[int, ...]:
-    """Return the positions of the items in an order that nobody chose: sorted by sha256.
-
-    Whole clusters are shuffled, and items within them; items may be any unique names. The order
-    of an item does not depend on which other items there are.
-
-    >>> shuffled_order(["a", "b", "c", "d"])
-    (2, 0, 1, 3)
-    """
-    groups = items if clusters is None else clusters
-
-    def place(index: int) -> tuple[bytes, str, bytes]:
-        group, item = groups[index], items[index]
-        return _digest(f"{seed}|{group}"), group, _digest(f"{seed}|{group}|{item}")
-
-    return tuple(sorted(range(len(items)), key=place))
-
-
-def _digest(text: str) -> bytes:
-    return sha256(text.encode()).digest()
-
-
-def _design(sizes: tuple[int, ...], planned: int, alpha: float, beta: float) -> _Design:
+def _design(sizes: tuple[int, ...], planned: int, rates: Sequence[float]) -> _Design:
     times = tuple(size / planned for size in sizes)
-    return _Design(sizes, times, wang_tsiatis(times, alpha), wang_tsiatis(times, beta))
+    return _Design(sizes, times, *(wang_tsiatis(times, rate) for rate in rates))
 
 
-def _cut_short(design: _Design, n: int, planned: int, alpha: float, beta: float) -> _Design:
+def _cut_short(design: _Design, n: int, planned: int, rates: Sequence[float]) -> _Design:
     """The design where item n turned out to be the last one."""
     kept = sum(size < n for size in design.sizes)
     times = (*design.times[:kept], n / planned)
-    fail, accept = design.fail[:kept], design.accept[:kept]
-    return _Design(
-        sizes=(*design.sizes[:kept], n),
-        times=times,
-        fail=(*fail, last_critical(times, fail, alpha)),
-        accept=(*accept, last_critical(times, accept, beta)),
-    )
+    bounds = [
+        (*bound[:kept], last_critical(times, bound[:kept], rate))
+        for bound, rate in zip((design.fail, design.accept, design.alone), rates, strict=True)
+    ]
+    return _Design((*design.sizes[:kept], n), times, *bounds)
 
 
 def _see(
-    seen: Sequence[tuple[float, float]],
+    seen: Sequence[Scores],
     *,
     critical: float,
     kind: str,
@@ -224,9 +188,10 @@ def _see(
     clusters: Sequence[Hashable] | None,
 ) -> _Look:
     """Weigh the scores so far at the level of this look."""
-    groups = None if clusters is None else clusters[: len(seen)]
+    scored = [(place, pair) for place, pair in enumerate(seen) if pair is not None]
+    groups = None if clusters is None else [clusters[place] for place, _ in scored]
     largest = None if clusters is None else float(max(Counter(clusters).values()))
-    base, tuned = [pair[0] for pair in seen], [pair[1] for pair in seen]
+    base, tuned = [pair[0] for _, pair in scored], [pair[1] for _, pair in scored]
     pairs = paired_scores(base, tuned, clusters=groups, kind=kind)
     evidence = weigh(
         pairs,
@@ -236,12 +201,13 @@ def _see(
         seed=None,
         largest=largest,
     )
-    x, n = pairs.difference, len(seen)
+    x, n = pairs.difference, len(scored)
     if pairs.cluster is not None and pairs.cluster[-1] > 0:
         error, _ = cluster_error(cluster_sums(x, pairs.cluster))
     else:
         error = float(x.std()) / sqrt(n)
-    return _Look(pairs, evidence, max(error, 1.0 / n))  # one differing item would show this much
+    # one differing item would show an error of 1 / n
+    return _Look(pairs, evidence, max(error, 1.0 / n), len(seen))
 
 
 def _label(history: Sequence[_Look], design: _Design) -> str:
