@@ -205,12 +205,37 @@ def test_unknown_rule_is_refused(judge: Judge) -> None:
         judge.judge(ask("SELECT 1", rule="spiders"), "SELECT 1")
 
 
-def test_policy_is_the_judges() -> None:
-    """A judge with a lenient policy accepts further columns and numbers as text."""
-    with Judge(policy=Policy(extra_columns=True, text_numbers=True), instances=0) as lenient:
-        assert lenient.judge(ask("SELECT name FROM emp"), "SELECT * FROM emp").score == 1.0
-        text = "SELECT CAST(pay AS TEXT) FROM emp"
-        assert lenient.judge(ask("SELECT pay FROM emp"), text).score == 1.0
+@pytest.mark.parametrize(
+    ("name", "gold", "answer"),
+    [
+        ("extra_columns", "SELECT name FROM emp", "SELECT * FROM emp"),
+        ("text_numbers", "SELECT pay FROM emp", "SELECT CAST(pay AS TEXT) FROM emp"),
+        ("all_ties", "SELECT name FROM dept ORDER BY floor DESC LIMIT 1",
+         "SELECT name FROM dept WHERE floor = (SELECT MAX(floor) FROM dept)"),
+    ],
+)  # fmt: skip
+def test_what_is_allowed_decides_and_is_told(
+    name: str, gold: str, answer: str, judge: Judge
+) -> None:
+    """A disputed difference is wrong unless it is allowed, and then the verdict says so."""
+    strict = judge.judge(ask(gold), answer)
+    assert strict.outcome == "incorrect"
+    assert "allow" not in strict.details
+    lenient = judge.judge(ask(gold, policy=Policy.allowing([name])), answer)
+    assert lenient.outcome == "correct"
+    assert lenient.details["allow"] == [name]
+    assert name in lenient.explanation
+    needless = judge.judge(ask(gold, policy=Policy.allowing([name])), gold)
+    assert needless.details["allow"] == [name]
+    assert name not in needless.explanation
+
+
+def test_what_can_be_allowed_is_named(judge: Judge) -> None:
+    """A policy that does not exist is refused, and so is any beside a published rule."""
+    with pytest.raises(StudyError, match="did you mean 'extra_columns'"):
+        Policy.allowing(["extra_column"])
+    with pytest.raises(StudyError, match="published"):
+        judge.judge(ask("SELECT 1", rule="bird", policy=Policy(all_ties=True)), "SELECT 1")
 
 
 def test_random_answers_have_to_be_right_always(judge: Judge) -> None:
@@ -224,12 +249,28 @@ def test_random_answers_have_to_be_right_always(judge: Judge) -> None:
     assert lucky.outcome == "incorrect"
 
 
-def test_other_dialects_are_translated(judge: Judge) -> None:
-    """MySQL and PostgreSQL queries run on SQLite after translation."""
+def test_other_dialects_are_translated_and_marked(judge: Judge) -> None:
+    """MySQL and PostgreSQL queries run on SQLite after translation, and the verdict says so."""
     mysql = ask("SELECT CONCAT(name, '!') FROM emp LIMIT 1, 2", dialect="mysql")
-    assert judge.judge(mysql, "SELECT CONCAT(name, '!') FROM emp LIMIT 1, 2").outcome == "correct"
+    verdict = judge.judge(mysql, "SELECT CONCAT(name, '!') FROM emp LIMIT 1, 2")
+    assert verdict.outcome == "correct"
+    assert verdict.details["translated_from"] == "mysql"
+    assert verdict.explanation.endswith(
+        "the gold and the answer ran in translation from mysql to SQLite"
+    )
     postgres = ask("SELECT name FROM emp WHERE name ILIKE 'a%'", dialect="postgres")
     assert judge.judge(postgres, "SELECT name FROM emp WHERE id = 1").details["base_match"]
+
+
+def test_a_verdict_says_what_was_not_translated(judge: Judge) -> None:
+    """Text that is no statement of its dialect runs as it was written, and that is said."""
+    asked = ask("SELECT name FROM emp", dialect="mysql")
+    verdict = judge.judge(asked, "SELECT name FROM emp WHERE WHERE")
+    assert verdict.outcome == "incorrect"
+    assert "the answer, which cannot be translated from mysql to SQLite" in verdict.explanation
+    bad = judge.judge(ask("SELECT nothing FROM emp", dialect="mysql"), "SELECT 1")
+    assert bad.details["translated_from"] == "mysql"
+    assert "translated_from" not in judge.judge(ask("SELECT 1"), "SELECT 1").details
 
 
 DUCK = Database(schema_sql="CREATE TABLE t(a INT, b TEXT); INSERT INTO t VALUES (1, 'x'), (2, 'y')",

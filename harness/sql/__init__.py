@@ -5,10 +5,11 @@ Generated SQL runs only in killable child processes (``sandbox``), read-only.
 """
 
 from harness.sql.batch import judge, judge_rows, process_results
-from harness.sql.compare import Policy
 from harness.sql.database import Database
 from harness.sql.extract import Extraction, extract
-from harness.sql.judge import RULES, SEED, Judge, Question, Rule
+from harness.sql.judge import Judge
+from harness.sql.policy import Policy
+from harness.sql.question import RULES, SEED, Question, Rule
 
 __all__ = [
     "RULES",

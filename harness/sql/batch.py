@@ -16,7 +16,9 @@ from harness import content
 from harness.errors import DataError, HarnessError
 from harness.records import Verdict
 from harness.sql.database import Database, Engine
-from harness.sql.judge import SEED, Judge, Question, Rule, check_rule
+from harness.sql.judge import Judge
+from harness.sql.policy import STRICT, Policy
+from harness.sql.question import SEED, Question, Rule, check_rule
 from harness.sql.verdicts import unscored
 
 AHEAD = 32
@@ -39,6 +41,7 @@ def judge(
     question: str = "",
     dialect: str = "sqlite",
     rule: Rule = "harness",
+    policy: Policy = STRICT,
     seed: int = SEED,
 ) -> Verdict:
     """Judge one answer against a gold query.
@@ -50,6 +53,7 @@ def judge(
         question: The question in words; kept out of the verdict.
         dialect: The dialect of both queries; others than the engine's are translated.
         rule: ``harness``, or a published rule: ``spider`` or ``bird``.
+        policy: Disputed differences that the judge accepts; none by default.
         seed: Seed of the neighbour instances, mixed with the gold.
 
     Returns:
@@ -58,8 +62,9 @@ def judge(
         ``robust_execution_accuracy`` (neighbour instances too: the score).
     """
     asked = Question(
-        gold_sql=gold_sql, database=database, text=question, dialect=dialect, rule=rule, seed=seed
-    )
+        gold_sql=gold_sql, database=database, text=question, dialect=dialect, rule=rule,
+        policy=policy, seed=seed,
+    )  # fmt: skip
     return shared_judge().judge(asked, pred_text)
 
 
@@ -68,36 +73,45 @@ def judge_rows(
     *,
     databases: Path | None = None,
     rule: Rule = "harness",
+    policy: Policy = STRICT,
     judge: Judge | None = None,
 ) -> Iterator[Verdict]:
     """Judge rows as `harness rate sql` reads them, two at a time, verdicts in the rows' order.
 
     Args:
         rows: Mappings with ``gold_sql``, ``pred_text``, and ``schema_sql`` or ``db_id``; optional
-            ``question``, ``dialect``, ``tables``, ``engine``.
+            ``question``, ``dialect``, ``tables``.
         databases: Folder with ``<db_id>/<db_id>.sqlite`` (or ``<db_id>.sqlite``, ``<db_id>.sql``).
         rule: The comparison rule.
+        policy: Disputed differences that the judge accepts.
         judge: A judge of the caller's own; default the shared one.
 
     Yields:
         One verdict for each row; a row whose database is missing or broken is ``unscored``.
 
     Raises:
-        StudyError: If the rule is unknown.
+        StudyError: If the rule is unknown, or a published one is to allow more.
     """
-    check_rule(rule)
+    check_rule(rule, policy)
     used = judge or shared_judge()
     pending: deque[Future[Verdict]] = deque()
     with ThreadPoolExecutor(used.workers) as pool:
         for row in rows:
-            pending.append(pool.submit(_judge_row, used, row, databases, rule))
+            pending.append(pool.submit(_judge_row, used, row, databases, rule=rule, policy=policy))
             if len(pending) >= AHEAD:
                 yield pending.popleft().result()
         while pending:
             yield pending.popleft().result()
 
 
-def _judge_row(judge: Judge, row: Mapping[str, Any], databases: Path | None, rule: Rule) -> Verdict:
+def _judge_row(
+    judge: Judge,
+    row: Mapping[str, Any],
+    databases: Path | None,
+    *,
+    rule: Rule = "harness",
+    policy: Policy = STRICT,
+) -> Verdict:
     try:
         asked = Question(
             gold_sql=_text(row, "gold_sql"),
@@ -105,6 +119,7 @@ def _judge_row(judge: Judge, row: Mapping[str, Any], databases: Path | None, rul
             text=str(row.get("question") or ""),
             dialect=str(row.get("dialect") or "sqlite"),
             rule=rule,
+            policy=policy,
         )
         answer = row.get("pred_text")
         return judge.judge(asked, answer if isinstance(answer, str) else "")
@@ -160,12 +175,11 @@ def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str,
     return missing | dict(verdict.metrics)
 
 
-def judge_doc(doc: Mapping[str, Any], answer: str) -> Verdict:
+def judge_doc(doc: Mapping[str, Any], answer: str, *, policy: Policy = STRICT) -> Verdict:
     """Judge an answer to a row of the ``sql`` suite, built in or a user's own."""
-    place = doc.get("database")
     row = {**doc, "pred_text": answer}
-    if place:
-        name = Path(str(place))
-        row["db_id"] = name.name
-        return _judge_row(shared_judge(), row, name.parent, "harness")
-    return _judge_row(shared_judge(), row, content.TASKS / "sql" / "databases", "harness")
+    folder = content.TASKS / "sql" / "databases"
+    if doc.get("database"):
+        place = Path(str(doc["database"]))
+        row["db_id"], folder = place.name, place.parent
+    return _judge_row(shared_judge(), row, folder, policy=policy)

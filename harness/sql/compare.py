@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from harness.sql.policy import STRICT, Policy, numeric
+
 Row = tuple[Any, ...]
 
 RELATIVE = 1e-9
@@ -22,22 +24,6 @@ MAX_CHECKS = 4_000
 
 MAX_ALIGNED = 400
 """Rows that differ only in floating-point noise are aligned pair by pair up to this many."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What careful people dispute; strict unless said otherwise.
-
-    ``extra_columns``: accept further columns beside the gold's. ``all_ties``: where the gold cuts
-    at a tie, accept all tied rows too. ``text_numbers``: let ``'4'`` equal ``4``.
-    """
-
-    extra_columns: bool = False
-    all_ties: bool = False
-    text_numbers: bool = False
-
-
-STRICT = Policy()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +60,14 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """The outcome; ``reason`` is empty for a match, else what first differs."""
+    """The outcome; ``reason`` is empty for a match, else what first differs.
+
+    ``allowed`` names the policies without which there would be no match.
+    """
 
     same: bool
     reason: str = ""
+    allowed: tuple[str, ...] = ()
 
 
 def unordered(rows: Iterable[Row], width: int) -> Expectation:
@@ -94,17 +84,35 @@ def compare(
     >>> compare(unordered([(1, "a"), (2, "b")], 2), [("b", 2), ("a", 1)], 2).same
     True
     """
-    if policy.text_numbers:
-        expected, rows = _numbers_from_text(expected), [_numeric(row) for row in rows]
-    if policy.all_ties and len(rows) > expected.size:
-        expected = _with_all_ties(expected)
+    strict = _strictly(expected, rows, width)
+    if strict.same or policy == STRICT:
+        return strict
+    singly = [Policy.allowing([name]) for name in policy.allowed]
+    for tried in (*singly, policy):
+        if _leniently(expected, rows, width, tried):
+            return Match(same=True, allowed=tried.allowed)
+    return strict
+
+
+def _strictly(expected: Expectation, rows: Sequence[Row], width: int) -> Match:
     if width == expected.width:
         if _assign(expected, rows, width):
             return Match(same=True)
         return Match(same=False, reason=_difference(expected, rows, width))
     if width > expected.width and _assign(expected, rows, width):
-        return Match(same=policy.extra_columns, reason="extra_column_only")
+        return Match(same=False, reason="extra_column_only")
     return Match(same=False, reason="extra_column" if width > expected.width else "missing_column")
+
+
+def _leniently(expected: Expectation, rows: Sequence[Row], width: int, policy: Policy) -> bool:
+    """Tell whether a result is an answer if some disputed differences do not count."""
+    if width < expected.width or (width > expected.width and not policy.extra_columns):
+        return False
+    if policy.text_numbers:
+        expected, rows = _numbers_from_text(expected), [numeric(row) for row in rows]
+    if policy.all_ties and len(rows) > expected.size:
+        expected = _with_all_ties(expected)
+    return _assign(expected, rows, width)
 
 
 def _difference(expected: Expectation, rows: Sequence[Row], width: int) -> str:
@@ -252,24 +260,9 @@ def _with_all_ties(expected: Expectation) -> Expectation:
     return Expectation(groups=groups, width=expected.width, ordered=expected.ordered)
 
 
-def _numeric(row: Row) -> Row:
-    return tuple(_number(cell) if isinstance(cell, str) else cell for cell in row)
-
-
-def _number(text: str) -> Any:
-    """Read text as the number it spells, if it does."""
-    for kind in (int, float):
-        try:
-            value = kind(text)
-        except ValueError:
-            continue
-        return value if math.isfinite(value) else text
-    return text
-
-
 def _numbers_from_text(expected: Expectation) -> Expectation:
     groups = tuple(
-        Group(rows=tuple(_numeric(row) for row in g.rows), take=g.take) for g in expected.groups
+        Group(rows=tuple(numeric(row) for row in g.rows), take=g.take) for g in expected.groups
     )
     return Expectation(groups=groups, width=expected.width, ordered=expected.ordered)
 

@@ -9,13 +9,15 @@ from functools import lru_cache
 
 import sqlglot
 from sqlglot.dialects.dialect import Dialect
-from sqlglot.errors import SqlglotError
 
 from harness.errors import StudyError, nearest
 from harness.sql.database import Database
+from harness.sql.gold import PARSER_FAULTS
 from harness.sql.tokens import nests_deeper
 
-ENGINES = ("sqlite", "duckdb")
+ENGINES = {"sqlite": "SQLite", "duckdb": "DuckDB"}
+"""The engines that run queries, each its own dialect, with their names for people."""
+
 MAX_TRANSLATED = 200_000
 MAX_NESTING = 100
 
@@ -28,27 +30,29 @@ def check_dialect(name: str) -> None:
 
 
 def translated(sql: str, dialect: str, engine: str) -> str:
-    """Return a query in the engine's dialect."""
-    return sql if dialect == engine else _translate(sql, dialect, engine)
+    """Return a query in the engine's dialect, or as it is where it cannot be translated."""
+    return sql if dialect == engine else _translate(sql, dialect, engine) or sql
+
+
+def can_translate(sql: str, dialect: str, engine: str) -> bool:
+    """Tell whether a query of another dialect runs in translation."""
+    return _translate(sql, dialect, engine) is not None
 
 
 def translated_database(database: Database, dialect: str) -> Database:
     """Return a database whose schema script is in its engine's dialect; files stay as they are."""
     if database.schema_sql is None or dialect == database.engine:
         return database
-    return replace(database, schema_sql=_script(database.schema_sql, dialect, database.engine))
+    script = translated(database.schema_sql, dialect, database.engine)
+    return replace(database, schema_sql=script)
 
 
-@lru_cache(maxsize=64)
-def _script(script: str, dialect: str, engine: str) -> str:
-    return _translate(script, dialect, engine)
-
-
-def _translate(sql: str, dialect: str, engine: str) -> str:
+@lru_cache(maxsize=256)
+def _translate(sql: str, dialect: str, engine: str) -> str | None:
     if len(sql) > MAX_TRANSLATED or nests_deeper(sql, MAX_NESTING):
-        return sql
+        return None
     try:
         statements = sqlglot.transpile(sql, read=dialect, write=engine)
-    except (SqlglotError, RecursionError, ValueError, TypeError, AttributeError):
-        return sql
+    except PARSER_FAULTS:
+        return None
     return ";\n".join(statements)

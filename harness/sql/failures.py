@@ -4,6 +4,7 @@ import re
 
 from harness.errors import nearest
 from harness.sql.database import Schema
+from harness.sql.dialects import ENGINES
 from harness.sql.gold import parse
 from harness.sql.sandbox import QueryResult
 from harness.sql.tokens import significant
@@ -90,8 +91,8 @@ def explain_failure(
             return label, text.format(name=name)
     other = other_dialect(sql, engine)
     if other:
-        own = {"sqlite": "SQLite", "duckdb": "DuckDB"}[engine]
-        return "dialect_syntax", f"the statement is {other}, not {own} ({result.error})"
+        text = f"the statement is {other}, not {ENGINES[engine]} ({result.error})"
+        return "dialect_syntax", text
     return "syntax_error", f"the statement cannot be parsed ({result.error})"
 
 

@@ -1,22 +1,23 @@
 """The verdict on one generated query: extract, run, compare, and say why."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Literal
 
-from harness.errors import HarnessError, InfrastructureError, StudyError, nearest
+from harness.errors import HarnessError
 from harness.records import Verdict
 from harness.sql.cache import Recent
-from harness.sql.compare import STRICT, Expectation, Match, Policy, compare
+from harness.sql.compare import Match, compare
 from harness.sql.database import Database, Schema, read_schema
-from harness.sql.diagnosis import Diagnosis, diagnose
-from harness.sql.dialects import check_dialect, translated, translated_database
+from harness.sql.diagnosis import Diagnosis, Trial, diagnose
+from harness.sql.dialects import translated_database
 from harness.sql.equivalence import proven_equal
 from harness.sql.evidence import Evidence
-from harness.sql.extract import classify, extract
-from harness.sql.failures import EXTRACTION, explain_failure
-from harness.sql.gold import GoldPlan, expectation, needs_plan, parse, plan_gold
+from harness.sql.extract import extract
+from harness.sql.failures import explain_failure
+from harness.sql.gold_run import Gold, run_gold
+from harness.sql.marks import marked
+from harness.sql.question import Question, check
 from harness.sql.robust import (
     Challenger,
     Neighbourhood,
@@ -24,7 +25,7 @@ from harness.sql.robust import (
     evidence_of,
     neighbourhood,
 )
-from harness.sql.rules import bird_equal, spider_equal, spider_text
+from harness.sql.rules import bird_equal, spider_equal
 from harness.sql.sandbox import QueryResult, Sandbox
 from harness.sql.suspect import gold_suspect
 from harness.sql.tokens import normalized
@@ -37,34 +38,6 @@ from harness.sql.verdicts import (
     unconfirmed,
     unscored,
 )
-
-Rule = Literal["harness", "spider", "bird"]
-RULES: tuple[Rule, ...] = ("harness", "spider", "bird")
-SEED = 20_260_101
-"""Seed of the generated instances where a caller names none."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is asked: everything of an item except the answer to be judged."""
-
-    gold_sql: str
-    database: Database
-    text: str = ""
-    dialect: str = "sqlite"
-    rule: Rule = "harness"
-    seed: int = SEED
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gold:
-    """A gold query after its run: what it allows, or (``problem``) why it cannot be used."""
-
-    plan: GoldPlan
-    result: QueryResult
-    expected: Expectation
-    problem: str = ""
-    reason: str = ""
 
 
 class Judge:
@@ -80,12 +53,10 @@ class Judge:
         workers: int = 2,
         seconds: float = 2.0,
         instances: int = 10,
-        policy: Policy = STRICT,
     ) -> None:
         self.sandbox = Sandbox(workers=workers, seconds=seconds)
         self.workers = workers
         self._instances = instances
-        self._policy = policy
         self._schemas: Recent[Schema] = Recent(64)
         self._golds: Recent[Gold] = Recent(256)
         self._evidence: Recent[Evidence | None] = Recent(256)
@@ -105,58 +76,61 @@ class Judge:
         """Judge one answer; never raises for anything that the answer holds.
 
         Raises:
-            StudyError: If the rule or the dialect is unknown.
+            StudyError: If the rule or the dialect is unknown, or a published rule is changed.
         """
-        check_rule(question.rule)
-        check_dialect(question.dialect)
+        check(question)
         database = translated_database(question.database, question.dialect)
         question = replace(question, database=database)
         try:
-            gold = self._gold(question)
-            if gold.problem:
-                return unscored(gold.problem, gold.reason)
-            found = extract(pred_text)
-            if found.problem or found.sql is None:
-                return not_extracted(found)
-            return self._judge_statement(question, gold, found.sql)
+            verdict = self._decide(question, pred_text)
         except HarnessError as error:
-            return unscored("database_error", str(error))
+            verdict = unscored("database_error", str(error))
+        return marked(verdict, question)
+
+    def _decide(self, question: Question, pred_text: str) -> Verdict:
+        gold = self._gold(question)
+        if gold.problem:
+            return unscored(gold.problem, gold.reason)
+        found = extract(pred_text)
+        if found.problem or found.sql is None:
+            return not_extracted(found)
+        return self._judge_statement(question, gold, found.sql)
 
     def _judge_statement(self, question: Question, gold: Gold, sql: str) -> Verdict:
-        runnable = _runnable(sql, question)
+        runnable = question.runnable(sql)
         result = self.sandbox.run(question.database.source, [runnable])[0]
         if result.kind == "database":
             return unscored("infrastructure", result.error)
         if not result.ok:
             schema = self.schema(question.database)
-            label, text = explain_failure(result, sql, schema, question.database.engine)
+            label, text = explain_failure(result, sql, schema, question.engine)
             return not_run(label, text, sql, refused=result.kind == "denied")
         match = self._compare(question, gold, result)
         if match.same and result.unstable:
             match = self._repeat(question, gold, runnable)
         if match.same:
-            return self._judge_match(question, gold, sql, runnable)
+            return self._judge_match(question, gold, sql, match)
         diagnosis = self._diagnose(question, gold, runnable)
         suspect = self._suspect(question, gold, diagnosis)
         return different(sql, match, diagnosis, gold=gold.result, pred=result, suspect=suspect)
 
-    def _judge_match(self, question: Question, gold: Gold, sql: str, runnable: str) -> Verdict:
+    def _judge_match(self, question: Question, gold: Gold, sql: str, match: Match) -> Verdict:
         """Let a match on the database itself prove itself on its neighbours."""
-        vacuous = not gold.result.rows
+        passed = partial(right, sql, gold.result, allowed=match.allowed)
+        runnable, vacuous = question.runnable(sql), not gold.result.rows
         if question.rule != "harness" or not self._instances:
-            return right(sql, gold.result, None, labels=("vacuous_match",) if vacuous else ())
+            return passed(None, labels=("vacuous_match",) if vacuous else ())
         if proven_equal(runnable, gold.plan.sql, self.schema(question.database)):
-            return right(sql, gold.result, True)
+            return passed(True)
         challenger, survival = self._challenge(question, gold, runnable)
         if challenger is not None and survival.instance is not None:
-            instance, schema = survival.instance, self.schema(question.database)
-            trial = partial(challenger.agree, instance)
-            diagnosis = diagnose(gold.plan.sql, runnable, schema, trial)
+            trial = partial(challenger.agree, survival.instance)
+            diagnosis = self._diagnose(question, gold, runnable, trial)
             suspect = self._suspect(question, gold, diagnosis)
-            return refuted(sql, challenger.show(instance), diagnosis, suspect)
+            return refuted(sql, challenger.show(survival.instance), diagnosis, suspect)
         if vacuous and not survival.informative:
             return unconfirmed(sql)
-        return right(sql, gold.result, True if survival.informative else None)
+        return passed(True if survival.informative else None)
 
     def _challenge(
         self, question: Question, gold: Gold, sql: str
@@ -166,23 +140,24 @@ class Judge:
         for relaxed in (False, True):
             near = self._neighbourhood(question, gold, relaxed=relaxed)
             if near is not None:
-                challenger = Challenger(self.sandbox, near, sql, self._policy)
+                challenger = Challenger(self.sandbox, near, sql, question.policy)
                 survival = challenger.challenge(self._instances)
             if gold.result.rows or survival.informative or survival.instance is not None:
                 break
         return challenger, survival
 
-    def _diagnose(self, question: Question, gold: Gold, sql: str) -> Diagnosis:
-        """Explain a difference on the database itself."""
-        if question.rule != "harness" or question.database.engine != "sqlite":
+    def _diagnose(
+        self, question: Question, gold: Gold, sql: str, trial: Trial | None = None
+    ) -> Diagnosis:
+        """Explain a difference, by default one on the database itself."""
+        if question.rule != "harness" or question.engine != "sqlite":
             return Diagnosis()
-        source = question.database.source
 
-        def trial(statements: Sequence[str]) -> list[bool]:
-            results = self.sandbox.run(source, statements)
+        def on_base(statements: Sequence[str]) -> list[bool]:
+            results = self.sandbox.run(question.database.source, statements)
             return [r.ok and self._compare(question, gold, r).same for r in results]
 
-        return diagnose(gold.plan.sql, sql, self.schema(question.database), trial)
+        return diagnose(gold.plan.sql, sql, self.schema(question.database), trial or on_base)
 
     def _suspect(self, question: Question, gold: Gold, diagnosis: Diagnosis) -> str:
         evidence = self._evidence_of(question, gold) if question.rule == "harness" else None
@@ -199,8 +174,6 @@ class Judge:
 
     def _evidence_of(self, question: Question, gold: Gold) -> Evidence | None:
         """Return what a gold reveals of its data; None where that cannot be told."""
-        if question.database.engine != "sqlite":
-            return None
         schema = self.schema(question.database)
         return self._evidence.get(
             (question.database.key, gold.plan.sql), lambda: evidence_of(gold.plan, schema)
@@ -226,7 +199,7 @@ class Judge:
             return Match(same=spider_equal(wanted, rows, gold_sql=gold.plan.sql), reason="values")
         if question.rule == "bird":
             return Match(same=bird_equal(wanted, rows), reason="values")
-        return compare(gold.expected, rows, len(result.columns), policy=self._policy)
+        return compare(gold.expected, rows, len(result.columns), policy=question.policy)
 
     def _repeat(self, question: Question, gold: Gold, sql: str) -> Match:
         """Run a query that calls ``random()`` again with other seeds: it has to match always."""
@@ -242,53 +215,4 @@ class Judge:
 
     def _gold(self, question: Question) -> Gold:
         key = (question.database.source.key, question.gold_sql, question.dialect, question.rule)
-        return self._golds.get(key, lambda: self._run_gold(question))
-
-    def _run_gold(self, question: Question) -> Gold:
-        """Run the gold forwards, without its LIMIT, and backwards."""
-        found = classify(question.gold_sql)
-        if found.problem or found.sql is None:
-            return _bad_gold("gold_error", f"the gold is unusable: {EXTRACTION[found.problem]}")
-        sql, engine = _runnable(found.sql, question), question.database.engine
-        plan = plan_gold(sql, parse(sql, engine) if needs_plan(sql) else None, engine)
-        source = question.database.source
-        full = [] if plan.full_sql is None else [plan.full_sql]
-        results = self.sandbox.run(source, [plan.sql, *full, plan.sql], backwards=1)
-        if results[0].kind == "database":
-            raise InfrastructureError(f"the database cannot be opened: {results[0].error}")
-        if not results[0].ok:
-            return _bad_gold("gold_error", f"the gold does not run: {results[0].error}")
-        rows, width = results[0].rows, len(results[0].columns)
-        whole = results[1].rows if full and results[1].ok else None
-        expected = expectation(plan, rows, width, whole)
-        gold = Gold(plan=plan, result=results[0], expected=expected)
-        if question.rule == "harness":
-            backwards = results[-1]
-            same = backwards.ok and compare(expected, backwards.rows, width).same
-            if results[0].unstable or not same:
-                reason = (
-                    "the gold's result is left to chance, or to the order in which rows are stored"
-                )
-                return replace(gold, problem="gold_not_determined", reason=reason)
-        return gold
-
-
-def check_rule(rule: str) -> None:
-    """Raise StudyError if there is no such comparison rule."""
-    if rule not in RULES:
-        raise StudyError(f"no comparison rule {rule!r}{nearest(rule, RULES)}")
-
-
-def _runnable(sql: str, question: Question) -> str:
-    """Return a statement as the engine is to run it under the question's rule."""
-    if question.rule == "spider":
-        return spider_text(sql)
-    return translated(sql, question.dialect, question.database.engine)
-
-
-def _bad_gold(problem: str, reason: str) -> Gold:
-    empty = Expectation(groups=(), width=0)
-    result = QueryResult(kind="error")
-    return Gold(
-        plan=GoldPlan(sql=""), result=result, expected=empty, problem=problem, reason=reason
-    )
+        return self._golds.get(key, lambda: run_gold(self.sandbox, question))

@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.sql.compare import STRICT, Policy, Row, compare
+from harness.sql.compare import Row, compare
 from harness.sql.database import Schema
 from harness.sql.evidence import Evidence, gather
 from harness.sql.gold import PARSER_FAULTS, GoldPlan, expectation, parse
 from harness.sql.instances import Instance, build_instance, load_statements, needed_tables
 from harness.sql.names import bind
+from harness.sql.policy import STRICT, Policy
 from harness.sql.profile import TableProfile, profile
 from harness.sql.sandbox import QueryResult, Sandbox, Source
 

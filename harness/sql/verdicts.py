@@ -130,16 +130,27 @@ def _wrong(
 
 
 def right(
-    sql: str, gold: QueryResult, robust: bool | None, *, labels: tuple[str, ...] = ()
+    sql: str,
+    gold: QueryResult,
+    robust: bool | None,
+    *,
+    labels: tuple[str, ...] = (),
+    allowed: tuple[str, ...] = (),
 ) -> Verdict:
-    """A match; ``robust`` is None where no neighbour instance had anything to say."""
+    """A match; ``robust`` is None where no neighbour instance had anything to say.
+
+    ``allowed`` names the disputed differences without which it would be none.
+    """
     count = len(gold.rows)
+    text = f"the same {count} row{'s' if count != 1 else ''} as the gold"
+    if allowed:
+        text += f", but for what this judge was told to allow: {', '.join(allowed)}"
     return Verdict(
         outcome="correct",
         score=1.0,
         labels=labels,
         answer=sql,
-        explanation=f"the same {count} row{'s' if count != 1 else ''} as the gold",
+        explanation=text,
         metrics=_metrics(base=True, robust=True),
         details=_details(sql, base_match=True, robust_match=robust),
     )

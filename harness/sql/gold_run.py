@@ -1,0 +1,60 @@
+"""Running a gold query: what it allows, or why no answer can be held to it."""
+
+from dataclasses import dataclass, replace
+
+from harness.errors import InfrastructureError
+from harness.sql.compare import Expectation, compare
+from harness.sql.extract import classify
+from harness.sql.failures import EXTRACTION
+from harness.sql.gold import GoldPlan, expectation, needs_plan, parse, plan_gold
+from harness.sql.question import Question
+from harness.sql.sandbox import QueryResult, Sandbox
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gold:
+    """A gold query after its run: what it allows, or (``problem``) why it cannot be used."""
+
+    plan: GoldPlan
+    result: QueryResult
+    expected: Expectation
+    problem: str = ""
+    reason: str = ""
+
+
+def run_gold(sandbox: Sandbox, question: Question) -> Gold:
+    """Run the gold forwards, without its LIMIT, and backwards.
+
+    Raises:
+        InfrastructureError: If the database cannot be opened.
+    """
+    found = classify(question.gold_sql)
+    if found.problem or found.sql is None:
+        return _bad_gold("gold_error", f"the gold is unusable: {EXTRACTION[found.problem]}")
+    sql, engine = question.runnable(found.sql), question.database.engine
+    plan = plan_gold(sql, parse(sql, engine) if needs_plan(sql) else None, engine)
+    full = [] if plan.full_sql is None else [plan.full_sql]
+    results = sandbox.run(question.database.source, [plan.sql, *full, plan.sql], backwards=1)
+    if results[0].kind == "database":
+        raise InfrastructureError(f"the database cannot be opened: {results[0].error}")
+    if not results[0].ok:
+        return _bad_gold("gold_error", f"the gold does not run: {results[0].error}")
+    rows, width = results[0].rows, len(results[0].columns)
+    whole = results[1].rows if full and results[1].ok else None
+    expected = expectation(plan, rows, width, whole)
+    gold = Gold(plan=plan, result=results[0], expected=expected)
+    if question.rule == "harness":
+        backwards = results[-1]
+        same = backwards.ok and compare(expected, backwards.rows, width).same
+        if results[0].unstable or not same:
+            reason = "the gold's result is left to chance, or to the order in which rows are stored"
+            return replace(gold, problem="gold_not_determined", reason=reason)
+    return gold
+
+
+def _bad_gold(problem: str, reason: str) -> Gold:
+    empty = Expectation(groups=(), width=0)
+    result = QueryResult(kind="error")
+    return Gold(
+        plan=GoldPlan(sql=""), result=result, expected=empty, problem=problem, reason=reason
+    )
