@@ -78,9 +78,9 @@ class ItemKey(NamedTuple):
 class Item:
     """One question of a suite, the same for every arm.
 
-    ``doc`` is the data row, ``prompt`` the exact text shown to the model, ``prompt_hash`` the
-    sha256 of the token ids of all its requests, ``cluster`` the value that groups dependent items,
-    ``arguments`` each request's as lm-eval logs them (context and continuation, or settings).
+    ``doc`` is the data row, ``prompt`` the exact text shown to the model (without the ``cut``
+    tokens at its start that did not fit), ``prompt_hash`` the sha256 of all its requests' ids,
+    ``cluster`` what groups dependent items, ``arguments`` each request's as lm-eval logs them.
     """
 
     key: ItemKey
@@ -92,15 +92,15 @@ class Item:
     cluster: str
     slices: Mapping[str, str] = field(default_factory=dict)
     arguments: tuple[tuple[Any, ...], ...] = ()
+    cut: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One call on a model, as token ids; what the engine answers and the store keeps.
 
-    ``settings`` holds what shapes a generation: ``until`` (stop strings), ``max_new_tokens``,
-    ``do_sample``, ``temperature``, ... and is empty for log-likelihoods. ``item`` and ``index``
-    say which item the request belongs to and which of its requests it is (choice number).
+    ``settings`` shape a generation (``until``, ``max_new_tokens``, ``temperature``, ...; empty for
+    log-likelihoods), ``item`` and ``index`` say which of an item's requests it is (choice number).
     """
 
     kind: Literal["loglikelihood", "loglikelihood_rolling", "generate_until"]

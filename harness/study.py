@@ -92,6 +92,10 @@ class SuiteSection(_Section):
     databases: str | None = Field(None, description="sql: folder of <db_id>/<db_id>.sqlite files")
     template: str | None = Field(None, description="overrides base.template for this suite")
     split: str = Field("test", description="which of a built-in suite's own splits to score")
+    truncation: Literal["none", "left"] = Field(
+        "none",
+        description="items beyond the context: none leaves them unscored, left cuts their start",
+    )
 
 
 Suites = Annotated[SuiteSection, BeforeValidator(_suite_by_name)]

@@ -46,7 +46,9 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     return Engine.load(str(llama(tmp_path_factory.mktemp("suite") / "base")), device="cpu")
 
 
-def loaded(engine: Any, tmp_path: Path, *, template: str = "none", **section: Any) -> LoadedSuite:
+def loaded(
+    engine: Any, tmp_path: Path, *, template: str = "none", room: int | None = None, **section: Any
+) -> LoadedSuite:
     """Load a suite for an engine or a tokenizer."""
     return load_suite(
         SuiteSection(**({"name": "arc_challenge"} | section)),
@@ -54,6 +56,7 @@ def loaded(engine: Any, tmp_path: Path, *, template: str = "none", **section: An
         template=template,
         seed=1234,
         folder=tmp_path,
+        room=room,
     )
 
 

@@ -7,8 +7,11 @@ through `trie`, `packed` and `sweep` (what is shared is computed once), `scoring
 `verdicts` judges. `identity` names what can change an answer, `lm` is lm-eval's door.
 """
 
+from harness.engine.loading import context_of as context_length
 from harness.engine.loading import tokenizer_of as load_tokenizer
 from harness.engine.model import Engine
 from harness.engine.suite import LoadedSuite, check_same_ids, load_suite
 
-__all__ = ["Engine", "LoadedSuite", "check_same_ids", "load_suite", "load_tokenizer"]
+__all__ = [
+    "Engine", "LoadedSuite", "check_same_ids", "context_length", "load_suite", "load_tokenizer",
+]  # fmt: skip

@@ -133,11 +133,29 @@ def neutral_generation(model: Any, *, pad: int) -> None:
     model.generation_config = GenerationConfig(pad_token_id=pad)
 
 
-def context_length(model: Any, tokenizer: Any) -> int:
+def context_length(config: Any, tokenizer: Any) -> int:
     """Return how many tokens fit the context, by the same rule as lm-eval."""
     from lm_eval.models.utils import resolve_max_length
 
-    return int(resolve_max_length(model.config, tokenizer, default=2048))
+    return int(resolve_max_length(config, tokenizer, default=2048))
+
+
+def context_of(model: str, base: BaseSection, tokenizer: Any) -> int:
+    """Return how many tokens fit the context of a study's base, before any weights are loaded.
+
+    Raises:
+        ModelError: If the configuration cannot be loaded.
+    """
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(
+            model, revision=base.revision, trust_remote_code=base.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"no model could be loaded from {model!r}: {reason}") from error
+    return context_length(config, tokenizer)
 
 
 def sliding_window(model: Any) -> int | None:

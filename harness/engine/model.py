@@ -12,7 +12,7 @@ from harness.engine import generation, identity, loading, plain, scoring
 from harness.engine.rolling import join, windows
 from harness.engine.sweep import Runner
 from harness.engine.switching import Arm, Stage, Switch
-from harness.engine.tokens import Encoder
+from harness.engine.tokens import Encoder, needed
 from harness.records import BASE, ItemKey, Request, Response
 
 log = logging.getLogger("harness.engine")
@@ -100,7 +100,7 @@ class Engine:
             runner=runner,
             switch=switch,
             ends=ends,
-            context=loading.context_length(loaded, tokenizer),
+            context=loading.context_length(loaded.config, tokenizer),
             known=known,
             window=loading.sliding_window(loaded),
             notes=[f"scored in plain batches: {reason}"] if reason else [],
@@ -176,8 +176,8 @@ class Engine:
         """Set apart what is longer than a sliding window, which packing does not reproduce."""
         if stage.slow or stage.root or self.window is None:
             return [(requests, stage.slow)]
-        short = [request for request in requests if _needed(request) <= self.window]
-        long = [request for request in requests if _needed(request) > self.window]
+        short = [request for request in requests if needed(request) <= self.window]
+        long = [request for request in requests if needed(request) > self.window]
         if long:
             log.warning(
                 "%d requests are longer than the sliding window of %d tokens and are answered in "
@@ -186,12 +186,12 @@ class Engine:
         return [(short, False), (long, True)]
 
     def _too_long(self, request: Request) -> str | None:
-        needed = _needed(request)
         if request.kind == "loglikelihood_rolling":
             return None
-        if needed <= self.max_length:
+        tokens = needed(request)
+        if tokens <= self.max_length:
             return None
-        return f"too long: {needed} tokens where {self.max_length} fit the context"
+        return f"too long: {tokens} tokens where {self.max_length} fit the context"
 
     def _pairs(self, pairs: Sequence[scoring.Pair], slow: bool) -> Iterator[Any]:
         if slow:
@@ -263,14 +263,6 @@ def _pad(tokenizer: Any) -> int:
         if token is not None:
             return int(token)
     return 0
-
-
-def _needed(request: Request) -> int:
-    """Return how many tokens the model must read for a request."""
-    if request.kind == "generate_until":
-        return len(request.context_ids) + int(request.settings["max_new_tokens"])
-    # the last token is predicted, never read
-    return len(request.context_ids) + max(0, len(request.continuation_ids) - 1)
 
 
 def _runner(model: Any, dtype: str) -> Runner:

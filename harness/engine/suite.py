@@ -11,7 +11,7 @@ from typing import Any
 from harness import suites
 from harness.engine import identity, verdicts
 from harness.engine.task import load_task, quiet
-from harness.engine.tokens import Encoder, generation_settings, ids_hash, render
+from harness.engine.tokens import Encoder, cut_left, generation_settings, ids_hash, render
 from harness.errors import ComparisonError, ModelError, StudyError
 from harness.records import Item, ItemKey, Request, Response, Sample, Suite
 from harness.study import SuiteSection
@@ -23,13 +23,17 @@ shown as real turns where a chat template is in use, and as lm-eval's plain tran
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """How prompts are made; together with a tokenizer it determines every token id."""
+    """How prompts are made; together with a tokenizer it determines every token id.
+
+    ``room`` is the number of tokens to which longer items are cut, None where they stay whole.
+    """
 
     task: Any
     suite: Suite
     chosen: tuple[int, ...]
     chat: bool
     seed: int
+    room: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,17 @@ class LoadedSuite:
     instances: tuple[tuple[Any, ...], ...]
     tokenizer: Any
     databases: str | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know about the prompts."""
+        cuts = [item.cut for item in self.items if item.cut]
+        if not cuts:
+            return []
+        return [
+            f"{len(cuts)} of {len(self.items)} items of {self.suite.name} were cut on the left "
+            f"by up to {max(cuts)} tokens to fit the context"
+        ]
 
     def samples(self, arm: str, answers: Mapping[tuple[ItemKey, int], Response]) -> list[Sample]:
         """Judge one arm's answers: lm-eval's own filters and metrics, or the suite's judge."""
@@ -69,7 +84,13 @@ class LoadedSuite:
 
 
 def load_suite(
-    section: SuiteSection, *, engine_tokenizer: Any, template: str, seed: int, folder: Path
+    section: SuiteSection,
+    *,
+    engine_tokenizer: Any,
+    template: str,
+    seed: int,
+    folder: Path,
+    room: int | None = None,
 ) -> LoadedSuite:
     """Load a suite and make its prompts.
 
@@ -79,6 +100,8 @@ def load_suite(
         template: ``auto`` (the tokenizer's chat template if it has one) or ``none`` (plain text).
         seed: Seed of the few-shot draw, as lm-eval's ``fewshot_random_seed``.
         folder: The study's folder, to which relative paths belong.
+        room: How many tokens fit the context of every arm, to which a suite with left truncation
+            is cut; None cuts nothing.
 
     Raises:
         StudyError: If the suite or template is not known, or has no score per item.
@@ -97,16 +120,17 @@ def load_suite(
         chosen=_chosen(hashes, section.limit),
         chat=chosen_template == "auto" and bool(engine_tokenizer.chat_template),
         seed=seed,
+        room=room if section.truncation == "left" else None,
     )
     instances = _instances(asking, engine_tokenizer)
     keys = _keys(asking, [hashes[index] for index in asking.chosen])
-    requests = _requests(instances, keys, engine_tokenizer)
+    made = _requests(asking, instances, keys, engine_tokenizer)
     items = tuple(
-        _item(asking, key, index, group, requests[key])
+        _item(asking, key, index, group, *made[key])
         for key, index, group in zip(keys, asking.chosen, instances, strict=True)
     )
     databases = str(folder / section.databases) if section.databases else None
-    everything = tuple(request for key in keys for request in requests[key])
+    everything = tuple(request for key in keys for request in made[key][0])
     return LoadedSuite(suite, items, everything, asking, instances, engine_tokenizer, databases)
 
 
@@ -169,14 +193,18 @@ def _keys(asking: Asking, hashes: Sequence[str]) -> list[ItemKey]:
 
 
 def _requests(
-    instances: Sequence[Sequence[Any]], keys: Sequence[ItemKey], tokenizer: Any
-) -> dict[ItemKey, list[Request]]:
+    asking: Asking, instances: Sequence[Sequence[Any]], keys: Sequence[ItemKey], tokenizer: Any
+) -> dict[ItemKey, tuple[list[Request], int]]:
+    """Return each item's requests, and how many tokens were cut from their start."""
     encoder = Encoder(tokenizer)
-    made: dict[ItemKey, list[Request]] = {key: [] for key in keys}
+    made: dict[ItemKey, tuple[list[Request], int]] = {}
     for key, group in zip(keys, instances, strict=True):
-        for instance in group:
-            for repeat in range(instance.repeats or 1):
-                made[key].append(_request(instance, key, len(made[key]), repeat, encoder))
+        repeated = [(one, repeat) for one in group for repeat in range(one.repeats or 1)]
+        requests = [
+            _request(instance, key, index, repeat, encoder)
+            for index, (instance, repeat) in enumerate(repeated)
+        ]
+        made[key] = cut_left(requests, asking.room, tokenizer) if asking.room else (requests, 0)
     return made
 
 
@@ -200,7 +228,12 @@ def _request(instance: Any, key: ItemKey, index: int, repeat: int, encoder: Enco
 
 
 def _item(
-    asking: Asking, key: ItemKey, index: int, group: Sequence[Any], requests: Sequence[Request]
+    asking: Asking,
+    key: ItemKey,
+    index: int,
+    group: Sequence[Any],
+    requests: Sequence[Request],
+    cut: int,
 ) -> Item:
     doc = group[0].doc
     suite = asking.suite
@@ -209,12 +242,13 @@ def _item(
         key=key,
         doc_id=index,
         doc=doc,
-        prompt=group[0].args[0],
+        prompt=requests[0].context,
         prompt_hash=ids_hash([[*r.context_ids, -1, *r.continuation_ids] for r in requests]),
         target=str(asking.task.doc_to_target(doc)),
         cluster=f"{key.doc_hash}:{key.occurrence}" if cluster is None else str(cluster),
         slices={n: str(doc[n]) for n in suite.slices if doc.get(n) is not None},
         arguments=tuple(tuple(instance.args) for instance in group),
+        cut=cut,
     )
 
 
@@ -249,9 +283,9 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenize
 def _compare(suite: LoadedSuite, theirs: Any, adapter: Path) -> None:
     instances = _instances(suite.asking, theirs)
     keys = [item.key for item in suite.items]
-    made = _requests(instances, keys, theirs)
+    made = _requests(suite.asking, instances, keys, theirs)
     for request in suite.requests:
-        other = made[request.item][request.index]
+        other = made[request.item][0][request.index]
         ours = (request.context_ids, request.continuation_ids)
         if (other.context_ids, other.continuation_ids) != ours:
             raise ComparisonError(

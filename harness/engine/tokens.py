@@ -8,9 +8,11 @@ begins with the beginning-of-text token, and trailing spaces of a context go to 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.errors import StudyError
+from harness.records import Request
 
 DEFAULT_NEW_TOKENS = 256
 """What lm-eval generates when a task does not say how much."""
@@ -111,6 +113,43 @@ def generation_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
         names = ", ".join(sorted(left))
         raise StudyError(f"generation settings must be ones the engine obeys: found {names}")
     return settings
+
+
+def needed(request: Request) -> int:
+    """Return how many tokens the model must read for a request, room for its answer included."""
+    if request.kind == "generate_until":
+        return len(request.context_ids) + int(request.settings["max_new_tokens"])
+    # the last token is predicted, never read
+    return len(request.context_ids) + max(0, len(request.continuation_ids) - 1)
+
+
+def cut_left(requests: Sequence[Request], room: int, tokenizer: Any) -> tuple[list[Request], int]:
+    """Cut the contexts of one item's requests at their start until the longest fits.
+
+    All contexts lose the same number of tokens, so that choices stay comparable. Only a context
+    that is empty as a text (an unconditional likelihood) stays whole. As in lm-eval's ``hf``, a
+    beginning-of-text token is cut like any other.
+
+    Args:
+        requests: All requests of the item.
+        room: How many tokens fit the context of every arm.
+        tokenizer: Turns what is left of a context back into text.
+
+    Returns:
+        The requests, and how many tokens they lost: 0 where all fit, and where a context would
+        have no token left, so that the item comes back unscored.
+    """
+    whole = [not r.context or r.kind == "loglikelihood_rolling" for r in requests]
+    long = [request for request, stays in zip(requests, whole, strict=True) if not stays]
+    cut = max((needed(request) - room for request in long), default=0)
+    if cut <= 0 or any(len(request.context_ids) <= cut for request in long):
+        return list(requests), 0
+    shorter = [
+        replace(r, context_ids=(ids := r.context_ids[cut:]), context=tokenizer.decode(ids))
+        for r in long
+    ]
+    left = iter(shorter)
+    return [r if stays else next(left) for r, stays in zip(requests, whole, strict=True)], cut
 
 
 def ids_hash(parts: Sequence[Sequence[int]]) -> str:

@@ -96,7 +96,7 @@ def _engine(planned: Plan, arms: Sequence[Arm]) -> "Engine":
         if arm.path is not None:
             check_same_ids(planned.loaded, Path(arm.path))
             engine.attach(arm.name, Path(arm.path), allow_identical=planned.allow_identical)
-    planned.folder.note(engine.notes)
+    planned.folder.note([*planned.notes, *engine.notes])
     return engine
 
 

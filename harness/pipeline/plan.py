@@ -39,6 +39,11 @@ class Plan:
         return section.margin or self.study.gate.margin or suite.margin
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know about the suites' prompts."""
+        return tuple(note for loaded in self.loaded for note in loaded.notes)
+
+    @property
     def arms(self) -> tuple[str, ...]:
         """Everything that answers, the base first."""
         return (BASE, *(candidate.name for candidate in self.study.candidates))
@@ -97,14 +102,12 @@ _MODEL_FILES = ("adapter_config.json", "config.json")
 
 
 def _load_suites(study: Study, progress: Progress) -> list["LoadedSuite"]:
-    from harness.engine import load_suite
-    from harness.engine.loading import load_tokenizer
+    from harness.engine import context_length, load_suite, load_tokenizer
 
-    base = study.base
     with progress.task("read the suites", len(study.suites)) as advance:
-        tokenizer = load_tokenizer(
-            study.model_path, revision=base.revision, trust_remote_code=base.trust_remote_code
-        )
+        tokenizer = load_tokenizer(study.model_path, study.base)
+        fits = context_length(study.model_path, study.base, tokenizer)
+        room = fits - max(_virtual_tokens(study, candidate) for candidate in study.candidates)
         loaded = []
         for done, section in enumerate(study.suites):
             advance(done=done, note=section.name)
@@ -112,18 +115,27 @@ def _load_suites(study: Study, progress: Progress) -> list["LoadedSuite"]:
                 load_suite(
                     section,
                     engine_tokenizer=tokenizer,
-                    template=base.template,
+                    template=study.base.template,
                     seed=study.seed,
                     folder=study.folder,
+                    room=room,
                 )
             )
-        _check_context(study, loaded)
+        _check_context(loaded, fits)
     return loaded
 
 
-def _check_context(study: Study, loaded: Sequence["LoadedSuite"]) -> None:
+def _virtual_tokens(study: Study, candidate: CandidateSection) -> int:
+    """Return how much of the context a candidate's own learnt tokens will take."""
+    if candidate.adapter:
+        from harness.engine.arms import look
+
+        return look(study.path(candidate.adapter)).virtual_tokens
+    return int(training.settings_of(candidate).get("num_virtual_tokens") or 0)
+
+
+def _check_context(loaded: Sequence["LoadedSuite"], fits: int) -> None:
     """Refuse a suite of which not one prompt fits the base's context."""
-    fits = training.context_length(study.model_path, study.base)
     for suite in loaded:
         shortest = min(len(r.context_ids) + len(r.continuation_ids) for r in suite.requests)
         if shortest > fits:

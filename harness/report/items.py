@@ -115,6 +115,7 @@ def _item(item: Item, suite: int, table: _Table) -> list[Any]:
         [table.line(text) for text in slices],
         [table.line(visible(text)) for text in choices(item)],
         table.line(clip(question(item), 300)),
+        item.cut,
     ]
 
 

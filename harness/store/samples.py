@@ -2,7 +2,8 @@
 
 lm-eval's keys come first and in its order, so that whatever reads its logs reads ours. Ours follow:
 ``arm``, ``verdict``, ``score``, ``labels``, ``answer``, ``explanation``, ``details``, ``metric``,
-``suite``, ``occurrence``, ``cluster``, ``slices``, ``token_hash`` and ``responses``.
+``suite``, ``occurrence``, ``cluster``, ``slices``, ``token_hash``, ``cut``, ``prompt`` and
+``responses``.
 """
 
 import hashlib
@@ -65,6 +66,7 @@ def _line(sample: Sample) -> dict[str, Any]:
         "cluster": item.cluster,
         "slices": item.slices,
         "token_hash": item.prompt_hash,
+        "cut": item.cut,
         "prompt": item.prompt,
         "responses": [{name: getattr(r, name) for name in _RESPONSE} for r in sample.responses],
     }
@@ -131,6 +133,7 @@ def _sample(row: Mapping[str, Any]) -> Sample:
         cluster=row["cluster"],
         slices=row["slices"],
         arguments=tuple(tuple(args.values()) for args in row["arguments"].values()),
+        cut=row.get("cut", 0),
     )
     verdict = Verdict(
         outcome=row["verdict"],

@@ -4,10 +4,9 @@ Nothing heavy is loaded before `train` is called.
 """
 
 from harness.training.card import DataCard, data_card
-from harness.training.loading import context_length
 from harness.training.methods import METHODS, Method
 from harness.training.saved import fingerprint, finished
-from harness.training.settings import check
+from harness.training.settings import check, settings_of
 from harness.training.trainer import train
 
 __all__ = [
@@ -15,9 +14,9 @@ __all__ = [
     "DataCard",
     "Method",
     "check",
-    "context_length",
     "data_card",
     "fingerprint",
     "finished",
+    "settings_of",
     "train",
 ]

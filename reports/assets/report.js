@@ -17,7 +17,7 @@
 
   // Columns of the JSON block, as harness/report/items.py writes them.
   const ROW = { candidate: 0, item: 1, transition: 2, base: 3, tuned: 4 };
-  const ITEM = { id: 0, suite: 1, doc: 2, prompt: 3, target: 4, slices: 5, choices: 6, question: 7 };
+  const ITEM = { id: 0, suite: 1, doc: 2, prompt: 3, target: 4, slices: 5, choices: 6, question: 7, cut: 8 };
   const ANSWER = { text: 0, extracted: 1, score: 2, labels: 3, why: 4, logprobs: 5, cut: 6, outcome: 7, evidence: 8 };
   const OUTCOMES = ["right", "wrong", "wrong: asked for something not allowed", "without a score"];
   const PAGE = 20;
@@ -210,6 +210,7 @@
     title.append(make("span", `${words}`, { class: "key " + move }), ` · ${data.suites[item[ITEM.suite]][1]} · ${name(row)}`);
     const place = make("p", `item ${item[ITEM.id]}, document ${item[ITEM.doc]}`, { class: "fine" });
     if (item[ITEM.slices].length) place.append(" · " + item[ITEM.slices].map((index) => data.strings[index]).join(" · "));
+    if (item[ITEM.cut]) place.append(` · the first ${item[ITEM.cut].toLocaleString("en")} tokens of its prompt were cut to fit the context`);
     const wanted = make("dl");
     wanted.append(make("dt", "wanted"), make("dd"));
     wanted.lastChild.append(preformatted(lines(item[ITEM.target])));
