@@ -46,11 +46,11 @@ class Example:
 class Suite:
     """What a suite declares about itself in its YAML, before any model is loaded.
 
-    ``metric`` is the primary metric, ``kind`` and ``tails`` describe its scores, ``judge`` names
-    the scoring function (None: lm-eval's own metric decides), ``cluster`` the document field whose
-    value groups dependent items (None: every item is its own cluster), ``slices`` the document
-    fields by which a report breaks scores down, ``margin`` the default non-inferiority margin in
-    score units, ``threshold`` the score from which a graded answer counts as correct.
+    ``metric`` is the primary one, ``kind`` and ``tails`` describe its scores, ``judge`` names the
+    scoring function (None: lm-eval's own) and ``allow`` what it accepts beyond its strict default,
+    ``cluster`` the document field that groups dependent items (None: each is its own cluster),
+    ``slices`` the document fields by which a report breaks scores down, ``margin`` the default
+    margin in score units, ``threshold`` the score from which a graded answer counts as correct.
     """
 
     name: str
@@ -62,6 +62,7 @@ class Suite:
     slices: tuple[str, ...] = ()
     margin: float = 0.03
     threshold: float = 1.0
+    allow: tuple[str, ...] = ()
     title: str = ""
 
 
@@ -119,8 +120,7 @@ class Response:
 
     ``logprob`` (natural log of the continuation) and ``is_greedy`` for log-likelihoods, ``text``
     and ``finish`` (``stop`` or ``length``) for generations; ``unscored`` says why none could be had
-    through no fault of the model. ``gap``, neither compared nor stored, is the smallest difference
-    between the two best logits along a greedy answer.
+    through no fault of the model. ``gap`` (never stored) is a greedy answer's least lead in logits.
     """
 
     logprob: float | None = None

@@ -90,6 +90,9 @@ class SuiteSection(_Section):
     num_fewshot: int | None = Field(None, ge=0)
     data: str | None = Field(None, description="a JSONL file or folder in the suite's row shape")
     databases: str | None = Field(None, description="sql: folder of <db_id>/<db_id>.sqlite files")
+    allow: tuple[Literal["extra_columns", "all_ties", "text_numbers"], ...] = Field(
+        (), description="sql: disputed differences from the gold that count as right"
+    )
     template: str | None = Field(None, description="overrides base.template for this suite")
     split: str = Field("test", description="which of a built-in suite's own splits to score")
     truncation: Literal["none", "left"] = Field(

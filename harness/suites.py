@@ -65,7 +65,8 @@ def declaration(name: str, config: dict[str, Any]) -> Suite:
     for key in declared:
         if key not in known:
             raise StudyError(f"suite {name!r} declares an unknown key {key!r}{nearest(key, known)}")
-    declared["slices"] = tuple(declared.get("slices", ()))
+    for key in ("slices", "allow"):
+        declared[key] = tuple(declared.get(key, ()))
     declared.setdefault("metric", _first_metric(config))
     return Suite(name=name, **declared)
 

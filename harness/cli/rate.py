@@ -21,6 +21,13 @@ def command(
     rule: Annotated[
         str, typer.Option(help="sql: harness, or spider or bird for those papers' rules.")
     ] = "harness",
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="sql: count a disputed difference as right: extra_columns, all_ties or "
+            "text_numbers. May be given several times."
+        ),
+    ] = None,
 ) -> None:
     """Judge answers from a file, without any model.
 
@@ -30,7 +37,8 @@ def command(
     """
     from harness import rating
 
-    verdicts = list(rating.rate(suite, rating.read_rows(answers), databases=db, rule=rule))
+    rows = rating.read_rows(answers)
+    verdicts = list(rating.rate(suite, rows, databases=db, rule=rule, allow=allow or ()))
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in verdicts)
     write_text(out, lines)
     counts = Counter(row["verdict"] for row in verdicts)

@@ -138,9 +138,13 @@ def _declared(section: SuiteSection, task: Any) -> Suite:
     suite = suites.builtin_suites().get(section.name)
     if suite is None:
         suite = suites.declaration(section.name, verdicts.plain_config(task))
-    if section.margin is not None:
-        suite = replace(suite, margin=section.margin)
-    return suite
+    if section.allow and suite.judge != "sql":
+        raise StudyError(
+            f"only suites of the sql judge can allow differences: found {section.allow[0]!r} for "
+            f"{section.name!r}"
+        )
+    suite = replace(suite, allow=section.allow or suite.allow)
+    return replace(suite, margin=suite.margin if section.margin is None else section.margin)
 
 
 def _chosen(hashes: Sequence[str], limit: int | None) -> tuple[int, ...]:

@@ -90,7 +90,8 @@ def _own_judge(
 
     assert suite.judge is not None
     asked = [(_placed(items[i].doc, databases), given[i]) for i in open_]
-    return dict(zip(open_, rating.judge_all(suite.judge, asked), strict=True))
+    settings = {"allow": suite.allow} if suite.allow else {}
+    return dict(zip(open_, rating.judge_all(suite.judge, asked, **settings), strict=True))
 
 
 def _placed(doc: Mapping[str, Any], databases: str | None) -> Mapping[str, Any]:

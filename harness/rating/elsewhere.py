@@ -24,6 +24,7 @@ def rate(
     *,
     databases: Path | None = None,
     rule: str = "harness",
+    allow: Sequence[str] = (),
 ) -> Iterator[dict[str, Any]]:
     """Judge rows of answers; yield one output row each, in order.
 
@@ -33,13 +34,15 @@ def rate(
             suite's card lists under "rate".
         databases: For ``sql`` rows with a ``db_id``: the folder of ``<db_id>/<db_id>.sqlite``.
         rule: For ``sql``: the comparison rule.
+        allow: For ``sql``: disputed differences that count as right, of ``extra_columns``,
+            ``all_ties`` and ``text_numbers``.
 
     Yields:
         ``id``, ``verdict``, ``score``, ``labels``, ``explanation``, and the suite's own fields.
         A row that cannot be judged through no fault of its answer is ``unscored`` with the reason.
 
     Raises:
-        StudyError: If there is no such suite or rule.
+        StudyError: If there is no such suite or rule, or nothing of a name that can be allowed.
         DataError: If a line is no JSON object, an ``id`` is missing or repeated, or no row at all
             can be judged; the message names the line.
     """
@@ -49,14 +52,17 @@ def rate(
         )
     if rule not in RULES:
         raise StudyError(f"there is no comparison rule {rule!r}{nearest(rule, RULES)}")
-    if rule != RULES[0] and suite != "sql":
-        raise StudyError(f"a comparison rule is for sql only: found {rule!r} for {suite!r}")
+    if suite != "sql" and (rule != RULES[0] or allow):
+        found = rule if rule != RULES[0] else allow[0]
+        raise StudyError(
+            f"rules and what they allow are for sql only: found {found!r} for {suite!r}"
+        )
     lines = rows.checked(given)
     problems = [rows.problem(suite, row) for _, row in lines]
     if all(problems):
         raise DataError(f"line {lines[0][0]}: {problems[0]}; no row of the input can be judged")
     sound = [row for (_, row), problem in zip(lines, problems, strict=True) if problem is None]
-    judged = iter(_judge(suite, sound, databases, rule))
+    judged = iter(_judge(suite, sound, databases, rule=rule, allow=allow))
     for (line, row), problem in zip(lines, problems, strict=True):
         verdict = next(judged) if problem is None else _unusable(line, problem)
         yield {
@@ -69,11 +75,14 @@ def rate(
         }
 
 
-def _judge(suite: str, sound: Sequence[Row], databases: Path | None, rule: str) -> list[Verdict]:
+def _judge(
+    suite: str, sound: Sequence[Row], databases: Path | None, *, rule: str, allow: Sequence[str]
+) -> list[Verdict]:
     if suite == "sql":
-        from harness.sql import judge_rows
+        from harness.sql import Policy, judge_rows
 
-        return list(judge_rows(sound, databases=databases, rule=cast("Rule", rule)))
+        policy = Policy.allowing(allow)
+        return list(judge_rows(sound, databases=databases, rule=cast("Rule", rule), policy=policy))
     verdicts = judge_all(
         suite, [(row, (Response(text=row["response"], finish=row.get("finish")),)) for row in sound]
     )
@@ -111,9 +120,10 @@ def _sql(verdict: Verdict) -> dict[str, Any]:
     fields = ("base_match", "robust_match")
     found: dict[str, Any] = {name: verdict.details.get(name) for name in fields}
     found["extracted_sql"] = verdict.answer
-    if verdict.details.get("witness") is not None:
-        found["witness"] = verdict.details["witness"]
-    return found
+    sometimes = ("witness", "allow", "translated_from")
+    return found | {
+        name: verdict.details[name] for name in sometimes if verdict.details.get(name) is not None
+    }
 
 
 _FIELDS: dict[str, Callable[[Verdict], dict[str, Any]]] = {

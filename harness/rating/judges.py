@@ -14,8 +14,9 @@ from harness.records import Response, Verdict
 from harness.suites import builtin_suites
 
 Document = Mapping[str, Any]
-Judge = Callable[[Document, Sequence[Response]], Verdict]
-"""Takes a document (a data row) and the responses to its requests; only the first is judged."""
+Judge = Callable[..., Verdict]
+"""Takes a document (a data row), the responses to its requests, of which only the first is judged,
+and the settings that it has as keywords."""
 
 
 def qa(doc: Document, responses: Sequence[Response]) -> Verdict:
@@ -57,11 +58,15 @@ def coherence(doc: Document, responses: Sequence[Response]) -> Verdict:
     )
 
 
-def sql(doc: Document, responses: Sequence[Response]) -> Verdict:
-    """Judge ``gold_sql`` on ``schema_sql``, a ``database`` file, or a built-in ``db_id``."""
+def sql(doc: Document, responses: Sequence[Response], *, allow: Sequence[str] = ()) -> Verdict:
+    """Judge ``gold_sql`` on ``schema_sql``, a ``database`` file, or a built-in ``db_id``.
+
+    ``allow`` names the disputed differences that count as right (`harness.sql.Policy`).
+    """
+    from harness.sql import Policy
     from harness.sql.batch import judge_doc
 
-    return judge_doc(doc, responses[0].text or "")
+    return judge_doc(doc, responses[0].text or "", policy=Policy.allowing(allow))
 
 
 JUDGES: dict[str, Judge] = {"qa": qa, "choice": choice, "coherence": coherence, "sql": sql}
@@ -71,7 +76,9 @@ WORKERS = {"sql": 2}
 """Judges that wait for worker processes, and how many answers to hand them at a time."""
 
 
-def judge_all(judge: str, items: Sequence[tuple[Document, Sequence[Response]]]) -> list[Verdict]:
+def judge_all(
+    judge: str, items: Sequence[tuple[Document, Sequence[Response]]], **settings: Any
+) -> list[Verdict]:
     """Judge many answers with one judge, in order.
 
     A response that could not be had (``unscored``) is unscored for the reason it gives.
@@ -79,6 +86,7 @@ def judge_all(judge: str, items: Sequence[tuple[Document, Sequence[Response]]]) 
     Args:
         judge: A key of ``JUDGES``.
         items: Documents with the responses to them.
+        settings: What the judge takes beside them; the ``sql`` judge has ``allow``.
 
     Raises:
         StudyError: If there is no such judge.
@@ -87,7 +95,7 @@ def judge_all(judge: str, items: Sequence[tuple[Document, Sequence[Response]]]) 
         raise StudyError(f"there is no judge {judge!r}{nearest(judge, JUDGES)}")
 
     def verdict(item: tuple[Document, Sequence[Response]]) -> Verdict:
-        return _unanswered(item[1]) or JUDGES[judge](*item)
+        return _unanswered(item[1]) or JUDGES[judge](*item, **settings)
 
     if judge not in WORKERS:
         return [verdict(item) for item in items]

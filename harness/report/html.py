@@ -99,7 +99,8 @@ def _training(arm: Arm) -> dict[str, Any]:
 
 def _declared(suite: Suite) -> dict[str, str]:
     grouped = f"items grouped by {suite.cluster}" if suite.cluster else "every item on its own"
+    allowed = f", allowing {', '.join(suite.allow)}" if suite.allow else ""
     return {
         "title": f"suite {suite.name}",
-        "words": f"{suite.metric}, {suite.kind} score, margin {suite.margin:g}, {grouped}",
+        "words": f"{suite.metric}, {suite.kind} score, margin {suite.margin:g}, {grouped}{allowed}",
     }

@@ -113,8 +113,10 @@ def sureness(p_value: float | None) -> str:
 
 
 def title_of(comparison: Comparison) -> str:
-    """Return the suite's title for people, else its name."""
-    return comparison.suite.title or comparison.suite.name
+    """Return the suite's title for people, else its name, and what its judge was told to allow."""
+    suite = comparison.suite
+    title = suite.title or suite.name
+    return f"{title} (allowing {', '.join(suite.allow)})" if suite.allow else title
 
 
 def check_sentence(comparison: Comparison) -> str:

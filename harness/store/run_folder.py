@@ -143,4 +143,4 @@ def read_arm(data: dict[str, Any]) -> Arm:
 
 def read_suite(data: dict[str, Any]) -> Suite:
     """Return a suite's declaration from its entry in the lock."""
-    return Suite(**{**data, "slices": tuple(data["slices"])})
+    return Suite(**{**data, "slices": tuple(data["slices"]), "allow": tuple(data["allow"])})
