@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from harness import content
+from harness.endpoint import ArmSection, Section
 from harness.errors import StudyError, nearest
 
 BUILTIN_PREFIX = "builtin:"
@@ -19,14 +20,14 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
-
-
-class BaseSection(_Section):
+class BaseSection(ArmSection):
     """The base model that every candidate starts from."""
 
-    model: str = Field(description="hub name, local folder, or builtin:tiny")
+    model: str = Field(
+        "",
+        description="hub name, local folder, or builtin:tiny; beside a backend: whose tokenizer "
+        "and chat template make the prompts",
+    )
     revision: str | None = Field(None, description="commit or tag of a hub model")
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         "float32", description="precision of scoring; float32 makes scores reproducible"
@@ -40,9 +41,20 @@ class BaseSection(_Section):
     )
     trust_remote_code: bool = False
 
+    @model_validator(mode="after")
+    def _answers(self) -> "BaseSection":
+        if not (self.model or self.backend):
+            raise ValueError("the base needs a 'model', or a 'backend' that answers elsewhere")
+        return self
 
-class CandidateSection(_Section):
-    """One fine-tune: trained here by a method, or an adapter that exists already."""
+    @property
+    def title(self) -> str:
+        """What a report calls the base."""
+        return self.endpoint if self.backend else self.model
+
+
+class CandidateSection(ArmSection):
+    """One fine-tune: trained here, an adapter that exists, or an endpoint that serves it."""
 
     name: Name
     note: str = Field("", description="one line for the report: what this candidate is for")
@@ -67,10 +79,15 @@ class CandidateSection(_Section):
 
     @model_validator(mode="after")
     def _one_origin(self) -> "CandidateSection":
-        if (self.train is None) == (self.adapter is None):
+        if sum(origin is not None for origin in (self.train, self.adapter, self.backend)) != 1:
             raise ValueError(
-                f"candidate {self.name!r} needs either 'train' (rows to learn from) or 'adapter' "
-                "(a folder trained elsewhere), and not both"
+                f"candidate {self.name!r} needs either 'train' (rows to learn from), 'adapter' (a "
+                "folder trained elsewhere) or 'backend' (an endpoint that serves it), and only one"
+            )
+        if self.backend and (self.settings or self.training or self.validation):
+            raise ValueError(
+                f"candidate {self.name!r} answers elsewhere and is not trained here: remove "
+                "settings, training and validation"
             )
         if self.name == "base":
             raise ValueError("a candidate cannot be called 'base': that is the untuned model")
@@ -81,7 +98,7 @@ def _suite_by_name(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-class SuiteSection(_Section):
+class SuiteSection(Section):
     """One suite to score: its name alone, or with changes."""
 
     name: str = Field(description="a built-in suite or any lm-eval task")
@@ -104,7 +121,7 @@ class SuiteSection(_Section):
 Suites = Annotated[SuiteSection, BeforeValidator(_suite_by_name)]
 
 
-class GateSection(_Section):
+class GateSection(Section):
     """When a candidate passes. Declared before any tuned answer is scored."""
 
     margin: Share | None = Field(None, description="for every suite that does not set its own")
@@ -113,14 +130,14 @@ class GateSection(_Section):
     max_unscored: float = Field(0.05, ge=0, le=1, description="above this share a run is invalid")
 
 
-class ReviewSection(_Section):
+class ReviewSection(Section):
     """Blinded sheets for human raters."""
 
     items_per_suite: int = Field(20, ge=0, description="0 writes no sheets")
     raters: int = Field(2, ge=1)
 
 
-class Study(_Section):
+class Study(Section):
     """A whole study file."""
 
     name: Name
@@ -145,6 +162,16 @@ class Study(_Section):
                     raise ValueError(f"each {what} needs its own name: {name!r} is used twice")
         return self
 
+    @model_validator(mode="after")
+    def _weights_are_here(self) -> "Study":
+        for candidate in self.candidates:
+            if self.base.backend and not candidate.backend:
+                raise ValueError(
+                    f"candidate {candidate.name!r} changes weights of the base, and those are not "
+                    "here: the base is an endpoint; serve the candidate too and name its 'backend'"
+                )
+        return self
+
     def path(self, value: str) -> Path:
         """Return a path of the study file, relative ones taken from the study's folder."""
         return self.folder / Path(value).expanduser()
@@ -152,7 +179,7 @@ class Study(_Section):
     @property
     def model_path(self) -> str:
         """What to load: a folder for ``builtin:`` and local models, else the hub name."""
-        return resolve_model(self.base.model, self.folder)
+        return resolve_model(self.base.model, self.folder) if self.base.model else ""
 
 
 def resolve_model(model: str, folder: Path) -> str:

@@ -19,7 +19,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"analysis", "rating", "metrics"}),
     frozenset({"scoring", "sql", "stats", "corpus"}),
     frozenset({"study", "suites"}),
-    frozenset({"records", "content", "files", "versions"}),
+    frozenset({"records", "content", "endpoint", "files", "versions"}),
     frozenset({"errors"}),
 )
 """Rooms from the door down: each imports only from tiers below its own."""

@@ -1,0 +1,54 @@
+"""What a study says of an arm that answers elsewhere, and what it may not say: keys."""
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+_SECRET = re.compile(
+    r"headers?|auth.*|(.*_)?(secret|password|apikey|key|credentials?|sig)|token|(access|api|hf)_token",
+    re.IGNORECASE,
+)
+
+
+class Section(BaseModel):
+    """One part of a study file; unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+
+class ArmSection(Section):
+    """What answers: weights that are loaded here, or an endpoint that lm-eval can ask."""
+
+    backend: str | None = Field(
+        None,
+        description="lm-eval model that answers in place of weights loaded here: "
+        "local-chat-completions, local-completions, vllm, ...",
+    )
+    model_args: dict[str, Any] = Field(
+        default_factory=dict,
+        description="lm-eval's arguments of the backend, such as base_url, model, num_concurrent",
+    )
+
+    @model_validator(mode="after")
+    def _no_secrets(self) -> "ArmSection":
+        if self.model_args and not self.backend:
+            raise ValueError("model_args need a 'backend', such as local-chat-completions")
+        address = urlsplit(str(self.model_args.get("base_url", "")))
+        names = [*self.model_args, *(name for name, _ in parse_qsl(address.query))]
+        secret = [name for name in names if _SECRET.fullmatch(name)]
+        if address.username or address.password:
+            secret.append("a password in base_url")
+        if secret:
+            raise ValueError(
+                f"a study is kept with its run and holds no keys: take {', '.join(secret)} out of "
+                "model_args and set the backend's environment variable, such as OPENAI_API_KEY"
+            )
+        return self
+
+    @property
+    def endpoint(self) -> str:
+        """What a report calls the backend: its model, and where it answers."""
+        model = self.model_args.get("model") or self.model_args.get("pretrained") or "a model"
+        return f"{model} at {self.model_args.get('base_url', self.backend)}"
