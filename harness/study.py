@@ -15,6 +15,7 @@ from harness.endpoint import ArmSection, Section
 from harness.errors import StudyError, nearest
 
 BUILTIN_PREFIX = "builtin:"
+VERIFIED = "bfloat16_verified"
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -29,8 +30,11 @@ class BaseSection(ArmSection):
         "and chat template make the prompts",
     )
     revision: str | None = Field(None, description="commit or tag of a hub model")
-    dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32", description="precision of scoring; float32 makes scores reproducible"
+    dtype: Literal["float32", "bfloat16", "float16", "bfloat16_verified"] = Field(
+        "float32",
+        description="precision of scoring; float32 makes scores reproducible; bfloat16_verified "
+        "gives float32's verdicts faster: a first pass in bf16, a second in float32 where a "
+        "verdict could flip (needs both copies of the weights; trains in float32)",
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
     quantization: Literal["none", "4bit", "8bit"] = Field(
@@ -45,7 +49,17 @@ class BaseSection(ArmSection):
     def _answers(self) -> "BaseSection":
         if not (self.model or self.backend):
             raise ValueError("the base needs a 'model', or a 'backend' that answers elsewhere")
+        if self.dtype == VERIFIED and self.quantization != "none":
+            raise ValueError(
+                f"dtype {VERIFIED} needs weights that are not quantized: found quantization "
+                f"{self.quantization!r}; use dtype bfloat16 with it, or quantization none"
+            )
         return self
+
+    @property
+    def weights_dtype(self) -> str:
+        """The precision of the weights that are trained on, and that have the last word."""
+        return "float32" if self.dtype == VERIFIED else self.dtype
 
     @property
     def title(self) -> str:
