@@ -67,7 +67,7 @@ def load_model(model: str, base: BaseSection, method: Method) -> Any:
     try:
         loaded = AutoModelForCausalLM.from_pretrained(
             model,
-            dtype=getattr(torch, base.dtype),
+            dtype=getattr(torch, base.weights_dtype),
             revision=base.revision,
             trust_remote_code=base.trust_remote_code,
             **extra,
