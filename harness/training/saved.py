@@ -38,7 +38,7 @@ def fingerprint(
         "data": data_sha256(examples),
         "model": model_sha256(model),
         "revision": base.revision,
-        "dtype": base.dtype,
+        "dtype": base.weights_dtype,
         "quantization": base.quantization,
         "template": base.template,
         "seed": seed,
