@@ -273,6 +273,14 @@ def test_a_verdict_says_what_was_not_translated(judge: Judge) -> None:
     assert "translated_from" not in judge.judge(ask("SELECT 1"), "SELECT 1").details
 
 
+def test_a_match_that_no_neighbour_could_test_says_so(judge: Judge) -> None:
+    """Where no neighbour can be made, `robust_match` is null and the explanation says why."""
+    deep = f"SELECT name FROM emp WHERE id > {'(' * 61}0{')' * 61}"
+    verdict = judge.judge(ask(deep), "SELECT name FROM emp")
+    assert (verdict.outcome, verdict.details["robust_match"]) == ("correct", None)
+    assert verdict.explanation.endswith("rests on the given one alone")
+
+
 DUCK = Database(schema_sql="CREATE TABLE t(a INT, b TEXT); INSERT INTO t VALUES (1, 'x'), (2, 'y')",
                 engine="duckdb")  # fmt: skip
 

@@ -29,7 +29,7 @@ PARSER_FAULTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldPlan:
-    """How to run a gold so that its ties show.
+    """How to run a gold so that its ties show; ``dialect`` is the engine's.
 
     ``full_sql`` is the gold without LIMIT, its order keys appended where they are not in the
     answer (None: as it stands). ``keys`` are column indices into that result, negative for appended
@@ -37,6 +37,7 @@ class GoldPlan:
     """
 
     sql: str
+    dialect: str = "sqlite"
     ordered: bool = False
     full_sql: str | None = None
     keys: tuple[int, ...] = ()
@@ -69,25 +70,27 @@ def plan_gold(sql: str, tree: exp.Expression | None, dialect: str = "sqlite") ->
     """Work out how to run a gold; an unparsable one is taken as it stands."""
     query = tree.unnest() if isinstance(tree, exp.Subquery) and not tree.args.get("order") else tree
     if query is None:
-        return GoldPlan(sql=sql)
-    query = _extreme_as_limit(query)
+        return GoldPlan(sql=sql, dialect=dialect)
+    if dialect == "sqlite":
+        query = _extreme_as_limit(query)
     order, limit = query.args.get("order"), query.args.get("limit")
     if order is None and limit is None:
-        return GoldPlan(sql=sql)
+        return GoldPlan(sql=sql, dialect=dialect)
     count, offset = _number(limit), _number(query.args.get("offset"), default=0)
     if count is None or offset is None:
-        return GoldPlan(sql=sql, ordered=order is not None)
+        return GoldPlan(sql=sql, dialect=dialect, ordered=order is not None)
     full = query.copy()
     full.set("limit", None)
     full.set("offset", None)
     found = _order_keys(full)
     if found is None:
-        return GoldPlan(sql=sql, ordered=order is not None)
+        return GoldPlan(sql=sql, dialect=dialect, ordered=order is not None)
     positions, extra = found
     for key in extra:
         full.select(key, append=True, copy=False)
     return GoldPlan(
         sql=sql,
+        dialect=dialect,
         ordered=order is not None,
         full_sql=full.sql(dialect=dialect),
         keys=tuple(positions),

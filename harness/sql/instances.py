@@ -209,14 +209,14 @@ class _Drawer:
 def load_statements(
     instance: Instance, profiles: Mapping[str, TableProfile], *, shuffled: bool = False
 ) -> list[tuple[str, Rows]]:
-    """Return INSERT statements with their rows; rows that break a CHECK are left out."""
+    """Return INSERT statements with their rows; the worker leaves out rows that break a rule."""
     statements = []
     for name, rows in instance.tables.items():
         table = profiles[name]
         kept = [i for i, column in enumerate(table.columns) if not column.filled]
         names = ", ".join(_quoted(table.columns[i].name) for i in kept)
         marks = ", ".join("?" * len(kept))
-        sql = f"INSERT OR IGNORE INTO {_quoted(table.name)} ({names}) VALUES ({marks})"
+        sql = f"INSERT INTO {_quoted(table.name)} ({names}) VALUES ({marks})"
         chosen = list(rows)
         if shuffled:
             random.Random(instance.number).shuffle(chosen)

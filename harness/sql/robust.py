@@ -45,7 +45,7 @@ class Survival:
 
 def evidence_of(plan: GoldPlan, schema: Schema) -> Evidence | None:
     """Return what a gold reveals of the data it is meant for; None where it cannot be parsed."""
-    tree = parse(plan.sql)
+    tree = parse(plan.sql, plan.dialect)
     if tree is None or not schema.tables:
         return None
     try:
@@ -78,7 +78,7 @@ class Challenger:
 
     def _wanted(self) -> set[str]:
         """Name the tables of both queries; all of them where that cannot be told."""
-        tree = parse(self._pred)
+        tree = parse(self._pred, self._near.plan.dialect)
         if tree is None or self._near.schema.views:
             return set(self._near.profiles)
         try:
@@ -108,7 +108,7 @@ class Challenger:
 
     def _run(self, instance: Instance, statements: Sequence[str], *, twin: bool = False) -> Any:
         rows = load_statements(instance, self._near.profiles, shuffled=twin)
-        spec = {"engine": "sqlite", "script": self._script, "rows": rows}
+        spec = {"engine": self._near.plan.dialect, "script": self._script, "rows": rows}
         source = Source(key=f"instance:{next(_numbers)}", spec=spec)
         return self._sandbox.run(
             source, statements, backwards=len(statements) if twin else 0, forget=True

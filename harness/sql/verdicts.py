@@ -25,6 +25,10 @@ REASONS = {
 """What each difference between two results means."""
 
 
+UNTRIED = "no neighbouring database could tell more, so this rests on the given one alone"
+"""Said of a match that stands on one database only."""
+
+
 def _details(sql: str | None, **more: Any) -> dict[str, Any]:
     return {"base_match": None, "robust_match": None, "extracted_sql": sql, "witness": None} | more
 
@@ -136,6 +140,7 @@ def right(
     *,
     labels: tuple[str, ...] = (),
     allowed: tuple[str, ...] = (),
+    note: str = "",
 ) -> Verdict:
     """A match; ``robust`` is None where no neighbour instance had anything to say.
 
@@ -150,7 +155,7 @@ def right(
         score=1.0,
         labels=labels,
         answer=sql,
-        explanation=text,
+        explanation=". ".join(part for part in (text, note) if part),
         metrics=_metrics(base=True, robust=True),
         details=_details(sql, base_match=True, robust_match=robust),
     )

@@ -27,7 +27,17 @@ class DuckDatabase:
         if "path" not in source:
             with _Deadline(self.connection, seconds):
                 self.connection.execute(source["script"])
+                for statement, rows in source.get("rows", ()):
+                    self._insert(statement, rows)
         self.connection.execute("SET lock_configuration=true")
+
+    def _insert(self, statement: str, rows: list[list[Any]]) -> None:
+        """Insert rows one by one; leave out those that break a constraint or a type."""
+        for row in rows:
+            try:
+                self.connection.execute(statement, row)
+            except (duckdb.IntegrityError, duckdb.DataError):
+                continue
 
     def reseed(self, seed: int = 0) -> None:
         """Make what ``random()`` returns repeatable."""
@@ -64,30 +74,55 @@ class DuckDatabase:
         return dict(fetch(cursor, _plain))
 
     def describe(self, limit: int, seconds: float) -> dict[str, Any]:
-        """Return tables, columns and sample rows."""
+        """Return tables, views, columns, keys and sample rows."""
         with _Deadline(self.connection, seconds):
-            names = self.connection.execute(
-                "SELECT table_name FROM duckdb_tables() WHERE NOT internal ORDER BY table_oid"
-            ).fetchall()
-            return {"kind": "ok", "tables": [self._table(name, limit) for (name,) in names]}
+            tables = self._all(
+                "SELECT table_name, sql FROM duckdb_tables() WHERE NOT internal ORDER BY table_oid"
+            )
+            views = self._all(
+                "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal ORDER BY view_oid"
+            )
+            found = [self._table(name, "table", sql, limit) for name, sql in tables]
+            found += [self._table(name, "view", sql.rstrip("; "), 0) for name, sql in views]
+            return {"kind": "ok", "tables": found}
 
-    def _table(self, name: str, limit: int) -> dict[str, Any]:
+    def _all(self, sql: str, *values: Any) -> list[Any]:
+        return list(self.connection.execute(sql, list(values)).fetchall())
+
+    def _table(self, name: str, kind: str, sql: str, limit: int) -> dict[str, Any]:
         quoted = '"' + name.replace('"', '""') + '"'
-        columns = self.connection.execute(
+        columns = self._all(
             "SELECT column_name, data_type, NOT is_nullable FROM duckdb_columns() "
             "WHERE table_name = ? ORDER BY column_index",
-            [name],
-        ).fetchall()
-        rows = self.connection.execute(f"SELECT * FROM {quoted} LIMIT {int(limit)}").fetchall()
+            name,
+        )
+        keys = self._all(
+            "SELECT constraint_type, constraint_column_names, referenced_table, "
+            "referenced_column_names FROM duckdb_constraints() WHERE table_name = ?",
+            name,
+        )
+        primary = next((list(key[1]) for key in keys if key[0] == "PRIMARY KEY"), [])
+        rows = self._all(f"SELECT * FROM {quoted} LIMIT {int(limit)}") if limit else []
         return {
             "name": name,
-            "kind": "table",
-            "sql": "",
+            "kind": kind,
+            "sql": sql.rstrip("; "),
             "columns": [
-                {"name": c[0], "type": c[1], "notnull": c[2], "pk": 0, "hidden": 0} for c in columns
+                {
+                    "name": c[0],
+                    "type": c[1],
+                    "notnull": c[2],
+                    "pk": primary.index(c[0]) + 1 if c[0] in primary else 0,
+                    "hidden": 0,
+                }
+                for c in columns
             ],
-            "unique": [],
-            "foreign": [],
+            "unique": [list(key[1]) for key in keys if key[0] == "UNIQUE"],
+            "foreign": [
+                {"table": key[2], "columns": list(key[1]), "parents": list(key[3])}
+                for key in keys
+                if key[0] == "FOREIGN KEY"
+            ],
             "rows": [[_plain(cell) for cell in row] for row in rows],
         }
 

@@ -107,7 +107,7 @@ class SqliteDatabase:
             connection.commit()
         connection.execute("BEGIN")
         for statement, rows in source.get("rows", ()):
-            connection.executemany(statement, rows)
+            connection.executemany(f"INSERT OR IGNORE {statement.removeprefix('INSERT ')}", rows)
         connection.execute("COMMIT")
         connection.set_authorizer(None)
 
