@@ -3,8 +3,8 @@
 In the order of a run: `task` and `rows` find a suite and its data, `suite` and `tokens` make the
 requests; `loading`, `arms` and `switching` bring up the base and its candidates; `model` answers,
 through `trie`, `packed` and `sweep` (what is shared is computed once), `scoring`, `rolling`,
-`generation`, `decoding` and `stopping`, or through `plain` where attention cannot be packed;
-`verdicts` judges. `identity` names what can change an answer, `lm` is lm-eval's door.
+`generation`, `decoding`, `sampling` and `stopping`, or through `plain` where attention cannot be
+packed; `verdicts` judges. `identity` names what can change an answer, `lm` is lm-eval's door.
 """
 
 from harness.engine.loading import context_of as context_length

@@ -5,10 +5,7 @@ pass; as much of it as greedy decoding would have produced is accepted, the rest
 output is that of step-by-step decoding, up to ties within numerical noise, which are counted.
 """
 
-import hashlib
-import json
 import math
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +16,7 @@ from torch import Tensor
 from harness.engine import packed
 from harness.engine.decoding import Row, Rows
 from harness.engine.packed import Pack
+from harness.engine.sampling import draw
 from harness.engine.stopping import Text, begin
 from harness.engine.sweep import OutOfMemoryError, Runner, Swept, is_out_of_memory, sweep
 from harness.engine.trie import Trie, Unit, build, chunks, units
@@ -259,23 +257,3 @@ def _top(logits: Tensor) -> list[tuple[int, float]]:
     values, tokens = logits.float().topk(2, dim=-1)
     gaps = values[:, 0] - values[:, 1]
     return list(zip(tokens[:, 0].tolist(), gaps.tolist(), strict=True))
-
-
-def draw(logits: Tensor, settings: dict[str, Any], context: Sequence[int], step: int) -> int:
-    """Draw a token by temperature, top-k and top-p.
-
-    The randomness depends on the seed, the context and the step alone, so that neither batch mates
-    nor the order of work change an answer.
-    """
-    scores = logits.double() / float(settings.get("temperature", 1.0))
-    order = scores.argsort(descending=True, stable=True)
-    shares = scores[order].softmax(dim=-1)
-    if settings.get("top_k"):
-        shares[int(settings["top_k"]) :] = 0
-    if settings.get("top_p"):
-        shares[(shares.cumsum(0) - shares) >= float(settings["top_p"])] = 0
-    key = json.dumps([settings.get("seed", 0), settings.get("repeat", 0), list(context), step])
-    fraction = random.Random(hashlib.sha256(key.encode()).digest()).random()
-    heap = shares.cumsum(0)
-    found = int(torch.searchsorted(heap, fraction * float(heap[-1]), right=True))
-    return int(order[min(found, int((shares > 0).sum()) - 1)])

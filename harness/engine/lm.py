@@ -4,6 +4,7 @@ lm-eval's own command does everything else, so its options, tasks, logs and resu
 """
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -112,12 +113,17 @@ class HarnessLM(TemplateLM):
         return [_number(response) for response in self._answers(made)]
 
     def generate_until(self, requests: Sequence[Any], **_: Any) -> list[str]:
-        """Return the text generated for each prompt."""
-        made = []
+        """Return the text generated for each prompt; a sampled one that is repeated draws anew."""
+        made: list[Request] = []
+        repeats: Counter[str] = Counter()
         for place, request in enumerate(requests):
             context, raw = request.args
             ids = (tuple(self._encoder.encode(context)), ())
             settings = generation_settings(raw)
+            if settings.get("do_sample"):
+                again = repr((context, settings))
+                settings["repeat"] = repeats[again]
+                repeats[again] += 1
             made.append(_request("generate_until", place, (context, ""), ids, settings))
         return [response.text or "" for response in self._answers(made)]
 

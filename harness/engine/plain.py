@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from harness.engine.generation import Prompt
+from harness.engine.sampling import draw
 from harness.engine.scoring import token_logprobs
 from harness.engine.stopping import begin
 from harness.engine.sweep import is_out_of_memory
@@ -69,13 +70,13 @@ def generate(
 ) -> Iterator[Answered]:
     """Generate greedily or by sampling.
 
-    Only requests with the same settings and the same context length share a batch: padding on the
+    Only requests with the same limit and the same context length share a batch: padding on the
     left shifts positions for some models and for PEFT's virtual tokens, and then an answer would
     depend on its batch mates.
     """
-    groups: dict[tuple[int, str], list[int]] = {}
+    groups: dict[tuple[int, int], list[int]] = {}
     for index, prompt in enumerate(prompts):
-        alike = (len(prompt.context), repr(sorted(prompt.settings.items())))
+        alike = (len(prompt.context), int(prompt.settings["max_new_tokens"]))
         groups.setdefault(alike, []).append(index)
     length = [len(p.context) + int(p.settings["max_new_tokens"]) for p in prompts]
     for group in groups.values():
@@ -90,14 +91,19 @@ def generate(
 def _generate(
     model: Any, tokenizer: Any, prompts: Sequence[Prompt], ends: frozenset[int], pad: int
 ) -> list[Response]:
-    from transformers import GenerationConfig, StoppingCriteriaList
+    from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
     device = model.device
     ids = torch.tensor([prompt.context for prompt in prompts], device=device)
     texts = [begin(tokenizer, ends, prompt.settings) for prompt in prompts]
-    settings = prompts[0].settings
-    if settings.get("do_sample"):
-        torch.manual_seed(int(settings.get("seed", 0)) + 1_000_003 * settings.get("repeat", 0))
+
+    def drawn(_: Any, scores: Tensor) -> Tensor:
+        """Leave one token to choose from, so that both ways of generating draw by one rule."""
+        for row, prompt, text in zip(scores, prompts, texts, strict=True):
+            if prompt.settings.get("do_sample"):
+                token = draw(row, prompt.settings, prompt.context, len(text.ids))
+                row.fill_(-torch.inf)[token] = 0.0
+        return scores
 
     def stopped(so_far: Tensor, _: Any, **__: Any) -> Tensor:
         for text, token in zip(texts, so_far[:, -1].tolist(), strict=True):
@@ -106,15 +112,14 @@ def _generate(
         return torch.tensor([text.finish is not None for text in texts], device=device)
 
     config = GenerationConfig(
-        max_new_tokens=settings["max_new_tokens"],
-        pad_token_id=pad,
-        **{k: settings[k] for k in ("do_sample", "temperature", "top_k", "top_p") if k in settings},
+        max_new_tokens=prompts[0].settings["max_new_tokens"], pad_token_id=pad
     )
     with torch.no_grad():
         model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             generation_config=config,
+            logits_processor=LogitsProcessorList([drawn]),
             stopping_criteria=StoppingCriteriaList([stopped]),
         )
     return [Response(text=t.text, finish=t.finish, tokens=len(t.ids)) for t in texts]

@@ -98,7 +98,8 @@ def load_suite(
         section: The study's entry: name, data, limit, split, few-shot count, template.
         engine_tokenizer: The base's tokenizer; all arms get its ids.
         template: ``auto`` (the tokenizer's chat template if it has one) or ``none`` (plain text).
-        seed: Seed of the few-shot draw, as lm-eval's ``fewshot_random_seed``.
+        seed: Seed of the few-shot draw, as lm-eval's ``fewshot_random_seed``, and of sampled
+            answers where the task gives them none.
         folder: The study's folder, to which relative paths belong.
         room: How many tokens fit the context of every arm, to which a suite with left truncation
             is cut; None cuts nothing.
@@ -203,16 +204,18 @@ def _requests(
     encoder = Encoder(tokenizer)
     made: dict[ItemKey, tuple[list[Request], int]] = {}
     for key, group in zip(keys, instances, strict=True):
-        repeated = [(one, repeat) for one in group for repeat in range(one.repeats or 1)]
+        draws = [(one, repeat) for one in group for repeat in range(one.repeats or 1)]
         requests = [
-            _request(instance, key, index, repeat, encoder)
-            for index, (instance, repeat) in enumerate(repeated)
+            _request(instance, key, index, encoder, {"seed": asking.seed, "repeat": repeat})
+            for index, (instance, repeat) in enumerate(draws)
         ]
         made[key] = cut_left(requests, asking.room, tokenizer) if asking.room else (requests, 0)
     return made
 
 
-def _request(instance: Any, key: ItemKey, index: int, repeat: int, encoder: Encoder) -> Request:
+def _request(
+    instance: Any, key: ItemKey, index: int, encoder: Encoder, sampling: Mapping[str, int]
+) -> Request:
     kind, args = instance.request_type, instance.args
     if kind == "loglikelihood":
         context_ids, continuation_ids = encoder.pair(args[0], args[1])
@@ -223,8 +226,8 @@ def _request(instance: Any, key: ItemKey, index: int, repeat: int, encoder: Enco
     settings: dict[str, Any] = {}
     if kind == "generate_until":
         settings = generation_settings(args[1])
-        if settings.get("do_sample") and repeat:
-            settings["repeat"] = repeat
+        if settings.get("do_sample"):
+            settings = {**sampling, **settings}
     return Request(
         kind=kind, item=key, index=index, context=args[0], continuation="",
         context_ids=tuple(encoder.encode(args[0])), settings=settings,
