@@ -35,11 +35,13 @@ class Example:
 
     ``prompt`` and ``completion`` are both plain text, or both turns of a conversation.
     ``origin`` says where the row came from (``file:line``) so that errors can name it.
+    ``rejected`` makes it a preference pair: an answer that is worse than ``completion``.
     """
 
     prompt: str | tuple[Message, ...]
     completion: str | tuple[Message, ...]
     origin: str
+    rejected: str | tuple[Message, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,6 +77,9 @@ class CandidateSection(ArmSection):
         description="lora, qlora, dora, rslora, pissa, ia3, vera, oft, prompt_tuning, p_tuning, "
         "prefix_tuning or full",
     )
+    objective: Literal["sft", "dpo", "orpo", "kto"] = Field(
+        "sft", description="sft learns the rows' answers; the others from chosen and rejected ones"
+    )
     train: str | None = Field(None, description="training rows: a JSONL file")
     adapter: str | None = Field(None, description="folder of an adapter trained elsewhere")
     settings: dict[str, Any] = Field(

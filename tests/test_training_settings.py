@@ -9,7 +9,7 @@ import pytest
 
 from harness.errors import StudyError
 from harness.study import CandidateSection
-from harness.training import METHODS, check
+from harness.training import METHODS, OBJECTIVES, check
 from harness.training.fields import peft_fields, training_fields
 from harness.training.settings import OURS_IN_SETTINGS, OURS_IN_TRAINING, settings_of, training_of
 
@@ -42,13 +42,32 @@ def test_settings_read_from_source_are_those_of_peft(name: str) -> None:
 
 
 @pytest.mark.model
-def test_training_arguments_read_from_source_are_those_of_trl() -> None:
-    """The same for TRL's arguments; ours are all among them."""
-    from trl import SFTConfig
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_training_arguments_read_from_source_are_those_of_trl(name: str) -> None:
+    """The same for TRL's arguments; ours are all among those of SFT."""
+    import trl
 
-    real = {field.name for field in dataclasses.fields(SFTConfig) if field.init}
-    assert real <= set(training_fields())
-    assert set(OURS_IN_TRAINING) <= real
+    from harness.training.preference import ORPOConfig
+
+    objective = OBJECTIVES[name]
+    config = ORPOConfig if name == "orpo" else getattr(trl, objective.config)
+    real = {field.name for field in dataclasses.fields(config) if field.init}
+    assert real <= set(training_fields(objective.config, objective.source))
+    if name == "sft":
+        assert set(OURS_IN_TRAINING) <= real
+    check(candidate(objective=name, training=dict(objective.training)))
+
+
+@pytest.mark.parametrize(
+    ("objective", "method", "rate"),
+    [("sft", "lora", 2e-4), ("dpo", "lora", 5e-6), ("dpo", "full", 5e-7), ("kto", "lora", 5e-6)],
+)
+def test_an_objective_scales_the_learning_rate(objective: str, method: str, rate: float) -> None:
+    """Preferences are learnt in smaller steps, unless the study says how large."""
+    chosen = training_of(candidate(objective=objective, method=method))
+    assert chosen["learning_rate"] == pytest.approx(rate)
+    given = candidate(objective=objective, method=method, training={"learning_rate": 0.5})
+    assert training_of(given)["learning_rate"] == 0.5
 
 
 def test_checking_loads_no_model_library() -> None:
@@ -78,6 +97,9 @@ def test_checking_loads_no_model_library() -> None:
         ({"training": {"hub_token": "x"}}, "never: nothing leaves the machine"),
         ({"settings": {"task_type": "CAUSAL_LM"}}, "'task_type' is unknown"),
         ({"method": "full", "settings": {"r": 8}}, "trains all weights and has no settings"),
+        ({"objective": "dpo", "method": "pissa"}, "compares with the untuned base, which init"),
+        ({"objective": "orpo", "method": "p_tuning"}, "ORPO cannot train virtual tokens"),
+        ({"training": {"beta": 0.1}}, "'beta' is unknown"),
     ],
 )
 def test_what_is_not_known_is_refused(fields: dict[str, Any], message: str) -> None:

@@ -4,16 +4,22 @@ Nothing heavy is loaded before `train` is called.
 """
 
 from harness.training.card import DataCard, data_card
+from harness.training.job import Checks
 from harness.training.methods import METHODS, Method
+from harness.training.objectives import OBJECTIVES, Objective, check_rows
 from harness.training.saved import fingerprint, finished
 from harness.training.settings import check, settings_of
 from harness.training.trainer import train
 
 __all__ = [
     "METHODS",
+    "OBJECTIVES",
+    "Checks",
     "DataCard",
     "Method",
+    "Objective",
     "check",
+    "check_rows",
     "data_card",
     "fingerprint",
     "finished",

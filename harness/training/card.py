@@ -10,7 +10,8 @@ from harness.study import BaseSection, CandidateSection
 from harness.training.encode import Encoded, encode, picture
 from harness.training.job import Job
 from harness.training.loading import context_length, load_tokenizer
-from harness.training.settings import check, method_of, settings_of, training_of
+from harness.training.objectives import check_rows
+from harness.training.settings import check, method_of, objective_of, settings_of, training_of
 
 LONGEST = 2048
 """Tokens in a row unless a study says otherwise or the base's context is shorter."""
@@ -60,9 +61,11 @@ def data_card(
         ModelError: If the tokenizer cannot be loaded.
     """
     check(candidate)
+    check_rows(candidate.objective, examples)
     job = Job(
         name=candidate.name,
         method=method_of(candidate),
+        objective=objective_of(candidate),
         settings=settings_of(candidate),
         arguments=training_of(candidate),
         model=model,
@@ -81,7 +84,7 @@ def data_card(
         too_long=encoded.too_long,
         longest=encoded.longest,
         max_length=encoded.max_length,
-        lengths=_histogram([len(row.input_ids) for row in rows]),
+        lengths=_histogram([row.length for row in rows]),
         pictures=tuple(picture(row, tokenizer) for row in shown),
     )
 

@@ -5,7 +5,7 @@ with one end-of-turn token, written by the chat template or, where there is none
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
@@ -18,10 +18,24 @@ IGNORED = -100
 
 @dataclass(frozen=True, slots=True)
 class EncodedRow:
-    """One training row; ``labels`` is `IGNORED` where the loss does not look."""
+    """One training row; ``labels`` is `IGNORED` where the loss does not look.
+
+    ``rejected`` are the ids of a preference pair's worse answer to the same prompt.
+    """
 
     input_ids: tuple[int, ...]
     labels: tuple[int, ...]
+    rejected: tuple[int, ...] = ()
+
+    @property
+    def prompt_length(self) -> int:
+        """Number of tokens before the first one that is learnt."""
+        return next(i for i, label in enumerate(self.labels) if label != IGNORED)
+
+    @property
+    def length(self) -> int:
+        """Number of tokens with the longer answer."""
+        return max(len(self.input_ids), self.prompt_length + len(self.rejected))
 
     @property
     def learnt(self) -> int:
@@ -71,11 +85,11 @@ def encode(
     first_long = ""
     for start in range(0, len(examples), 1000):
         part = examples[start : start + 1000]
-        for example, row in zip(part, _encode_part(part, tokenizer, chat=chat), strict=True):
-            longest = max(longest, len(row.input_ids))
-            if len(row.input_ids) > max_length:
+        for example, row in zip(part, _encode_pairs(part, tokenizer, chat=chat), strict=True):
+            longest = max(longest, row.length)
+            if row.length > max_length:
                 too_long += 1
-                first_long = first_long or f"{example.origin} has {len(row.input_ids)}"
+                first_long = first_long or f"{example.origin} has {row.length}"
             elif every_answer and chat:
                 rows.append(_with_earlier_answers(row, example, tokenizer))
             else:
@@ -98,6 +112,8 @@ def picture(row: EncodedRow, tokenizer: Any) -> str:
     for learnt, stretch in groupby(pairs, key=lambda pair: pair[1] != IGNORED):
         text = tokenizer.decode([token for token, _ in stretch])
         parts.append(f"⟦{text}⟧" if learnt else text)
+    if row.rejected:
+        parts.append(f" rather than ⟦{tokenizer.decode(row.rejected)}⟧")
     return "".join(parts)
 
 
@@ -121,6 +137,19 @@ def _refuse_too_long(too_long: int, total: int, found: str, max_length: int) -> 
             f"at most one row in ten may be longer than max_length={max_length} tokens: {too_long} "
             f"of {total} are ({found}); raise 'max_length' under 'training' or shorten the rows"
         )
+
+
+def _encode_pairs(examples: Sequence[Example], tokenizer: Any, *, chat: bool) -> list[EncodedRow]:
+    """Tokenize rows; those of preference pairs also with their rejected answer."""
+    rows = _encode_part(examples, tokenizer, chat=chat)
+    worse = [replace(e, completion=e.rejected) for e in examples if e.rejected is not None]
+    if not worse:
+        return rows
+    others = _encode_part(worse, tokenizer, chat=chat)
+    return [
+        replace(row, rejected=other.input_ids[other.prompt_length :])
+        for row, other in zip(rows, others, strict=True)
+    ]
 
 
 def _encode_part(examples: Sequence[Example], tokenizer: Any, *, chat: bool) -> list[EncodedRow]:

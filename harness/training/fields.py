@@ -39,12 +39,12 @@ def _with_parents(name: str, classes: dict[str, ast.ClassDef]) -> dict[str, str]
     return fields
 
 
-def training_fields() -> dict[str, str]:
-    """Return every argument of TRL's ``SFTConfig``: name -> annotation."""
+def training_fields(config: str, source: str) -> dict[str, str]:
+    """Return every argument of one of TRL's configurations: name -> annotation."""
     fields = {
         **declared("transformers", "training_args.py", "TrainingArguments"),
         **declared("trl", "trainer/base_config.py", "_BaseConfig"),
-        **declared("trl", "trainer/sft_config.py", "SFTConfig"),
+        **declared("trl", source, config),
     }
     return {name: kind for name, kind in fields.items() if not name.startswith("_")}
 

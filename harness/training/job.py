@@ -1,12 +1,27 @@
 """What one training has to do, with all defaults filled in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.records import Example
 from harness.study import BaseSection
 from harness.training.methods import Method
+from harness.training.objectives import OBJECTIVES, Objective
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checks:
+    """What a training is checked on while it runs.
+
+    ``held_out`` are validation rows from a source of their own (without them the candidate's
+    ``validation`` share of its rows is held out). ``score`` is called now and then with the model
+    in training and returns suite name -> mean score.
+    """
+
+    held_out: Sequence[Example] = ()
+    score: Callable[[Any], Mapping[str, float]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +42,7 @@ class Job:
     seed: int
     checkpoints: Path
     validation: float | None = None
+    objective: Objective = OBJECTIVES["sft"]
+
+
+NO_CHECKS = Checks()

@@ -104,12 +104,24 @@ def peft_config(method: Method, settings: Mapping[str, Any], model: Any) -> Any:
                     f"the base has no module {target!r} (settings: target_modules)"
                     f"{nearest(target, linear_names(model))}"
                 )
+    if settings.get("use_dora") and not isinstance(settings.get("exclude_modules"), str):
+        left_out = [*(settings.get("exclude_modules") or ()), *_silent(model)]
+        settings = {**settings, "exclude_modules": left_out or None}
     try:
         return getattr(peft, method.config)(task_type="CAUSAL_LM", **settings)
     except (TypeError, ValueError) as error:
         raise ModelError(
             f"PEFT refuses the settings of {method.name!r}: {_first(error)}"
         ) from error
+
+
+def _silent(model: Any) -> list[str]:
+    """Return the linear layers with an output of zero weights: DoRA would divide by their norm."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if type(module).__name__ == "Linear" and not module.weight.norm(dim=1).all()
+    ]
 
 
 def linear_names(model: Any) -> set[str]:

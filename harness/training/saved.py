@@ -24,17 +24,19 @@ def fingerprint(
     model: str,
     base: BaseSection,
     seed: int,
+    held_out: Sequence[Example] = (),
 ) -> str:
     """Return a sha256 of everything that decides what a training produces.
 
-    Method, settings, training arguments, rows, seed, base weights and how they are loaded; not the
-    candidate's name or note, nor library versions (the log has them).
+    Method, objective, settings, training arguments, rows, seed, base weights and how they are
+    loaded; not the candidate's name or note, nor library versions (the log has them).
     """
     decides = {
         "method": candidate.method,
+        "objective": candidate.objective,
         "settings": settings_of(candidate),
         "training": training_of(candidate),
-        "validation": candidate.validation,
+        "validation": data_sha256(held_out) if held_out else candidate.validation,
         "data": data_sha256(examples),
         "model": model_sha256(model),
         "revision": base.revision,
@@ -66,11 +68,21 @@ def read_arm(out: Path) -> Arm:
         note=log["note"],
         path=str(out),
         weights_sha256=log["weights_sha256"],
-        settings={**log["settings"], **log["training"]},
+        settings=_shown(log),
         loss=tuple(LossPoint(**point) for point in log["loss"]),
         seconds=log["seconds"],
         trainable=log["trainable"],
     )
+
+
+def _shown(log: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a report says about how an arm was trained."""
+    objective = log.get("objective", "sft")
+    return {
+        **({} if objective == "sft" else {"objective": objective}),
+        **log["settings"],
+        **log["training"],
+    }
 
 
 def write_log(folder: Path, facts: Mapping[str, Any]) -> None:
@@ -87,7 +99,8 @@ def data_sha256(examples: Sequence[Example]) -> str:
     for example in examples:
         sides = [
             side if isinstance(side, str) else [[turn.role, turn.content] for turn in side]
-            for side in (example.prompt, example.completion)
+            for side in (example.prompt, example.completion, example.rejected)
+            if side is not None
         ]
         digest.update(json.dumps(sides, ensure_ascii=False).encode() + b"\n")
     return digest.hexdigest()

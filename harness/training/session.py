@@ -9,15 +9,16 @@ from typing import Any
 import torch
 from datasets import Dataset
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
-from trl import SFTConfig
 
 from harness.errors import InfrastructureError, ModelError
 from harness.records import LossPoint
+from harness.training import arguments
 from harness.training.batches import keeps_rows_apart, padded, shared
 from harness.training.encode import Encoded
-from harness.training.hardware import precision_of
 from harness.training.job import Job
 from harness.training.loading import linear_names, load_model, peft_config
+from harness.training.preference import TRAINERS, pairs
+from harness.training.settings import CHANGES_BASE
 from harness.training.sft import CompletionTrainer, Watch, curve
 
 CHECKPOINT_SECONDS = 20.0
@@ -25,9 +26,6 @@ CHECKPOINT_SECONDS = 20.0
 
 PATIENCE = 3
 """Evaluations without a lower validation loss after which training stops."""
-
-LARGE = 500_000_000
-"""Parameters from which activations are recomputed to save memory (gradient checkpointing)."""
 
 
 def build(
@@ -37,7 +35,7 @@ def build(
     on_progress: Callable[[LossPoint, int], None] | None,
     *,
     validation: Encoded | None = None,
-) -> CompletionTrainer:
+) -> Any:
     """Load the base and make TRL's trainer for it.
 
     With ``validation`` rows the checkpoint with the lowest loss on them is kept, and training stops
@@ -47,18 +45,19 @@ def build(
         ModelError: If the base cannot be loaded, or PEFT or TRL refuse the settings.
     """
     loaded = load_model(job.model, job.base, job.method)
-    config = _config(job, loaded, rows.max_length, evaluated=validation is not None)
+    config = arguments.config(job, loaded, rows.max_length, evaluated=validation is not None)
     callbacks: list[Any] = [Watch(on_progress, CHECKPOINT_SECONDS)]
     if validation is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=PATIENCE))
     pad = tokenizer.pad_token_id
+    learns_pairs = job.objective.pairs
     try:
-        trainer = CompletionTrainer(
+        trainer: Any = (TRAINERS[job.objective.name] if learns_pairs else CompletionTrainer)(
             model=loaded,
             args=config,
-            train_dataset=_dataset(rows),
-            eval_dataset=None if validation is None else _dataset(validation),
-            data_collator=None if config.packing else partial(padded, pad=pad),
+            train_dataset=_dataset(job, rows, config),
+            eval_dataset=None if validation is None else _dataset(job, validation, config),
+            data_collator=None if learns_pairs or config.packing else partial(padded, pad=pad),
             processing_class=tokenizer,
             peft_config=peft_config(job.method, job.settings, loaded),
             callbacks=callbacks,
@@ -71,14 +70,14 @@ def build(
         ) from error
     trainer.remove_callback(PrinterCallback)
     _keep_initial(trainer)
-    if not config.packing and not job.method.virtual_tokens:
+    if not (learns_pairs or config.packing or job.method.virtual_tokens):
         probe = [trainer.train_dataset[i] for i in range(min(64, len(trainer.train_dataset)))]
         if keeps_rows_apart(trainer.model, probe, pad):
             trainer.data_collator = partial(shared, pad=pad)
     return trainer
 
 
-def fit(trainer: CompletionTrainer) -> None:
+def fit(trainer: Any) -> None:
     """Train to the end, from the last whole checkpoint if there is one.
 
     Raises:
@@ -106,7 +105,7 @@ def fit(trainer: CompletionTrainer) -> None:
         ) from error
 
 
-def write(trainer: CompletionTrainer, tokenizer: Any, folder: Path) -> None:
+def write(trainer: Any, tokenizer: Any, folder: Path) -> None:
     """Save the adapter in PEFT's format (all weights for full fine-tuning) and the tokenizer."""
     options: dict[str, Any] = {}
     if hasattr(trainer.model, "peft_config"):
@@ -117,7 +116,7 @@ def write(trainer: CompletionTrainer, tokenizer: Any, folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def facts(trainer: CompletionTrainer) -> dict[str, Any]:
+def facts(trainer: Any) -> dict[str, Any]:
     """Return what the training log says about a finished training."""
     shares = getattr(trainer.data_collator, "func", None) is shared
     return {
@@ -132,7 +131,10 @@ def facts(trainer: CompletionTrainer) -> dict[str, Any]:
     }
 
 
-def _dataset(rows: Encoded) -> Dataset:
+def _dataset(job: Job, rows: Encoded, config: Any) -> Dataset:
+    if job.objective.pairs:
+        batch = config.per_device_train_batch_size
+        return pairs(job.objective.name, rows.rows, batch=batch, seed=job.seed)
     return Dataset.from_dict(
         {
             "input_ids": [row.input_ids for row in rows.rows],
@@ -141,11 +143,11 @@ def _dataset(rows: Encoded) -> Dataset:
     )
 
 
-def _initial(trainer: CompletionTrainer) -> Path:
+def _initial(trainer: Any) -> Path:
     return Path(trainer.args.output_dir).parent / "initial"
 
 
-def _keep_initial(trainer: CompletionTrainer) -> None:
+def _keep_initial(trainer: Any) -> None:
     """Save an adapter that starts as a part of the base's weights (PiSSA and its kind).
 
     Such a start changes the base itself. Saved as it is, the adapter would change the base of every
@@ -154,49 +156,7 @@ def _keep_initial(trainer: CompletionTrainer) -> None:
     """
     config: Any = getattr(trainer.model, "peft_config", {}).get("default")
     start = getattr(config, "init_lora_weights", True)
-    if str(start).lower().startswith(("pissa", "olora", "corda")):
+    if str(start).lower().startswith(CHANGES_BASE):
         config.init_lora_weights = True
         trainer.model.save_pretrained(_initial(trainer), save_embedding_layers=False)
         config.init_lora_weights = start
-
-
-def _config(job: Job, model: Any, max_length: int, *, evaluated: bool) -> SFTConfig:
-    arguments = job.arguments
-    precision = precision_of(model.device)
-    packing = bool(arguments.get("packing"))
-    large = model.num_parameters() >= LARGE and not job.method.virtual_tokens
-    ours = {
-        "output_dir": str(job.checkpoints),
-        "seed": job.seed,
-        "data_seed": job.seed,
-        "report_to": "none",
-        "disable_tqdm": True,
-        "use_cpu": model.device.type == "cpu",
-        "logging_nan_inf_filter": False,
-        "max_length": max_length if packing else None,
-        "dataset_kwargs": None if packing else {"skip_prepare_dataset": True},
-        "assistant_only_loss": False,  # the labels say already what is learnt
-    }
-    usual = {
-        "bf16": precision == "bf16" and not arguments.get("fp16"),
-        "fp16": precision == "fp16" and not arguments.get("bf16"),
-        "gradient_checkpointing": large,
-        "dataloader_pin_memory": model.device.type == "cuda",
-        "logging_steps": 0.01,
-        "save_strategy": "no",  # `Watch` asks for checkpoints by the clock
-        "save_total_limit": 1,
-    }
-    if evaluated:
-        usual |= {
-            "eval_strategy": "steps",
-            "eval_steps": 0.1,
-            "save_strategy": "steps",
-            "save_steps": arguments.get("eval_steps", 0.1),
-            "load_best_model_at_end": True,
-            "prediction_loss_only": True,
-            "per_device_eval_batch_size": arguments["per_device_train_batch_size"],
-        }
-    try:
-        return SFTConfig(**{**usual, **arguments, **ours})
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"TRL refuses the training arguments: {error}") from error

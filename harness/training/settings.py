@@ -8,6 +8,7 @@ from harness.errors import StudyError, nearest
 from harness.study import CandidateSection
 from harness.training.fields import peft_fields, training_fields
 from harness.training.methods import METHODS, TRAINING, Method
+from harness.training.objectives import OBJECTIVES, Objective
 
 OURS_IN_SETTINGS = frozenset(
     {"task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path"}
@@ -54,7 +55,7 @@ def check(candidate: CandidateSection) -> None:
                     f"{section!r} would change nothing; remove it"
                 )
         return
-    method_of(candidate)
+    _check_objective(candidate)
     settings_of(candidate)
     training_of(candidate)
 
@@ -73,6 +74,11 @@ def method_of(candidate: CandidateSection) -> Method:
     return METHODS[candidate.method]
 
 
+def objective_of(candidate: CandidateSection) -> Objective:
+    """Return the objective that a candidate names; the study allows no other than ours."""
+    return OBJECTIVES[candidate.objective]
+
+
 def settings_of(candidate: CandidateSection) -> dict[str, Any]:
     """Return the method's PEFT settings with those of the candidate put over them."""
     method = method_of(candidate)
@@ -81,7 +87,7 @@ def settings_of(candidate: CandidateSection) -> dict[str, Any]:
     where = f"candidate {candidate.name!r}, method {method.name!r}"
     if candidate.settings and not method.config:
         raise StudyError(f"{where}: trains all weights and has no settings; remove 'settings'")
-    training = training_fields()
+    training = _training_fields(candidate)
     for name in candidate.settings:
         if name not in known and name in training:
             raise StudyError(f"{where}: {name!r} belongs under 'training', not under 'settings'")
@@ -90,9 +96,9 @@ def settings_of(candidate: CandidateSection) -> dict[str, Any]:
 
 def training_of(candidate: CandidateSection) -> dict[str, Any]:
     """Return the method's training arguments with those of the candidate put over them."""
-    method = method_of(candidate)
+    method, objective = method_of(candidate), objective_of(candidate)
     where = f"candidate {candidate.name!r}"
-    known = training_fields()
+    known = _training_fields(candidate)
     for name in candidate.training:
         if name in OURS_IN_TRAINING or name.startswith("hub_"):
             decided = OURS_IN_TRAINING.get(name, "never: nothing leaves the machine")
@@ -100,8 +106,40 @@ def training_of(candidate: CandidateSection) -> dict[str, Any]:
         settings = peft_fields(method.config, method.source) if method.config else {}
         if name not in known and name in settings:
             raise StudyError(f"{where}: {name!r} belongs under 'settings', not under 'training'")
-    merged = {**TRAINING, **method.training}
+    merged = {**TRAINING, **method.training, **objective.training}
+    merged["learning_rate"] *= objective.rate
+    if objective.reference and method.config is None:
+        merged["precompute_ref_log_probs"] = True  # else a second copy of all weights is held
     return {**merged, **_checked(candidate.training, known, f"{where}: training argument")}
+
+
+def _training_fields(candidate: CandidateSection) -> dict[str, str]:
+    objective = objective_of(candidate)
+    return training_fields(objective.config, objective.source)
+
+
+def _check_objective(candidate: CandidateSection) -> None:
+    """Refuse a method that an objective cannot train.
+
+    The reference of DPO and KTO is the base with the adapter switched off: no second copy. An
+    adapter that starts as a part of the base's weights takes them out of it.
+    """
+    if candidate.objective == "orpo" and method_of(candidate).virtual_tokens:
+        raise StudyError(
+            f"candidate {candidate.name!r}: TRL's ORPO cannot train virtual tokens, which method "
+            f"{candidate.method!r} needs; choose objective 'dpo' or method 'lora'"
+        )
+    start = str({**method_of(candidate).settings, **candidate.settings}.get("init_lora_weights"))
+    if objective_of(candidate).reference and start.lower().startswith(CHANGES_BASE):
+        raise StudyError(
+            f"candidate {candidate.name!r}: objective {candidate.objective!r} compares with the "
+            f"untuned base, which init_lora_weights={start!r} changes; choose method 'lora' or "
+            "objective 'orpo'"
+        )
+
+
+CHANGES_BASE = ("pissa", "olora", "corda")
+"""Beginnings of ``init_lora_weights`` that start an adapter as a part of the base's weights."""
 
 
 def _checked(given: Mapping[str, Any], known: Mapping[str, str], where: str) -> dict[str, Any]:

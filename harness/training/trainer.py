@@ -1,6 +1,7 @@
 """One candidate from rows to a finished adapter folder."""
 
 import logging
+import os
 import shutil
 import time
 import warnings
@@ -16,9 +17,10 @@ from harness.records import Arm, Example, LossPoint
 from harness.study import BaseSection, CandidateSection
 from harness.training import saved
 from harness.training.card import prepare
-from harness.training.job import Job
+from harness.training.job import NO_CHECKS, Checks, Job
 from harness.training.loading import load_tokenizer
-from harness.training.settings import check, method_of, settings_of, training_of
+from harness.training.objectives import check_rows
+from harness.training.settings import check, method_of, objective_of, settings_of, training_of
 from harness.versions import versions
 
 
@@ -31,6 +33,7 @@ def train(
     out: Path,
     seed: int,
     on_progress: Callable[[LossPoint, int], None] | None = None,
+    checks: Checks = NO_CHECKS,
 ) -> Arm:
     """Train a candidate, or return what an earlier run with the same inputs left in ``out``.
 
@@ -44,7 +47,9 @@ def train(
         base: How the base is loaded: precision, device, quantization, template.
         out: The adapter's folder (full weights for the method ``full``).
         seed: Decides adapter initialisation, data order and dropout.
-        on_progress: Called with each point of the loss curve and the number of steps in all.
+        on_progress: Called with each point of the loss curve and the number of steps in all, and
+            once more when the point gets its validation loss.
+        checks: Validation rows of a source of their own, and what else is watched.
 
     Raises:
         StudyError: If method, settings or training arguments are not known.
@@ -52,7 +57,10 @@ def train(
         ModelError: If the base cannot be loaded or trained so, or the training diverges.
     """
     check(candidate)
-    mark = saved.fingerprint(candidate, examples, model=model, base=base, seed=seed)
+    check_rows(candidate.objective, [*examples, *checks.held_out])
+    mark = saved.fingerprint(
+        candidate, examples, model=model, base=base, seed=seed, held_out=checks.held_out
+    )
     done = saved.finished(out, mark)
     if done is not None:
         return replace(done, name=candidate.name, note=candidate.note)
@@ -60,18 +68,19 @@ def train(
     job = Job(
         name=candidate.name,
         method=method_of(candidate),
+        objective=objective_of(candidate),
         settings=settings_of(candidate),
         arguments=training_of(candidate),
         model=model,
         base=base,
         seed=seed,
         checkpoints=work / "checkpoints",
-        validation=candidate.validation,
+        validation=candidate.validation if isinstance(candidate.validation, float) else None,
     )
     result = work / "result"
     if saved.finished(result, mark) is None:
         try:
-            facts = _run(job, examples, result, on_progress)
+            facts = _run(job, examples, result, on_progress, checks)
         except HarnessError:
             if not any(job.checkpoints.glob("checkpoint-*")):
                 shutil.rmtree(work)  # nothing to go on from
@@ -88,13 +97,14 @@ def _run(
     examples: Sequence[Example],
     result: Path,
     on_progress: Callable[[LossPoint, int], None] | None,
+    checks: Checks,
 ) -> dict[str, Any]:
     """Train and write the weights into ``result``; return what the log says about it."""
     with _quiet() as heard:
         from harness.training import session
 
         tokenizer = load_tokenizer(job.model, job.base)
-        learnt, held = _held_out(job, examples)
+        learnt, held = (examples, checks.held_out) if checks.held_out else _split(job, examples)
         rows = prepare(job, learnt, tokenizer)
         unseen = prepare(job, held, tokenizer) if held else None
         trainer = session.build(job, rows, tokenizer, on_progress, validation=unseen)
@@ -106,6 +116,7 @@ def _run(
         return {
             "name": job.name,
             "method": job.method.name,
+            "objective": job.objective.name,
             "settings": job.settings,
             "training": dict(job.arguments),
             "seed": job.seed,
@@ -134,11 +145,11 @@ def _workplace(out: Path, mark: str) -> Path:
     return work
 
 
-def _held_out(job: Job, examples: Sequence[Example]) -> tuple[Sequence[Example], Sequence[Example]]:
+def _split(job: Job, examples: Sequence[Example]) -> tuple[Sequence[Example], Sequence[Example]]:
     """Split off the validation rows; rows with the same prompt stay on one side."""
     if job.validation is None:
         return examples, ()
-    prompts = [text_of(replace(example, completion="")) for example in examples]
+    prompts = [text_of(replace(example, completion="", rejected=None)) for example in examples]
     kept, held = hold_out(prompts, share=job.validation, seed=job.seed)
     return [examples[i] for i in kept], [examples[i] for i in held]
 
@@ -149,9 +160,13 @@ def _quiet() -> Iterator[list[warnings.WarningMessage]]:
     import datasets
     import transformers
 
-    quantizer = logging.getLogger("bitsandbytes")
-    levels = transformers.logging.get_verbosity(), quantizer.level
-    quantizer.setLevel(logging.ERROR)  # it warns about optional kernels on every import
+    # The first warns about optional kernels on every import, the second about what is decided here.
+    talkers = [logging.getLogger(name) for name in ("bitsandbytes", "trl")]
+    levels = transformers.logging.get_verbosity(), [talker.level for talker in talkers]
+    for talker in talkers:
+        talker.setLevel(logging.ERROR)
+    bars = os.environ.get("TQDM_DISABLE")
+    os.environ["TQDM_DISABLE"] = "1"  # TRL's bar for the reference's opinion
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     datasets.disable_progress_bars()
@@ -162,7 +177,11 @@ def _quiet() -> Iterator[list[warnings.WarningMessage]]:
         datasets.enable_progress_bars()
         transformers.logging.enable_progress_bar()
         transformers.logging.set_verbosity(levels[0])
-        quantizer.setLevel(levels[1])
+        for talker, level in zip(talkers, levels[1], strict=True):
+            talker.setLevel(level)
+        os.environ.pop("TQDM_DISABLE")
+        if bars is not None:
+            os.environ["TQDM_DISABLE"] = bars
 
 
 def _remarks(heard: Sequence[warnings.WarningMessage]) -> list[str]:

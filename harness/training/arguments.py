@@ -1,0 +1,77 @@
+"""TRL's arguments: the study's over ours, and what is not the study's to set."""
+
+from typing import Any
+
+import trl
+
+from harness.errors import ModelError
+from harness.training.hardware import precision_of
+from harness.training.job import Job
+from harness.training.preference import ORPOConfig
+
+LARGE = 500_000_000
+"""Parameters from which activations are recomputed to save memory (gradient checkpointing)."""
+
+
+def config(job: Job, model: Any, max_length: int, *, evaluated: bool) -> Any:
+    """Return TRL's configuration for a training.
+
+    Args:
+        job: What is to be done.
+        model: The loaded base: its size and device decide precision and checkpointing.
+        max_length: Longest row in tokens.
+        evaluated: Whether rows are held out.
+
+    Raises:
+        ModelError: If TRL refuses an argument.
+    """
+    given = {**_usual(job, model), **(_evaluation(job) if evaluated else {}), **job.arguments}
+    own = {
+        "output_dir": str(job.checkpoints),
+        "seed": job.seed,
+        "data_seed": job.seed,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "use_cpu": model.device.type == "cpu",
+        "logging_nan_inf_filter": False,
+    }
+    packing = bool(job.arguments.get("packing"))
+    if job.objective.pairs:
+        own |= {"max_length": max_length, "remove_unused_columns": job.objective.name != "orpo"}
+    else:
+        own |= {
+            "max_length": max_length if packing else None,
+            "dataset_kwargs": None if packing else {"skip_prepare_dataset": True},
+            "assistant_only_loss": False,  # the labels say already what is learnt
+        }
+    try:
+        made = ORPOConfig if job.objective.name == "orpo" else getattr(trl, job.objective.config)
+        return made(**{**given, **own})
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"TRL refuses the training arguments: {error}") from error
+
+
+def _usual(job: Job, model: Any) -> dict[str, Any]:
+    precision = precision_of(model.device)
+    large = model.num_parameters() >= LARGE and not job.method.virtual_tokens
+    return {
+        "bf16": precision == "bf16" and not job.arguments.get("fp16"),
+        "fp16": precision == "fp16" and not job.arguments.get("bf16"),
+        "gradient_checkpointing": large,
+        "dataloader_pin_memory": model.device.type == "cuda",
+        "logging_steps": 0.01,
+        "save_strategy": "no",  # `Watch` asks for checkpoints by the clock
+        "save_total_limit": 1,
+    }
+
+
+def _evaluation(job: Job) -> dict[str, Any]:
+    return {
+        "eval_strategy": "steps",
+        "eval_steps": 0.1,
+        "save_strategy": "steps",
+        "save_steps": job.arguments.get("eval_steps", 0.1),
+        "load_best_model_at_end": True,
+        "prediction_loss_only": True,
+        "per_device_eval_batch_size": job.arguments["per_device_train_batch_size"],
+    }
