@@ -57,12 +57,11 @@ class LoadedSuite:
     def notes(self) -> list[str]:
         """What a person should know about the prompts."""
         cuts = [item.cut for item in self.items if item.cut]
-        if not cuts:
-            return []
-        return [
+        text = (
             f"{len(cuts)} of {len(self.items)} items of {self.suite.name} were cut on the left "
-            f"by up to {max(cuts)} tokens to fit the context"
-        ]
+            f"by up to {max(cuts, default=0)} tokens to fit the context"
+        )
+        return [text] if cuts else []
 
     def samples(self, arm: str, answers: Mapping[tuple[ItemKey, int], Response]) -> list[Sample]:
         """Judge one arm's answers: lm-eval's own filters and metrics, or the suite's judge."""
@@ -98,11 +97,14 @@ def load_suite(
         section: The study's entry: name, data, limit, split, few-shot count, template.
         engine_tokenizer: The base's tokenizer; all arms get its ids.
         template: ``auto`` (the tokenizer's chat template if it has one) or ``none`` (plain text).
+<<<<<<< /tmp/iso/mine.file
+        seed: Seed of the few-shot draw (lm-eval's ``fewshot_random_seed``) and of sampled answers.
+=======
         seed: Seed of the few-shot draw, as lm-eval's ``fewshot_random_seed``, and of sampled
             answers where the task gives them none.
+>>>>>>> /tmp/iso/main/harness/engine/suite.py
         folder: The study's folder, to which relative paths belong.
-        room: How many tokens fit the context of every arm, to which a suite with left truncation
-            is cut; None cuts nothing.
+        room: Tokens that fit every arm's context, to which a suite with left truncation is cut.
 
     Raises:
         StudyError: If the suite or template is not known, or has no score per item.
