@@ -97,12 +97,7 @@ def load_suite(
         section: The study's entry: name, data, limit, split, few-shot count, template.
         engine_tokenizer: The base's tokenizer; all arms get its ids.
         template: ``auto`` (the tokenizer's chat template if it has one) or ``none`` (plain text).
-<<<<<<< /tmp/iso/mine.file
         seed: Seed of the few-shot draw (lm-eval's ``fewshot_random_seed``) and of sampled answers.
-=======
-        seed: Seed of the few-shot draw, as lm-eval's ``fewshot_random_seed``, and of sampled
-            answers where the task gives them none.
->>>>>>> /tmp/iso/main/harness/engine/suite.py
         folder: The study's folder, to which relative paths belong.
         room: Tokens that fit every arm's context, to which a suite with left truncation is cut.
 
