@@ -15,12 +15,12 @@ from harness.sql import Database, Judge
 from harness.sql.compare import compare, unordered
 from harness.sql.database import Schema
 from harness.sql.equivalence import proven_equal
-from harness.sql.evidence import gather
+from harness.sql.evidence import Atom, gather
 from harness.sql.gold import parse
 from harness.sql.instances import build_instance, load_statements, needed_tables
 from harness.sql.names import bind
-from harness.sql.profile import profile
-from harness.sql.values import step
+from harness.sql.profile import ColumnProfile, profile
+from harness.sql.values import other_case, satisfying, step
 
 GOLDEN = Path(__file__).parent / "golden" / "sql"
 SCRIPT = (GOLDEN / "bikes.sql").read_text(encoding="utf-8")
@@ -154,12 +154,70 @@ def test_instances_repeat_and_differ(schema: Schema) -> None:
 @given(st.one_of(st.integers(), st.floats(-1e9, 1e9), st.dates().map(str), st.text(max_size=5)))
 @example("!")
 @example("a ")
+@example("\ue000")
+@example("2021-99-99")
+@example("9" * 5000)
+@example("\u0663")
 def test_step_goes_up_and_down(value: object) -> None:
-    """The neighbours of a value are others, of the same storage class."""
+    """The neighbours of a value are others, of the same storage class, on the right side of it."""
     for direction in (1, -1):
         neighbour = step(value, direction)
         assert type(neighbour) is type(value)
-        assert neighbour != value or value == ""
+        if value != "":
+            assert neighbour != value
+        if isinstance(value, int | float):
+            assert (neighbour > value) is (direction > 0)
+
+
+def test_step_keeps_to_characters() -> None:
+    """All over Unicode a text's neighbours can be written, and sort on the right side of it."""
+    beyond = [0x10FFFF, *range(0x10000, 0x110000, 61)]
+    for code in [*range(0xD800), *range(0xE000, 0x10000), *beyond]:
+        text = f"a{chr(code)}"
+        below, above = (step(text, direction).encode() for direction in (-1, 1))
+        assert below < text.encode() < above, hex(code)
+
+
+LIKE_PATTERNS = st.text(st.sampled_from("abXYé%_ "), min_size=1, max_size=6)
+
+
+def matches(text: str, operator: str, pattern: str) -> bool:
+    """Ask SQLite itself."""
+    connection = sqlite3.connect(":memory:")
+    found = connection.execute(f"SELECT ? {operator} ?", (text, pattern)).fetchone()[0]
+    connection.close()
+    return bool(found)
+
+
+@given(LIKE_PATTERNS, st.randoms(use_true_random=False))
+def test_pattern_texts_match_in_either_case(pattern: str, rng: random.Random) -> None:
+    """What is made for a LIKE pattern is accepted by SQLite, whatever its case."""
+    place = ("station", "name")
+    column = ColumnProfile(
+        name="name", kind="text", pool=("a",), nullable=False, unique=False, closed=False
+    )
+    like = Atom(place=place, op="like", values=(pattern,))
+    assert matches(satisfying(like, column, ("a",), rng), "LIKE", pattern)
+    assert matches(other_case(satisfying(like, column, ("a",), rng)), "LIKE", pattern)
+    glob = Atom(place=place, op="glob", values=(pattern.replace("%", "*").replace("_", "?"),))
+    assert matches(satisfying(glob, column, ("a",), rng), "GLOB", str(glob.values[0]))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.sampled_from(["Har%", "%bour", "%arbou%", "Castle", "Old M_ll"]))
+def test_like_is_told_from_what_heeds_case(schema: Schema, pattern: str) -> None:
+    """For every shape of pattern some instance tells LIKE from GLOB, and LIKE from ``=``."""
+    told = {"GLOB": False, "=": False}
+    gold = f"SELECT id FROM station WHERE name LIKE '{pattern}'"
+    for number in range(10):
+        connection = _instance(schema, gold, number)
+        wanted = connection.execute(gold).fetchall()
+        for operator in told:
+            other = pattern.replace("%", "*").replace("_", "?") if operator == "GLOB" else pattern
+            query = f"SELECT id FROM station WHERE name {operator} ?"
+            told[operator] |= connection.execute(query, (other,)).fetchall() != wanted
+        connection.close()
+    assert all(told.values()), told
 
 
 def test_equal_queries_are_proven(schema: Schema) -> None:

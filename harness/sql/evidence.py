@@ -3,6 +3,7 @@
 Neighbour instances are built from this, and from the gold alone: every arm meets the same ones.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +14,12 @@ from harness.sql.names import Bound, Place
 
 _COMPARISONS = {
     exp.EQ: "=", exp.NEQ: "!=", exp.GT: ">", exp.GTE: ">=", exp.LT: "<", exp.LTE: "<=",
-    exp.Like: "like", exp.ILike: "like", exp.Glob: "like",
+    exp.Like: "like", exp.ILike: "like", exp.Glob: "glob",
 }  # fmt: skip
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _NEGATED = {
     "=": "!=", "!=": "=", ">": "<=", "<=": ">", "<": ">=", ">=": "<", "like": "not like",
+    "glob": "not glob",
     "in": "not in", "between": "not between", "null": "not null",
 }  # fmt: skip
 
@@ -128,10 +130,14 @@ def _atom(node: exp.Expression, bound: Bound) -> Atom | None:
             return None
         op, side, values = "null", node.this, []
     else:
-        op, side = _COMPARISONS[type(node)], node.this
-        values = [_constant(node.expression)]
+        op, folded = _COMPARISONS[type(node)], _ignores_case(node)
+        left, right = (side.this if isinstance(side, exp.Collate) else side
+                       for side in (node.this, node.expression))  # fmt: skip
+        side, values = left, [_constant(right)]
         if values == [None]:
-            op, side, values = _MIRRORED.get(op, op), node.expression, [_constant(node.this)]
+            op, side, values = _MIRRORED.get(op, op), right, [_constant(left)]
+        if folded and not re.search("[%_]", str(values[0])):
+            op = {"=": "like", "!=": "not like"}.get(op, op)
     places = bound.columns_in(side)
     if len(set(places)) != 1 or any(value is None for value in values):
         return None
@@ -139,6 +145,12 @@ def _atom(node: exp.Expression, bound: Bound) -> Atom | None:
         return None
     wrapped = bound.place(side) is None
     return Atom(place=places[0], op=op, values=tuple(values), wrapped=wrapped)
+
+
+def _ignores_case(node: exp.Expression) -> bool:
+    """Tell whether a comparison is COLLATE NOCASE: ``=`` is then a LIKE without wildcards."""
+    sides = [side for side in (node.this, node.expression) if isinstance(side, exp.Collate)]
+    return any(side.expression.name.lower() == "nocase" for side in sides)
 
 
 def _constant(node: exp.Expression | None) -> Any:

@@ -17,6 +17,7 @@ POOL = 24
 
 Kind = Literal["int", "real", "text", "date", "blob"]
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _AFFINITY: tuple[tuple[str, Kind], ...] = (
     (r"BOOL", "int"), (r"DATE|TIME", "date"), (r"INT|SERIAL", "int"),
     (r"CHAR|CLOB|TEXT|STRING|ENUM", "text"), (r"REAL|FLOA|DOUB|NUM|DEC|MONEY", "real"),
@@ -63,8 +64,12 @@ def learn(cells: Sequence[Any], declared: str) -> Facts:
 
 
 def _pool(counts: Counter[Any]) -> tuple[Any, ...]:
-    """Keep some values: evenly spaced ones of all that occur, in a fixed order."""
-    values = sorted(counts, key=lambda v: (type(v).__name__, v))
+    """Keep some values: evenly spaced ones of all that occur, in a fixed order.
+
+    Bytes that are no UTF-8 text are read as lone surrogates and cannot be written back: left out.
+    """
+    writable = [v for v in counts if not (isinstance(v, str) and _SURROGATE.search(v))]
+    values = sorted(writable, key=lambda v: (type(v).__name__, v))
     step = max(1, len(values) // POOL)
     return tuple(values[::step][:POOL])
 

@@ -3,11 +3,15 @@
 import random
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any
 
 from harness.sql.evidence import Atom
 from harness.sql.profile import ColumnProfile
+
+OTHER_CASE = 0.3
+"""Share of the texts made for a LIKE pattern that are written in the other case."""
 
 _WORDS = ("alpha", "beta", "gamma", "delta", "omega", "sigma", "kappa", "theta")
 _DATES = ("2018-01-15", "2019-03-01", "2020-02-29", "2020-05-10", "2021-07-20", "2022-12-31")
@@ -68,8 +72,8 @@ def satisfying(atom: Atom, column: ColumnProfile, pool: Sequence[Any], rng: rand
         return step(values[0], 1 if atom.op == ">" else -1)
     if atom.op == "between":
         return rng.choice([*values, _middle(values)])
-    if atom.op == "like":
-        return from_pattern(str(values[0]), column, pool, rng)
+    if atom.op in {"like", "glob"}:
+        return from_pattern(_pattern(atom), column, pool, rng, fold=atom.op == "like")
     if atom.op == "null":
         return None
     if atom.op == "not between":
@@ -91,26 +95,24 @@ def missing(atom: Atom, column: ColumnProfile, pool: Sequence[Any], rng: random.
         return rng.choice([step(values[0], -1), step(values[1], 1)])
     if atom.op in {"!=", "not in", "not between"}:
         return rng.choice(values)
-    if atom.op == "not like":
-        return from_pattern(str(values[0]), column, pool, rng)
+    if atom.op in {"not like", "not glob"}:
+        return from_pattern(_pattern(atom), column, pool, rng, fold=atom.op == "not like")
     others = [value for value in pool if value is not None and value not in values]
-    if column.closed or (atom.op == "like" and column.kind == "date"):
+    if column.closed or (atom.op in {"like", "glob"} and column.kind == "date"):
         return rng.choice(others or values)
-    if atom.op == "like":
-        core = str(values[0]).strip("%")
-        near = [core[:-1] or "z", "x" + core + "x" if "%" not in str(values[0]) else core[::-1]]
-        return rng.choice(near + others[:3])
+    if atom.op in {"like", "glob"}:
+        return rng.choice([*_near_pattern(atom, rng), *others[:3]])
     return rng.choice([step(values[0], 1), step(values[0], -1), *others[:4]])
 
 
 def boundary(atom: Atom, column: ColumnProfile) -> list[Any]:
     """Return the constants of a condition and what lies right beside them."""
     values = [fit(value, column) for value in atom.values]
-    if atom.op in {"like", "not like"}:
+    if atom.op.endswith(("like", "glob")):
         if column.kind == "date":
             return []
-        core = str(values[0]).replace("%", "").replace("_", "a")
-        return [core, f"x{core}", f"{core}x", f"x{core}x"]
+        core = _pattern(atom).replace("%", "").replace("_", "a")
+        return [core, f"x{core}", f"{core}x", f"x{core}x", other_case(core)]
     if atom.wrapped or column.closed:
         return [] if atom.wrapped else values
     if atom.op in {"null", "not null"}:
@@ -131,32 +133,68 @@ def step(value: Any, direction: int) -> Any:
     if isinstance(value, bytes):
         return value + b"x"
     text = str(value)
-    if re.fullmatch(r"-?\d+", text):
+    if re.fullmatch(r"-?[0-9]{1,18}", text):
         return str(int(text) + direction)
-    if re.match(r"\d{4}-\d{2}-\d{2}", text):
-        try:
+    if re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+        with suppress(ValueError, OverflowError):
             day = date.fromisoformat(text[:10]) + timedelta(days=direction)
-        except (ValueError, OverflowError):
-            return text + "x"
-        return day.isoformat() + text[10:]
+            return day.isoformat() + text[10:]
     if direction > 0:
         return text + "x"
     if not text:
         return " "  # nothing is smaller than the empty text
     lower = ord(text[-1]) - 1
+    if 0xD800 <= lower <= 0xDFFF:  # surrogates are no characters of a text
+        lower = 0xD7FF
     return text[:-1] + chr(lower) if lower >= 33 else text[:-1]
 
 
+def other_case(text: str) -> str:
+    """Write a text in lower case, or in upper if it is: the letters A to Z, as LIKE folds no other.
+
+    >>> other_case("Åsa B"), other_case("åsa b")
+    ('Åsa b', 'åSA B')
+    """
+    lower = "".join(c.lower() if c.isascii() else c for c in text)
+    return lower if lower != text else "".join(c.upper() if c.isascii() else c for c in text)
+
+
 def from_pattern(
-    pattern: str, column: ColumnProfile, pool: Sequence[Any], rng: random.Random
+    pattern: str, column: ColumnProfile, pool: Sequence[Any], rng: random.Random, *, fold: bool
 ) -> str:
-    """Return a text that a LIKE pattern accepts; a date stays one."""
+    """Return a text that a pattern accepts; a date stays one.
+
+    ``fold`` lets it be in the other case at times: LIKE accepts that, GLOB and ``=`` do not.
+    """
     core = pattern.rstrip("%")
     if column.kind == "date" and "%" not in core:
         dates = [str(value) for value in pool if isinstance(value, str)]
         return core + (rng.choice(dates)[len(core) :] if dates else "")
     fill = rng.choice(["", "a", "xy "])
-    return pattern.replace("%", fill).replace("_", "a")
+    text = pattern.replace("%", fill)
+    text = re.sub("_", lambda _: rng.choice("abz"), text)
+    return other_case(text) if fold and not column.closed and rng.random() < OTHER_CASE else text
+
+
+def _pattern(atom: Atom) -> str:
+    """Return a condition's pattern in LIKE's writing, GLOB's sets as their first character."""
+    pattern = str(atom.values[0])
+    if not atom.op.endswith("glob"):
+        return pattern
+    pattern = re.sub(r"\[\^?(.)[^]]*\]", r"\1", pattern)
+    return pattern.replace("*", "%").replace("?", "_")
+
+
+def _near_pattern(atom: Atom, rng: random.Random) -> list[str]:
+    """Return texts that a pattern just misses: a letter short, reversed, moved, in another case."""
+    pattern = _pattern(atom)
+    core = pattern.strip("%").replace("%", rng.choice(["", "a"])).replace("_", "a")
+    near = [core[:-1] or "z", "x" + core + "x" if "%" not in pattern else core[::-1]]
+    if pattern.endswith("%") and not pattern.startswith("%"):
+        near.append("x" + core)
+    if pattern.startswith("%") and not pattern.endswith("%"):
+        near.append(core + "x")
+    return [*near, other_case(core)] if atom.op == "glob" else near
 
 
 def wrapped(values: Sequence[Any], column: ColumnProfile, pool: Sequence[Any], rng: Any) -> Any:
