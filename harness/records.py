@@ -1,6 +1,6 @@
 """The vocabulary: what flows from a study to a decision.
 
-Everything here is frozen data. This module imports nothing of ours; everything may import it.
+Everything here is frozen data. It imports only `harness.cards`; everything may import it.
 An *arm* is what answers: ``base`` or a candidate. Two that are compared are ``base`` and ``tuned``.
 """
 
@@ -8,8 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
+from harness.cards import LossPoint as LossPoint  # noqa: PLC0414 - part of the vocabulary
+from harness.cards import TrainingData
+
 BASE = "base"
 """The name of the arm that every candidate is compared with."""
+
+PREFERENCE = "preference"
+"""The metric of what only raters can judge: its pairs have no score, and none is expected."""
 
 Outcome = Literal["correct", "incorrect", "refused", "unscored"]
 Kind = Literal["binary", "graded", "auto"]
@@ -241,13 +247,19 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LossPoint:
-    """One entry of a training log: ``loss`` is the mean negative log-likelihood in nats."""
+class Trial:
+    """One training of a sweep.
 
-    step: int
-    loss: float
-    learning_rate: float | None = None
-    eval_loss: float | None = None
+    ``choice`` are its settings by their place in the study, ``state`` is ``finished``, ``pruned``
+    (given up) or ``diverged``, ``losses`` are those on held-out rows, in order.
+    """
+
+    number: int
+    choice: Mapping[str, Any]
+    state: str
+    losses: tuple[float, ...]
+    steps: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +279,7 @@ class Arm:
     loss: tuple[LossPoint, ...] = ()
     seconds: float | None = None
     trainable: int | None = None
+    trials: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,3 +313,4 @@ class Result:
     versions: Mapping[str, str]
     seed: int
     notes: tuple[str, ...] = ()
+    data: tuple[TrainingData, ...] = ()

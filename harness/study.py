@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from harness import content
+from harness.data import DataSection, Query
 from harness.endpoint import ArmSection, Section
 from harness.errors import StudyError, nearest
 
@@ -80,7 +81,11 @@ class CandidateSection(ArmSection):
     objective: Literal["sft", "dpo", "orpo", "kto"] = Field(
         "sft", description="sft learns the rows' answers; the others from chosen and rejected ones"
     )
-    train: str | None = Field(None, description="training rows: a JSONL file")
+    train: str | Query | None = Field(
+        None,
+        description="training rows: a file (JSONL, JSON, CSV, TSV, Parquet), a folder of texts, "
+        "hub:owner/name, or the url and query of a database",
+    )
     adapter: str | None = Field(None, description="folder of an adapter trained elsewhere")
     settings: dict[str, Any] = Field(
         default_factory=dict, description="PEFT's names, such as r, lora_alpha, target_modules"
@@ -88,10 +93,15 @@ class CandidateSection(ArmSection):
     training: dict[str, Any] = Field(
         default_factory=dict, description="TRL's names, such as learning_rate, max_steps"
     )
-    validation: Share | None = Field(
+    sweep: dict[str, Any] | None = Field(
         None,
-        description="share of rows held out by prompt: training keeps the checkpoint that is best "
-        "on them, and stops when it no longer improves",
+        description="lists of values by place, such as training.learning_rate: all combinations "
+        "are tried; with 'trials' so many, chosen by Optuna, also from low to high",
+    )
+    validation: Share | str | Query | None = Field(
+        None,
+        description="rows held out, a share of all by prompt or a source like 'train': training "
+        "keeps the checkpoint that is best on them, and stops when it no longer improves",
     )
 
     @model_validator(mode="after")
@@ -133,6 +143,9 @@ class SuiteSection(Section):
         "none",
         description="items beyond the context: none leaves them unscored, left cuts their start",
     )
+    must_pass: tuple[str, ...] = Field(
+        (), description="items that a candidate must answer right: row ids, or starts of doc_hash"
+    )
 
 
 Suites = Annotated[SuiteSection, BeforeValidator(_suite_by_name)]
@@ -163,6 +176,7 @@ class Study(Section):
     ]
     candidates: tuple[CandidateSection, ...] = Field(min_length=1)
     suites: tuple[Suites, ...] = Field(min_length=1)
+    data: DataSection = DataSection()
     gate: GateSection = GateSection()
     review: ReviewSection = ReviewSection()
     seed: int = 0
@@ -258,7 +272,9 @@ def json_schema() -> dict[str, Any]:
 
 def _one_sentence(error: ValidationError) -> str:
     # A mistyped key also makes the right one missing: the typo is the better sentence.
-    found_first = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    # In a choice of forms, the sentence of a rule of ours says more than what a form needs.
+    rank = {"extra_forbidden": 0, "value_error": 1}
+    found_first = sorted(error.errors(), key=lambda e: rank.get(e["type"], 2))
     first = found_first[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -276,6 +292,7 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
         "base": BaseSection,
         "candidates": CandidateSection,
         "suites": SuiteSection,
+        "data": DataSection,
         "gate": GateSection,
         "review": ReviewSection,
     }

@@ -19,8 +19,9 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"analysis", "rating", "metrics"}),
     frozenset({"scoring", "sql", "stats", "corpus"}),
     frozenset({"study", "suites"}),
+    frozenset({"data"}),
     frozenset({"records", "content", "endpoint", "files", "versions"}),
-    frozenset({"errors"}),
+    frozenset({"cards", "errors"}),
 )
 """Rooms from the door down: each imports only from tiers below its own."""
 

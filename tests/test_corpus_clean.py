@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.corpus import clean, hold_out, near_duplicates
+from harness.corpus import Rules, clean, hold_out, near_duplicates
 from harness.errors import DataError
 from harness.records import Example, Message
 
@@ -23,6 +23,8 @@ def row(prompt: str, completion: str, number: int = 1) -> Example:
         ("a\x00b\u200bc", "abc", "control and invisible characters"),
         ("a\u00a0b", "a b", "special spaces"),
         ("e\u0301", "é", "Unicode composed (NFC)"),
+        ("cafÃ© costs", "café costs", "broken encoding repaired"),
+        ("the companyâ€™s", "the company’s", "broken encoding repaired"),
     ],
 )
 def test_each_step_is_counted_by_row(before: str, after: str, step: str) -> None:
@@ -60,7 +62,8 @@ def test_repetitions_are_dropped_once_and_named() -> None:
             row("How is travel paid?", long + " please", 3),
             row("How is lunch paid?", "it is not", 4),
             row("What?", " \u200b", 5),
-        ]
+        ],
+        Rules(repetitions="drop"),
     )
     assert [example.origin[-1] for example in done.examples] == ["1", "4"]
     assert done.dropped == {
@@ -76,8 +79,12 @@ def test_repetitions_are_dropped_once_and_named() -> None:
         ("write to ann.lee@example.org today", "e-mail address"),
         ("call +44 20 7946 0958", "phone number"),
         ("key sk-abcdefghijklmnop1234", "secret key"),
-        ("cafÃ© costs", "broken encoding"),
+        ("that is \ufffd lost", "broken encoding"),
         ("call me in 2024 or 2025, price 1234567", None),
+        ("call (555) 123-4567 or 555-123-4567", "phone number"),
+        ("open on 2024-01-15 10:30 and 2024-02-16", None),
+        ("the server is 192.168.10.25, port 8080", None),
+        ("SELECT a FROM t WHERE b BETWEEN 1000 AND 2000 OR c IN (10, 20, 30, 40, 50)", None),
     ],
 )
 def test_what_a_person_should_see_is_flagged_and_kept(text: str, flag: str | None) -> None:
@@ -97,7 +104,7 @@ def test_a_changed_sign_is_no_repetition() -> None:
             "how many employees earn less than 30", "SELECT count(*) FROM employees WHERE pay < 30"
         ),
     ]
-    assert clean(rows).examples == tuple(rows)
+    assert clean(rows, Rules(repetitions="drop")).examples == tuple(rows)
 
 
 def test_near_duplicates_are_found_among_many() -> None:

@@ -46,6 +46,8 @@ ROWS = {
     },
     "question/query": {"question": "How many?", "query": "SELECT 1", "db_id": "x"},
     "question/answer": {"question": "Who are you?", "answer": "A model."},
+    "text": {"text": "A model."},
+    "preference": {"question": "Who are you?", "chosen": "A model.", "rejected": "A cat."},
 }
 """One row of each shape that can be learnt from."""
 
@@ -57,8 +59,8 @@ def write(path: Path, rows: list[object]) -> Path:
 
 
 def test_every_shape_has_a_row_here() -> None:
-    """The table above covers all shapes but preference pairs, which are refused."""
-    assert set(ROWS) == set(SHAPES) - {"preference"}
+    """The table above covers all shapes."""
+    assert set(ROWS) == set(SHAPES)
 
 
 @pytest.mark.parametrize("shape", ROWS)
@@ -149,7 +151,12 @@ BAD: dict[str, tuple[list[object], str]] = {
     "turn without content": ([{"messages": [{"role": "user"}]}], "turn 1 has role"),
     "null answer": ([{"question": "a", "answer": None}], "'answer' must be text"),
     "empty answer": ([{"question": "a", "answer": "  "}], "'answer' must not be empty"),
-    "preference": ([{"prompt": "a", "chosen": "b", "rejected": "c"}], "preference pair"),
+    "pair without prompt": ([{"chosen": "b", "rejected": "c"}], "needs its 'prompt'"),
+    "pair of the same": ([{"prompt": "a", "chosen": "b", "rejected": "b"}], "must differ"),
+    "pair of two prompts": (
+        [{"chosen": CHAT["messages"], "rejected": CHAT["messages"][2:]}],
+        "must answer the same prompt",
+    ),
     "half text": (
         [{"prompt": "a", "completion": [{"role": "assistant", "content": "x"}]}],
         "must both be text or both be lists of turns",
@@ -201,8 +208,29 @@ def test_missing_files_and_folders_are_told(tmp_path: Path) -> None:
     """A path that is no file is named."""
     with pytest.raises(DataError, match="no data file at"):
         read_examples(tmp_path / "none.jsonl")
-    with pytest.raises(DataError, match="is a folder"):
+    with pytest.raises(DataError, match="must hold .txt or .md files"):
         read_examples(tmp_path)
+
+
+def test_preference_pairs_are_read_as_people_write_them(tmp_path: Path) -> None:
+    """Texts, answers as turns, and whole conversations give the same question and answers."""
+    said = [[{"role": "assistant", "content": text}] for text in ("A model.", "A cat.")]
+    asked = [{"role": "user", "content": "Who are you?"}]
+    forms = [
+        {"question": "Who are you?", "chosen": "A model.", "rejected": "A cat."},
+        {"prompt": asked, "chosen": "A model.", "rejected": "A cat."},
+        {"prompt": asked, "chosen": said[0], "rejected": said[1]},
+        {"prompt": "Who are you?", "chosen": said[0], "rejected": said[1]},
+        {"chosen": asked + said[0], "rejected": asked + said[1]},
+        {"prompt": "Who are you?", "chosen": asked + said[0], "rejected": asked + said[1]},
+    ]
+    for example in read_examples(write(tmp_path / "rows.jsonl", forms)):
+        assert example.prompt == (Message(role="user", content="Who are you?"),)
+        assert example.completion == (Message(role="assistant", content="A model."),)
+        assert example.rejected == (Message(role="assistant", content="A cat."),)
+    plain = {"prompt": "Who? ", "chosen": "I", "rejected": "it"}
+    (example,) = read_examples(write(tmp_path / "rows.jsonl", [plain]))
+    assert (example.prompt, example.completion, example.rejected) == ("Who? ", "I", "it")
 
 
 SIDE = st.text(min_size=1).filter(lambda text: text.strip() != "")

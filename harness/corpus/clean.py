@@ -3,121 +3,201 @@
 Plain-text sides keep their white space: a completion's leading space is part of what is learnt.
 """
 
-import re
-import unicodedata
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Literal
 
+from harness.corpus.languages import is_in
+from harness.corpus.mend import MENDINGS, joined_turns, mended
 from harness.corpus.near import near_duplicates
+from harness.corpus.personal import FLAGS, flags_of
 from harness.records import Example, Message
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ufeff\u200b\u2060]")
-_SPACES = re.compile(r"[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
-_LINE_ENDS = re.compile(r"[ \t]+(?=\n)")
+Repetitions = Literal["keep", "drop_exact", "drop"]
+
+ROLES = "turns of one speaker joined"
+EMPTY, EXACT, NEAR = "nothing to learn", "exact repetition", "near repetition"
+SHORT, LONG, FOREIGN = "too short", "too long", "other language"
+
+WINDOW = 200_000
+"""Rows among which near repetitions are looked for: it bounds the memory (about 3 kB a row)."""
 
 
-def _line_breaks(text: str) -> str:
-    return _LINE_ENDS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What cleaning does beyond dropping rows that have nothing to learn.
 
+    ``texts``: repair encodings, characters, spaces and the order of turns. ``repetitions``: what
+    becomes of rows that repeat an earlier one. ``characters``: least and most characters of a row,
+    prompt and completion together. ``languages``: codes to keep (none: all). ``near``: share of
+    common features from which a row repeats an earlier one (None: only exact ones are looked for).
+    """
 
-STEPS: dict[str, Callable[[str], str]] = {
-    "line breaks and spaces at line ends": _line_breaks,
-    "control and invisible characters": lambda text: _CONTROL.sub("", text),
-    "special spaces": lambda text: _SPACES.sub(" ", text),
-    "Unicode composed (NFC)": lambda text: unicodedata.normalize("NFC", text),
-}
-"""What is done to each text, in order: name in the data card -> function."""
-
-FLAGS: dict[str, re.Pattern[str]] = {
-    "e-mail address": re.compile(r"[\w.+-]+@[\w-]+\.[\w.]*\w"),
-    "phone number": re.compile(r"(?<![\w.])\+?\d{1,3}[ .-]?\(?\d{2,4}\)?(?:[ .-]\d{2,4}){2,3}\b"),
-    "secret key": re.compile(
-        r"\b(?:sk|pk|ghp|gho|xox[abp]|AKIA)[-_]?[A-Za-z0-9_-]{16,}|-----BEGIN [A-Z ]*PRIVATE KEY"
-    ),
-    "broken encoding": re.compile(r"[ÃÂ][\x80-\xbf]|â€[\x80-\xbf™œ\u009d]|\ufffd"),
-}
-"""What is only pointed out, never changed: name in the data card -> pattern."""
+    texts: bool = True
+    repetitions: Repetitions = "keep"
+    characters: tuple[int, int | None] = (0, None)
+    languages: tuple[str, ...] = ()
+    near: float | None = 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cleaned:
     """Rows that stay, and what happened to all of them.
 
-    ``changed``, ``dropped`` and ``flagged`` map the name of a step to the origins of its rows.
+    ``changed``, ``dropped`` and ``flagged`` (pointed out, not touched) map the name of a step to
+    the origins of its rows; ``read`` is how many rows there were.
     """
 
     examples: tuple[Example, ...]
+    read: int
     changed: dict[str, tuple[str, ...]]
     dropped: dict[str, tuple[str, ...]]
     flagged: dict[str, tuple[str, ...]]
 
 
-def clean(examples: Sequence[Example], *, near: float | None = 0.8) -> Cleaned:
-    """Clean texts, drop empty and repeated rows, and point out what a person should look at.
+@dataclass(slots=True)
+class Cleaning:
+    """A cleaning under way: rows go through `rows`, what happened gathers here."""
+
+    rules: Rules = field(default_factory=Rules)
+    read: int = 0
+    changed: dict[str, list[str]] = field(default_factory=dict)
+    dropped: dict[str, list[str]] = field(default_factory=dict)
+    flagged: dict[str, list[str]] = field(default_factory=dict)
+    _seen: set[bytes] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        rules = self.rules
+        repeated = self.dropped if rules.repetitions != "keep" else self.flagged
+        self.changed.update((name, []) for name in (*MENDINGS, ROLES) if rules.texts)
+        self.dropped[EMPTY] = []
+        self.flagged.update((name, []) for name in FLAGS)
+        repeated[EXACT] = []
+        if rules.near:
+            (self.dropped if rules.repetitions == "drop" else self.flagged)[NEAR] = []
+        if rules.characters[0]:
+            self.dropped[SHORT] = []
+        if rules.characters[1] is not None:
+            self.dropped[LONG] = []
+        if rules.languages:
+            self.dropped[FOREIGN] = []
+
+    def rows(self, examples: Iterable[Example]) -> Iterator[Example]:
+        """Yield the rows that stay, cleaned, in order; holds `WINDOW` rows at most."""
+        single = self._single(examples)
+        while window := list(islice(single, WINDOW)):
+            alike: dict[int, int] = {}
+            if self.rules.near:
+                fresh = [i for i, (_, again) in enumerate(window) if not again]
+                texts = [text_of(window[i][0]) for i in fresh]
+                alike = {
+                    fresh[i]: first
+                    for i, first in near_duplicates(texts, threshold=self.rules.near).items()
+                }
+            for number, (row, _) in enumerate(window):
+                if number not in alike:
+                    yield row
+                elif self.rules.repetitions == "drop":
+                    self.dropped[NEAR].append(row.origin)
+                else:
+                    self.flagged[NEAR].append(row.origin)
+                    yield row
+
+    def _single(self, examples: Iterable[Example]) -> Iterator[tuple[Example, bool]]:
+        """Do what each row needs by itself; say of each whether it repeats an earlier one."""
+        for example in examples:
+            self.read += 1
+            row = self._mended(example) if self.rules.texts else example
+            text = text_of(row)
+            reason = self._unwanted(row, text)
+            if reason:
+                self.dropped[reason].append(row.origin)
+                continue
+            key = hashlib.blake2b(" ".join(text.split()).encode(), digest_size=12).digest()
+            again = key in self._seen
+            self._seen.add(key)
+            if again and self.rules.repetitions != "keep":
+                self.dropped[EXACT].append(row.origin)
+                continue
+            if again:
+                self.flagged[EXACT].append(row.origin)
+            for name in flags_of(text):
+                self.flagged[name].append(row.origin)
+            yield row, again
+
+    def _mended(self, example: Example) -> Example:
+        touched: set[str] = set()
+
+        def side(value: str | tuple[Message, ...]) -> str | tuple[Message, ...]:
+            if isinstance(value, str):
+                text, steps = mended(value)
+                touched.update(steps)
+                return text
+            turns = []
+            for turn in value:
+                text, steps = mended(turn.content)
+                touched.update(steps)
+                turns.append(replace(turn, content=text) if steps else turn)
+            joined = joined_turns(turns)
+            if len(joined) < len(turns):
+                touched.add(ROLES)
+            return joined
+
+        sides = (example.prompt, example.completion, example.rejected)
+        prompt, completion, rejected = (None if value is None else side(value) for value in sides)
+        if not touched or prompt is None or completion is None:
+            return example
+        for name in touched:
+            self.changed[name].append(example.origin)
+        return replace(example, prompt=prompt, completion=completion, rejected=rejected)
+
+    def _unwanted(self, row: Example, text: str) -> str:
+        least, most = self.rules.characters
+        answer = row.completion
+        said = answer if isinstance(answer, str) else "".join(turn.content for turn in answer)
+        if not said.strip():
+            return EMPTY
+        if len(text.strip()) < least:
+            return SHORT
+        if most is not None and len(text) > most:
+            return LONG
+        wanted = self.rules.languages
+        if wanted and not is_in(text, wanted):
+            return FOREIGN
+        return ""
+
+
+def clean(examples: Iterable[Example], rules: Rules | None = None) -> Cleaned:
+    """Clean texts, drop empty rows, and point out what a person should look at.
 
     Args:
         examples: Training rows.
-        near: Similarity from which a row repeats an earlier one; None keeps near-duplicates.
+        rules: What is done beyond that; by default texts are repaired and repetitions are kept.
+
+    Raises:
+        DataError: If rows are to be chosen by language and the package for it is missing.
     """
-    changed: dict[str, list[str]] = {name: [] for name in STEPS}
-    flagged: dict[str, list[str]] = {name: [] for name in FLAGS}
-    rows = []
-    for example in examples:
-        row = example
-        for name, step in STEPS.items():
-            mended = _mapped(row, step)
-            if mended != row:
-                changed[name].append(row.origin)
-            row = mended
-        rows.append(row)
-    texts = [text_of(row) for row in rows]
-    dropped = _repetitions(rows, texts, near)
-    for row, text in zip(rows, texts, strict=True):
-        for name, pattern in FLAGS.items():
-            if pattern.search(text):
-                flagged[name].append(row.origin)
-    gone = {number for numbers in dropped.values() for number in numbers}
+    cleaning = Cleaning(rules or Rules())
+    kept = tuple(cleaning.rows(examples))
     return Cleaned(
-        examples=tuple(row for number, row in enumerate(rows) if number not in gone),
-        changed={name: tuple(origins) for name, origins in changed.items()},
-        dropped={name: tuple(rows[i].origin for i in sorted(d)) for name, d in dropped.items()},
-        flagged={name: tuple(origins) for name, origins in flagged.items()},
+        examples=kept,
+        read=cleaning.read,
+        changed=_fixed(cleaning.changed),
+        dropped=_fixed(cleaning.dropped),
+        flagged=_fixed(cleaning.flagged),
     )
 
 
 def text_of(example: Example) -> str:
-    """Return all that a row says, prompt and completion, as one text."""
+    """Return all that a row says as one text: prompt, completion, and a worse answer if any."""
     return "\n".join(
         side if isinstance(side, str) else "\n".join(turn.content for turn in side)
-        for side in (example.prompt, example.completion)
+        for side in (example.prompt, example.completion, example.rejected)
+        if side is not None
     )
 
 
-def _repetitions(
-    rows: Sequence[Example], texts: Sequence[str], near: float | None
-) -> dict[str, set[int]]:
-    empty, exact, seen = set(), set(), set()
-    for number, (row, text) in enumerate(zip(rows, texts, strict=True)):
-        answer = text_of(replace(row, prompt=""))
-        key = " ".join(text.split())
-        if not answer.strip():
-            empty.add(number)
-        elif key in seen:
-            exact.add(number)
-        seen.add(key)
-    left = [number for number in range(len(rows)) if number not in empty | exact]
-    alike = near_duplicates([texts[i] for i in left], threshold=near) if near else {}
-    return {
-        "nothing to learn": empty,
-        "exact repetition": exact,
-        "near repetition": {left[i] for i in alike},
-    }
-
-
-def _mapped(example: Example, step: Callable[[str], str]) -> Example:
-    def side(value: str | tuple[Message, ...]) -> str | tuple[Message, ...]:
-        if isinstance(value, str):
-            return step(value)
-        return tuple(replace(turn, content=step(turn.content)) for turn in value)
-
-    return replace(example, prompt=side(example.prompt), completion=side(example.completion))
+def _fixed(found: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(origins) for name, origins in found.items()}

@@ -1,7 +1,18 @@
-"""Files of a user's data become `Example`s; whatever is wrong with them is told with its line."""
+"""A user's data, wherever it lies, becomes `Example`s; what is wrong with it is told by row."""
 
-from harness.ingest.examples import read_examples
+from harness.ingest.examples import iter_examples, read_examples
 from harness.ingest.files import FORMATS, read_rows
 from harness.ingest.shapes import SHAPES, Shape, shape_of
+from harness.ingest.sources import Source, rows_of
 
-__all__ = ["FORMATS", "SHAPES", "Shape", "read_examples", "read_rows", "shape_of"]
+__all__ = [
+    "FORMATS",
+    "SHAPES",
+    "Shape",
+    "Source",
+    "iter_examples",
+    "read_examples",
+    "read_rows",
+    "rows_of",
+    "shape_of",
+]

@@ -1,23 +1,37 @@
-"""From a data file to training examples: one shape a file, every row checked."""
+"""From a source of rows to training examples: one shape a source, every row checked."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import DataError
-from harness.ingest.files import Row, read_rows
+from harness.ingest.files import Row
 from harness.ingest.shapes import Shape, nearest_shape, shape_of
+from harness.ingest.sources import Source, rows_of
 from harness.records import Example
 
 
-def read_examples(path: Path) -> list[Example]:
-    """Read all training rows of a file, in order.
+def read_examples(source: Source | Path, folder: Path = Path()) -> list[Example]:
+    """Read all training rows of a source, in order.
+
+    Args:
+        source: A path, ``hub:owner/name[/config][:split]``, or a query on a database.
+        folder: To which relative paths belong.
 
     Raises:
-        DataError: If the file is missing, malformed, empty, mixes shapes, or has a row that cannot
-            be learnt from; the message names the line, the rule and what was found.
+        DataError: If the source is missing, malformed, empty, mixes shapes, or has a row that
+            cannot be learnt from; the message names the line, the rule and what was found.
     """
-    examples: list[Example] = []
+    return [example for _, example in iter_examples(source, folder)]
+
+
+def iter_examples(source: Source | Path, folder: Path = Path()) -> Iterator[tuple[Shape, Example]]:
+    """Yield the training rows of a source one at a time, each with the shape of all.
+
+    Nothing is kept, so that a source may be larger than memory; see `read_examples`.
+    """
+    origin = str(source) if isinstance(source, Path) else source
     first: tuple[Shape, str] | None = None
-    for row in read_rows(path):
+    for row in rows_of(origin, folder):
         shape = _recognise(row)
         if first is None:
             first = (shape, row.origin)
@@ -26,11 +40,18 @@ def read_examples(path: Path) -> list[Example]:
                 f"all rows of a file must have one shape: {row.origin} is {shape.name}, but "
                 f"{first[1]} is {first[0].name}; put them into two files"
             )
-        prompt, completion = shape.convert(row.fields, row.origin)
-        examples.append(Example(prompt=prompt, completion=completion, origin=row.origin))
-    if not examples:
-        raise DataError(f"training needs at least one row: {path} is empty")
-    return examples
+        prompt, completion, *rejected = shape.convert(row.fields, row.origin)
+        yield (
+            shape,
+            Example(
+                prompt=prompt,
+                completion=completion,
+                origin=row.origin,
+                rejected=rejected[0] if rejected else None,
+            ),
+        )
+    if first is None:
+        raise DataError(f"training needs at least one row: {source} is empty")
 
 
 def _recognise(row: Row) -> Shape:

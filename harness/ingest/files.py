@@ -27,12 +27,13 @@ def read_rows(path: Path) -> Iterator[Row]:
             format.
     """
     if path.is_dir():
-        raise DataError(f"training rows must be one file: {path} is a folder")
+        raise DataError(f"a data file must be one file: {path} is a folder")
     if not path.is_file():
         raise DataError(f"no data file at {path}")
-    reader = FORMATS.get(path.suffix.lower())
+    readers = {**FORMATS, **TEXTS}
+    reader = readers.get(path.suffix.lower())
     if reader is None:
-        raise DataError(f"unknown format of {path}: {path.suffix!r}{nearest(path.suffix, FORMATS)}")
+        raise DataError(f"unknown format of {path}: {path.suffix!r}{nearest(path.suffix, readers)}")
     try:
         yield from reader(path)
     except UnicodeDecodeError as error:
@@ -111,6 +112,41 @@ def _parquet(path: Path) -> Iterator[Row]:
         raise DataError(f"a .parquet file must be in Parquet format: {path}: {error}") from error
 
 
+PIECE = 1500
+"""Characters of a plain text in one row, about 350 tokens: it is cut between paragraphs."""
+
+
+def _text(path: Path) -> Iterator[Row]:
+    piece: list[str] = []
+    size = first = 0
+    for number, paragraph in _paragraphs(path):
+        if piece and size + len(paragraph) > PIECE:
+            yield Row(f"{path}:{first}", {"text": "\n\n".join(piece)})
+            piece, size = [], 0
+        first = first if piece else number
+        piece.append(paragraph)
+        size += len(paragraph)
+    if piece:
+        yield Row(f"{path}:{first}", {"text": "\n\n".join(piece)})
+
+
+def _paragraphs(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield paragraphs, which blank lines end, with their first line; long ones in parts."""
+    gathered: list[str] = []
+    size = 0
+    with path.open(encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, start=1):
+            text = line.rstrip()
+            if gathered and (not text or size + len(text) > PIECE):
+                yield number - len(gathered), "\n".join(gathered)
+                gathered, size = [], 0
+            if text:
+                gathered.append(text)
+                size += len(text)
+    if gathered:
+        yield number - len(gathered) + 1, "\n".join(gathered)
+
+
 FORMATS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,
@@ -119,7 +155,10 @@ FORMATS: dict[str, Callable[[Path], Iterator[Row]]] = {
     ".tsv": _tsv,
     ".parquet": _parquet,
 }
-"""File suffix -> reader."""
+"""File suffix -> reader of rows."""
+
+TEXTS: dict[str, Callable[[Path], Iterator[Row]]] = {".txt": _text, ".md": _text}
+"""File suffix -> reader of a plain text, whose pieces become rows."""
 
 
 def _parse(text: str, origin: str) -> Any:

@@ -1,7 +1,7 @@
 """Row shapes: which keys a row has, and the prompt and completion that it stands for.
 
 Question-like shapes become conversations (the base's chat template applies to them);
-``prompt``/``completion`` texts stay plain text, exactly as written.
+``prompt``/``completion`` texts stay plain text, exactly as written; all of a ``text`` is learnt.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -35,13 +35,14 @@ class Shape:
     """A way to write a training row.
 
     ``keys`` are required, ``optional`` ones are read too, any others are ignored. ``convert`` gets
-    the row and its origin and returns prompt and completion.
+    the row and its origin and returns prompt and completion, and of a preference pair the rejected
+    answer too.
     """
 
     name: str
     keys: tuple[str, ...]
     optional: tuple[str, ...] = ()
-    convert: Callable[[Mapping[str, Any], str], tuple[Side, Side]]
+    convert: Callable[[Mapping[str, Any], str], tuple[Side, ...]]
 
 
 def shape_of(keys: Collection[str]) -> Shape | None:
@@ -197,11 +198,41 @@ def _question(row: Mapping[str, Any], where: str) -> tuple[Side, Side]:
     return _ask(question, _text(row, "answer", where))
 
 
-def _preference(row: Mapping[str, Any], where: str) -> tuple[Side, Side]:
-    raise DataError(
-        f"supervised methods learn from one answer a row: {where} is a preference pair "
-        f"({', '.join(row)}); keep 'chosen' under the name 'completion'"
-    )
+def _plain(row: Mapping[str, Any], where: str) -> tuple[Side, Side]:
+    return "", _text(row, "text", where)
+
+
+def _preference(row: Mapping[str, Any], where: str) -> tuple[Side, Side, Side]:
+    asked = next((key for key in ("prompt", "question", "instruction") if row.get(key)), None)
+    pairs = [_with_answer(row, asked, key, where) for key in ("chosen", "rejected")]
+    if pairs[0][0] != pairs[1][0]:
+        raise DataError(f"chosen and rejected must answer the same prompt: {where}")
+    if pairs[0] == pairs[1]:
+        raise DataError(f"chosen and rejected must differ: {where}; leave the row out")
+    return (*pairs[0], pairs[1][1])
+
+
+def _with_answer(
+    row: Mapping[str, Any], asked: str | None, key: str, where: str
+) -> tuple[Side, Side]:
+    """Return what is asked, and one of the two answers to it."""
+    if isinstance(row[key], (list, tuple)):
+        turns = _turns(row[key], where)
+        given = row[asked] if asked else ()
+        only_answer = {turn.role for turn in turns} == {"assistant"}
+        if only_answer and isinstance(given, str) and given:
+            turns = (Message(role="user", content=given), *turns)
+        elif only_answer:
+            turns = (*_turns(given, where), *turns)
+        return split_turns(turns, where)
+    answer = _text(row, key, where)
+    if asked is None:
+        raise DataError(f"a preference pair in plain text needs its 'prompt': {where} has none")
+    if isinstance(row[asked], (list, tuple)):
+        return _turns(row[asked], where), (Message(role="assistant", content=answer),)
+    if asked == "prompt":
+        return _text(row, asked, where), answer
+    return _ask(_text(row, asked, where), answer, _optional(row, "system", where))
 
 
 SHAPES: dict[str, Shape] = {
@@ -209,7 +240,12 @@ SHAPES: dict[str, Shape] = {
     for shape in (
         Shape(name="messages", keys=("messages",), convert=_messages),
         Shape(name="sharegpt", keys=("conversations",), optional=("system",), convert=_sharegpt),
-        Shape(name="preference", keys=("chosen", "rejected"), convert=_preference),
+        Shape(
+            name="preference",
+            keys=("chosen", "rejected"),
+            optional=("prompt", "question", "instruction", "system"),
+            convert=_preference,
+        ),
         Shape(name="prompt/completion", keys=("prompt", "completion"), convert=_prompt_completion),
         Shape(
             name="instruction/input/output",
@@ -238,6 +274,7 @@ SHAPES: dict[str, Shape] = {
             optional=("context",),
             convert=_question,
         ),
+        Shape(name="text", keys=("text",), convert=_plain),
     )
 }
 """Shape name -> shape; the first one that fits a row's keys is taken."""

@@ -1,0 +1,59 @@
+"""How a candidate came to be: what it learnt from, and how its loss fell."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LossPoint:
+    """One entry of a training log: ``loss`` is the mean negative log-likelihood in nats."""
+
+    step: int
+    loss: float
+    learning_rate: float | None = None
+    eval_loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A test item that occurs in a candidate's training text.
+
+    ``item`` is its `harness.records.ItemKey`. ``kind`` is ``exact`` (the whole item), ``ngram``
+    (13 words in a row) or ``near`` (most of its three-word stretches). ``origin`` is the training
+    row, ``shared`` are words that both have.
+    """
+
+    item: tuple[str, str, str, int]
+    kind: Literal["exact", "ngram", "near"]
+    origin: str
+    shared: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingData:
+    """What a candidate learnt from, what cleaning did to it, and which test items are in it.
+
+    ``read`` counts the rows of ``source``, ``rows`` those that are learnt. ``changed``, ``dropped``
+    and ``flagged`` map a step to its number of rows. ``tokens`` is what is read in one epoch,
+    ``learnt`` what the loss looks at; ``lengths`` is a histogram: (longest row of the bin in
+    tokens, rows in it). ``excluded`` says that copied items are left out of the verdict.
+    """
+
+    candidate: str
+    source: str
+    shape: str
+    read: int
+    rows: int
+    changed: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    flagged: Mapping[str, int] = field(default_factory=dict)
+    tokens: int = 0
+    learnt: int = 0
+    too_long: int = 0
+    longest: int = 0
+    max_length: int = 0
+    lengths: tuple[tuple[int, int], ...] = ()
+    validation: int = 0
+    copies: tuple[Copy, ...] = ()
+    excluded: bool = False

@@ -1,0 +1,40 @@
+"""The language of a text, told by py3langid (BSD; a small model inside the package)."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from harness.errors import DataError, nearest
+
+SHORTEST = 40
+"""Texts of fewer characters are not judged: a few words tell no language reliably."""
+
+
+def is_in(text: str, wanted: Sequence[str]) -> bool:
+    """Say whether a text is in one of some languages (ISO 639-1 codes), or too short to tell.
+
+    Raises:
+        DataError: If the package is missing, or it does not know a language.
+    """
+    model = _model()
+    for code in wanted:
+        if code not in _codes():
+            raise DataError(f"unknown language {code!r}{nearest(code, _codes())}")
+    return len(text.strip()) < SHORTEST or model.classify(text)[0] in wanted
+
+
+@cache
+def _codes() -> frozenset[str]:
+    return frozenset(code for code, _ in _model().rank("any text"))
+
+
+@cache
+def _model() -> Any:
+    try:
+        import py3langid
+    except ImportError as error:
+        raise DataError(
+            "choosing rows by language needs py3langid; install it with "
+            "'pip install finetune-harness[languages]'"
+        ) from error
+    return py3langid

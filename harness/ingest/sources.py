@@ -1,0 +1,107 @@
+"""Where rows come from: a file, a folder of texts, a data set on the hub, or a database."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from harness.data import Query
+from harness.errors import DataError
+from harness.ingest.files import TEXTS, Row, read_rows
+
+HUB = "hub:"
+
+Source = str | Query
+
+
+def rows_of(source: Source, folder: Path) -> Iterator[Row]:
+    """Yield the rows of a training source one at a time.
+
+    Args:
+        source: A path, ``hub:owner/name[/config][:split]``, or a query on a database.
+        folder: The study's folder, to which relative paths belong.
+
+    Raises:
+        DataError: If the source cannot be read; one sentence with a remedy.
+    """
+    if isinstance(source, Query):
+        return _database(source, folder)
+    if source.startswith(HUB):
+        return _hub(source.removeprefix(HUB))
+    path = folder / Path(source).expanduser()
+    return _folder(path) if path.is_dir() else read_rows(path)
+
+
+def _folder(path: Path) -> Iterator[Row]:
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in TEXTS)
+    if not files:
+        raise DataError(
+            f"a folder of training texts must hold {' or '.join(TEXTS)} files: {path} has none; "
+            "name one data file instead"
+        )
+    for file in files:
+        yield from read_rows(file)
+
+
+def _hub(name: str) -> Iterator[Row]:
+    import datasets
+
+    where, _, split = name.partition(":")
+    owner, _, rest = where.partition("/")
+    short, _, config = rest.partition("/")
+    try:
+        found = datasets.load_dataset(f"{owner}/{short}", config or None, split=split or "train")
+    except Exception as error:  # whatever hub, network and builders raise
+        remedy = "check the name and the network, or download it once where there is one"
+        raise DataError(
+            f"a hub data set must be reachable or downloaded before: {owner}/{short}: "
+            f"{_first(error)}; {remedy}"
+        ) from error
+    for number, fields in enumerate(found, start=1):
+        yield Row(f"{HUB}{name}:row {number}", fields)
+
+
+def _database(source: Query, folder: Path) -> Iterator[Row]:
+    try:
+        import sqlalchemy
+    except ImportError as error:
+        raise DataError(
+            "rows from a database need SQLAlchemy; install it with "
+            "'pip install finetune-harness[databases]'"
+        ) from error
+    try:
+        url = _address(source.url, folder)
+        engine = sqlalchemy.create_engine(url)
+        with engine.connect().execution_options(stream_results=True) as connection:
+            found = connection.execute(sqlalchemy.text(source.query))
+            for number, fields in enumerate(found.mappings(), start=1):
+                yield Row(f"{url.database}:row {number}", dict(fields))
+        engine.dispose()
+    except ImportError as error:
+        raise DataError(f"a database needs its driver: {error}; install it with pip") from error
+    except sqlalchemy.exc.SQLAlchemyError as error:
+        why = getattr(error, "orig", None) or error
+        raise DataError(
+            f"a query must run: {_first(why)}; it was {' '.join(source.query.split())!r}"
+        ) from error
+
+
+def _address(url: str, folder: Path) -> Any:
+    """Fill in environment variables; open SQLite files read-only, from the study's folder."""
+    import sqlalchemy
+
+    filled = os.path.expandvars(url)
+    if "${" in filled:
+        name = filled.partition("${")[2].partition("}")[0]
+        raise DataError(f"the environment variable {name!r} must be set: the url names it: {url}")
+    made = sqlalchemy.make_url(filled)
+    if made.get_backend_name() != "sqlite" or made.database in (None, "", ":memory:"):
+        return made
+    path = folder / Path(str(made.database)).expanduser()
+    if not path.is_file():
+        raise DataError(f"no database at {path}")
+    return made.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
+
+
+def _first(error: object) -> str:
+    return str(error).strip().split("\n")[0] or type(error).__name__
