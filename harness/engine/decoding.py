@@ -11,11 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from harness.engine.packed import Past
 from harness.engine.stopping import Text
 
 _STEP = 32
+_FORESEEN = 256
+"""New tokens that a row is given room for; few answers are longer."""
 
 
 @dataclass(slots=True, eq=False)
@@ -24,6 +27,7 @@ class Row:
 
     ``keys`` and ``values`` (per layer some ``[kv_heads, n, d]`` pieces, not copied before the row
     is decoded) follow those of ``prefix``; ``token`` is the last one, not yet read by the model.
+    ``room`` is how many own keys it will need at most, very long answers aside.
     """
 
     index: int
@@ -35,16 +39,25 @@ class Row:
     keys: list[list[Tensor]]
     values: list[list[Tensor]]
     context: tuple[int, ...] = ()
+    room: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        left = self.text.limit - len(self.text.ids)
+        self.room = self.own + min(left, _FORESEEN)
 
     @property
     def own(self) -> int:
-        """How many tokens stand in the row's own keys."""
+        """How many tokens stand in the row's own keys, until it is decoded."""
         return sum(piece.shape[1] for piece in self.keys[0])
 
 
 @dataclass(slots=True)
 class Rows:
-    """The rows that are decoded together: a plan for `harness.engine.packed`'s attention."""
+    """The rows that are decoded together: a plan for `harness.engine.packed`'s attention.
+
+    Per layer, ``keys`` are ``[rows, kv_heads, d, width]`` (so that a product with them reads memory
+    in order) and ``values`` ``[rows, kv_heads, width, d]``, with room for more rows and tokens.
+    """
 
     rows: list[Row] = field(default_factory=list)
     keys: list[Tensor] = field(default_factory=list)
@@ -52,54 +65,47 @@ class Rows:
     lengths: list[int] = field(default_factory=list)
     longest: int = 0
     _mask: Tensor | None = None
-    _at: Tensor | None = None
-    _groups: list[tuple[Past, Tensor]] = field(default_factory=list)
+    _place: tuple[Tensor, Tensor] | None = None
+    _groups: list[tuple[Past, slice | Tensor]] = field(default_factory=list)
 
     def add(self, rows: list[Row]) -> None:
         """Take rows in, copying their own keys and values into the buffers."""
         first = len(self.rows)
         self.rows.extend(rows)
         self.lengths.extend(row.own for row in rows)
-        self._fit(like=rows[0])
+        if not self.keys:
+            heads, _, size = rows[0].keys[0][0].shape
+            self.keys = [pieces[0].new_zeros(0, heads, size, 0) for pieces in rows[0].keys]
+            self.values = [pieces[0].new_zeros(0, heads, 0, size) for pieces in rows[0].values]
+        self._fit()
         for slot, row in enumerate(rows, start=first):
-            for buffers, layers in ((self.keys, row.keys), (self.values, row.values)):
-                for buffer, pieces in zip(buffers, layers, strict=True):
-                    start = 0
-                    for piece in pieces:
-                        stop = start + piece.shape[1]
-                        buffer[slot, :, start:stop] = piece
-                        start = stop
+            length = self.lengths[slot]
+            for buffer, pieces in zip(self.keys, row.keys, strict=True):
+                buffer[slot, :, :, :length] = torch.cat(pieces, dim=1).transpose(1, 2)
+            for buffer, pieces in zip(self.values, row.values, strict=True):
+                torch.cat(pieces, dim=1, out=buffer[slot, :, :length])
             row.keys, row.values = [], []
         self._regroup()
 
-    def _fit(self, *, like: Row) -> None:
+    def _fit(self) -> None:
         """Make the buffers large enough for every row and one more token."""
-        slots, width = len(self.rows), max(self.lengths) + 1
-        if self.keys and self.keys[0].shape[0] >= slots and self.keys[0].shape[2] >= width:
-            return
-        width = (width + _STEP - 1) // _STEP * _STEP
-        if self.keys:
-            slots, width = max(slots, len(self.keys[0])), max(width, self.keys[0].shape[2])
-        for buffers, samples in ((self.keys, like.keys), (self.values, like.values)):
-            for layer in range(max(len(buffers), len(samples))):
-                old = buffers[layer] if layer < len(buffers) else None
-                model = samples[layer][0] if old is None else old[0]
-                new = model.new_zeros(slots, model.shape[0], width, model.shape[2])
-                if old is None:
-                    buffers.append(new)
-                else:
-                    new[: len(old), :, : old.shape[2]] = old
-                    buffers[layer] = new
+        slots, _, width, _ = self.values[0].shape
+        rows = max(0, len(self.rows) - slots)
+        tokens = max(0, max(self.lengths) + 1 - width)
+        if rows or tokens:
+            tokens = (tokens + _STEP - 1) // _STEP * _STEP
+            for layer in range(len(self.keys)):
+                self.keys[layer] = pad(self.keys[layer], (0, tokens, 0, 0, 0, 0, 0, rows))
+                self.values[layer] = pad(self.values[layer], (0, 0, 0, tokens, 0, 0, 0, rows))
 
     def drop(self, gone: set[int]) -> None:
         """Let rows go by their place; the last ones move into the gaps."""
         for place in sorted(gone, reverse=True):
             last = len(self.rows) - 1
             if place != last:
-                length = self.lengths[last]
                 for buffer in (*self.keys, *self.values):
-                    buffer[place, :, :length] = buffer[last, :, :length]
-                self.rows[place], self.lengths[place] = self.rows[last], length
+                    buffer[place] = buffer[last]
+                self.rows[place], self.lengths[place] = self.rows[last], self.lengths[last]
             self.rows.pop()
             self.lengths.pop()
         if gone:
@@ -110,8 +116,8 @@ class Rows:
         parked = []
         for place in range(keep, len(self.rows)):
             row, length = self.rows[place], self.lengths[place]
-            row.keys = [[buffer[place, :, :length].clone()] for buffer in self.keys]
-            row.values = [[buffer[place, :, :length].clone()] for buffer in self.values]
+            row.keys = [[b[place, :, :, :length].transpose(1, 2).clone()] for b in self.keys]
+            row.values = [[b[place, :, :length].clone()] for b in self.values]
             parked.append(row)
         del self.rows[keep:], self.lengths[keep:]
         self.keys, self.values = (
@@ -125,20 +131,19 @@ class Rows:
         for place, row in enumerate(self.rows):
             if row.prefix is not None:
                 members[id(row.prefix)].append(place)
-        device = self.keys[0].device
         self._groups = []
         for places in members.values():
             prefix = self.rows[places[0]].prefix
-            if prefix is not None:
-                self._groups.append((prefix, torch.tensor(places, device=device)))
+            assert prefix is not None
+            self._groups.append((prefix, _index(places, self.keys[0].device)))
 
     def begin(self) -> tuple[Tensor, Tensor]:
         """Prepare one step; return the tokens ``[1, rows]`` to read and their positions."""
-        self._fit(like=self.rows[0])
+        self._fit()
         device = self.keys[0].device
-        self._at = torch.tensor(self.lengths, device=device)
-        width = max(self.lengths) + 1
-        ahead = torch.arange(width, device=device)[None] > self._at[:, None]
+        at = torch.tensor(self.lengths, device=device)
+        self._place = torch.arange(len(self.rows), device=device), at
+        ahead = torch.arange(max(self.lengths) + 1, device=device) > at[:, None, None, None]
         self._mask = torch.zeros(ahead.shape, device=device).masked_fill_(ahead, -torch.inf)
         self.longest = max(row.position for row in self.rows) + 1
         tokens = torch.tensor([[row.token for row in self.rows]], device=device)
@@ -147,44 +152,36 @@ class Rows:
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         """Store the new keys, then attend to own and shared tokens; ``[heads, rows, d]``."""
-        heads, count, _ = query.shape
-        kv_heads = key.shape[0]
+        heads, count, size = query.shape
         assert self._mask is not None
-        width = self._mask.shape[1]
-        slots = torch.arange(count, device=query.device)
-        self.keys[layer][slots, :, self._at] = key.transpose(0, 1)
-        self.values[layer][slots, :, self._at] = value.transpose(0, 1)
-        asked = query.transpose(0, 1).reshape(count, kv_heads, heads // kv_heads, -1) * scale
-        weights = (asked @ self.keys[layer][:count, :, :width].transpose(-1, -2)).float()
-        weights += self._mask[:, None, None]
-        own = self.values[layer][:count, :, :width]
-        if not self._groups:
-            out = weights.softmax(dim=-1).to(value.dtype) @ own
+        assert self._place is not None
+        rows, at = self._place
+        self.keys[layer][rows, :, :, at] = key.transpose(0, 1)
+        self.values[layer][rows, :, at] = value.transpose(0, 1)
+        width = self._mask.shape[-1]
+        own_keys = self.keys[layer][:count, :, :, :width]
+        own_values = self.values[layer][:count, :, :width]
+        asked = (query.transpose(0, 1) * scale).reshape(count, len(key), -1, size)
+        scores = (asked @ own_keys).float().add_(self._mask)
+        if self._groups:
+            out = self._merge(layer, asked, scores, own_values)
         else:
-            out = self._merge(layer, asked, weights, own)
-        return out.reshape(count, heads, -1).transpose(0, 1)
+            out = scores.softmax(dim=-1).to(value.dtype) @ own_values
+        return out.reshape(count, heads, size).transpose(0, 1)
 
-    def _merge(self, layer: int, asked: Tensor, weights: Tensor, own: Tensor) -> Tensor:
-        top = weights.amax(dim=-1, keepdim=True)
-        far: list[tuple[Tensor, Tensor, Past]] = []
+    def _merge(self, layer: int, asked: Tensor, scores: Tensor, own: Tensor) -> Tensor:
+        """Weigh what own and shared tokens give by the sums of their exponentials."""
+        out, norm = _average(scores, own)
         for prefix, places in self._groups:
             rows = asked[places].transpose(0, 1)
-            flat = rows.reshape(rows.shape[0], -1, rows.shape[-1])
-            score = (flat @ prefix.keys[layer].transpose(-1, -2)).float()
-            score = score.reshape(*rows.shape[:3], -1).transpose(0, 1)
-            top[places] = torch.maximum(top[places], score.amax(dim=-1, keepdim=True))
-            far.append((places, score, prefix))
-        weights = (weights - top).exp_()
-        norm = weights.sum(dim=-1, keepdim=True)
-        out = (weights.to(own.dtype) @ own).float()
-        for places, score, prefix in far:
-            share = (score - top[places]).exp_()
-            norm[places] += share.sum(dim=-1, keepdim=True)
-            flat = share.transpose(0, 1).reshape(share.shape[1], -1, share.shape[-1])
-            part = (flat.to(own.dtype) @ prefix.values[layer]).float()
-            shape = (share.shape[1], len(places), share.shape[2], -1)
-            out[places] += part.reshape(shape).transpose(0, 1)
-        return (out / norm).to(own.dtype)
+            flat = rows.flatten(1, 2)
+            far, far_norm = _average(
+                (flat @ prefix.keys[layer].transpose(1, 2)).float(), prefix.values[layer]
+            )
+            far = far.view(rows.shape).transpose(0, 1)
+            far_norm = far_norm.view(*rows.shape[:3], 1).transpose(0, 1)
+            out[places] = out[places].lerp(far, (far_norm - norm[places]).sigmoid_())
+        return out.to(own.dtype)
 
     def end(self, chosen: list[tuple[int, float]]) -> None:
         """Append the tokens chosen in a step, each with its distance to the second best."""
@@ -193,3 +190,20 @@ class Rows:
             row.position += 1
             row.token = token
             row.text.push(token, gap)
+
+
+def _average(scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the values' average under the scores' softmax, and the scores' log-sum-exp.
+
+    The largest softmax weight is ``exp(top - logsumexp)``, which saves a second pass of `exp`.
+    """
+    weights = scores.softmax(dim=-1)
+    norm = scores.amax(dim=-1, keepdim=True) - weights.amax(dim=-1, keepdim=True).log_()
+    return (weights.to(values.dtype) @ values).float(), norm
+
+
+def _index(places: list[int], device: torch.device) -> slice | Tensor:
+    """Return rows as a slice where they are neighbours, which needs no copies."""
+    if places[-1] - places[0] + 1 == len(places):
+        return slice(places[0], places[-1] + 1)
+    return torch.tensor(places, device=device)

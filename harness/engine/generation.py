@@ -6,7 +6,7 @@ output is that of step-by-step decoding, up to ties within numerical noise, whic
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +27,9 @@ TIE = 1e-4
 
 WORTH_SHARING = 32
 """Tokens from which rows read a shared prefix together instead of having a copy each."""
+
+_FEW = 8
+"""Rows that are decoded together however long they may become."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,19 +60,27 @@ class Generator:
         queue: list[Row] = []
         more = True
         while more or queue or active.rows:
-            while more and len(queue) + len(active.rows) < self.runner.slots:
+            while more and self._fits([*active.rows, *queue], spare=1):
                 fresh = next(waiting, None)
                 more = fresh is not None
                 queue.extend(fresh or ())
-            free = self.runner.slots - len(active.rows)
-            if queue and free > 0:
-                active.add(queue[:free])
-                del queue[:free]
+            joining = 0
+            while joining < len(queue) and self._fits([*active.rows, *queue[: joining + 1]]):
+                joining += 1
+            if joining:
+                active.add(queue[:joining])
+                del queue[:joining]
             if active.rows:
                 queue = self._step(active) + queue
             if self._done:
                 yield self._done
                 self._done = []
+
+    def _fits(self, rows: Sequence[Row], *, spare: int = 0) -> bool:
+        """Tell whether rows, and some more like them, can be decoded together."""
+        count = len(rows) + spare
+        needed = count * max((row.room for row in rows), default=0)
+        return count <= self.runner.slots and (count <= _FEW or needed <= self.runner.room)
 
     def _step(self, active: Rows) -> list[Row]:
         """Decode one token of every active row; return rows that had to make room."""
@@ -104,26 +115,29 @@ class Generator:
         """Yield, chunk by chunk, the rows that are left to decode after reading their prompts."""
         contexts = [prompt.context for prompt in prompts]
         for chunk in chunks(contexts, tokens=self.runner.chunk // 2):
-            sequences = list(
-                dict.fromkeys(
-                    prompts[index].context + draft
-                    for index in chunk
-                    for draft in ((), *prompts[index].drafts)
-                )
+            yield self._prefill({index: prompts[index] for index in chunk})
+
+    def _prefill(self, prompts: Mapping[int, Prompt]) -> list[Row]:
+        sequences = list(
+            dict.fromkeys(
+                prompt.context + draft
+                for prompt in prompts.values()
+                for draft in ((), *prompt.drafts)
             )
-            read = Read(
-                trie=(trie := build(sequences)),
-                plan=units(trie),
-                number={sequence: place for place, sequence in enumerate(sequences)},
-            )
-            lost = self._read(read, [prompts[index] for index in chunk])
-            rows = []
-            for index in chunk:
-                if read.trie.leaf[read.number[prompts[index].context]] in lost:
-                    self._done.append((index, Response(unscored="out of memory")))
-                elif (row := self._start(read, index, prompts[index])) is not None:
-                    rows.append(row)
-            yield rows
+        )
+        read = Read(
+            trie=(trie := build(sequences)),
+            plan=units(trie),
+            number={sequence: place for place, sequence in enumerate(sequences)},
+        )
+        lost = self._read(read, list(prompts.values()))
+        rows = []
+        for index, prompt in prompts.items():
+            if read.trie.leaf[read.number[prompt.context]] in lost:
+                self._done.append((index, Response(unscored="out of memory")))
+            elif (row := self._start(read, index, prompt)) is not None:
+                rows.append(row)
+        return rows
 
     def _read(self, read: "Read", prompts: Sequence[Prompt]) -> set[int]:
         """Run a trie and note the best next token at the places that matter."""

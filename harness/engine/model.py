@@ -283,5 +283,5 @@ def _runner(model: Any, dtype: str) -> Runner:
         vocabulary=int(model.get_output_embeddings().weight.shape[0]),
         budget=budget,
         chunk=max(budget, min(most, room // token)),
-        slots=max(8, min(64 if model.device.type == "cpu" else 256, room // (256 * token))),
+        room=room // token,
     )

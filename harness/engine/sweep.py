@@ -24,9 +24,10 @@ class Runner:
     """A model with one arm active, and how much it is given at once.
 
     ``like`` is a tensor with the model's device and dtype. ``budget`` (tokens per forward pass) is
-    halved for good when memory runs out, and so is ``slots`` (rows decoded together); ``chunk`` is
-    how many distinct tokens make one trie. ``root`` holds the keys and values of an adapter's
-    virtual tokens, which come before every prompt.
+    halved for good when memory runs out, and so is ``slots`` (the most rows decoded together);
+    ``room`` is how many tokens those rows may keep of their own, ``chunk`` how many distinct tokens
+    make one trie. ``root`` holds the keys and values of an adapter's virtual tokens, which come
+    before every prompt.
     """
 
     model: Any
@@ -34,7 +35,8 @@ class Runner:
     vocabulary: int
     budget: int
     chunk: int
-    slots: int = 64
+    room: int
+    slots: int = 256
     root: Past | None = None
 
     @property
