@@ -12,6 +12,7 @@ import typer
 
 from harness.cli import (
     compare,
+    data,
     doctor,
     gate,
     init,
@@ -43,6 +44,7 @@ app = typer.Typer(
 for verb in (quickstart, init, run, plan, train, score, compare, gate, report, rate, doctor):
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 app.command("lm-eval", context_settings=lm_eval.CONTEXT, add_help_option=False)(lm_eval.command)
+app.add_typer(data.app)
 app.add_typer(review.app)
 app.add_typer(tasks.app)
 

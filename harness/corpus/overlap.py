@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from harness.corpus.words import words
 
-SHORTEST = 5
+SHORTEST = 8
 """Items of fewer words count only when they equal a whole training text: they occur by chance."""
 
 COMMON = 10

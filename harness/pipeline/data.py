@@ -3,7 +3,7 @@
 All of it happens before anything is trained, and what it found goes into the run's data cards.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from harness import corpus, ingest, training
 from harness.cards import Copy, TrainingData
 from harness.data import DataSection, Query
 from harness.errors import DataError
-from harness.records import Example, Item, ItemKey, Pair
+from harness.records import Comparison, Example, Finding, Item, ItemKey, Pair
 from harness.study import CandidateSection, Study
 
 if TYPE_CHECKING:
@@ -130,6 +130,32 @@ def without_copies(
         for copy in card.copies
     }
     return tuple(pair for pair in pairs if pair.base.item.key not in copied)
+
+
+def copy_warnings(
+    cards: Sequence[TrainingData], comparisons: Iterable[Comparison]
+) -> Iterator[Finding]:
+    """Warn of suites that count items which stand whole in a candidate's training rows."""
+    known = {card.candidate: card for card in cards if not card.excluded}
+    for comparison in comparisons:
+        card = known.get(comparison.candidate)
+        keys = [
+            ItemKey(*copy.item)
+            for copy in (card.copies if card else ())
+            if copy.item[0] == comparison.suite.name and copy.kind == "exact"
+        ]
+        if keys:
+            yield Finding(
+                kind="warning",
+                candidate=comparison.candidate,
+                suite=comparison.suite.name,
+                title="Test items in the training rows",
+                text=f"{len(keys):,} items stand whole in the training rows: they measure memory; "
+                "'data: {overlap: exclude}' leaves them out of the verdict",
+                tuned_count=len(keys),
+                total=len(comparison.pairs),
+                keys=tuple(keys),
+            )
 
 
 _STRENGTH = {"exact": 0, "ngram": 1, "near": 2}

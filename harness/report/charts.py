@@ -99,6 +99,12 @@ def stacked(parts: Sequence[Part], words: str) -> Markup:
     return _svg("stack", drawn, words)
 
 
+def bar(count: int, most: int, words: str) -> Markup:
+    """Draw one count as a bar of its share of the largest."""
+    rect = '<rect class="tuned-bar" y="3" height="9" x="0" width="{:.2f}%"/>'
+    return _svg("stack", [Markup(rect).format(100 * count / max(most, 1))], words)
+
+
 def twin(base: int, tuned: int, most: int, words: str) -> Markup:
     """Draw two counts as bars above each other, base on top."""
     parts = [

@@ -17,6 +17,7 @@ from harness.records import BASE, Arm, Result, Suite
 from harness.report import charts, headline, overview
 from harness.report.details import sections
 from harness.report.items import item_data, json_block
+from harness.report.training_data import training_data
 from harness.report.words import level
 
 
@@ -49,6 +50,7 @@ def html(result: Result) -> str:
         pareto=overview.pareto(found),
         sections=sections(result),
         trainings=[_training(arm) for arm in result.arms if arm.name != BASE],
+        learnt=training_data(result),
         suites=[_declared(suite) for suite in result.suites],
         versions=sorted(result.versions.items()),
     )

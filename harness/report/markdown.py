@@ -15,6 +15,7 @@ from harness.report.details import transition_counts
 from harness.report.headline import Card, Check, cards
 from harness.report.items import item_id
 from harness.report.overview import warnings
+from harness.report.training_data import training_data
 from harness.report.words import level, percent, precise, title_of
 
 BUDGET = 60_000
@@ -41,6 +42,7 @@ def markdown(result: Result, *, budget: int = BUDGET) -> str:
     blocks += _warnings(result)
     for comparison in _worst_first(result.comparisons):
         blocks += _lost(comparison)
+    blocks += _learnt(result)
     blocks.append(_provenance(result))
     return _fit(blocks, budget)
 
@@ -140,6 +142,15 @@ def _lost_item(pair: Pair) -> str:
         f"  - base {code(answer_text(pair.base))}\n"
         f"  - tuned {code(answer_text(pair.tuned))}"
     )
+
+
+def _learnt(result: Result) -> list[str]:
+    lines = []
+    for data in training_data(result):
+        done = ", ".join(f"{escape(step)} {rows:,}" for _, step, rows in data.steps)
+        cleaning = f"Cleaning, by rows: {done}." if done else "Cleaning changed nothing."
+        lines.append(f"- **{escape(data.name)}**: {escape(data.words)}. {cleaning} {data.overlap}")
+    return ["## Training data", "\n".join(lines)] if lines else []
 
 
 def _provenance(result: Result) -> str:

@@ -5,6 +5,7 @@ Nothing heavy is loaded before `train` is called.
 
 from harness.training.card import DataCard, data_card
 from harness.training.job import Checks
+from harness.training.look import Look, look
 from harness.training.methods import METHODS, Method
 from harness.training.objectives import OBJECTIVES, Objective, check_rows
 from harness.training.saved import fingerprint, finished
@@ -16,6 +17,7 @@ __all__ = [
     "OBJECTIVES",
     "Checks",
     "DataCard",
+    "Look",
     "Method",
     "Objective",
     "check",
@@ -23,6 +25,7 @@ __all__ = [
     "data_card",
     "fingerprint",
     "finished",
+    "look",
     "settings_of",
     "train",
 ]

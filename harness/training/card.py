@@ -12,6 +12,7 @@ from harness.training.job import Job
 from harness.training.loading import context_length, load_tokenizer
 from harness.training.objectives import check_rows
 from harness.training.settings import check, method_of, objective_of, settings_of, training_of
+from harness.training.template import check_template
 
 LONGEST = 2048
 """Tokens in a row unless a study says otherwise or the base's context is shorter."""
@@ -96,6 +97,8 @@ def prepare(job: Job, examples: Sequence[Example], tokenizer: Any) -> Encoded:
         context_length(job.model, job.base) - int(job.settings.get("num_virtual_tokens") or 0),
     )
     chat = job.base.template == "auto" and bool(tokenizer.chat_template)
+    if chat:
+        check_template(tokenizer)
     every = bool(job.arguments.get("assistant_only_loss"))
     return encode(examples, tokenizer, chat=chat, max_length=longest, every_answer=every)
 

@@ -105,16 +105,25 @@ def encode(
     )
 
 
-def picture(row: EncodedRow, tokenizer: Any) -> str:
-    """Show what is learnt of a row: the text, with learnt stretches in ⟦ ⟧."""
-    parts: list[str] = []
+Stretch = tuple[str, bool]
+"""A part of a row as text, and whether it is learnt or only read."""
+
+
+def stretches(row: EncodedRow, tokenizer: Any) -> tuple[Stretch, ...]:
+    """Return the text of a row, cut where learning begins and ends."""
+    parts: list[Stretch] = []
     pairs = zip(row.input_ids, row.labels, strict=True)
     for learnt, stretch in groupby(pairs, key=lambda pair: pair[1] != IGNORED):
-        text = tokenizer.decode([token for token, _ in stretch])
-        parts.append(f"⟦{text}⟧" if learnt else text)
+        parts.append((tokenizer.decode([token for token, _ in stretch]), learnt))
     if row.rejected:
-        parts.append(f" rather than ⟦{tokenizer.decode(row.rejected)}⟧")
-    return "".join(parts)
+        parts += [(" rather than ", False), (tokenizer.decode(row.rejected), True)]
+    return tuple(parts)
+
+
+def picture(row: EncodedRow, tokenizer: Any) -> str:
+    """Show what is learnt of a row: the text, with learnt stretches in ⟦ ⟧."""
+    parts = stretches(row, tokenizer)
+    return "".join(f"⟦{text}⟧" if learnt else text for text, learnt in parts)
 
 
 def plain(turns: Sequence[Message]) -> str:
