@@ -12,8 +12,9 @@ GOLDEN = Path(__file__).parent / "golden" / "sql"
 
 
 class Pair(NamedTuple):
-    """One block of a golden file."""
+    """One block of a golden file; ``database`` is the name of the SQL script beside it."""
 
+    database: str
     title: str
     gold: str
     answer: str
@@ -35,10 +36,12 @@ def read_pairs(path: Path) -> Iterator[Pair]:
         if len(fields) == 3:
             outcome, _, label = fields["verdict"].partition(" ")
             answer = fields["answer"].replace("\\n", "\n")
-            yield Pair(lines[0].lstrip("# "), fields["gold"], answer, outcome, label.strip())
+            yield Pair(
+                path.stem, lines[0].lstrip("# "), fields["gold"], answer, outcome, label.strip()
+            )
 
 
-PAIRS = list(read_pairs(GOLDEN / "bikes.txt"))
+PAIRS = [pair for path in sorted(GOLDEN.glob("*.txt")) for pair in read_pairs(path)]
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +51,10 @@ def judge() -> Iterator[Judge]:
         yield judge
 
 
-@pytest.mark.parametrize("pair", PAIRS, ids=[pair.title for pair in PAIRS])
+@pytest.mark.parametrize("pair", PAIRS, ids=[f"{pair.database}: {pair.title}" for pair in PAIRS])
 def test_verdict_is_the_one_a_person_gives(pair: Pair, judge: Judge) -> None:
     """The outcome and the primary label are those in the golden file."""
-    question = Question(gold_sql=pair.gold, database=Database(path=GOLDEN / "bikes.sql"))
+    question = Question(gold_sql=pair.gold, database=Database(path=GOLDEN / f"{pair.database}.sql"))
     verdict = judge.judge(question, pair.answer)
     assert verdict.outcome == pair.outcome, verdict
     if pair.label:
@@ -59,7 +62,8 @@ def test_verdict_is_the_one_a_person_gives(pair: Pair, judge: Judge) -> None:
     assert verdict.explanation
 
 
-def test_golden_file_has_every_outcome() -> None:
-    """The golden file shows answers that are right, wrong and refused."""
-    assert len(PAIRS) >= 40
-    assert {pair.outcome for pair in PAIRS} == {"correct", "incorrect", "refused"}
+def test_golden_files_have_every_outcome() -> None:
+    """The golden files show answers that are right, wrong, refused, and items without a verdict."""
+    assert len(PAIRS) >= 200
+    outcomes = {pair.outcome for pair in PAIRS}
+    assert outcomes == {"correct", "incorrect", "refused", "unscored"}

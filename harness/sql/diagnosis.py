@@ -12,6 +12,7 @@ from harness.sql.gold import PARSER_FAULTS, parse
 from harness.sql.names import Columns
 from harness.sql.repair import patches
 from harness.sql.standard import standardize
+from harness.sql.tokens import starts_statement
 
 Trial = Callable[[Sequence[str]], Sequence[bool]]
 """Runs queries where the answer was found wrong, and says which of them are right."""
@@ -49,7 +50,8 @@ def diagnose(gold_sql: str, pred_sql: str, schema: Schema, trial: Trial) -> Diag
     """Compare two SQLite queries clause by clause and try each differing clause from the gold."""
     trees = [parse(sql) for sql in (gold_sql, pred_sql)]
     if trees[0] is None or trees[1] is None:
-        return Diagnosis()
+        listed = trees[0] is not None and starts_statement(pred_sql) == "values"
+        return Diagnosis(labels=("constant_answer",) if listed else ())
     columns = schema.columns
     try:
         gold, pred = (standardize(tree.unnest(), columns) for tree in (trees[0], trees[1]))
@@ -83,5 +85,7 @@ def _reads_name_as_text(tree: exp.Expression, columns: Columns) -> bool:
 
 
 def _makes_up_rows(tree: exp.Expression, columns: Columns) -> bool:
-    """Tell whether a CTE takes the name of a table, so that the table is never read."""
-    return any(cte.alias.lower() in columns for cte in tree.find_all(exp.CTE))
+    """Tell whether no table is read, or a CTE takes the name of one so that it is not."""
+    ctes = {cte.alias.lower() for cte in tree.find_all(exp.CTE)}
+    read = {table.name.lower() for table in tree.find_all(exp.Table)} - ctes
+    return not read or bool(ctes & set(columns))

@@ -13,6 +13,7 @@ from harness.sql.profile import ColumnProfile
 OTHER_CASE = 0.3
 """Share of the texts made for a LIKE pattern that are written in the other case."""
 
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _WORDS = ("alpha", "beta", "gamma", "delta", "omega", "sigma", "kappa", "theta")
 _DATES = ("2018-01-15", "2019-03-01", "2020-02-29", "2020-05-10", "2021-07-20", "2022-12-31")
 
@@ -92,7 +93,8 @@ def missing(atom: Atom, column: ColumnProfile, pool: Sequence[Any], rng: random.
     if atom.op in {">=", "<="}:
         return step(values[0], -1 if atom.op == ">=" else 1)
     if atom.op == "between":
-        return rng.choice([step(values[0], -1), step(values[1], 1)])
+        years = [year for value in values for year in other_years(value)]
+        return rng.choice([step(values[0], -1), step(values[1], 1), *years])
     if atom.op in {"!=", "not in", "not between"}:
         return rng.choice(values)
     if atom.op in {"not like", "not glob"}:
@@ -117,7 +119,11 @@ def boundary(atom: Atom, column: ColumnProfile) -> list[Any]:
         return [] if atom.wrapped else values
     if atom.op in {"null", "not null"}:
         return [""] if column.kind == "text" else []
-    return [near for value in values for near in (value, step(value, 1), step(value, -1))]
+    return [
+        near
+        for value in values
+        for near in (value, step(value, 1), step(value, -1), *other_years(value))
+    ]
 
 
 def step(value: Any, direction: int) -> Any:
@@ -135,7 +141,7 @@ def step(value: Any, direction: int) -> Any:
     text = str(value)
     if re.fullmatch(r"-?[0-9]{1,18}", text):
         return str(int(text) + direction)
-    if re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
+    if _DATE.match(text):
         with suppress(ValueError, OverflowError):
             day = date.fromisoformat(text[:10]) + timedelta(days=direction)
             return day.isoformat() + text[10:]
@@ -147,6 +153,19 @@ def step(value: Any, direction: int) -> Any:
     if 0xD800 <= lower <= 0xDFFF:  # surrogates are no characters of a text
         lower = 0xD7FF
     return text[:-1] + chr(lower) if lower >= 33 else text[:-1]
+
+
+def other_years(value: Any) -> list[str]:
+    """Return a date's day in the year before and after: a month is not a month of one year.
+
+    >>> other_years("2024-02-29"), other_years("spring")
+    (['2023-02-28', '2025-02-28'], [])
+    """
+    text = str(value)
+    if not _DATE.match(text) or not 1 < int(text[:4]) < 9999:
+        return []
+    rest = text[4:].replace("-02-29", "-02-28", 1)
+    return [f"{int(text[:4]) + years:04d}{rest}" for years in (-1, 1)]
 
 
 def other_case(text: str) -> str:
@@ -215,4 +234,7 @@ def _middle(values: Sequence[Any]) -> Any:
         return (low + high) // 2
     if isinstance(low, int | float) and isinstance(high, int | float):
         return (low + high) / 2
+    with suppress(ValueError, TypeError):
+        days = date.fromisoformat(low) + (date.fromisoformat(high) - date.fromisoformat(low)) / 2
+        return days.isoformat()
     return low
