@@ -4,6 +4,7 @@ HarnessError              exit code 2: usage or configuration; the message is on
 ├── StudyError            the study file or a command's arguments
 ├── DataError             a data file: path, line number, rule, remedy
 ├── ModelError            a base or an adapter that cannot be used as asked
+│   └── DivergedError     a training whose loss is no number any more
 ├── ComparisonError       exit code 3: arms, items, prompts or scorers that may not be compared
 └── InfrastructureError   exit code 3: disk, memory or database trouble; finished work is kept
 """
@@ -31,6 +32,10 @@ class DataError(HarnessError):
 
 class ModelError(HarnessError):
     """A base model or an adapter that cannot be used as the study asks."""
+
+
+class DivergedError(ModelError):
+    """A training whose loss is no number any more."""
 
 
 class ComparisonError(HarnessError):

@@ -10,7 +10,8 @@ from harness.training.methods import METHODS, Method
 from harness.training.objectives import OBJECTIVES, Objective, check_rows
 from harness.training.saved import fingerprint, finished
 from harness.training.settings import check, settings_of
-from harness.training.trainer import train
+from harness.training.space import space_of
+from harness.training.trainer import split, train
 
 __all__ = [
     "METHODS",
@@ -27,5 +28,7 @@ __all__ = [
     "finished",
     "look",
     "settings_of",
+    "space_of",
+    "split",
     "train",
 ]

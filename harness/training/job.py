@@ -29,8 +29,8 @@ class Job:
     """A candidate ready to be trained.
 
     ``settings`` are PEFT's, ``arguments`` TRL's, both with the method's defaults; ``model`` is a
-    folder or a hub name; ``validation`` is the share of rows held out (None: all are learnt);
-    ``checkpoints`` is where an interrupted training goes on from.
+    folder or a hub name; ``checkpoints`` is where an interrupted training goes on from; ``score``
+    is that of `Checks`.
     """
 
     name: str
@@ -41,8 +41,9 @@ class Job:
     base: BaseSection
     seed: int
     checkpoints: Path
-    validation: float | None = None
+    score: Callable[[Any], Mapping[str, float]] | None = None
     objective: Objective = OBJECTIVES["sft"]
+    note: str = ""
 
 
 NO_CHECKS = Checks()

@@ -112,8 +112,11 @@ def write(trainer: Any, tokenizer: Any, folder: Path) -> None:
         options["save_embedding_layers"] = False
     if _initial(trainer).is_dir():
         options["path_initial_model_for_weight_conversion"] = str(_initial(trainer))
-    trainer.model.save_pretrained(folder, **options)
-    tokenizer.save_pretrained(folder)
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:  # every process holds a part
+        options["state_dict"] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
+    if trainer.is_world_process_zero():
+        trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder, **options)
+        tokenizer.save_pretrained(folder)
 
 
 def facts(trainer: Any) -> dict[str, Any]:
@@ -158,5 +161,6 @@ def _keep_initial(trainer: Any) -> None:
     start = getattr(config, "init_lora_weights", True)
     if str(start).lower().startswith(CHANGES_BASE):
         config.init_lora_weights = True
-        trainer.model.save_pretrained(_initial(trainer), save_embedding_layers=False)
+        if trainer.is_world_process_zero():
+            trainer.model.save_pretrained(_initial(trainer), save_embedding_layers=False)
         config.init_lora_weights = start

@@ -9,6 +9,7 @@ from harness.study import CandidateSection
 from harness.training.fields import peft_fields, training_fields
 from harness.training.methods import METHODS, TRAINING, Method
 from harness.training.objectives import OBJECTIVES, Objective
+from harness.training.space import chosen, examples_of, space_of
 
 OURS_IN_SETTINGS = frozenset(
     {"task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path"}
@@ -48,7 +49,7 @@ def check(candidate: CandidateSection) -> None:
             number where a number is needed.
     """
     if candidate.adapter is not None:
-        for section in ("settings", "training"):
+        for section in ("settings", "training", "sweep"):
             if getattr(candidate, section):
                 raise StudyError(
                     f"candidate {candidate.name!r} is an adapter that exists already: "
@@ -58,6 +59,9 @@ def check(candidate: CandidateSection) -> None:
     _check_objective(candidate)
     settings_of(candidate)
     training_of(candidate)
+    if candidate.sweep is not None:
+        for choice in examples_of(space_of(candidate)):
+            check(chosen(candidate, choice))
 
 
 def method_of(candidate: CandidateSection) -> Method:

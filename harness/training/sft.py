@@ -10,7 +10,7 @@ import torch
 from transformers import TrainerCallback
 from trl import SFTTrainer
 
-from harness.errors import ModelError
+from harness.errors import DivergedError
 from harness.records import LossPoint
 from harness.training.encode import IGNORED
 
@@ -88,19 +88,34 @@ class Watch(TrainerCallback):
         """Report one point of the curve.
 
         Raises:
-            ModelError: If the loss is no number any more.
+            DivergedError: If the loss is no number any more.
         """
         loss = (logs or {}).get("loss")
         if loss is None:
             return
-        if not math.isfinite(loss):
-            raise ModelError(
-                f"training diverged: the loss is {loss} at step {state.global_step} of "
-                f"{state.max_steps}; lower 'learning_rate' (now {args.learning_rate:g}) or raise "
-                "'warmup_steps'"
-            )
-        if self._on_progress is not None:
-            self._on_progress(curve(state.log_history)[-1], state.max_steps)
+        _refuse_divergence(loss, args, state)
+        self._tell(state)
+
+    def on_evaluate(
+        self,
+        args: Any,
+        state: Any,
+        _control: Any,
+        metrics: dict[str, float] | None = None,
+        **_: Any,
+    ) -> None:
+        """Report the last point again, with its validation loss.
+
+        Raises:
+            DivergedError: If that loss is no number.
+        """
+        _refuse_divergence((metrics or {}).get("eval_loss", 0.0), args, state)
+        self._tell(state)
+
+    def _tell(self, state: Any) -> None:
+        points = curve(state.log_history)
+        if self._on_progress is not None and points:
+            self._on_progress(points[-1], state.max_steps)
 
     def on_step_end(self, _args: Any, _state: Any, control: Any, **_: Any) -> None:
         """Ask for a checkpoint when the last one is old enough."""
@@ -112,6 +127,15 @@ class Watch(TrainerCallback):
         """Start the clock again once a checkpoint is written."""
         now = time.monotonic()
         self._next = now + max(self._least_seconds, 50 * (now - self._asked))
+
+
+def _refuse_divergence(loss: float, args: Any, state: Any) -> None:
+    if not math.isfinite(loss):
+        raise DivergedError(
+            f"training diverged: the loss is {loss} at step {state.global_step} of "
+            f"{state.max_steps}; lower 'learning_rate' (now {args.learning_rate:g}) or raise "
+            "'warmup_steps'"
+        )
 
 
 def curve(history: list[dict[str, Any]]) -> tuple[LossPoint, ...]:

@@ -1,12 +1,8 @@
 """One candidate from rows to a finished adapter folder."""
 
-import logging
-import os
 import shutil
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +11,19 @@ from harness.corpus import hold_out, text_of
 from harness.errors import HarnessError
 from harness.records import Arm, Example, LossPoint
 from harness.study import BaseSection, CandidateSection
-from harness.training import saved
+from harness.training import processes, saved
 from harness.training.card import prepare
 from harness.training.job import NO_CHECKS, Checks, Job
 from harness.training.loading import load_tokenizer
 from harness.training.objectives import check_rows
+from harness.training.quiet import quiet, remarks
 from harness.training.settings import check, method_of, objective_of, settings_of, training_of
+from harness.training.sweep import best_of
 from harness.versions import versions
+
+Told = Callable[[LossPoint, int], None]
+Rows = tuple[Sequence[Example], Sequence[Example]]
+"""Those to learn from, and those held out."""
 
 
 def train(
@@ -58,14 +60,42 @@ def train(
     """
     check(candidate)
     check_rows(candidate.objective, [*examples, *checks.held_out])
-    mark = saved.fingerprint(
-        candidate, examples, model=model, base=base, seed=seed, held_out=checks.held_out
-    )
-    done = saved.finished(out, mark)
-    if done is not None:
-        return replace(done, name=candidate.name, note=candidate.note)
-    work = _workplace(out, mark)
-    job = Job(
+    inputs: dict[str, Any] = {"model": model, "base": base, "seed": seed}
+    rows = (examples, checks.held_out) if checks.held_out else split(candidate, examples, seed=seed)
+
+    def mark(section: CandidateSection) -> str:
+        return saved.fingerprint(section, examples, **inputs, held_out=checks.held_out)
+
+    def fit(section: CandidateSection, folder: Path, told: Told | None) -> Arm:
+        job = _job(section, work=_workplace(folder), **inputs)
+        return _fit(replace(job, score=checks.score), rows, folder, mark(section), told)
+
+    if candidate.sweep is None:
+        arm = fit(candidate, out, on_progress)
+    else:
+        arm = best_of(candidate, fit, out=out, seed=seed, mark=mark, on_progress=on_progress)
+    return replace(arm, name=candidate.name, note=candidate.note)
+
+
+def split(
+    candidate: CandidateSection, examples: Sequence[Example], *, seed: int
+) -> tuple[Sequence[Example], Sequence[Example]]:
+    """Split off a candidate's ``validation`` share of its rows, as its training does.
+
+    Returns:
+        The rows to learn from and those held out; rows with the same prompt stay on one side.
+    """
+    if not isinstance(candidate.validation, float):
+        return examples, ()
+    prompts = [text_of(replace(row, completion="", rejected=None)) for row in examples]
+    kept, held = hold_out(prompts, share=candidate.validation, seed=seed)
+    return [examples[i] for i in kept], [examples[i] for i in held]
+
+
+def _job(
+    candidate: CandidateSection, *, work: Path, model: str, base: BaseSection, seed: int
+) -> Job:
+    return Job(
         name=candidate.name,
         method=method_of(candidate),
         objective=objective_of(candidate),
@@ -75,43 +105,55 @@ def train(
         base=base,
         seed=seed,
         checkpoints=work / "checkpoints",
-        validation=candidate.validation if isinstance(candidate.validation, float) else None,
+        note=candidate.note,
     )
+
+
+def _fit(job: Job, rows: Rows, out: Path, mark: str, told: Told | None) -> Arm:
+    """Train one job into a folder; of several processes, the first alone touches the disk."""
+    done = saved.finished(out, mark)
+    processes.wait()
+    if done is not None:
+        return done
+    work = job.checkpoints.parent
+    if processes.is_first():
+        _claim(work, mark)
+    processes.wait()
     result = work / "result"
-    if saved.finished(result, mark) is None:
+    trained = saved.finished(result, mark)
+    processes.wait()
+    if trained is None:
         try:
-            facts = _run(job, examples, result, on_progress, checks)
+            facts = _run(job, rows, result, told)
         except HarnessError:
-            if not any(job.checkpoints.glob("checkpoint-*")):
+            if processes.is_first() and not any(job.checkpoints.glob("checkpoint-*")):
                 shutil.rmtree(work)  # nothing to go on from
             raise
-        saved.write_log(result, {**facts, "note": candidate.note, "fingerprint": mark})
-    shutil.rmtree(out, ignore_errors=True)
-    result.replace(out)
-    shutil.rmtree(work, ignore_errors=True)
+        if processes.is_first():
+            saved.write_log(result, {**facts, "note": job.note, "fingerprint": mark})
+    if processes.is_first():
+        shutil.rmtree(out, ignore_errors=True)
+        result.replace(out)
+        shutil.rmtree(work, ignore_errors=True)
+    processes.wait()
     return saved.read_arm(out)
 
 
-def _run(
-    job: Job,
-    examples: Sequence[Example],
-    result: Path,
-    on_progress: Callable[[LossPoint, int], None] | None,
-    checks: Checks,
-) -> dict[str, Any]:
+def _run(job: Job, given: Rows, result: Path, told: Told | None) -> dict[str, Any]:
     """Train and write the weights into ``result``; return what the log says about it."""
-    with _quiet() as heard:
+    learnt, held = given
+    with quiet() as heard:
         from harness.training import session
 
         tokenizer = load_tokenizer(job.model, job.base)
-        learnt, held = (examples, checks.held_out) if checks.held_out else _split(job, examples)
         rows = prepare(job, learnt, tokenizer)
         unseen = prepare(job, held, tokenizer) if held else None
-        trainer = session.build(job, rows, tokenizer, on_progress, validation=unseen)
+        trainer = session.build(job, rows, tokenizer, told, validation=unseen)
         started = time.monotonic()
         session.fit(trainer)
         seconds = time.monotonic() - started
-        shutil.rmtree(result, ignore_errors=True)
+        if processes.is_first():
+            shutil.rmtree(result, ignore_errors=True)
         session.write(trainer, tokenizer, result)
         return {
             "name": job.name,
@@ -121,76 +163,28 @@ def _run(
             "training": dict(job.arguments),
             "seed": job.seed,
             "seconds": round(seconds, 2),
-            "data_sha256": saved.data_sha256(examples),
+            "data_sha256": saved.data_sha256([*learnt, *held]),
             "rows": len(rows.rows),
             "rows_held_out": len(unseen.rows) if unseen else 0,
             "rows_too_long": rows.too_long,
             "tokens": sum(len(row.input_ids) for row in rows.rows),
             "tokens_learnt": sum(row.learnt for row in rows.rows),
             "longest_row": rows.longest,
-            "notes": [*rows.notes, *_remarks(heard)],
+            "notes": [*rows.notes, *remarks(heard)],
             **session.facts(trainer),
             "versions": versions(),
         }
 
 
-def _workplace(out: Path, mark: str) -> Path:
-    """Return the hidden work folder beside ``out``, emptied unless it is from the same inputs."""
-    work = out.parent / f".{out.name}.training"
+def _workplace(out: Path) -> Path:
+    """Return the hidden work folder beside ``out``."""
+    return out.parent / f".{out.name}.training"
+
+
+def _claim(work: Path, mark: str) -> None:
+    """Empty a work folder unless it is from the same inputs."""
     note = work / "fingerprint"
     if not (note.is_file() and note.read_text(encoding="utf-8") == mark):
         shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
     note.write_text(mark, encoding="utf-8")
-    return work
-
-
-def _split(job: Job, examples: Sequence[Example]) -> tuple[Sequence[Example], Sequence[Example]]:
-    """Split off the validation rows; rows with the same prompt stay on one side."""
-    if job.validation is None:
-        return examples, ()
-    prompts = [text_of(replace(example, completion="", rejected=None)) for example in examples]
-    kept, held = hold_out(prompts, share=job.validation, seed=job.seed)
-    return [examples[i] for i in kept], [examples[i] for i in held]
-
-
-@contextmanager
-def _quiet() -> Iterator[list[warnings.WarningMessage]]:
-    """Silence the libraries' own bars and notices; yield the list that warnings are kept in."""
-    import datasets
-    import transformers
-
-    # The first warns about optional kernels on every import, the second about what is decided here.
-    talkers = [logging.getLogger(name) for name in ("bitsandbytes", "trl")]
-    levels = transformers.logging.get_verbosity(), [talker.level for talker in talkers]
-    for talker in talkers:
-        talker.setLevel(logging.ERROR)
-    bars = os.environ.get("TQDM_DISABLE")
-    os.environ["TQDM_DISABLE"] = "1"  # TRL's bar for the reference's opinion
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
-    try:
-        with warnings.catch_warnings(record=True) as heard:
-            yield heard
-    finally:
-        datasets.enable_progress_bars()
-        transformers.logging.enable_progress_bar()
-        transformers.logging.set_verbosity(levels[0])
-        for talker, level in zip(talkers, levels[1], strict=True):
-            talker.setLevel(level)
-        os.environ.pop("TQDM_DISABLE")
-        if bars is not None:
-            os.environ["TQDM_DISABLE"] = bars
-
-
-def _remarks(heard: Sequence[warnings.WarningMessage]) -> list[str]:
-    """Return what PEFT and TRL remarked about this training, without their deprecations."""
-    return sorted(
-        {
-            str(warning.message)
-            for warning in heard
-            if {"peft", "trl"} & set(Path(warning.filename).parts)
-            and not issubclass(warning.category, (FutureWarning, DeprecationWarning))
-        }
-    )

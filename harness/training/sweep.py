@@ -1,0 +1,155 @@
+"""A sweep: several trainings of one candidate, of which the best on held-out rows is kept.
+
+A trial leaves one line in ``<candidate>.trials.json``; weights are kept of the best one only. A
+trial that stands in the file is not trained again.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DivergedError, HarnessError, ModelError
+from harness.files import write_text
+from harness.records import Arm, LossPoint, Trial
+from harness.study import CandidateSection
+from harness.training import processes
+from harness.training.space import Choice, Grid, Optuna, Search, chosen, space_of
+
+Train = Callable[[CandidateSection, Path, Callable[[LossPoint, int], None]], Arm]
+"""Trains a candidate into a folder, telling each point of the curve and the number of steps."""
+
+
+class _PrunedError(HarnessError):
+    """A trial that is given up."""
+
+
+def best_of(
+    candidate: CandidateSection,
+    train: Train,
+    *,
+    out: Path,
+    seed: int,
+    mark: Callable[[CandidateSection], str],
+    on_progress: Callable[[LossPoint, int], None] | None,
+) -> Arm:
+    """Train every trial of a candidate's sweep that is not in the file yet; keep the best.
+
+    Args:
+        candidate: A candidate with a ``sweep``.
+        train: Trains one choice; it finds what it left.
+        out: Where the winner goes.
+        seed: Decides what Optuna tries.
+        mark: The fingerprint of one choice's training.
+        on_progress: Called with points whose step counts through all trials.
+
+    Raises:
+        ModelError: If no trial ended with a loss.
+    """
+    space = space_of(candidate)
+    search: Search = Optuna(space, seed) if space.trials else Grid(space)
+    ledger = out.with_name(f"{out.name}.trials.json")
+    best = out.with_name(f".{out.name}.best")
+    known = _read(ledger)
+    trials: list[Trial] = []
+    told = on_progress or (lambda _point, _steps: None)
+    for number in range(space.size):
+        choice = search.ask()
+        section = chosen(candidate, choice)
+        fingerprint = mark(section)
+        if fingerprint not in known:
+            running = _Running(search, told, number, space.size)
+            folder = out.with_name(f".{out.name}.trial")
+            known[fingerprint] = _try(section, train, folder, running, choice)
+            trials.append(replace(known[fingerprint], number=number))
+            if processes.is_first():
+                if _winner(trials) is trials[-1]:
+                    shutil.rmtree(best, ignore_errors=True)
+                    folder.replace(best)
+                shutil.rmtree(folder, ignore_errors=True)
+                _write(ledger, known)
+            processes.wait()
+        else:
+            trials.append(replace(known[fingerprint], number=number, choice=dict(choice)))
+        search.tell(trials[-1].losses, trials[-1].state)
+    winner = _winner(trials)
+    if winner is None:
+        raise ModelError(
+            f"no trial of candidate {candidate.name!r} ended with a loss: all of {len(trials)} "
+            "diverged; lower the learning rates of its sweep"
+        )
+    if processes.is_first() and best.is_dir():
+        shutil.rmtree(out, ignore_errors=True)
+        best.replace(out)
+    processes.wait()
+    arm = train(chosen(candidate, winner.choice), out, told)
+    return replace(arm, trials=tuple(trials))
+
+
+class _Running:
+    """Watches one trial: counts its steps on, and gives it up where the search says so."""
+
+    def __init__(
+        self, search: Search, told: Callable[[LossPoint, int], None], number: int, total: int
+    ) -> None:
+        self._search, self._told, self._number, self._total = search, told, number, total
+        self.losses: list[float] = []
+        self.steps = 0
+
+    def __call__(self, point: LossPoint, steps: int) -> None:
+        self.steps = point.step
+        self._told(replace(point, step=self._number * steps + point.step), self._total * steps)
+        if point.eval_loss is not None:
+            self.losses.append(point.eval_loss)
+            if self._search.hopeless(round(10 * point.step / steps), point.eval_loss):
+                raise _PrunedError
+
+
+def _try(
+    section: CandidateSection, train: Train, folder: Path, running: _Running, choice: Choice
+) -> Trial:
+    started = time.monotonic()
+    try:
+        arm = train(section, folder, running)
+    except (_PrunedError, DivergedError) as error:
+        state = "pruned" if isinstance(error, _PrunedError) else "diverged"
+        processes.wait()
+        if processes.is_first():
+            shutil.rmtree(folder.with_name(f".{folder.name}.training"), ignore_errors=True)
+        losses, steps = tuple(running.losses), running.steps
+    else:
+        state = "finished"
+        losses = tuple(point.eval_loss for point in arm.loss if point.eval_loss is not None)
+        steps = arm.loss[-1].step
+    return Trial(
+        number=0,
+        choice=dict(choice),
+        state=state,
+        losses=losses,
+        steps=steps,
+        seconds=round(time.monotonic() - started, 2),
+    )
+
+
+def _winner(trials: Sequence[Trial]) -> Trial | None:
+    """Return the finished trial with the lowest validation loss, the earlier one of two alike."""
+    finished = [trial for trial in trials if trial.state == "finished" and trial.losses]
+    return min(finished, key=lambda trial: min(trial.losses), default=None)
+
+
+def _read(ledger: Path) -> dict[str, Trial]:
+    try:
+        rows: list[dict[str, Any]] = json.loads(ledger.read_text(encoding="utf-8"))
+        return {
+            row.pop("fingerprint"): Trial(**{**row, "losses": tuple(row["losses"])}) for row in rows
+        }
+    except (OSError, ValueError, TypeError, KeyError):
+        return {}  # not there or of another version: all trials are trained
+
+
+def _write(ledger: Path, known: dict[str, Trial]) -> None:
+    rows = [{"fingerprint": mark, **asdict(trial)} for mark, trial in known.items()]
+    write_text(ledger, json.dumps(rows, indent=1, default=str) + "\n")
