@@ -12,7 +12,7 @@ from typing import Any
 from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 
-from harness.engine.model import Engine
+from harness.engine.opening import load_engine
 from harness.engine.tokens import Encoder, generation_settings, render
 from harness.errors import HarnessError, InfrastructureError
 from harness.records import BASE, ItemKey, Request, Response
@@ -27,7 +27,9 @@ class HarnessLM(TemplateLM):
     Args:
         pretrained: Base model, hub name or folder.
         adapter: An adapter to attach and answer with; without one the base answers.
-        dtype: Precision, ``float32`` by default.
+        dtype: Precision, ``float32`` by default. ``bfloat16_verified`` gives float32's accuracies
+            and texts; metrics that are made of the log-likelihoods of several choices themselves
+            (``brier_score``, ``truthfulqa_mc2``) then carry bf16's rounding.
         quantization: ``none``, ``4bit`` or ``8bit``.
         batch_size: Ignored: batches are made by tokens.
         max_batch_size: Ignored.
@@ -48,7 +50,7 @@ class HarnessLM(TemplateLM):
         **options: Any,
     ) -> None:
         super().__init__()
-        self.engine = Engine.load(
+        self.engine = load_engine(
             str(pretrained), dtype=dtype, quantization=quantization, device=device or "auto",
             **options,
         )  # fmt: skip
@@ -93,7 +95,7 @@ class HarnessLM(TemplateLM):
         made = []
         for place, request in enumerate(requests):
             ids = self._encoder.pair(*request.args)
-            made.append(_request("loglikelihood", place, request.args, ids))
+            made.append(_request("loglikelihood", place, request.args, ids, item=_item(request)))
         found = self._answers(made)
         return [(_number(r), bool(r.is_greedy)) for r in found]
 
@@ -124,7 +126,7 @@ class HarnessLM(TemplateLM):
                 again = repr((context, settings))
                 settings["repeat"] = repeats[again]
                 repeats[again] += 1
-            made.append(_request("generate_until", place, (context, ""), ids, settings))
+            made.append(_request("generate_until", place, (context, ""), ids, settings=settings))
         return [response.text or "" for response in self._answers(made)]
 
     def _answers(self, requests: Sequence[Request]) -> list[Response]:
@@ -150,11 +152,13 @@ def _request(
     place: int,
     texts: Sequence[str],
     ids: tuple[tuple[int, ...], tuple[int, ...]],
+    *,
+    item: ItemKey | None = None,
     settings: dict[str, Any] | None = None,
 ) -> Request:
     return Request(
         kind=kind,
-        item=ItemKey("lm-eval", "none", str(place), 0),
+        item=item or ItemKey("lm-eval", "none", str(place), 0),
         index=place,
         context=texts[0],
         continuation=texts[1],
@@ -162,6 +166,13 @@ def _request(
         continuation_ids=ids[1],
         settings=settings or {},
     )
+
+
+def _item(instance: Any) -> ItemKey | None:
+    """Return which row of which task an instance belongs to, with the other choices of that row."""
+    if instance.task_name is None or instance.doc_id is None:
+        return None
+    return ItemKey(instance.task_name, "none", str(instance.doc_id), 0)
 
 
 def _number(response: Response) -> float:
