@@ -94,7 +94,12 @@ def _address(url: str, folder: Path) -> Any:
     if "${" in filled:
         name = filled.partition("${")[2].partition("}")[0]
         raise DataError(f"the environment variable {name!r} must be set: the url names it: {url}")
-    made = sqlalchemy.make_url(filled)
+    try:
+        made = sqlalchemy.make_url(filled)
+    except sqlalchemy.exc.ArgumentError as error:
+        raise DataError(
+            f"a database's url must be SQLAlchemy's, such as sqlite:///data.db: found {url!r}"
+        ) from error
     if made.get_backend_name() != "sqlite" or made.database in (None, "", ":memory:"):
         return made
     path = folder / Path(str(made.database)).expanduser()

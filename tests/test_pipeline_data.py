@@ -1,0 +1,178 @@
+"""Training rows on their way to a candidate: cleaned, searched for test items, and described."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from harness.cards import Copy, TrainingData
+from harness.corpus import clean
+from harness.errors import DataError
+from harness.pipeline.data import copies, prepare, rules_of, without_copies
+from harness.records import Example, Item, ItemKey, Pair, Response, Sample, Verdict
+from harness.store.data_cards import card_path, read_card, write_card
+from harness.study import Study
+
+QUESTION = "Who keeps the lamp of the northern lighthouse burning in the winter months?"
+
+
+def study(folder: Path, rows: Sequence[Any], *, data: Any = None, **candidate: Any) -> Study:
+    """Return a study on some rows, written beside it."""
+    write(folder / "train.jsonl", rows)
+    mine = {"name": "mine", "train": "train.jsonl", **candidate}
+    return Study.model_validate(
+        {
+            "name": "s",
+            "base": "builtin:tiny",
+            "candidates": [mine],
+            "suites": ["sql"],
+            "data": data or {},
+            "folder": folder,
+        }
+    )
+
+
+def write(path: Path, rows: Sequence[Any]) -> None:
+    """Write rows as JSONL."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
+def ask(question: str, answer: str) -> dict[str, str]:
+    """Return a row."""
+    return {"question": question, "answer": answer}
+
+
+def item(number: int, question: str, target: str, **doc: Any) -> Item:
+    """Return a test item."""
+    return Item(
+        key=ItemKey("qa", "none", f"{number:064d}", 0),
+        doc_id=number,
+        doc={"question": question, **doc},
+        prompt=f"Question: {question}\nAnswer:",
+        prompt_hash="",
+        target=target,
+        cluster=str(number),
+    )
+
+
+ROWS = [
+    ask("What is a harbour?", "A place for boats.\u00a0"),
+    ask("What is a harbour?", "A place for boats."),
+    ask("Who answers mail?", "ann.lee@example.org"),
+]
+
+
+def test_rows_are_mended_and_kept_unless_a_study_says_otherwise(tmp_path: Path) -> None:
+    """By default texts are repaired and repetitions pointed out; a study may drop them."""
+    mine = prepare(study(tmp_path, ROWS))["mine"]
+    assert [row.completion[0].content for row in mine.examples] == [  # type: ignore[union-attr]
+        "A place for boats. ",
+        "A place for boats.",
+        "ann.lee@example.org",
+    ]
+    assert mine.cleaned.flagged["exact repetition"] == (f"{tmp_path / 'train.jsonl'}:2",)
+    dropping = prepare(study(tmp_path, ROWS, data={"repetitions": "drop_exact"}))["mine"]
+    assert len(dropping.examples) == 2
+    raw = prepare(study(tmp_path, ROWS, data={"clean": False}))["mine"]
+    assert raw.examples[0].completion[0].content.endswith("\u00a0")  # type: ignore[union-attr]
+
+
+def test_a_length_filter_counts_what_it_drops(tmp_path: Path) -> None:
+    """Rows outside the lengths of a study are dropped, and at least one has to be left."""
+    limits = {"min_characters": 30, "max_characters": 37}
+    mine = prepare(study(tmp_path, ROWS, data=limits))["mine"]
+    assert {name: len(rows) for name, rows in mine.cleaned.dropped.items() if rows}
+    assert len(mine.examples) + sum(len(rows) for rows in mine.cleaned.dropped.values()) == 3
+    with pytest.raises(DataError, match=r"must leave rows to learn: .*3 too short"):
+        prepare(study(tmp_path, ROWS, data={"min_characters": 500}))
+
+
+def test_rows_in_another_language_are_dropped(tmp_path: Path) -> None:
+    """A language filter keeps what it is asked to keep, and what is too short to tell."""
+    rows = [
+        ask("What is the harbour master's work?", "She tells the boats where they may lie."),
+        ask("Was ist die Arbeit der Hafenmeisterin?", "Sie weist den Booten einen Platz zu."),
+        ask("Où est le port de la ville et qui y travaille?", "Au sud, où travaille la capitaine."),
+        ask("ok?", "ok"),
+    ]
+    mine = prepare(study(tmp_path, rows, data={"languages": ["en", "de"]}))["mine"]
+    assert [row.origin[-1] for row in mine.examples] == ["1", "2", "4"]
+    with pytest.raises(DataError, match="unknown language 'english'"):
+        prepare(study(tmp_path, rows, data={"languages": ["english"]}))
+
+
+def test_validation_rows_may_not_be_among_the_training_rows(tmp_path: Path) -> None:
+    """A question of both files is named with its rows; without it the rows are held apart."""
+    write(tmp_path / "held.jsonl", [ask("New?", "Yes."), ask("Who  answers mail?", "Bo")])
+    with pytest.raises(DataError, match=r"held.jsonl:2 asks what .*train.jsonl:3 asks, 1 of 2"):
+        prepare(study(tmp_path, ROWS, validation="held.jsonl"))
+    write(tmp_path / "held.jsonl", [ask("New?", "Yes.")])
+    mine = prepare(study(tmp_path, ROWS, validation="held.jsonl"))["mine"]
+    assert [row.origin for row in mine.validation] == [f"{tmp_path / 'held.jsonl'}:1"]
+    assert len(mine.examples) == 3
+
+
+def test_copied_items_are_found_by_what_is_their_own() -> None:
+    """A question of an item inside a row is a copy, its suite's frame around it is none."""
+    items = [
+        item(0, QUESTION, "Ada"),
+        item(1, "Who paints the boats of the harbour in spring?", ""),
+    ]
+    rows = [
+        Example(prompt=f"Please: {QUESTION}", completion="Ada does.", origin="rows:1"),
+        Example(prompt="Question: what? Answer:", completion="so", origin="rows:2"),
+    ]
+    (found,) = copies(rows, items)
+    assert (found.item, found.kind, found.origin) == (items[0].key, "exact", "rows:1")
+    assert copies([], items) == copies(rows, []) == ()
+
+
+def pair_of(one: Item) -> Pair:
+    """Return a pair of right answers."""
+    verdict = Verdict(outcome="correct", score=1.0)
+    base, tuned = (
+        Sample(item=one, arm=arm, responses=(Response(text="x"),), verdict=verdict)
+        for arm in ("base", "mine")
+    )
+    return Pair(base=base, tuned=tuned, transition="both_right")
+
+
+@pytest.mark.parametrize(("excluded", "left"), [(True, 1), (False, 2)])
+def test_copied_items_leave_the_verdict_where_a_study_says_so(excluded: bool, left: int) -> None:
+    """Only the candidate that learnt them loses them, and only under 'exclude'."""
+    items = [item(0, QUESTION, "Ada"), item(1, "Who?", "Bo")]
+    copy = Copy(item=items[0].key, kind="exact", origin="rows:1", shared=QUESTION)
+    card = TrainingData(
+        candidate="mine", source="", shape="", read=1, rows=1, copies=(copy,), excluded=excluded
+    )
+    pairs = [pair_of(one) for one in items]
+    assert len(without_copies(pairs, "mine", [card])) == left
+    assert len(without_copies(pairs, "other", [card])) == 2
+
+
+def test_a_data_card_is_the_same_after_a_round_trip(tmp_path: Path) -> None:
+    """What the run folder keeps is what a reopened report shows, with the rows behind it."""
+    cleaned = clean([Example(prompt="a\u00a0", completion="b", origin="rows:1")], rules_of(DATA))
+    card = TrainingData(
+        candidate="mine",
+        source="rows",
+        shape="text",
+        read=1,
+        rows=1,
+        changed={"special spaces": 1},
+        lengths=((5, 1),),
+        copies=(Copy(item=ItemKey("qa", "none", "0", 0), kind="near", origin="r:1", shared="x"),),
+    )
+    write_card(tmp_path, card, cleaned.changed)
+    assert read_card(tmp_path, "mine") == card
+    assert read_card(tmp_path, "other") is None
+    assert json.loads(card_path(tmp_path, "mine").read_text())["touched"] == {
+        "special spaces": ["rows:1"]
+    }
+
+
+DATA = Study.model_validate(
+    {"name": "s", "base": "b", "candidates": [{"name": "c", "train": "t"}], "suites": ["sql"]}
+).data
