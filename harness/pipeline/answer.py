@@ -12,7 +12,7 @@ from harness.store import AnswerStore, write_samples
 from harness.versions import versions
 
 if TYPE_CHECKING:
-    from harness.engine import Engine, LoadedSuite
+    from harness.engine import Engine, LoadedSuite, VerifiedEngine
 
 Scored = Mapping[tuple[str, str], Sequence[Sample]]
 """Samples by (arm, suite)."""
@@ -79,19 +79,12 @@ def _drafts(
     }
 
 
-def _engine(planned: Plan, arms: Sequence[Arm]) -> "Engine":
+def _engine(planned: Plan, arms: Sequence[Arm]) -> "Engine | VerifiedEngine":
     """Load the base once and attach every candidate, checked before anything is scored."""
-    from harness.engine import Engine, check_same_ids
+    from harness.engine import check_same_ids, open_engine
 
-    base = planned.study.base
-    engine = Engine.load(
-        planned.study.model_path,
-        revision=base.revision,
-        dtype=base.dtype,
-        device=base.device,
-        quantization=base.quantization,
-        trust_remote_code=base.trust_remote_code,
-    )
+    study = planned.study
+    engine = open_engine(study.base, study.model_path, suites=planned.loaded)
     for arm in arms:
         if arm.path is not None:
             check_same_ids(planned.loaded, Path(arm.path))
