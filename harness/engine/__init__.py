@@ -14,8 +14,9 @@ from harness.engine.loading import tokenizer_of as load_tokenizer
 from harness.engine.model import Engine
 from harness.engine.opening import open_engine
 from harness.engine.suite import LoadedSuite, check_same_ids, load_suite
+from harness.engine.verified import VerifiedEngine
 
 __all__ = [
-    "Engine", "LoadedSuite", "check_same_ids", "context_length", "load_suite", "load_tokenizer",
-    "open_engine",
+    "Engine", "LoadedSuite", "VerifiedEngine", "check_same_ids", "context_length", "load_suite",
+    "load_tokenizer", "open_engine",
 ]  # fmt: skip

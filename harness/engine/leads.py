@@ -33,13 +33,12 @@ def is_choice(requests: Sequence[Request]) -> bool:
     )
 
 
-def entangled(requests: Iterable[Request]) -> set[ItemKey]:
+def entangled(items: Mapping[ItemKey, Sequence[Request]]) -> set[ItemKey]:
     """Return the items that share a request with an item that asks for anything else as well.
 
     Such items are not to be mixed from two precisions when their answers are read back from a
     store, where a request has one answer.
     """
-    items = by_item(requests)
     asked = {key: frozenset(map(_ids, group)) for key, group in items.items()}
     owners: dict[object, set[object]] = defaultdict(set)
     for group in asked.values():

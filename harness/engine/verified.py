@@ -59,14 +59,16 @@ class VerifiedEngine:
     worst: dict[str, float] = field(default_factory=dict)
     accepted: int = 0
     rechecked: int = 0
+    _items: Items = field(init=False)
     _exactly: set[ItemKey] = field(init=False)
     _truth: dict[str, probe.Found] = field(default_factory=dict)
     _fast: Engine | None = None
     _paths: dict[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        alone = {request.item for request in self.work if request.item.suite in self.numeric}
-        self._exactly = alone | leads.entangled(self.work)
+        self._items = leads.by_item(self.work)
+        alone = {item for item in self._items if item.suite in self.numeric}
+        self._exactly = alone | leads.entangled(self._items)
 
     @property
     def tokenizer(self) -> Any:
@@ -146,7 +148,9 @@ class VerifiedEngine:
     ) -> Iterator[Answers]:
         """Answer requests of any kinds, yielding batches as they are done, in no set order.
 
-        All requests of an item belong into one call; see `Engine.answer` for the rest.
+        See `Engine.answer`. An item of ``work`` of which only some choices are asked for is
+        answered whole, because its verdict is to come from one pass; other items belong whole into
+        one call.
         """
         second = Second(guesses=dict(drafts or {}))
         choices, texts = self._sorted(requests, second)
@@ -164,8 +168,8 @@ class VerifiedEngine:
         for item, group in leads.by_item(requests).items():
             if item in self._exactly:
                 second.requests += group
-            elif leads.is_choice(group):
-                choices[item] = group
+            elif leads.is_choice(whole := self._items.get(item, group)):
+                choices[item] = whole
             else:
                 for request in group:
                     (texts if probe.is_greedy_text(request) else second.requests).append(request)
