@@ -16,12 +16,15 @@ __version__ = "0.1.0"
 __all__ = ["compare", "rate", "run"]
 
 
-def run(study: "str | Path | Study", *, out: str | Path | None = None) -> "Result":
+def run(
+    study: "str | Path | Study", *, out: str | Path | None = None, until_decided: bool = False
+) -> "Result":
     """Train, score, compare and report a study; see `harness.pipeline.run`.
 
     Args:
         study: A study file's path, or a loaded study.
         out: The run folder; ``runs/<study name>`` by default.
+        until_decided: Ask for further items only while a verdict is open.
 
     Raises:
         HarnessError: For everything a user can mend.
@@ -30,7 +33,7 @@ def run(study: "str | Path | Study", *, out: str | Path | None = None) -> "Resul
     from harness import study as studies
 
     loaded = studies.load(Path(study)) if isinstance(study, str | Path) else study
-    return pipeline.run(loaded, out=Path(out) if out else None)
+    return pipeline.run(loaded, out=Path(out) if out else None, until_decided=until_decided)
 
 
 def compare(base: str | Path, tuned: str | Path, **declared: Any) -> "Result":

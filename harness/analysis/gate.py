@@ -1,10 +1,19 @@
 """From decisions per suite to one verdict per candidate and one per run."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from harness import stats
-from harness.records import Comparison, Decision, GateVerdict, Pair, Suite
+from harness.records import (
+    Comparison,
+    Decision,
+    GateVerdict,
+    Item,
+    ItemKey,
+    Pair,
+    Sample,
+    Suite,
+)
 
 EXIT_CODES: dict[GateVerdict, int] = {"pass": 0, "fail": 1, "invalid": 3, "inconclusive": 4}
 """What a command that gives a verdict exits with; 2 is a usage error."""
@@ -38,14 +47,7 @@ def compare_scores(
     Returns:
         The comparison, ``invalid`` with a reason where it may not be decided.
     """
-    total = len(rows) + unscored
-    reason = ""
-    if not rows:
-        reason = f"none of {total} items could be scored for both arms"
-    elif unscored > max_unscored * total:
-        reason = (
-            f"{unscored} of {total} items are unscored, more than the {max_unscored:.0%} allowed"
-        )
+    reason = _too_much(len(rows), unscored, max_unscored)
     decision = None if not rows else _decide(suite, rows, alpha, beta)
     return Comparison(
         candidate=candidate,
@@ -72,9 +74,7 @@ def compare_pairs(
 ) -> Comparison:
     """Decide one suite from the two arms' answers; see `compare_scores`."""
     rows = [
-        (pair.base.verdict.score, pair.tuned.verdict.score, pair.base.item.cluster)
-        for pair in pairs
-        if pair.base.verdict.score is not None and pair.tuned.verdict.score is not None
+        (*scores, pair.base.item.cluster) for pair in pairs if (scores := _scores(pair)) is not None
     ]
     return compare_scores(
         candidate,
@@ -86,6 +86,85 @@ def compare_pairs(
         max_unscored=max_unscored,
         pairs=pairs,
     )
+
+
+def compare_early(
+    candidate: str,
+    suite: Suite,
+    pairs: Sequence[Pair],
+    schedule: stats.Schedule,
+    *,
+    alpha: float = 0.05,
+    beta: float = 0.05,
+    max_unscored: float = 0.05,
+) -> Comparison:
+    """Decide one suite at the first look that can close its verdict; see `compare_pairs`.
+
+    ``pairs`` are in the declared order; those after that look are kept and change nothing.
+    """
+    scores = [_scores(pair) for pair in pairs]
+    asked = scores[: schedule.planned]
+    decision = None
+    if any(asked):
+        decision = decide_early(
+            suite, asked, schedule, alpha=alpha, beta=beta, max_unscored=max_unscored
+        )
+        asked = asked[: decision.used]
+    scored = [both for both in asked if both is not None]
+    unscored = len(asked) - len(scored)
+    reason = _too_much(len(scored), unscored, max_unscored)
+    return Comparison(
+        candidate=candidate,
+        suite=suite,
+        pairs=tuple(pairs),
+        decision=decision,
+        verdict="invalid" if reason or decision is None else decision.verdict,
+        p_adjusted=None if decision is None else decision.p_regression,
+        base=sum(base for base, _ in scored) / len(scored) if scored else None,
+        tuned=sum(tuned for _, tuned in scored) / len(scored) if scored else None,
+        unscored=unscored,
+        reason=reason,
+    )
+
+
+def decide_early(
+    suite: Suite,
+    scores: Iterable[stats.Scores],
+    schedule: stats.Schedule,
+    *,
+    alpha: float,
+    beta: float,
+    max_unscored: float,
+) -> stats.SequentialDecision:
+    """Decide a suite from the scores of its items in order, asking for as few as possible."""
+    return stats.decide_sequentially(
+        scores,
+        planned=schedule.planned,
+        looks=schedule.looks,
+        clusters=schedule.clusters,
+        family=schedule.family,
+        margin=suite.margin,
+        alpha=alpha,
+        beta=beta,
+        kind=suite.kind,
+        tails=suite.tails,
+        max_unscored=max_unscored,
+    )
+
+
+def _scores(pair: Pair) -> stats.Scores:
+    base, tuned = pair.base.verdict.score, pair.tuned.verdict.score
+    return None if base is None or tuned is None else (base, tuned)
+
+
+def _too_much(scored: int, unscored: int, allowed: float) -> str:
+    """Say why nothing may be decided: too much is unscored; empty where it may."""
+    total = scored + unscored
+    if not scored:
+        return f"none of {total} items could be scored for both arms"
+    if unscored > allowed * total:
+        return f"{unscored} of {total} items are unscored, more than the {allowed:.0%} allowed"
+    return ""
 
 
 def _decide(
@@ -110,19 +189,64 @@ def settle(comparisons: Sequence[Comparison], *, alpha: float) -> tuple[Comparis
     "Any suite regressed" is a union of tests, so the false-alarm rate of the whole gate is kept at
     ``alpha`` by Holm over the candidate's suites. A regression that does not survive becomes
     ``inconclusive``. "Nothing is worse" is an intersection-union and needs no correction.
+    Where verdicts may close early, the correction is Bonferroni's: each suite's boundary was drawn
+    with its share of ``alpha``, so that no suite's end depends on another's.
     """
     decided = [c for c in comparisons if c.decision is not None and c.verdict != "invalid"]
-    adjusted = stats.holm([c.decision.p_regression for c in decided if c.decision is not None])
-    by_suite = {c.suite.name: p for c, p in zip(decided, adjusted, strict=True)}
+    by_suite = _adjusted([(c.suite.name, c.decision) for c in decided if c.decision is not None])
     settled = []
     for comparison in comparisons:
         p = by_suite.get(comparison.suite.name)
         verdict, reason = comparison.verdict, comparison.reason
         if p is not None and verdict == "fail" and p > alpha:
             verdict = "inconclusive"
-            reason = f"a drop, but not beyond chance among {len(decided)} suites (Holm p {p:.3f})"
+            reason = f"a drop, but not beyond chance among {len(decided)} suites (p {p:.3f})"
         settled.append(replace(comparison, p_adjusted=p, verdict=verdict, reason=reason))
     return tuple(settled)
+
+
+def _adjusted(decisions: Sequence[tuple[str, Decision]]) -> dict[str, float]:
+    """Return each suite's p-value against "no drop", adjusted for the number of suites."""
+    fixed = {name: d for name, d in decisions if not isinstance(d, stats.SequentialDecision)}
+    holm = stats.holm([decision.p_regression for decision in fixed.values()])
+    return {
+        **dict(zip(fixed, holm, strict=True)),
+        **{
+            name: min(1.0, d.family * d.p_regression)
+            for name, d in decisions
+            if isinstance(d, stats.SequentialDecision)
+        },
+    }
+
+
+def require(comparison: Comparison, keys: Collection[ItemKey]) -> Comparison:
+    """Fail a comparison in which the tuned model does not answer every must-pass item right.
+
+    ``keys`` are the suite's must-pass items. One without a score makes the check invalid: it says
+    nothing about the model.
+    """
+    wanted = [pair.tuned for pair in comparison.pairs if pair.base.item.key in keys]
+    unscored = [s for s in wanted if s.verdict.outcome == "unscored"]
+    wrong = [s for s in wanted if s.verdict.outcome not in ("correct", "unscored")]
+    if not wrong and not unscored:
+        return comparison
+    if wrong and comparison.verdict != "invalid":
+        reason = f"must-pass items failed: {_named(wrong)}"
+        return replace(comparison, verdict="fail", reason=reason)
+    why = comparison.reason or f"must-pass items have no score: {_named(unscored)}"
+    return replace(comparison, verdict="invalid", reason=why)
+
+
+def _named(samples: Sequence[Sample]) -> str:
+    """Name the first few items by their row's id, else by their place in the data."""
+    names = [item_name(sample.item) for sample in samples[:5]]
+    more = len(samples) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
+
+
+def item_name(item: Item) -> str:
+    """Return what a person calls an item: its row's id, else its place in the data."""
+    return str(item.doc.get("id") or f"doc {item.doc_id}")
 
 
 def gravest(comparisons: Sequence[Comparison]) -> GateVerdict:

@@ -134,10 +134,14 @@ def row(comparison: "Comparison") -> tuple[str, ...]:
     if decision is None or comparison.base is None or comparison.tuned is None:
         return suite.name, "0", "", "", "", "", f"[{style}]invalid[/]"
     label = _WORDS[decision.label]
+    if comparison.verdict == "fail" and decision.verdict != "fail":
+        label = "must-pass failed"
     settled = comparison.verdict in ("pass", "fail")
+    planned = getattr(decision, "planned", decision.n)
+    early = getattr(decision, "used", planned) < planned
     return (
         suite.name,
-        str(decision.n),
+        f"{decision.n}/{planned}" if early else str(decision.n),
         f"{100 * comparison.base:.1f}",
         f"{100 * comparison.tuned:.1f}",
         f"{100 * decision.delta:+.1f}",
@@ -155,7 +159,7 @@ def why(comparison: "Comparison") -> str:
         return f"a real drop, smaller than the margin of {100 * decision.margin:g} points"
     if comparison.verdict == "inconclusive" and decision.items_needed:
         return (
-            f"about {decision.items_needed} items would decide "
+            f"inconclusive, about {decision.items_needed - decision.n} more items would decide "
             f"at a margin of {100 * decision.margin:g} points"
         )
     return ""

@@ -1,22 +1,48 @@
 """``harness gate``: a run's verdict as an exit code."""
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
 from harness.cli import console
 from harness.cli.report import RunPath
+from harness.store.run_folder import RunFolder
 
 
-def command(run: RunPath) -> None:
+def command(
+    run: RunPath,
+    baseline: Annotated[
+        Path | None, typer.Option(help="Compare with these scores instead of the base's.")
+    ] = None,
+    write_baseline: Annotated[
+        Path | None, typer.Option(help="Write the scores as a small file to commit.")
+    ] = None,
+    arm: Annotated[str | None, typer.Option(help="Whose scores to write.")] = None,
+) -> None:
     """Print a finished run's verdict and exit with its code.
+
+    Against a baseline, the scores of an earlier run, a suite or item that is gone makes the
+    comparison invalid.
 
     Exit code: 0 pass, 1 regression, 2 usage error, 3 invalid comparison, 4 inconclusive.
 
-    Example: `harness gate runs/mine`
+    Example: `harness gate runs/mine --baseline baseline.jsonl`
     """
-    from harness import pipeline
-    from harness.store.run_folder import RunFolder
+    from harness import pipeline, report
 
-    _, result = pipeline.reopen(RunFolder(run))
+    folder = RunFolder(run)
+    if write_baseline is not None:
+        kept = pipeline.keep_baseline(folder, write_baseline, arm=arm)
+        typer.echo(f"the scores of {kept} are in {write_baseline}")
+        return
+    where = run
+    if baseline is None:
+        _, result = pipeline.reopen(folder)
+    else:
+        result = pipeline.against(folder, baseline)
+        where = folder.baseline
+        report.write(result, where)
     console.show(result)
-    typer.echo(f"verdict: {result.verdict}; {run / 'gate.json'} has it for programs")
+    typer.echo(f"verdict: {result.verdict}; {where / 'gate.json'} has it for programs")
     raise typer.Exit(result.exit_code)

@@ -14,14 +14,29 @@ AllowIdentical = Annotated[
 ]
 
 
-def command(study: StudyFile, out: Out = None, allow_identical: AllowIdentical = False) -> None:
+AA = Annotated[
+    bool,
+    typer.Option("--aa", help="Score the base twice instead: what moves when nothing changed."),
+]
+UntilDecided = Annotated[
+    bool, typer.Option("--until-decided", help="Ask for more items only while a verdict is open.")
+]
+
+
+def command(
+    study: StudyFile,
+    out: Out = None,
+    allow_identical: AllowIdentical = False,
+    until_decided: UntilDecided = False,
+    aa: AA = False,
+) -> None:
     """Train, score, compare and report a study.
 
     A second run does only what is missing.
 
     Exit code: 0 pass, 1 regression, 2 usage error, 3 invalid comparison, 4 inconclusive.
 
-    Example: `harness run study.yaml`
+    Example: `harness run study.yaml --until-decided`
     """
     from harness import study as studies
 
@@ -30,9 +45,23 @@ def command(study: StudyFile, out: Out = None, allow_identical: AllowIdentical =
     with console.stoppable(folder):
         from harness import pipeline
 
-        result = pipeline.run(
-            loaded, out=folder, progress=console.TerminalProgress(), allow_identical=allow_identical
+        planned = pipeline.plan(
+            loaded,
+            out=folder,
+            progress=console.TerminalProgress(),
+            allow_identical=allow_identical,
+            until_decided=until_decided,
         )
+        if aa:
+            result, noise = pipeline.noise_floor(planned)
+            folder = planned.folder.aa
+        else:
+            result, noise = pipeline.carry_out(planned), ()
     console.show(result)
-    console.show_files(folder, console.RUN_FILES)
+    for each in noise:
+        typer.echo(
+            f"  {each.suite}: {each.flips} of {each.items} items flipped, {each.texts} texts "
+            f"differ, largest difference of a log-likelihood {each.largest:.1e}"
+        )
+    console.show_files(folder, console.RUN_FILES | ({"noise.json": "what moved"} if aa else {}))
     raise typer.Exit(result.exit_code)

@@ -12,7 +12,7 @@ from harness.records import Comparison, Finding, Pair, Result
 from harness.report import charts
 from harness.report.headline import Check, check
 from harness.report.items import item_id
-from harness.report.words import TRANSITION_WORDS, percent, precise
+from harness.report.words import TRANSITION_WORDS, early, percent, precise
 
 EXAMPLES = 3
 """Lost items shown in full within a section; the item browser has all."""
@@ -121,7 +121,7 @@ def _section(comparison: Comparison, result: Result) -> Section:
         slice_scale=charts.scale(axis),
         warnings=tuple(finding for finding in mine if finding.kind == "warning"),
         examples=_examples(comparison),
-        method=decision.method if decision else "",
+        method=decision.method + early(comparison) if decision else "",
         notes=decision.notes if decision else (),
     )
 

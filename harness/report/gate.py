@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from harness.records import Comparison, Result
+from harness.stats import SequentialDecision
 
 
 def gate_json(result: Result) -> dict[str, Any]:
@@ -34,11 +35,14 @@ def gate_json(result: Result) -> dict[str, Any]:
 def _check(comparison: Comparison) -> dict[str, Any]:
     decision = comparison.decision
     used = decision.n if decision else 0
+    n = max(len(comparison.pairs), used + comparison.unscored)
+    if isinstance(decision, SequentialDecision):
+        n = decision.planned
     return {
         "candidate": comparison.candidate,
         "suite": comparison.suite.name,
         "metric": comparison.suite.metric,
-        "n": max(len(comparison.pairs), used + comparison.unscored),
+        "n": n,
         "used": used,
         "unscored": comparison.unscored,
         "base": _number(comparison.base),

@@ -173,13 +173,15 @@ def _words(comparison: Comparison, colour: str) -> tuple[str, str]:
         return comparison.reason or "cannot be judged", "!"
     if colour == "open":
         return comparison.reason or "undecided" + needed(decision), "?"
+    if colour == "bad" and comparison.reason:
+        return comparison.reason, LABEL_SYMBOLS["regressed"]
     return LABEL_WORDS[decision.label], LABEL_SYMBOLS[decision.label]
 
 
 def _sure(comparison: Comparison, colour: str) -> str:
     """Say how sure a loss (after Holm) or a gain is; nothing else needs more than its interval."""
     decision = comparison.decision
-    if decision is None or colour not in ("bad", "good"):
+    if decision is None or colour not in ("bad", "good") or comparison.reason:
         return ""
     if colour == "good":
         return sureness(1 - decision.p_regression)

@@ -10,13 +10,14 @@ from collections.abc import Sequence
 
 from harness.analysis import answer_text, target_text
 from harness.analysis.text import clip, visible
-from harness.records import Comparison, Pair, Result
+from harness.records import Comparison, Decision, Pair, Result
 from harness.report.details import transition_counts
 from harness.report.headline import Card, Check, cards
 from harness.report.items import item_id
 from harness.report.overview import warnings
 from harness.report.training_data import training_data
 from harness.report.words import level, percent, precise, title_of
+from harness.stats import SequentialDecision
 
 BUDGET = 60_000
 """Bytes of ``report.md`` at most; comments on common forges end at 65,536 characters."""
@@ -97,11 +98,18 @@ def _row(candidate: str, check: Check) -> str:
         f"**{precise(decision.delta)}**" if decision else "–",
         check.extent,
         precise(-decision.margin) if decision else "–",
-        f"{decision.n:,}" if decision else "0",
+        _items(decision),
         check.label.replace("_", " "),
         comparison.verdict,
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _items(decision: Decision | None) -> str:
+    """Say how many items a decision rests on, and of how many where it came early."""
+    if isinstance(decision, SequentialDecision) and decision.used < decision.planned:
+        return f"{decision.n:,} of {decision.planned:,}"
+    return f"{decision.n:,}" if decision else "0"
 
 
 def _worst_first(comparisons: Sequence[Comparison]) -> list[Comparison]:

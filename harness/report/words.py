@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 from harness.records import Comparison, Decision, GateVerdict, Label
+from harness.stats import SequentialDecision
 
 MINUS = "−"
 
@@ -122,12 +123,27 @@ def title_of(comparison: Comparison) -> str:
 def check_sentence(comparison: Comparison) -> str:
     """Say one check as a clause of the headline, with how sure it is.
 
-    A regression says what was lost, an undecided check what would decide it.
+    A regression says what was lost, an undecided check what would decide it, an early end how
+    many items it took.
     """
+    return _sentence(comparison) + early(comparison)
+
+
+def early(comparison: Comparison) -> str:
+    """Say after how many items a verdict closed, where that was before the last one."""
+    decision = comparison.decision
+    if not isinstance(decision, SequentialDecision) or decision.used == decision.planned:
+        return ""
+    return f", decided after {decision.used:,} of {decision.planned:,} items"
+
+
+def _sentence(comparison: Comparison) -> str:
     decision, name = comparison.decision, title_of(comparison)
     if decision is None or comparison.verdict == "invalid":
         return f"{name}: {comparison.reason or 'cannot be judged'}"
     extent = between(decision.ci_low, decision.ci_high)
+    if comparison.verdict == "fail" and comparison.reason:
+        return f"{name}: {comparison.reason} ({signed(decision.delta)}, {extent})"
     if comparison.verdict == "fail":
         sure = sureness(comparison.p_adjusted or decision.p_regression)
         return f"{name} lost {signed(decision.delta)[1:]} points ({extent}; {sure})"

@@ -1,24 +1,41 @@
 """The folder that a run leaves, and the lock that says which study it belongs to."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.cards import TrainingData
 from harness.errors import ComparisonError, InfrastructureError, StudyError
 from harness.files import write_text
-from harness.records import Arm, LossPoint, Suite
+from harness.records import Arm, ItemKey, LossPoint, Suite, Trial
+from harness.store.data_cards import read_card
 
 if TYPE_CHECKING:
+    from harness.stats import Schedule
     from harness.study import Study
 
-DECLARED = ("alpha", "beta", "suites", "items")
+DECLARED = ("alpha", "beta", "suites", "items", "must_pass", "until_decided", "overlap")
 """What may not change once an arm has been scored: a changed declaration is another comparison."""
-
 
 SHOWN = {"title", "slices"}
 """Parts of a suite's declaration that only a report shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What a run's lock fixes beside its suites.
+
+    ``schedules`` by suite where verdicts may close early, ``must_pass`` the items by suite that a
+    candidate has to answer right, ``notes`` what a person should know, ``data`` the cards of what
+    the candidates learnt from.
+    """
+
+    schedules: Mapping[str, "Schedule"] = field(default_factory=dict)
+    must_pass: Mapping[str, Collection[ItemKey]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    data: tuple[TrainingData, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +58,25 @@ class RunFolder:
     def review(self) -> Path:
         """Sheets for raters, and the key to them."""
         return self.path / "review"
+
+    @property
+    def aa(self) -> Path:
+        """The base against itself: the report and what moved."""
+        return self.path / "aa"
+
+    @property
+    def baseline(self) -> Path:
+        """The comparison with a baseline."""
+        return self.path / "against_baseline"
+
+    @property
+    def chats(self) -> Path:
+        """Transcripts of conversations with the arms."""
+        return self.path / "chats"
+
+    def base_path(self, study: "Study") -> str:
+        """Return what to load as the base: where the run found it, or by its name."""
+        return str(self.read_lock().get("base_path") or study.model_path)
 
     def adapter(self, candidate: str) -> Path:
         """Return the folder of a candidate's trained adapter."""
@@ -105,6 +141,11 @@ class RunFolder:
         """
         lock = self.read_lock()
         declarations = json.loads(json.dumps(declarations))
+        if "suites" in lock and declarations["until_decided"] and not lock.get("until_decided"):
+            raise ComparisonError(
+                f"a run that was declared to use all items cannot be decided early: {self.lock} "
+                "says so; leave --until-decided out or give another --out"
+            )
         for key in DECLARED:
             declared, found = lock.get(key), declarations[key]
             if declared is None:
@@ -119,9 +160,31 @@ class RunFolder:
                     f"{key} were declared before the first answer and may not change: "
                     f"{', '.join(changed)} differ from {self.lock}; give another --out"
                 )
-        for key in ("suites", "items"):
+        for key in ("suites", "items", "must_pass"):
             declarations[key] = {**lock.get(key, {}), **declarations[key]}
         self.write_lock({**lock, **declarations})
+
+    def declared(self) -> Declared:
+        """Return what `declare` fixed beside the suites, and the notes."""
+        from harness.stats import Schedule  # loads scipy
+
+        lock = self.read_lock()
+        return Declared(
+            schedules={
+                name: Schedule(**{**data, "cluster_sizes": tuple(data["cluster_sizes"])})
+                for name, data in (lock.get("until_decided") or {}).items()
+            },
+            must_pass={
+                name: frozenset(ItemKey(*key) for key in keys)
+                for name, keys in lock.get("must_pass", {}).items()
+            },
+            notes=tuple(lock.get("notes", ())),
+            data=tuple(
+                card
+                for arm in lock.get("arms", ())
+                if arm["seconds"] is not None and (card := read_card(self.path, arm["name"]))
+            ),
+        )
 
     def note(self, notes: Sequence[str]) -> None:
         """Record what a person should know about how the run was made."""
@@ -138,7 +201,9 @@ def _differ(declared: Any, found: Any) -> bool:
 
 def read_arm(data: dict[str, Any]) -> Arm:
     """Return an arm from its entry in the lock."""
-    return Arm(**{**data, "loss": tuple(LossPoint(**point) for point in data["loss"])})
+    trials = (Trial(**{**row, "losses": tuple(row["losses"])}) for row in data.get("trials", ()))
+    curve = (LossPoint(**point) for point in data["loss"])
+    return Arm(**{**data, "loss": tuple(curve), "trials": tuple(trials)})
 
 
 def read_suite(data: dict[str, Any]) -> Suite:

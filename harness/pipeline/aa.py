@@ -1,0 +1,124 @@
+"""Base against base: what the gate says, and how much moves, where nothing has changed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from harness import report
+from harness.analysis import pair
+from harness.analysis.gate import EXIT_CODES, compare_pairs, gravest, settle
+from harness.analysis.scores import arm_score
+from harness.files import write_text
+from harness.pipeline.answer import open_arms
+from harness.pipeline.asking import Asking, Known
+from harness.pipeline.plan import Plan
+from harness.records import BASE, Arm, Comparison, Result
+from harness.store import AnswerStore
+from harness.store.run_folder import RunFolder
+from harness.versions import versions
+
+if TYPE_CHECKING:
+    from harness.engine import LoadedSuite
+
+AGAIN = "base again"
+"""What the second scoring of the base is called."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noise:
+    """What moved in one suite between two scorings of the same model.
+
+    ``flips`` counts the items that changed between right and wrong, ``texts`` the generated answers
+    that differ, ``largest`` is the largest difference of a log-likelihood, in nats.
+    """
+
+    suite: str
+    items: int
+    flips: int
+    texts: int
+    largest: float
+
+
+def noise_floor(planned: Plan) -> tuple[Result, tuple[Noise, ...]]:
+    """Score the base twice, in batches made up differently, and decide as for a candidate.
+
+    The second time the requests come in reverse and every other one apart, so that other prompts
+    share a batch. Both sets of answers are kept; no candidate is needed. The result and the noise
+    are written to ``aa/`` in the run folder.
+    """
+    planned.folder.claim(planned.study)
+    store = AnswerStore(planned.folder.answers)
+    base = Arm(name=BASE, method="untuned")
+    comparisons, noise, scores = [], [], []
+    gate = planned.study.gate
+    total = 2 * sum(len(loaded.requests) for loaded in planned.loaded)
+    with planned.progress.task("answer twice", total) as advance:
+        asking = Asking(open_arms(planned, (base,), store), store, advance)
+        for suite, loaded in zip(planned.suites, planned.loaded, strict=True):
+            first, second = asking.answers(BASE, loaded), _again(asking, loaded)
+            samples = loaded.samples(BASE, first), loaded.samples(AGAIN, second)
+            found = compare_pairs(
+                AGAIN,
+                suite,
+                pair(*samples, suite),
+                alpha=gate.alpha,
+                beta=gate.beta,
+                max_unscored=gate.max_unscored,
+            )
+            comparisons.append(found)
+            noise.append(_noise(found, first, second))
+            scores += [arm_score(s[0].arm, suite, s) for s in samples]
+    settled = settle(comparisons, alpha=gate.alpha)
+    verdict = gravest(settled)
+    result = Result(
+        study=f"{planned.study.name}, base against base",
+        base_model=planned.study.base.model,
+        verdict=verdict,
+        exit_code=EXIT_CODES[verdict],
+        arms=(base, Arm(name=AGAIN, method="untuned", note="the same model in other batches")),
+        suites=planned.suites,
+        scores=tuple(scores),
+        comparisons=settled,
+        findings=(),
+        versions=versions(),
+        seed=planned.study.seed,
+    )
+    _write(planned.folder, result, noise)
+    return result, tuple(noise)
+
+
+def _again(asking: Asking, loaded: "LoadedSuite") -> Known:
+    """Ask the base anew; its answers are kept apart from those that comparisons use."""
+    mark = f"{asking.engine.fingerprint(BASE)}:again"
+    known = asking.store.get(mark, loaded.requests)
+    missing = [r for r in reversed(loaded.requests) if (r.item, r.index) not in known]
+    for part in (missing[::2], missing[1::2]):
+        for batch in asking.engine.answer(BASE, part):
+            asking.store.put(mark, batch)
+            known.update({(r.item, r.index): response for r, response in batch})
+    return known
+
+
+def _noise(comparison: Comparison, first: Known, second: Known) -> Noise:
+    both = [(response, second[key]) for key, response in first.items()]
+    return Noise(
+        suite=comparison.suite.name,
+        items=len(comparison.pairs),
+        flips=sum(p.transition in ("lost", "gained") for p in comparison.pairs),
+        texts=sum(one.text != two.text for one, two in both),
+        largest=max(
+            (
+                abs(one.logprob - two.logprob)
+                for one, two in both
+                if one.logprob is not None and two.logprob is not None
+            ),
+            default=0.0,
+        ),
+    )
+
+
+def _write(folder: RunFolder, result: Result, noise: list[Noise]) -> None:
+    report.write(result, folder.aa)
+    rows: list[Mapping[str, object]] = [asdict(each) for each in noise]
+    write_text(folder.aa / "noise.json", json.dumps(rows, indent=2) + "\n")

@@ -1,0 +1,182 @@
+"""Hold a finished run against the scores of an earlier one."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from harness.analysis.gate import EXIT_CODES, compare_pairs, gravest, require, settle
+from harness.analysis.scores import arm_score
+from harness.analysis.transitions import pair
+from harness.errors import StudyError, nearest
+from harness.pipeline.conclude import Reopened, read_run
+from harness.records import BASE, Arm, Comparison, Result, Sample, Suite, Verdict
+from harness.store.baseline import (
+    Baseline,
+    Known,
+    declaration,
+    item_id,
+    prompt_id,
+    read_baseline,
+    write_baseline,
+)
+from harness.store.run_folder import RunFolder
+from harness.versions import versions
+
+NAMED = 5
+"""How many removed items a reason names."""
+
+
+def keep_baseline(folder: RunFolder, file: Path, *, arm: str | None = None) -> str:
+    """Write one arm's scores of a finished run as a baseline; return the arm's name.
+
+    Raises:
+        StudyError: If the run has several candidates and none is named, none of that name, or was
+            decided before all items were answered.
+    """
+    run = read_run(folder)
+    names = [each.name for each in run.arms]
+    if arm is None and len(names) > 2:
+        raise StudyError(
+            f"a baseline holds the scores of one arm: this run has {', '.join(names)}; "
+            "choose one with --arm"
+        )
+    arm = arm or names[-1]
+    if arm not in names:
+        raise StudyError(f"no arm {arm!r} in {folder.path}{nearest(arm, names)}")
+    scored = [(suite, run.samples[arm, suite.name]) for suite in run.suites]
+    for suite, samples in scored:
+        schedule = run.declared.schedules.get(suite.name)
+        if schedule and len(samples) < schedule.planned:
+            raise StudyError(
+                f"a baseline needs every item: {arm} answered {len(samples)} of "
+                f"{schedule.planned} of {suite.name}; run the study without --until-decided first"
+            )
+    write_baseline(file, run.study.name, arm, scored)
+    return arm
+
+
+def against(folder: RunFolder, file: Path) -> Result:
+    """Compare every candidate of a finished run with the scores in a baseline.
+
+    Suites and items that the baseline has and the run lacks, and changed prompts, margins or
+    scorers, make a check invalid; what only the run has is said in a note.
+
+    Raises:
+        StudyError: If the folder holds no scored run.
+        DataError: If the file is no baseline.
+    """
+    run, known = read_run(folder), read_baseline(file)
+    now = {suite.name: suite for suite in run.suites}
+    suites = [now.get(name) or _suite(said) for name, said in known.declared.items()]
+    comparisons: list[Comparison] = []
+    for arm in run.arms[1:]:
+        checks = [_check(run, arm.name, suite, known) for suite in suites]
+        comparisons += [
+            require(check, run.declared.must_pass.get(check.suite.name, ()))
+            for check in settle(checks, alpha=run.study.gate.alpha)
+        ]
+    verdict = gravest(comparisons)
+    return Result(
+        study=run.study.name,
+        base_model=f"baseline {file.name}: {known.arm} of {known.study}",
+        verdict=verdict,
+        exit_code=EXIT_CODES[verdict],
+        arms=(Arm(name=BASE, method="baseline"), *run.arms[1:]),
+        suites=tuple(suites),
+        scores=tuple(
+            arm_score(arm.name, suite, run.samples[arm.name, suite.name])
+            for suite in run.suites
+            for arm in run.arms[1:]
+        ),
+        comparisons=tuple(comparisons),
+        findings=(),
+        versions=versions(),
+        seed=run.study.seed,
+        notes=(*run.declared.notes, *_added(run, known)),
+    )
+
+
+def _check(run: Reopened, candidate: str, suite: Suite, known: Baseline) -> Comparison:
+    """Decide one suite, or say why it may not be compared."""
+    items = known.items[suite.name]
+    tuned = {item_id(s.item): s for s in run.samples.get((candidate, suite.name), ())}
+    if reason := _changed(known.declared[suite.name], suite, items, tuned):
+        return Comparison(
+            candidate=candidate,
+            suite=suite,
+            pairs=(),
+            decision=None,
+            verdict="invalid",
+            p_adjusted=None,
+            base=None,
+            tuned=None,
+            unscored=0,
+            reason=reason,
+        )
+    shared = [sample for name, sample in tuned.items() if name in items]
+    base = [_remembered(sample, items[item_id(sample.item)], suite) for sample in shared]
+    gate = run.study.gate
+    return compare_pairs(
+        candidate,
+        suite,
+        pair(base, shared, suite),
+        alpha=gate.alpha,
+        beta=gate.beta,
+        max_unscored=gate.max_unscored,
+    )
+
+
+def _changed(
+    declared: Mapping[str, object],
+    suite: Suite,
+    items: Mapping[str, Known],
+    tuned: Mapping[str, Sample],
+) -> str:
+    """Say what differs so much that nothing may be compared; empty where nothing does."""
+    if not tuned:
+        return f"the suite is gone: the baseline has {len(items)} items of it"
+    found = declaration(suite)
+    changed = [
+        key for key in sorted(declared.keys() | found) if declared.get(key) != found.get(key)
+    ]
+    if changed:
+        key = changed[0]
+        return f"its {key} was {declared.get(key)} and is {found.get(key)}: write a new baseline"
+    gone = sorted(items.keys() - tuned)
+    if gone:
+        more = f" and {len(gone) - NAMED} more" if len(gone) > NAMED else ""
+        return f"items of the baseline are gone: {', '.join(gone[:NAMED])}{more}"
+    others = [n for n, known in items.items() if prompt_id(tuned[n].item) != known.prompt]
+    if others:
+        return f"the prompts of {len(others)} of {len(items)} items changed: write a new baseline"
+    return ""
+
+
+def _remembered(now: Sample, known: Known, suite: Suite) -> Sample:
+    """Return the baseline's side of a pair: its score, and none of its texts."""
+    if known.score is None:
+        verdict = Verdict(outcome="unscored", score=None, explanation="unscored in the baseline")
+    else:
+        right = known.score >= suite.threshold
+        verdict = Verdict(
+            outcome="correct" if right else "incorrect",
+            score=known.score,
+            answer="(a baseline keeps no answers)",
+        )
+    return Sample(item=now.item, arm=BASE, responses=(), verdict=verdict)
+
+
+def _suite(declared: Mapping[str, object]) -> Suite:
+    return Suite(**declared)  # type: ignore[arg-type]
+
+
+def _added(run: Reopened, known: Baseline) -> Sequence[str]:
+    notes = []
+    arm = run.arms[-1].name
+    for suite in run.suites:
+        if suite.name not in known.items:
+            notes.append(f"{suite.name} is not in the baseline and is not compared")
+            continue
+        mine = {item_id(sample.item) for sample in run.samples[arm, suite.name]}
+        if new := len(mine - known.items[suite.name].keys()):
+            notes.append(f"{suite.name} has {new} items that are not in the baseline")
+    return notes
