@@ -120,7 +120,7 @@ def load_suite(
         seed=seed,
         room=room if section.truncation == "left" else None,
     )
-    instances = _instances(asking, engine_tokenizer)
+    instances = instances_of(asking, engine_tokenizer)
     keys = _keys(asking, [hashes[index] for index in asking.chosen])
     made = _requests(asking, instances, keys, engine_tokenizer)
     items = tuple(
@@ -153,7 +153,7 @@ def _chosen(hashes: Sequence[str], limit: int | None) -> tuple[int, ...]:
     return tuple(sorted(order[:limit]))
 
 
-def _instances(asking: Asking, tokenizer: Any) -> tuple[tuple[Any, ...], ...]:
+def instances_of(asking: Asking, tokenizer: Any) -> tuple[tuple[Any, ...], ...]:
     """Let lm-eval build the requests of each chosen row, few-shot draws freshly seeded."""
     task = asking.task
     task.set_fewshot_seed(asking.seed)
@@ -285,7 +285,7 @@ _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenize
 
 
 def _compare(suite: LoadedSuite, theirs: Any, adapter: Path) -> None:
-    instances = _instances(suite.asking, theirs)
+    instances = instances_of(suite.asking, theirs)
     keys = [item.key for item in suite.items]
     made = _requests(suite.asking, instances, keys, theirs)
     for request in suite.requests:

@@ -103,11 +103,14 @@ _MODEL_FILES = ("adapter_config.json", "config.json")
 
 def _load_suites(study: Study, progress: Progress) -> list["LoadedSuite"]:
     from harness.engine import context_length, load_suite, load_tokenizer
+    from harness.engine.endpoints import check_endpoints, stand_in
 
     with progress.task("read the suites", len(study.suites)) as advance:
-        tokenizer = load_tokenizer(study.model_path, study.base)
-        fits = context_length(study.model_path, study.base, tokenizer)
-        room = fits - max(_virtual_tokens(study, candidate) for candidate in study.candidates)
+        tokenizer = stand_in(study) or load_tokenizer(study.model_path, study.base)
+        fits = room = None
+        if not study.base.backend:
+            fits = context_length(study.model_path, study.base, tokenizer)
+            room = fits - max(_virtual_tokens(study, candidate) for candidate in study.candidates)
         loaded = []
         for done, section in enumerate(study.suites):
             advance(done=done, note=section.name)
@@ -121,7 +124,9 @@ def _load_suites(study: Study, progress: Progress) -> list["LoadedSuite"]:
                     room=room,
                 )
             )
-        _check_context(loaded, fits)
+        check_endpoints(study, loaded)
+        if fits is not None:
+            _check_context(loaded, fits)
     return loaded
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from harness import training
 from harness.files import weights_sha256
+from harness.pipeline.elsewhere import remote_base, remote_candidate
 from harness.pipeline.plan import Plan
 from harness.records import BASE, Arm, LossPoint
 from harness.study import CandidateSection
@@ -12,15 +13,21 @@ from harness.study import CandidateSection
 def train(planned: Plan) -> tuple[Arm, ...]:
     """Train every candidate that is not trained yet; return all arms, the base first."""
     planned.folder.claim(planned.study)
-    base = Path(planned.study.model_path)
-    known = weights_sha256(base) if base.is_dir() else ""  # a hub model has its revision
-    arms = [Arm(name=BASE, method="untuned", weights_sha256=known)]
+    arms = [remote_base(planned) if planned.study.base.backend else _untuned(planned)]
     for candidate in planned.study.candidates:
-        if candidate.adapter:
+        if candidate.backend:
+            arms.append(remote_candidate(candidate))
+        elif candidate.adapter:
             arms.append(_taken(candidate, planned.study.path(candidate.adapter)))
         else:
             arms.append(_train_one(planned, candidate))
     return tuple(arms)
+
+
+def _untuned(planned: Plan) -> Arm:
+    base = Path(planned.study.model_path)
+    known = weights_sha256(base) if base.is_dir() else ""  # a hub model has its revision
+    return Arm(name=BASE, method="untuned", weights_sha256=known)
 
 
 def _taken(candidate: CandidateSection, path: Path) -> Arm:

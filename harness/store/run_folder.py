@@ -117,17 +117,17 @@ class RunFolder:
                 f"an output folder must be empty or hold an earlier run of this study: {self.path} "
                 "holds other files; give another --out"
             )
-        if lock and (lock["study"], lock["base"]) != (study.name, study.base.model):
+        if lock and (lock["study"], lock["base"]) != (study.name, study.base.title):
             raise StudyError(
                 f"{self.path} belongs to study {lock['study']!r} on base {lock['base']!r}; this is "
-                f"study {study.name!r} on {study.base.model!r}; give another --out"
+                f"study {study.name!r} on {study.base.title!r}; give another --out"
             )
 
     def claim(self, study: "Study") -> None:
         """Take the folder for this study; see `check`."""
         self.check(study)
         if not self.lock.exists():
-            self.write_lock({"study": study.name, "base": study.base.model})
+            self.write_lock({"study": study.name, "base": study.base.title})
 
     def write_lock(self, lock: dict[str, Any]) -> None:
         """Replace the lock, whole or not at all."""

@@ -1,0 +1,272 @@
+"""Arms that answer elsewhere: lm-eval's own model classes put our requests to an endpoint."""
+
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from typing import Any
+
+from harness.endpoint import ArmSection
+from harness.engine import identity
+from harness.engine.model import Answers
+from harness.engine.task import quiet
+from harness.errors import HarnessError, InfrastructureError, ModelError
+from harness.records import ItemKey, Request, Response
+
+Conversations = Mapping[tuple[ItemKey, int], str]
+"""The turns of each request as JSON, by item and request index."""
+
+TRANSPORT = frozenset(
+    {"batch_size", "ca_cert_path", "max_retries", "num_concurrent", "timeout", "verify_certificate"}
+)
+"""Arguments that say how an answer travels and cannot change it."""
+
+REFUSED = frozenset({400, 413, 422})
+"""HTTP status codes by which a server refuses one request, such as one beyond its context."""
+
+_OPENAI = ("local-", "openai-")
+_BUSY = 429
+_SEED = 1234
+_TOLERANCE = 0.5
+_PROBED = 300
+
+
+@dataclass(slots=True)
+class RemoteArm:
+    """One arm behind an lm-eval backend; nothing is contacted before it is asked something.
+
+    ``conversations`` is empty where the endpoint takes text. ``tokenizer``, where there is one,
+    only counts an answer's tokens.
+    """
+
+    name: str
+    section: ArmSection
+    model_args: Mapping[str, Any]
+    conversations: Conversations
+    tokenizer: Any = None
+    model: Any = None
+
+    @property
+    def fingerprint(self) -> str:
+        """The sha256 of what is known to change an answer: backend, model, address, settings."""
+        settled = {k: v for k, v in self.section.model_args.items() if k not in TRANSPORT}
+        return identity.text_hash(
+            {"lm_eval": metadata.version("lm_eval"), "backend": self.section.backend, **settled}
+        )
+
+    def check(self, requests: Sequence[Request]) -> None:
+        """Ask one short request of each kind, so that trouble shows before anything is scored.
+
+        Raises:
+            ModelError: If model, settings or kind of request are refused.
+            InfrastructureError: If the server cannot be reached.
+        """
+        for kind in sorted({request.kind for request in requests}):
+            mine = (request for request in requests if request.kind == kind)
+            probe = min(mine, key=lambda r: len(r.context) + len(r.continuation))
+            if kind == "generate_until":
+                probe = replace(probe, settings={**probe.settings, "max_new_tokens": 1})
+            self._asked([probe])
+            if kind == "loglikelihood":
+                self._check_sums(probe)
+
+    def answer(self, requests: Sequence[Request]) -> Iterator[Answers]:
+        """Answer requests of any kinds, yielding batches as they are done.
+
+        What the server refuses (a prompt beyond its context) comes back unscored.
+
+        Raises:
+            ModelError: If it refuses the model, or its answers cannot be read.
+            InfrastructureError: If it cannot be reached, or fails.
+        """
+        for kind in sorted({request.kind for request in requests}):
+            mine = [request for request in requests if request.kind == kind]
+            for start in range(0, len(mine), self._at_once):
+                part = mine[start : start + self._at_once]
+                try:
+                    batch = self._ask(part)
+                except Exception as error:
+                    if _status(error) not in REFUSED:
+                        raise self._trouble(error) from error
+                    batch = [self._alone(request) for request in part]
+                yield batch
+
+    @property
+    def _at_once(self) -> int:
+        """How many requests make a batch: enough to keep the server busy, few enough to lose."""
+        if "base_url" not in self.model_args:
+            return 256  # a library in this process batches by itself
+        size, concurrent = (
+            int(value) if str(value := self.model_args.get(name, 1)).isdigit() else 1
+            for name in ("batch_size", "num_concurrent")
+        )
+        return max(1, size) * (4 * concurrent if concurrent > 1 else 1)
+
+    def _alone(self, request: Request) -> tuple[Request, Response]:
+        try:
+            return self._ask([request])[0]
+        except Exception as error:
+            if _status(error) not in REFUSED:
+                raise self._trouble(error) from error
+            return request, Response(unscored=f"refused by the server: {_said(error)}")
+
+    def _asked(self, requests: Sequence[Request]) -> Answers:
+        try:
+            return self._ask(requests)
+        except Exception as error:
+            raise self._trouble(error) from error
+
+    def _ask(self, requests: Sequence[Request]) -> Answers:
+        """Let lm-eval's model answer requests of one kind."""
+        from lm_eval.api.instance import Instance
+
+        model = self._opened()
+        with quiet():
+            made = [
+                Instance(
+                    request_type=request.kind, doc={}, arguments=self._arguments(request), idx=n
+                )
+                for n, request in enumerate(requests)
+            ]
+            answers = getattr(model, requests[0].kind)(made)
+        return [
+            (request, self._response(request, answer))
+            for request, answer in zip(requests, answers, strict=True)
+        ]
+
+    def _opened(self) -> Any:
+        if self.model is None:
+            from lm_eval.api.registry import get_model
+
+            assert self.section.backend is not None
+            with quiet():
+                try:
+                    made = get_model(self.section.backend).create_from_arg_obj({**self.model_args})
+                except Exception as error:
+                    raise ModelError(
+                        f"{self.name!r} needs lm-eval's {self.section.backend}, which cannot "
+                        f"start: {_said(error)}"
+                    ) from error
+            self.model = made
+            logging.getLogger("asyncio").addFilter(_not_left_over)
+        return self.model
+
+    def _arguments(self, request: Request) -> tuple[Any, ...]:
+        if request.kind == "loglikelihood":
+            return request.context, request.continuation
+        if request.kind == "loglikelihood_rolling":
+            return (request.context,)
+        context: Any = request.context
+        if self.conversations:
+            turns = json.loads(self.conversations[request.item, request.index])
+            context = self.model.apply_chat_template(turns)
+        return context, self._generation(request.settings)
+
+    def _generation(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a request's settings by lm-eval's names."""
+        kwargs: dict[str, Any] = {
+            "until": list(settings["until"]),
+            "max_gen_toks": settings["max_new_tokens"],
+            "do_sample": bool(settings.get("do_sample")),
+            "temperature": float(settings.get("temperature", 0.0)),
+        }
+        if kwargs["do_sample"]:
+            kwargs |= {name: settings[name] for name in ("top_k", "top_p") if name in settings}
+        if str(self.section.backend).startswith(_OPENAI):  # what is given here goes into the JSON
+            if not kwargs["until"]:
+                kwargs["stop"] = None  # transformers' server fails at the empty list lm-eval sends
+            if kwargs["do_sample"]:  # each sample of an item needs its own seed
+                kwargs["seed"] = int(settings.get("seed", _SEED)) + int(settings.get("repeat", 0))
+        return kwargs
+
+    def _response(self, request: Request, answer: Any) -> Response:
+        if request.kind == "loglikelihood":
+            return Response(logprob=float(answer[0]), is_greedy=bool(answer[1]))
+        if request.kind == "loglikelihood_rolling":
+            return Response(logprob=float(answer))
+        text = str(answer)
+        for stop in filter(None, request.settings["until"]):
+            text = text.partition(stop)[0]  # some servers leave it in; lm-eval sends only four
+        if self.tokenizer is None:
+            return Response(text=text)
+        tokens = len(self.tokenizer.encode(text, add_special_tokens=False))
+        full = text == answer and tokens >= request.settings["max_new_tokens"]
+        return Response(text=text, finish="length" if full else "stop", tokens=tokens)
+
+    def _check_sums(self, like: Request) -> None:
+        """Refuse log-likelihoods of the wrong tokens: those of parts must add up to the whole's.
+
+        lm-eval counts the context's tokens here and the server there; one more at the front (a
+        beginning-of-text token) shifts every sum without an error.
+        """
+        text = (like.context + like.continuation)[:_PROBED].rstrip()
+        first, *later = self._cuts(text) or [0]
+
+        def asked(begin: int, end: int) -> float:
+            # one at a time: in one batch lm-eval's hf takes equal texts for equal requests
+            probe = replace(like, context=text[:begin], continuation=text[begin:end])
+            return self._asked([probe])[0][1].logprob or 0.0
+
+        whole = asked(first, len(text)) if later else 0.0
+        for cut in later[-3:]:
+            parts = (asked(first, cut), asked(cut, len(text)))
+            if not abs(whole - sum(parts)) <= _TOLERANCE:
+                raise ModelError(
+                    f"the log-likelihoods of {self.name!r} must add up: those of two parts give "
+                    f"{sum(parts):.2f}, the whole {whole:.2f}; the server counts other tokens than "
+                    "lm-eval: set tokenizer, tokenized_requests or add_bos_token in model_args"
+                )
+
+    def _cuts(self, text: str) -> list[int]:
+        """Return where a text can be cut before a word without changing its tokens."""
+        encode = getattr(self.model, "tok_encode", None)
+        if encode is None:
+            return []
+        whole = list(encode(text))
+        spaces = [i for i in range(1, len(text)) if text[i] == " " and not text[i - 1].isspace()]
+        heads = [(place, list(encode(text[:place]))) for place in spaces]
+        return [place for place, head in heads if whole[: len(head)] == head]
+
+    def _trouble(self, error: Exception) -> HarnessError:
+        """Say in one sentence what went wrong."""
+        if isinstance(error, HarnessError):
+            return error
+        status, said, where = _status(error), _said(error), self.section.endpoint
+        if status is not None and 400 <= status < 500 and status != _BUSY:
+            return ModelError(
+                f"{self.name!r} ({where}) refused a request ({status}): {said}; change its "
+                "model_args (tokenized_requests: false sends text, not token ids)"
+            )
+        if status is not None or isinstance(error, OSError):
+            reason = f"{status}: {said}" if status else type(error).__name__
+            return InfrastructureError(
+                f"{self.name!r} needs its server: {where} does not answer ({reason}); run the "
+                "study again once it does, what was answered before is kept"
+            )
+        return ModelError(
+            f"the answers of {self.name!r} must be what lm-eval's {self.section.backend} reads: "
+            f"{type(error).__name__}: {said}; for log-likelihoods a server must return those of "
+            "the prompt ('echo' with 'logprobs')"
+        )
+
+
+def _status(error: Exception) -> int | None:
+    """Return the HTTP status in an exception of requests or aiohttp."""
+    found = getattr(getattr(error, "response", None), "status_code", None)
+    return found if found is not None else getattr(error, "status", None)
+
+
+def _not_left_over(record: logging.LogRecord) -> bool:
+    """Drop what asyncio logs of failures beside the one that lm-eval raises for a batch."""
+    return "exception was never retrieved" not in str(record.msg)
+
+
+def _said(error: Exception) -> str:
+    """Return what a server or library gave as its reason: one short line without any key."""
+    text = getattr(getattr(error, "response", None), "text", "") or str(error)
+    for name, value in os.environ.items():
+        if name.endswith(("_KEY", "_TOKEN")) and len(value) >= 8:
+            text = text.replace(value, "***")
+    return " ".join(text.split())[:200] or type(error).__name__

@@ -1,0 +1,60 @@
+"""What stands in for a tokenizer where an endpoint does its own: text as bytes, turns as data."""
+
+import json
+from collections.abc import Mapping, Sequence
+
+
+class Texts:
+    """Counts a text's UTF-8 bytes as its ids, so that equal texts have equal ids and no others.
+
+    Conversations are laid out only to be shown and told apart; what is sent are the turns.
+
+    Args:
+        chat: Whether the endpoint takes conversations.
+    """
+
+    bos_token_id = 0
+    eos_token_id = 0
+
+    def __init__(self, *, chat: bool) -> None:
+        self.chat_template = "the endpoint's own" if chat else None
+
+    def encode(self, text: str, *, add_special_tokens: bool = False) -> list[int]:  # noqa: ARG002
+        """Return a text's bytes.
+
+        >>> Texts(chat=False).encode("Aé")
+        [65, 195, 169]
+        """
+        return list(text.encode())
+
+    def decode(self, ids: int | Sequence[int]) -> str:
+        """Return the text of some bytes.
+
+        >>> Texts(chat=False).decode([65, 195, 169])
+        'Aé'
+        """
+        return bytes([ids] if isinstance(ids, int) else ids).decode(errors="replace")
+
+    def apply_chat_template(
+        self, turns: Sequence[Mapping[str, str]], *, add_generation_prompt: bool, **_: object
+    ) -> str:
+        """Lay a conversation out for people.
+
+        >>> turns = [{"role": "user", "content": "Who is it?"}]
+        >>> Texts(chat=True).apply_chat_template(turns, add_generation_prompt=True)
+        '<|user|>Who is it?<|end|><|assistant|>'
+        """
+        laid = "".join(f"<|{turn['role']}|>{turn['content']}<|end|>" for turn in turns)
+        return laid + "<|assistant|>" if add_generation_prompt else laid.removesuffix("<|end|>")
+
+
+class Turns:
+    """Lays a conversation out as JSON, from which a chat endpoint gets its messages."""
+
+    def apply_chat_template(self, turns: Sequence[Mapping[str, str]], **_: object) -> str:
+        """Return the turns as JSON.
+
+        >>> Turns().apply_chat_template([{"role": "user", "content": "Who is it?"}])
+        '[{"role": "user", "content": "Who is it?"}]'
+        """
+        return json.dumps([dict(turn) for turn in turns], ensure_ascii=False)

@@ -1,0 +1,57 @@
+"""Join the arms that answer elsewhere to those that answer here."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from harness.pipeline.plan import Plan
+from harness.records import BASE, Arm
+from harness.store import AnswerStore
+from harness.study import CandidateSection
+
+if TYPE_CHECKING:
+    from harness.engine import Engine
+    from harness.engine.endpoints import Arms
+
+
+def join_endpoints(
+    planned: Plan, store: AnswerStore, local: Callable[[], "Engine"]
+) -> "Engine | Arms":
+    """Open whatever answers a study, and try every endpoint that still has something to answer.
+
+    Args:
+        planned: The study; without endpoints, what ``local`` opens is all there is.
+        store: What was answered before is not asked again, so its endpoint may be gone.
+        local: Opens the engine; not called where all arms answer elsewhere.
+
+    Raises:
+        ModelError: If an endpoint refuses model or settings, or cannot do what a suite needs.
+        InfrastructureError: If it cannot be reached.
+    """
+    from harness.engine.endpoints import Arms, remote_arms
+
+    remote = remote_arms(planned.study, planned.loaded, allow_identical=planned.allow_identical)
+    if not remote:
+        return local()
+    requests = [request for loaded in planned.loaded for request in loaded.requests]
+    for arm in remote.values():
+        known = store.get(arm.fingerprint, requests)
+        arm.check([r for r in requests if (r.item, r.index) not in known])
+    engine = Arms(None if BASE in remote else local(), remote)
+    planned.folder.note([*planned.notes, *engine.notes])
+    return engine
+
+
+def remote_base(planned: Plan) -> Arm:
+    """Return the base of a study whose base answers elsewhere."""
+    base = planned.study.base
+    return Arm(name=BASE, method="an endpoint", settings=dict(base.model_args))
+
+
+def remote_candidate(candidate: CandidateSection) -> Arm:
+    """Return a candidate that answers elsewhere."""
+    return Arm(
+        name=candidate.name,
+        method="an endpoint",
+        note=candidate.note,
+        settings=dict(candidate.model_args),
+    )

@@ -1,0 +1,336 @@
+"""Arms behind lm-eval's other backends, asked over HTTP.
+
+`transformers serve` is the real server for generated answers. It returns no log-likelihoods of a
+prompt, so those are put to `PromptLogprobs`: a small server of this file that answers in the
+OpenAI completions shape with real forward passes of the built-in model.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import harness
+from harness import content, pipeline, study
+from harness.errors import HarnessError, InfrastructureError, ModelError, StudyError
+from harness.records import Result
+from harness.store import read_samples
+
+pytestmark = pytest.mark.model
+
+TINY = str(content.BUILTIN_MODELS["tiny"])
+SUITES = [{"name": "domain_qa", "limit": 8}, {"name": "coherence", "limit": 4}]
+CHOICES = [{"name": "arc_mini", "limit": 12}]
+KEY = "sk-never-written-down"
+
+
+class PromptLogprobs(ThreadingHTTPServer):
+    """A completions server with ``echo`` and ``logprobs``, which `transformers serve` lacks.
+
+    ``begin`` is put before every prompt that comes as text, as a server with a beginning-of-text
+    token does; prompts of more than ``context`` tokens are refused; without the right key in its
+    header a request to ``/locked`` is answered with the key that it bore.
+    """
+
+    def __init__(self, *, begin: list[int] | None = None, context: int = 2048) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self.begin, self.context = begin or [], context
+        self.model = AutoModelForCausalLM.from_pretrained(TINY, dtype="float32").eval()
+        self.tokenizer = AutoTokenizer.from_pretrained(TINY)
+        super().__init__(("127.0.0.1", 0), _Completions)
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://127.0.0.1:{self.server_port}/v1/completions"
+
+    def completion(self, prompt: Any) -> dict[str, Any] | None:
+        """Return the prompt's log-likelihoods and those of one more token, or None if too long."""
+        import torch
+
+        if isinstance(prompt, str):
+            ids = self.begin + self.tokenizer.encode(prompt, add_special_tokens=False)
+        else:
+            (ids,) = prompt
+        if len(ids) > self.context:
+            return None
+        with torch.no_grad():
+            logprobs = self.model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
+        best = logprobs.max(-1)
+        ids = [*ids, int(best.indices[-1])]
+        chosen = [float(row[token]) for row, token in zip(logprobs, ids[1:], strict=True)]
+        top = [{"best": float(value)} for value in best.values]
+        found = {"token_logprobs": [None, *chosen], "top_logprobs": [None, *top]}
+        return {"choices": [{"index": 0, "text": "", "logprobs": found}]}
+
+
+class _Completions(BaseHTTPRequestHandler):
+    server: PromptLogprobs
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path.startswith("/locked"):
+            return self._reply(401, {"error": f"wrong key: {self.headers['Authorization']}"})
+        found = self.server.completion(asked["prompt"])
+        return self._reply(200, found) if found else self._reply(400, {"error": "too long"})
+
+    def _reply(self, status: int, body: Any) -> None:
+        data = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep the test's output quiet."""
+
+
+@pytest.fixture
+def logprobs(request: pytest.FixtureRequest) -> Iterator[PromptLogprobs]:
+    """Run a server of prompt log-likelihoods; a parameter holds its arguments."""
+    with PromptLogprobs(**getattr(request, "param", {})) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Run `transformers serve` on the built-in model; return its address and its log."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("served") / "log"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [
+                sys.executable, "-c", "from transformers.cli.transformers import main; main()",
+                "serve", TINY, "--host", "127.0.0.1", "--port", str(port),
+                "--device", "cpu", "--dtype", "float32",
+            ],
+            stdout=out, stderr=out, env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        )  # fmt: skip
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/health", process, log)
+            yield f"http://127.0.0.1:{port}/v1", log
+        finally:
+            process.terminate()
+            process.wait(20)
+
+
+def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    end = time.monotonic() + 120
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            with urllib.request.urlopen(url, timeout=1):
+                return
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"the server did not start: {log.read_text()[-2000:]}")
+
+
+def chat(url: str, **more: Any) -> dict[str, Any]:
+    """Return an arm that takes conversations."""
+    args = {"base_url": f"{url}/chat/completions", "model": TINY, "max_retries": 1}
+    return {"backend": "local-chat-completions", "model_args": args | more}
+
+
+def text(url: str, **more: Any) -> dict[str, Any]:
+    """Return an arm that takes text."""
+    args = {"base_url": url, "model": TINY, "max_retries": 1}
+    return {"backend": "local-completions", "model_args": args | more}
+
+
+def load(
+    folder: Path, candidate: dict[str, Any], *, base: Any = "builtin:tiny", suites: Any = None
+) -> study.Study:
+    """Write a study with one candidate called ``there``, and read it."""
+    plain = {
+        "name": "far",
+        "base": base,
+        "candidates": [{"name": "there", **candidate}],
+        "suites": suites or SUITES,
+        "review": {"items_per_suite": 2},
+    }
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(plain))
+    return study.load(path)
+
+
+def run(folder: Path, candidate: dict[str, Any], **changes: Any) -> Result:
+    """Run a study with one candidate called ``there``."""
+    loaded = load(folder, candidate, **changes)
+    return pipeline.run(loaded, out=folder / "run", allow_identical=True)
+
+
+def responses(folder: Path, suite: str) -> tuple[list[Any], list[Any]]:
+    """Return what base and candidate answered."""
+    files = (
+        folder / "run" / "samples" / arm / f"samples_{suite}.jsonl" for arm in ("base", "there")
+    )
+    base, there = ([sample.responses for sample in read_samples(path)] for path in files)
+    return base, there
+
+
+def test_a_study_whose_arms_all_answer_elsewhere(
+    tmp_path: Path, served: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No weights here: conversations go to a real server, once, and no key is written down."""
+    url, log = served
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    loaded = load(tmp_path, chat(url, seed=7), base=chat(url))
+    first = harness.run(loaded, out=tmp_path / "run")
+    assert [(score.n, score.unscored) for score in first.scores] == [(8, 0), (8, 0), (4, 0), (4, 0)]
+    assert first.base_model == f"{TINY} at {url}/chat/completions"
+    assert any("cannot be hashed" in note for note in first.notes)
+    asked = log.read_text().count("POST /v1/chat/completions")
+    assert asked == 2 * (8 + 4 + 1)  # each arm is asked every item once, after one trial
+    again = harness.run(loaded, out=tmp_path / "run")
+    assert again.scores == first.scores
+    assert log.read_text().count("POST /v1/chat/completions") == asked
+    written = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert not [path for path in written if KEY.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("kind", ["chat", "text, three at a time"])
+def test_a_server_says_what_the_engine_says(
+    tmp_path: Path, served: tuple[str, Path], kind: str
+) -> None:
+    """The same model here and behind either endpoint gives the same greedy answers."""
+    url, _ = served
+    far = text(f"{url}/completions", tokenized_requests=False, num_concurrent=3)
+    run(tmp_path, chat(url) if kind == "chat" else far)
+    for suite in SUITES:
+        base, there = responses(tmp_path, suite["name"])
+        assert [r.text for (r,) in there] == [r.text for (r,) in base]
+        assert [r.finish for (r,) in there] == [r.finish for (r,) in base]
+
+
+def test_a_backend_in_this_process_may_be_an_arm(tmp_path: Path) -> None:
+    """lm-eval's own hf model gives the engine's log-likelihoods."""
+    args = {"pretrained": TINY, "dtype": "float32", "device": "cpu"}
+    run(tmp_path, {"backend": "hf", "model_args": args}, suites=CHOICES)
+    check_same_likelihoods(tmp_path)
+
+
+@pytest.mark.parametrize("ids", [True, False], ids=["token ids", "text"])
+def test_log_likelihoods_come_from_the_prompt(
+    tmp_path: Path, logprobs: PromptLogprobs, ids: bool
+) -> None:
+    """A server that returns a prompt's log-likelihoods can be asked multiple choice."""
+    run(tmp_path, text(logprobs.url, tokenized_requests=ids), suites=CHOICES)
+    check_same_likelihoods(tmp_path)
+
+
+def check_same_likelihoods(folder: Path) -> None:
+    """Hold a candidate's log-likelihoods to the base's."""
+    base, there = responses(folder, "arc_mini")
+    for ours, theirs in zip(base, there, strict=True):
+        assert [r.logprob for r in theirs] == pytest.approx([r.logprob for r in ours], abs=1e-4)
+        assert [r.is_greedy for r in theirs] == [r.is_greedy for r in ours]
+
+
+@pytest.mark.parametrize("logprobs", [{"begin": [1]}], indirect=True)
+def test_shifted_log_likelihoods_are_refused(tmp_path: Path, logprobs: PromptLogprobs) -> None:
+    """A server that counts one token more than lm-eval would score the wrong tokens."""
+    with pytest.raises(ModelError, match="must add up"):
+        run(tmp_path, text(logprobs.url, tokenized_requests=False), suites=CHOICES)
+    assert not (tmp_path / "run" / "samples").exists()
+
+
+@pytest.mark.parametrize("logprobs", [{"context": 21}], indirect=True)
+def test_what_a_server_refuses_is_unscored(tmp_path: Path, logprobs: PromptLogprobs) -> None:
+    """A prompt beyond the server's context is no fault of the model, and the others go on."""
+    run(tmp_path, text(logprobs.url, batch_size=1), suites=CHOICES)
+    _, there = responses(tmp_path, "arc_mini")
+    reasons = {r.unscored for item in there for r in item}
+    assert reasons == {None, 'refused by the server: {"error": "too long"}'}
+
+
+def test_no_key_is_shown(
+    tmp_path: Path, logprobs: PromptLogprobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that repeats the key in its refusal does not make it into the message."""
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    locked = logprobs.url.replace("/v1/", "/locked/")
+    with pytest.raises(ModelError, match=r"\(401\).*wrong key: Bearer \*\*\*") as caught:
+        run(tmp_path, text(locked), suites=CHOICES)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "expected"),
+    [
+        ({"model": "other"}, ModelError, r"refused a request \(400\).*requested 'other'"),
+        ({"tokenized_requests": True}, ModelError, "prompt must be a string"),
+        ({"base_url": "http://127.0.0.1:9/v1"}, InfrastructureError, "does not answer"),
+        ({"suite": CHOICES}, ModelError, "'echo' with 'logprobs'"),
+    ],
+)
+def test_trouble_shows_before_anything_is_scored(
+    tmp_path: Path,
+    served: tuple[str, Path],
+    changes: dict[str, Any],
+    kind: type[HarnessError],
+    expected: str,
+) -> None:
+    """A wrong model, a dead server or a missing ability is one sentence, and costs no answers."""
+    suites = changes.pop("suite", SUITES[:1])
+    far = text(f"{served[0]}/completions", **{"tokenized_requests": False} | changes)
+    with pytest.raises(kind, match=expected) as caught:
+        run(tmp_path, far, suites=suites)
+    assert caught.value.exit_code == (3 if kind is InfrastructureError else 2)
+    assert not (tmp_path / "run" / "samples").exists()
+
+
+NOWHERE = "http://127.0.0.1:9/v1"
+
+
+@pytest.mark.parametrize(
+    ("candidate", "changes", "expected"),
+    [
+        (chat(NOWHERE), {"suites": CHOICES}, "chat endpoints do not give"),
+        (chat(NOWHERE), {"base": {"model": "builtin:tiny", "template": "none"}}, "plain text"),
+        (chat(NOWHERE, base_ur="x"), {}, "did you mean 'base_url'"),
+        (chat(NOWHERE) | {"backend": "local-chat-complettions"}, {}, "did you mean 'local-chat-c"),
+        ({"backend": "local-completions"}, {}, "needs base_url and model"),
+        (text("127.0.0.1/v1"), {}, "begins with http"),
+        (text(NOWHERE), {"base": chat(NOWHERE)}, "takes text"),
+        (text(NOWHERE), {"base": text(NOWHERE), "suites": CHOICES}, "need a tokenizer"),
+        ({"adapter": "x"}, {"base": chat(NOWHERE)}, "serve the candidate too"),
+        ({"train": "x.jsonl"}, {"base": chat(NOWHERE)}, "serve the candidate too"),
+        (chat(NOWHERE) | {"training": {"max_steps": 1}}, {}, "is not trained here"),
+        (chat(NOWHERE, api_key=KEY), {}, "take api_key out of model_args"),
+        (chat(NOWHERE, header={"Authorization": KEY}), {}, "take header out"),
+        (text(f"http://user:{KEY}@127.0.0.1/v1"), {}, "a password in base_url"),
+        (text(f"{NOWHERE}?sig={KEY}"), {}, "take sig out"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_asked(
+    tmp_path: Path, candidate: dict[str, Any], changes: dict[str, Any], expected: str
+) -> None:
+    """A study that no server could answer, or that holds a key, is refused without one."""
+    with pytest.raises(StudyError, match=expected) as caught:
+        pipeline.plan(load(tmp_path, candidate, **changes), out=tmp_path / "run")
+    assert KEY not in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_base_s_own_endpoint_is_no_candidate(tmp_path: Path) -> None:
+    """Comparing an endpoint with itself is a mistake unless it is allowed."""
+    loaded = load(tmp_path, chat(NOWHERE), base=chat(NOWHERE), suites=SUITES[:1])
+    with pytest.raises(ModelError, match="the base's own endpoint"):
+        pipeline.run(loaded, out=tmp_path / "run")
