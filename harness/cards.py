@@ -38,6 +38,7 @@ class TrainingData:
     and ``flagged`` map a step to its number of rows. ``tokens`` is what is read in one epoch,
     ``learnt`` what the loss looks at; ``lengths`` is a histogram: (longest row of the bin in
     tokens, rows in it). ``excluded`` says that copied items are left out of the verdict.
+    ``fingerprint`` is of everything that the card depends on.
     """
 
     candidate: str
@@ -57,3 +58,4 @@ class TrainingData:
     validation: int = 0
     copies: tuple[Copy, ...] = ()
     excluded: bool = False
+    fingerprint: str = ""

@@ -72,7 +72,7 @@ def test_rows_are_mended_and_kept_unless_a_study_says_otherwise(tmp_path: Path) 
         "A place for boats.",
         "ann.lee@example.org",
     ]
-    assert mine.cleaned.flagged["exact repetition"] == (f"{tmp_path / 'train.jsonl'}:2",)
+    assert mine.cleaned.flagged["exact repetition"] == ("train.jsonl:2",)
     dropping = prepare(study(tmp_path, ROWS, data={"repetitions": "drop_exact"}))["mine"]
     assert len(dropping.examples) == 2
     raw = prepare(study(tmp_path, ROWS, data={"clean": False}))["mine"]
@@ -106,11 +106,11 @@ def test_rows_in_another_language_are_dropped(tmp_path: Path) -> None:
 def test_validation_rows_may_not_be_among_the_training_rows(tmp_path: Path) -> None:
     """A question of both files is named with its rows; without it the rows are held apart."""
     write(tmp_path / "held.jsonl", [ask("New?", "Yes."), ask("Who  answers mail?", "Bo")])
-    with pytest.raises(DataError, match=r"held.jsonl:2 asks what .*train.jsonl:3 asks, 1 of 2"):
+    with pytest.raises(DataError, match=r"held.jsonl:2 asks what train.jsonl:3 asks, 1 of 2"):
         prepare(study(tmp_path, ROWS, validation="held.jsonl"))
     write(tmp_path / "held.jsonl", [ask("New?", "Yes.")])
     mine = prepare(study(tmp_path, ROWS, validation="held.jsonl"))["mine"]
-    assert [row.origin for row in mine.validation] == [f"{tmp_path / 'held.jsonl'}:1"]
+    assert [row.origin for row in mine.validation] == ["held.jsonl:1"]
     assert len(mine.examples) == 3
 
 

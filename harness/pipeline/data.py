@@ -3,8 +3,11 @@
 All of it happens before anything is trained, and what it found goes into the run's data cards.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import corpus, ingest, training
@@ -12,7 +15,10 @@ from harness.cards import Copy, TrainingData
 from harness.data import DataSection, Query
 from harness.errors import DataError
 from harness.records import Comparison, Example, Finding, Item, ItemKey, Pair
+from harness.store.data_cards import read_card
 from harness.study import CandidateSection, Study
+from harness.training.saved import data_sha256
+from harness.versions import versions
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -64,9 +70,14 @@ def prepare(study: Study) -> dict[str, Prepared]:
 
 
 def describe(
-    study: Study, prepared: Mapping[str, Prepared], loaded: Sequence["LoadedSuite"]
+    study: Study,
+    prepared: Mapping[str, Prepared],
+    loaded: Sequence["LoadedSuite"],
+    run: Path,
 ) -> tuple[TrainingData, ...]:
     """Return the data card of every trained candidate.
+
+    One that an earlier run left in its folder is taken if everything it depends on is the same.
 
     Raises:
         DataError: If rows do not fit the base's context, or test items are among them and the
@@ -80,11 +91,16 @@ def describe(
         if candidate.name not in prepared:
             continue
         rows = prepared[candidate.name]
-        if rows.source not in searched:
-            searched[rows.source] = copies(rows.examples, items)
-        if searched[rows.source] and study.data.overlap == "refuse":
-            raise DataError(_refusal(candidate.name, searched[rows.source], len(items)))
-        cards.append(_card(study, candidate, rows, searched[rows.source]))
+        mark = _fingerprint(study, candidate, rows, items)
+        card = read_card(run, candidate.name)
+        if card is None or card.fingerprint != mark:
+            if rows.source not in searched:
+                searched[rows.source] = copies(rows.examples, items)
+            found = searched[rows.source]
+            card = replace(_card(study, candidate, rows, found), fingerprint=mark)
+        if card.copies and study.data.overlap == "refuse":
+            raise DataError(_refusal(candidate.name, card.copies, len(items)))
+        cards.append(card)
     return tuple(cards)
 
 
@@ -169,13 +185,30 @@ def _question(item: Item) -> str:
     return item.prompt
 
 
+def _fingerprint(
+    study: Study, candidate: CandidateSection, rows: Prepared, items: Sequence[Item]
+) -> str:
+    decides = [
+        data_sha256(rows.examples),
+        data_sha256(rows.validation),
+        {name: len(origins) for name, origins in rows.touched.items()},
+        [[*item.key, item.prompt_hash] for item in items],
+        candidate.model_dump(mode="json", exclude={"name", "note"}),
+        study.base.model_dump(mode="json"),
+        study.data.model_dump(mode="json"),
+        versions(),
+    ]
+    return hashlib.sha256(json.dumps(decides, default=str).encode()).hexdigest()
+
+
 def _read(study: Study, source: str | Query) -> Prepared:
     shapes: set[str] = set()
+    place = f"{study.folder}/"
 
     def rows() -> Iterable[Example]:
         for shape, example in ingest.iter_examples(source, study.folder):
             shapes.add(shape.name)
-            yield example
+            yield replace(example, origin=example.origin.removeprefix(place))
 
     cleaned = corpus.clean(rows(), rules_of(study.data))
     if not cleaned.examples:
