@@ -10,6 +10,7 @@ from harness.engine.model import Answers, Drafts, Engine
 from harness.engine.remote import RemoteArm
 from harness.engine.suite import LoadedSuite, instances_of
 from harness.engine.texts import Texts, Turns
+from harness.engine.verified import VerifiedEngine
 from harness.errors import ModelError, StudyError, nearest
 from harness.records import BASE, ItemKey, Request
 from harness.study import Study
@@ -27,7 +28,7 @@ UNPROVEN = (
 class Arms:
     """All arms of a study, wherever they answer; ``local`` is None where all answer elsewhere."""
 
-    local: Engine | None
+    local: Engine | VerifiedEngine | None
     remote: Mapping[str, RemoteArm]
 
     @property
@@ -57,7 +58,7 @@ class Arms:
         return self._here.answer(arm, requests, drafts=drafts)
 
     @property
-    def _here(self) -> Engine:
+    def _here(self) -> Engine | VerifiedEngine:
         assert self.local is not None
         return self.local
 

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.pipeline.elsewhere import join_endpoints
 from harness.pipeline.plan import Plan
 from harness.records import Arm, ItemKey, Response, Sample
 from harness.store import AnswerStore, write_samples
@@ -42,7 +43,7 @@ def _answer(
     total = len(arms) * sum(len(loaded.requests) for loaded in planned.loaded)
     answers: dict[tuple[str, int], dict[tuple[ItemKey, int], Response]] = {}
     with planned.progress.task("answer", total) as advance:
-        engine = _engine(planned, arms)
+        engine = join_endpoints(planned, store, lambda: _engine(planned, arms))
         done = 0
         for arm in arms:
             fingerprint = engine.fingerprint(arm.name)

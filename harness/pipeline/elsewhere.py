@@ -9,13 +9,13 @@ from harness.store import AnswerStore
 from harness.study import CandidateSection
 
 if TYPE_CHECKING:
-    from harness.engine import Engine
+    from harness.engine import Engine, VerifiedEngine
     from harness.engine.endpoints import Arms
 
 
 def join_endpoints(
-    planned: Plan, store: AnswerStore, local: Callable[[], "Engine"]
-) -> "Engine | Arms":
+    planned: Plan, store: AnswerStore, local: Callable[[], "Engine | VerifiedEngine"]
+) -> "Engine | VerifiedEngine | Arms":
     """Open whatever answers a study, and try every endpoint that still has something to answer.
 
     Args:
