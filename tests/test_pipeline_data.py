@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import pytest
 from harness.cards import Copy, TrainingData
 from harness.corpus import clean
 from harness.errors import DataError
-from harness.pipeline.data import copies, prepare, rules_of, without_copies
+from harness.pipeline import plan
+from harness.pipeline.data import copies, describe, prepare, rules_of, without_copies
 from harness.records import Example, Item, ItemKey, Pair, Response, Sample, Verdict
 from harness.store.data_cards import card_path, read_card, write_card
-from harness.study import Study
+from harness.study import Study, SuiteSection
 
 QUESTION = "Who keeps the lamp of the northern lighthouse burning in the winter months?"
 
@@ -176,3 +178,48 @@ def test_a_data_card_is_the_same_after_a_round_trip(tmp_path: Path) -> None:
 DATA = Study.model_validate(
     {"name": "s", "base": "b", "candidates": [{"name": "c", "train": "t"}], "suites": ["sql"]}
 ).data
+
+
+@pytest.mark.model
+@pytest.mark.parametrize(
+    ("answer", "data", "message"),
+    [
+        ("long " * 3000, {}, r"longer than max_length=1024 tokens: 1 of 1 are \(train.jsonl:1 has"),
+        ("Farrow", {"overlap": "refuse"}, r"1 of 5 items are in those of 'mine', .*train.jsonl:1"),
+    ],
+)
+def test_rows_are_refused_before_anything_is_trained(
+    tmp_path: Path, answer: str, data: dict[str, str], message: str
+) -> None:
+    """Rows beyond the context, and test items where a study refuses them, end a plan."""
+    limited = {"name": "domain_qa", "limit": 5}
+    from harness.engine import load_suite, load_tokenizer
+
+    made = study(tmp_path, [ask("x", "y")], data=data).model_copy(update={"suites": ()})
+    section = SuiteSection.model_validate(limited)
+    tokenizer = load_tokenizer(made.model_path, made.base)
+    loaded = load_suite(
+        section, engine_tokenizer=tokenizer, template="auto", seed=0, folder=tmp_path
+    )
+    write(tmp_path / "train.jsonl", [ask(str(loaded.items[0].doc["question"]), answer)])
+    planned = made.model_copy(update={"suites": (section,)})
+    with pytest.raises(DataError, match=message):
+        plan(planned, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.model
+def test_a_second_plan_does_not_describe_the_same_rows_again(tmp_path: Path) -> None:
+    """A card in the run folder is taken as it is until a row, an item or a setting changes."""
+    made = study(tmp_path, ROWS)
+    prepared = prepare(made)
+    (card,) = describe(made, prepared, (), tmp_path / "run")
+    marked = replace(card, source="as an earlier run left it")
+    write_card(tmp_path / "run", marked, prepared["mine"].touched)
+    assert describe(made, prepared, (), tmp_path / "run") == (marked,)
+    write(tmp_path / "train.jsonl", [*ROWS, ask("More?", "Yes.")])
+    (again,) = describe(made, prepare(made), (), tmp_path / "run")
+    assert (again.source, again.rows) == ("train.jsonl", 4)
+    other = study(tmp_path, ROWS, training={"max_length": 64})
+    (shorter,) = describe(other, prepare(other), (), tmp_path / "run")
+    assert shorter.max_length == 64
