@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.analysis import findings, pair
 from harness.analysis.gate import EXIT_CODES, compare_pairs, gravest, settle
+from harness.cards import Copy, TrainingData
 from harness.records import (
     BASE,
     Arm,
@@ -109,7 +110,35 @@ def example_result(*, seed: int = 7, size: int = 60) -> Result:
         findings=tuple(finding for c in comparisons for finding in findings(c)),
         versions={"finetune-harness": "0.1.0", "python": "3.11", "torch": "2.13.0"},
         seed=seed,
+        data=tuple(_data(arm, items["sql"]) for arm in ("mixed", "narrow")),
         notes=("This run is made up to show the report; no model gave these answers.",),
+    )
+
+
+def _data(arm: str, items: list[Item]) -> TrainingData:
+    """Describe made-up rows: the narrow ones repeat themselves and hold two test items."""
+    rows = {"mixed": 3_200, "narrow": 900}[arm]
+    copies = [
+        Copy(item=items[1].key, kind="near", origin="data/narrow.jsonl:212",
+             shared="which boats of sandvik are longer than 7 metres"),
+        Copy(item=items[2].key, kind="exact", origin="data/narrow.jsonl:640",
+             shared="how many guests went out on trip days before 8 june"),
+    ]  # fmt: skip
+    return TrainingData(
+        candidate=arm,
+        source=f"data/{arm}.jsonl",
+        shape="prompt/completion",
+        read=rows + 12,
+        rows=rows,
+        changed={"broken encoding repaired": 3, "special spaces": 41},
+        dropped={"nothing to learn": 0, "exact repetition": 12},
+        flagged={"e-mail address": 2, "near repetition": 0 if arm == "mixed" else 118},
+        tokens=rows * 38,
+        learnt=rows * 9,
+        longest=112,
+        max_length=1024,
+        lengths=((28, rows // 2), (56, rows // 4), (84, rows // 5), (112, rows // 20)),
+        copies=() if arm == "mixed" else tuple(copies),
     )
 
 

@@ -155,8 +155,11 @@ def _lost_item(pair: Pair) -> str:
 def _learnt(result: Result) -> list[str]:
     lines = []
     for data in training_data(result):
-        done = ", ".join(f"{escape(step)} {rows:,}" for _, step, rows in data.steps)
-        cleaning = f"Cleaning, by rows: {done}." if done else "Cleaning changed nothing."
+        steps: dict[str, list[str]] = {}
+        for done, step, rows in data.steps:
+            steps.setdefault(done, []).append(f"{escape(step)} {rows:,}")
+        said = "; ".join(f"{done} {', '.join(found)}" for done, found in steps.items())
+        cleaning = f"Cleaning, in rows: {said}." if said else "Cleaning changed nothing."
         lines.append(f"- **{escape(data.name)}**: {escape(data.words)}. {cleaning} {data.overlap}")
     return ["## Training data", "\n".join(lines)] if lines else []
 
