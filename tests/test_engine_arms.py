@@ -29,6 +29,7 @@ TASK = {"task_type": "CAUSAL_LM"}
 KINDS: dict[str, Any] = {
     "lora": LoraConfig(r=4, target_modules="all-linear", **TASK),
     "dora": LoraConfig(r=2, target_modules=["q_proj", "up_proj"], use_dora=True, **TASK),
+    "rslora": LoraConfig(r=4, target_modules=["v_proj", "o_proj"], use_rslora=True, **TASK),
     "saved": LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["lm_head"], **TASK),
     "pissa": LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights="pissa", **TASK),
     "ia3": IA3Config(**TASK),

@@ -3,10 +3,10 @@
 import random
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from killing import kill_while_answering
 from tiny_models import answers, llama, prompt, random_tree
 
 from harness.engine import Engine
@@ -43,35 +43,26 @@ def requests() -> list[Request]:
 
 def test_killed_three_times_it_ends_with_the_same_answers(tmp_path: Path) -> None:
     """Kill -9 while batches finish: none that was reported is lost, the rest is answered later."""
-    base = llama(tmp_path / "base")
-    command = [sys.executable, "-c", WORKER, str(base), str(tmp_path / "answers.db")]
-    draw = random.Random(0)
+    base, stored = llama(tmp_path / "base"), tmp_path / "answers.db"
+    command = [sys.executable, "-c", WORKER, str(base), str(stored)]
+    draw, here = random.Random(0), Path(__file__).parent
     reported = 0
-    for round_ in range(4):
-        worker = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parent
-        )
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == "ready\n"
-        if round_ < 3:
-            seen = [worker.stdout.readline() for _ in range(draw.randint(1, 6))]
-            time.sleep(draw.random() * 0.05)
-            worker.kill()
-            seen += worker.communicate()[0].splitlines()
-            assert "done" not in seen, "killed too late to show anything"
-            reported += sum(int(line) for line in seen if line.strip())
-            assert len(AnswerStore(tmp_path / "answers.db")) >= reported
-        else:
-            out = worker.communicate()[0].split()
-            assert out[-1] == "done"
-            assert sum(map(int, out[:-1])) <= len(requests()) - reported
+    for _ in range(3):
+        lines = kill_while_answering(command, stored, pause=draw.random() * 0.05, cwd=here)
+        assert lines, "killed too late to show anything"
+        reported += sum(int(line) for line in lines[1:])
+        assert reported <= len(AnswerStore(stored)) < len(requests())
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=here, check=True)
+    ready, *batches, end = done.stdout.split()
+    assert (ready, end) == ("ready", "done")
+    assert 0 < sum(map(int, batches)) <= len(requests()) - reported
     engine = Engine.load(str(base), device="cpu")
-    stored = AnswerStore(tmp_path / "answers.db").get(engine.fingerprint(BASE), requests())
+    found = AnswerStore(stored).get(engine.fingerprint(BASE), requests())
     undisturbed = answers(engine, BASE, requests())
     for request, expected in zip(requests(), undisturbed, strict=True):
-        found = stored[request.item, request.index]
-        assert found.text == expected.text
-        assert found.logprob == pytest.approx(expected.logprob, abs=1e-4)
+        response = found[request.item, request.index]
+        assert response.text == expected.text
+        assert response.logprob == pytest.approx(expected.logprob, abs=1e-4)
 
 
 def test_two_arms_cannot_answer_at_once(tmp_path: Path) -> None:
