@@ -21,8 +21,8 @@ ROLES = "turns of one speaker joined"
 EMPTY, EXACT, NEAR = "nothing to learn", "exact repetition", "near repetition"
 SHORT, LONG, FOREIGN = "too short", "too long", "other language"
 
-WINDOW = 200_000
-"""Rows among which near repetitions are looked for: it bounds the memory (about 3 kB a row)."""
+WINDOW = 100_000
+"""Rows among which near repetitions are looked for: it bounds the memory (about 4 kB a row)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,6 +101,7 @@ def _declarations(planned: Plan, arms: Sequence[Arm]) -> dict[str, Any]:
         "beta": planned.study.gate.beta,
         "suites": {suite.name: asdict(suite) for suite in planned.suites},
         "items": {loaded.suite.name: _items_sha256(loaded) for loaded in planned.loaded},
+        "overlap": planned.study.data.overlap,
         "arms": [asdict(arm) for arm in arms],
         "versions": versions(),
         "study_file": planned.study.model_dump(mode="json"),

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import ingest, training
+from harness import training
+from harness.cards import TrainingData
 from harness.errors import StudyError
+from harness.pipeline.data import Prepared, describe, prepare
 from harness.pipeline.progress import Progress, Silent
 from harness.records import BASE, Example, Suite
 from harness.store.run_folder import RunFolder
@@ -22,10 +24,16 @@ class Plan:
 
     study: Study
     folder: RunFolder
-    examples: Mapping[str, Sequence[Example]]
+    prepared: Mapping[str, Prepared]
     loaded: Sequence["LoadedSuite"]
+    cards: Sequence[TrainingData] = ()
     progress: Progress = field(default_factory=Silent)
     allow_identical: bool = False
+
+    @property
+    def examples(self) -> dict[str, Sequence[Example]]:
+        """The rows that each candidate learns from, cleaned."""
+        return {name: rows.examples for name, rows in self.prepared.items()}
 
     @property
     def suites(self) -> tuple[Suite, ...]:
@@ -64,22 +72,22 @@ def plan(
     """
     folder = RunFolder(out or Path("runs") / study.name)
     folder.check(study)
-    examples = {c.name: _examples(study, c) for c in study.candidates if c.train}
-    _check_paths(study)
     progress = progress or Silent()
+    with progress.task("read the rows"):
+        prepared = prepare(study)
+    _check_paths(study)
+    loaded = _load_suites(study, progress)
+    with progress.task("check the rows"):
+        cards = describe(study, prepared, loaded, folder.path)
     return Plan(
         study=study,
         folder=folder,
-        examples=examples,
-        loaded=_load_suites(study, progress),
+        prepared=prepared,
+        loaded=loaded,
+        cards=cards,
         progress=progress,
         allow_identical=allow_identical,
     )
-
-
-def _examples(study: Study, candidate: CandidateSection) -> Sequence[Example]:
-    training.check(candidate)
-    return ingest.read_examples(study.path(candidate.train or ""))
 
 
 def _check_paths(study: Study) -> None:

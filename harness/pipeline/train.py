@@ -7,12 +7,15 @@ from harness.files import weights_sha256
 from harness.pipeline.elsewhere import remote_base, remote_candidate
 from harness.pipeline.plan import Plan
 from harness.records import BASE, Arm, LossPoint
+from harness.store.data_cards import write_card
 from harness.study import CandidateSection
 
 
 def train(planned: Plan) -> tuple[Arm, ...]:
     """Train every candidate that is not trained yet; return all arms, the base first."""
     planned.folder.claim(planned.study)
+    for card in planned.cards:
+        write_card(planned.folder.path, card, planned.prepared[card.candidate].touched)
     arms = [remote_base(planned) if planned.study.base.backend else _untuned(planned)]
     for candidate in planned.study.candidates:
         if candidate.backend:
@@ -41,7 +44,7 @@ def _taken(candidate: CandidateSection, path: Path) -> Arm:
 
 
 def _train_one(planned: Plan, candidate: CandidateSection) -> Arm:
-    study, examples = planned.study, planned.examples[candidate.name]
+    study, rows = planned.study, planned.prepared[candidate.name]
     with planned.progress.task(f"train {candidate.name}") as advance:
 
         def tell(point: LossPoint, steps: int) -> None:
@@ -49,10 +52,11 @@ def _train_one(planned: Plan, candidate: CandidateSection) -> Arm:
 
         return training.train(
             candidate,
-            examples,
+            rows.examples,
             base=study.base,
             model=study.model_path,
             out=planned.folder.adapter(candidate.name),
             seed=study.seed,
             on_progress=tell,
+            checks=training.Checks(held_out=rows.validation),
         )
