@@ -1,5 +1,6 @@
 """Verdicts that a person who knows SQL wrote down, in tests/golden/sql/."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -8,11 +9,12 @@ import pytest
 
 from harness.sql import Database, Judge, Question
 
+ESCAPE = re.compile(r"\\n|\\u([0-9a-f]{4})")
 GOLDEN = Path(__file__).parent / "golden" / "sql"
 
 
 class Pair(NamedTuple):
-    """One block of a golden file; ``database`` is the name of the SQL script beside it."""
+    """One block of a golden file; ``database`` names the SQL script beside it."""
 
     database: str
     title: str
@@ -35,9 +37,14 @@ def read_pairs(path: Path) -> Iterator[Pair]:
                 fields["answer"] += "\n" + line.strip()
         if len(fields) == 3:
             outcome, _, label = fields["verdict"].partition(" ")
-            answer = fields["answer"].replace("\\n", "\n")
+            answer = ESCAPE.sub(lambda m: chr(int(m[1], 16)) if m[1] else "\n", fields["answer"])
             yield Pair(
-                path.stem, lines[0].lstrip("# "), fields["gold"], answer, outcome, label.strip()
+                path.stem.partition("_")[0],
+                lines[0].lstrip("# "),
+                fields["gold"],
+                answer,
+                outcome,
+                label.strip(),
             )
 
 

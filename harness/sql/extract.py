@@ -4,10 +4,12 @@ Models wrap statements in fences, prose, labels, thoughts and JSON, and go on af
 Extraction removes the wrapping and never repairs the statement itself. Pure text, no database.
 """
 
+import ast
 import json
 import re
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from harness.sql.tokens import (
     QUERY_WORDS,
@@ -27,14 +29,28 @@ _THOUGHT = re.compile(
     r"<(think|thinking|thought|reasoning)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE
 )
 _END_OF_THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_HIDDEN_TURN = re.compile(
+    r"<\|begin_of_thought\|>.*?(?:<\|end_of_thought\|>|\Z)|<\|channel\|>(?:analysis|commentary)"
+    r".*?(?=<\|channel\|>|\Z)|<\|channel\|>final<\|message\|>|<\|(?:begin|end)_of_solution\|>",
+    re.DOTALL,
+)
+_UNSEEN = re.compile(r"(?m)^[\u200b-\u200f\u202a-\u202e\u2060\ufeff]+")
 _END_OF_TURN = re.compile(r"<\|[A-Za-z_]+\|>|</s>|<end_of_turn>|<eos>")
 _FENCE = re.compile(r"```|~~~")
 _LANGUAGE = re.compile(
     r"[ \t]*([A-Za-z][\w+-]*)?[ \t]*\n|[ \t]*(sqlite3?|sql|duckdb)\s", re.IGNORECASE
 )
-_SQL_TAG = re.compile(r"<(sql|query|answer)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+_SQL_TAG = re.compile(
+    r"<(sql|query|answer|final_answer|final_sql|output|response|pre|code)>\s*(?!<)(.*?)(?:</\1>|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
+_BOXED = re.compile(r"\\(?:boxed|text|texttt)\{([^{}]*)\}")
+_SETUP_WORDS = frozenset({"create", "insert"})
+"""First words of blocks that may only show the schema, beside a block that answers."""
+
+_HEADING = re.compile(r"[ \t]*#{2,}\s")
 _JSON_KEYS = ("sql", "query", "sql_query", "answer", "final_sql", "statement", "output")
-_START = re.compile(r"(?:^|[\n:>`*\"])[ \t>*`\"]*(?=[(\s]*[A-Za-z]|--|/\*)")
+_START = re.compile(r"(?:^|[\n:：>`*\"“])[ \t>*`\"“]*(?=[(\s]*[A-Za-z]|--|/\*)")
 _SHOUTED = re.compile(r"\s(?=(?:SELECT|WITH)\s)")
 _LABEL_LINE = re.compile(
     r"\n[ \t]*(?:#+|>)?[ \t]*\**(?:question|q|user|human|assistant|answer|explanation|note|notes|"
@@ -79,7 +95,7 @@ def extract(text: str) -> Extraction:
     >>> extract("Sure:\n```sql\nSELECT 1;\n```\nDone.").sql
     'SELECT 1'
     """
-    body = _without_thoughts(text[:MAX_TEXT].replace("\ufeff", ""))
+    body = _UNSEEN.sub("", _without_thoughts(text[:MAX_TEXT])).lstrip("; \t\r\n")
     turns = [turn for turn in _END_OF_TURN.split(body) if turn.strip()]
     body = turns[0] if turns else ""
     for candidate in (_from_json(body), _from_blocks(body), _from_prose(body)):
@@ -89,7 +105,7 @@ def extract(text: str) -> Extraction:
 
 
 def _without_thoughts(text: str) -> str:
-    visible = _THOUGHT.sub("\n", text)
+    visible = _HIDDEN_TURN.sub("\n", _THOUGHT.sub("\n", text))
     return _END_OF_THOUGHT.split(visible)[-1]
 
 
@@ -101,30 +117,50 @@ def _from_json(text: str) -> str | None:
         body = fenced[1]
     if not body.startswith(("{", "[", '"')):
         return None
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
+    value = _loads(body)
     while isinstance(value, list) and len(value) == 1:
         value = value[0]
+    found = [_statement_in(item) for item in (value if isinstance(value, list) else [value])]
+    return ";\n".join(filter(None, found)) or None
+
+
+def _statement_in(value: Any) -> str | None:
+    """Return the statement of one JSON value: a text, or an object that holds it."""
     if isinstance(value, dict):
         lowered = {str(key).lower(): item for key, item in value.items()}
         value = next((lowered[k] for k in _JSON_KEYS if isinstance(lowered.get(k), str)), None)
     return value if isinstance(value, str) and starts_statement(_uncommented(value)) else None
 
 
+def _loads(text: str) -> Any:
+    """Read JSON, or the same in Python's single quotes; None if it is neither."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        pass
+    try:
+        return ast.literal_eval(text) if len(text) <= WINDOW and "'" in text else None
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
 def _from_blocks(text: str) -> str | None:
-    """Return the last fenced or tagged block that starts like a statement, SQL fences first."""
-    plain: list[str] = []
+    """Return the last fenced or tagged block that starts like a statement, SQL fences first.
+
+    A script that shows the schema does not count where another block holds the answer.
+    """
+    plain = [match[1] for match in _BOXED.finditer(text)]
     tagged = [match[2] for match in _SQL_TAG.finditer(text)]
     for block in _FENCE.split(text)[1::2]:
         language = _LANGUAGE.match(block)
         body = block[language.end() :] if language else block
         (tagged if language and (language[1] or language[2]) else plain).append(body)
     for blocks in (tagged, plain):
-        statements = [body for body in blocks if starts_statement(_uncommented(body))]
-        if statements:
-            return statements[-1]
+        words = [starts_statement(_uncommented(body)) for body in blocks]
+        found = [pair for pair in zip(words, blocks, strict=True) if pair[0]]
+        answers = [body for word, body in found if word not in _SETUP_WORDS]
+        if found:
+            return (answers or [body for _, body in found])[-1]
     return None
 
 
@@ -143,7 +179,7 @@ def _uncommented(text: str) -> str:
 def _from_prose(text: str) -> str | None:
     """Return the text from the most likely start of a statement to where prose begins again."""
     stripped = text.strip()
-    if len(stripped) > 2 and stripped[0] == stripped[-1] and stripped[0] in "'\"":
+    if len(stripped) > 2 and stripped[0] + stripped[-1] in {"''", '""', "“”", "‘’", "«»"}:
         text = stripped[1:-1] if starts_statement(stripped[1:]) else text
     opening = starts_statement(_uncommented(text))
     if opening and opening not in QUERY_WORDS:
@@ -151,7 +187,12 @@ def _from_prose(text: str) -> str | None:
     for pattern in (_START, _SHOUTED):
         for match in islice(pattern.finditer(text), MAX_STARTS):
             if _is_query(text[match.end() : match.end() + WINDOW]):
-                return _until_prose(_unquoted(match[0], text[match.end() :]))
+                line = text[text.rfind("\n", 0, match.end()) + 1 : match.end()]
+                if line.lstrip().startswith("--"):
+                    continue
+                rest = text[match.end() :]
+                rest = re.sub(r"(?m)^[ \t]*> ?", "", rest) if line.strip() == ">" else rest
+                return _until_prose(_unquoted(match[0], rest))
     for match in islice(_START.finditer(text), MAX_STARTS):
         word = starts_statement(_uncommented(text[match.end() : match.end() + WINDOW]))
         if word is not None and word not in QUERY_WORDS:
@@ -168,7 +209,7 @@ def _reads_like_prose(rest: str) -> bool:
     """Tell ``Select the names of all singers.`` from a statement."""
     statement = rest[: statement_end(rest)]
     line = statement.split("\n", maxsplit=1)[0]
-    if re.search(r":\s*$|\bfrom (?:the|this|your|our) ", line, re.IGNORECASE):
+    if re.search(r":\s*(?:$|select\b|with\b)|\bfrom (?:the|this|your|our) ", line, re.IGNORECASE):
         return True
     if re.search(r"\bfrom\b|\bas\b", statement, re.IGNORECASE):
         return False
@@ -183,6 +224,11 @@ def _unquoted(lead: str, rest: str) -> str:
     if mark not in {"`", '"'}:
         return rest
     line_end = rest.find("\n\n") if "\n\n" in rest else len(rest)
+    for found in islice(re.finditer(mark, rest[:line_end]), MAX_STARTS):
+        head = rest[: found.start()]
+        whole = re.search(r"\bfrom\s+[\w\"\[(`]", head, re.IGNORECASE) and not head[-1:].isspace()
+        if whole and head.count(mark) % 2 == 0 and not is_truncated(head):
+            return head
     closing = rest.rfind(mark, 0, line_end)
     return rest[:closing] if closing > 0 and rest.count(mark, 0, line_end) % 2 == 1 else rest
 
@@ -197,19 +243,18 @@ def _until_prose(sql: str) -> str:
     label = _LABEL_LINE.search(head)
     if label:
         head, tail = head[: label.start()], ""
-    kept: list[str] = []
     lines = head[: 2 * MAX_SQL].split("\n")
-    for number, line in enumerate(lines):
-        after_blank = number > 0 and not lines[number - 1].strip() and bool("".join(kept).strip())
-        looked_at = kept and line.strip() and number < MAX_LINES
-        if looked_at and _leaves_sql("\n".join(kept), line, after_blank=after_blank):
-            tail = ""
-            break
-        kept.append(line)
-    return "\n".join(kept) + tail
+    for number, line in enumerate(lines[:MAX_LINES]):
+        before = "\n".join(lines[:number])
+        after_blank = number > 0 and not lines[number - 1].strip() and bool(before.strip())
+        if before and line.strip() and _leaves_sql(before, line, after_blank=after_blank):
+            return before
+    return "\n".join(lines) + tail
 
 
 def _leaves_sql(sql: str, line: str, *, after_blank: bool) -> bool:
+    if _HEADING.match(line) and not is_truncated(sql):
+        return True
     first = next(significant(line[:WINDOW]), None)
     word = first.text.lower() if first else ""
     if word in _CLAUSE_WORDS or (first and first.kind == "other"):
@@ -222,13 +267,14 @@ def _leaves_sql(sql: str, line: str, *, after_blank: bool) -> bool:
 def classify(text: str) -> Extraction:
     """Split what was found into statements and say what stands against running the first."""
     end = statement_end(text)
-    sql, rest = text[:end].strip(), text[end:].lstrip("; \t\r\n")
+    sql, rest = text[:end].strip().rstrip("；。"), text[end:].lstrip("; \t\r\n")
     if len(sql) > MAX_SQL:
         return Extraction(sql=sql[:MAX_SQL], problem="too_long")
     if next(significant(sql), None) is None:
         return Extraction(sql=None, problem="no_sql")
     word = starts_statement(_uncommented(sql))
-    if starts_statement(_uncommented(rest)) is not None:
+    behind = starts_statement(_uncommented(rest))
+    if behind is not None and not (behind == "select" and _reads_like_prose(_uncommented(rest))):
         return Extraction(sql=text.strip(), problem="multi_statement")
     if word == "explain":
         return Extraction(sql=sql, problem="not_a_query")

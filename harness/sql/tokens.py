@@ -44,7 +44,7 @@ _TWO_WORDS = {
     "commit": "transaction|;",
     "copy": r"\w+",
     "create": "table|temp|temporary|view|index|unique|trigger|virtual|or|database",
-    "delete": "from",
+    "delete": r"from\s+\S+(?:\s+(?:as\s+)?\w+)?\s*(?:;|--|/\*|(?:where|returning|order|limit)\b)",
     "detach": r"database|\w+\s*;",
     "drop": "table|view|index|trigger|database|schema",
     "end": "transaction|;",

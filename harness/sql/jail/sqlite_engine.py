@@ -81,6 +81,8 @@ class SqliteDatabase:
         self.reseed()
         if "path" not in source:
             self._build(source, seconds)
+        for function in ("json_each", "json_tree"):  # connected now: later that is denied
+            connection.execute(f"SELECT 1 FROM {function}('[]')").fetchall()
         connection.execute("PRAGMA query_only=ON")
         for limit, value in LIMITS.items():
             connection.setlimit(limit, value)
