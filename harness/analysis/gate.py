@@ -219,13 +219,15 @@ def _adjusted(decisions: Sequence[tuple[str, Decision]]) -> dict[str, float]:
     }
 
 
-def require(comparison: Comparison, keys: Collection[ItemKey]) -> Comparison:
+def require(
+    comparison: Comparison, tuned: Sequence[Sample], keys: Collection[ItemKey]
+) -> Comparison:
     """Fail a comparison in which the tuned model does not answer every must-pass item right.
 
-    ``keys`` are the suite's must-pass items. One without a score makes the check invalid: it says
-    nothing about the model.
+    ``tuned`` are the candidate's samples of the suite, ``keys`` its must-pass items. One without a
+    score makes the check invalid: it says nothing about the model.
     """
-    wanted = [pair.tuned for pair in comparison.pairs if pair.base.item.key in keys]
+    wanted = [sample for sample in tuned if sample.item.key in keys]
     unscored = [s for s in wanted if s.verdict.outcome == "unscored"]
     wrong = [s for s in wanted if s.verdict.outcome not in ("correct", "unscored")]
     if not wrong and not unscored:

@@ -1,47 +1,86 @@
 """``harness plan``: check a study and say what it will do, before paying for it."""
 
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from harness.cli import console
 from harness.cli.run import Out, StudyFile
 
+if TYPE_CHECKING:
+    from harness.pipeline import Outlook
 
-def command(study: StudyFile, out: Out = None) -> None:
+HOPELESS = 0.5
+"""Below this chance of finding a drop as large as the margin, a verdict is not worth its cost."""
+
+
+def command(
+    study: StudyFile,
+    out: Out = None,
+    probe: Annotated[
+        bool, typer.Option(help="Load the base and time a few items of each suite.")
+    ] = True,
+) -> None:
     """Check a study, its data and its suites; write nothing.
 
-    Says per suite how many items there are, how many tokens one arm reads, and the smallest drop
-    that so many items can show.
+    Says per suite what its items can show, how many the margin needs, and what one arm costs in
+    tokens and time.
 
-    Example: `harness plan study.yaml`
+    Example: `harness plan study.yaml --no-probe`
     """
     from harness import study as studies
 
     loaded = studies.load(study)
     with console.stoppable(out or study.parent):
-        from harness import pipeline, stats
+        from harness import pipeline
 
         planned = pipeline.plan(loaded, out=out, progress=console.TerminalProgress())
+        suites = pipeline.outlook(planned, probe=probe)
     for candidate in loaded.candidates:
         rows = len(planned.examples.get(candidate.name, ()))
-        what = f"{candidate.method} on {rows} rows" if candidate.train else "adapter as it is"
+        what = f"{candidate.method} on {rows} rows" if candidate.train else "as it is"
         typer.echo(f"candidate {candidate.name}: {what}")
-    for suite, tasks in zip(planned.suites, planned.loaded, strict=True):
-        tokens = sum(len(r.context_ids) + len(r.continuation_ids) for r in tasks.requests)
-        size = len(tasks.items)
-        power = stats.plan(margin=suite.margin, disagreement=PILOT_DISAGREEMENT, available=size)
+    for card in planned.cards:
+        if card.copies:
+            fate = "left out of its verdict" if card.excluded else "counted all the same"
+            typer.echo(f"  rows of {card.candidate} hold {len(card.copies)} test items: {fate}")
+    for suite in suites:
+        _tell(suite)
+    arms = len(planned.arms)
+    timed = [suite.seconds for suite in suites if suite.seconds is not None]
+    if timed:
         typer.echo(
-            f"suite {suite.name}: {size} items, {tokens} prompt tokens an arm; a drop of "
-            f"{100 * suite.margin:g} points (the margin) is found with {power.chance:.0%} chance, "
-            f"{100 * power.detectable:.1f} points with {power.power:.0%}"
+            f"answering takes about {_time(arms * sum(timed))} here for {arms} arms, from "
+            f"{pipeline.PROBED} items a suite: less where many items share a beginning; training "
+            "and judging come on top"
         )
-        if power.chance < HOPELESS:
-            typer.echo(f"  too few: {power.items} items would decide; expect 'inconclusive'")
-    typer.echo(f"(if base and tuned differ on {PILOT_DISAGREEMENT:.0%} of the items)")
+    typer.echo(
+        f"(supposing that base and tuned differ on {pipeline.DISAGREEMENT:.0%} of the items; with "
+        "--until-decided a clear verdict needs fewer)"
+    )
     typer.echo(f"arms: {', '.join(planned.arms)}; run folder: {planned.folder.path}")
 
 
-PILOT_DISAGREEMENT = 0.15
-"""Share of items on which base and tuned differ, where no pilot has measured it yet."""
+def _tell(suite: "Outlook") -> None:
+    power = suite.power
+    grouped = f" in {suite.clusters} clusters" if suite.clusters < suite.items else ""
+    typer.echo(f"suite {suite.suite}: {suite.items} items{grouped}")
+    typer.echo(
+        f"  the margin of {100 * power.margin:g} points needs {power.items} items "
+        f"({power.items_sequential} at most with --until-decided); these decide with "
+        f"{power.chance:.0%} chance, and show a drop of {100 * power.detectable:.1f} points with "
+        f"{power.power:.0%}"
+    )
+    cost = f"  one arm: {suite.tokens:,} prompt tokens, {suite.distinct:,} distinct"
+    cost += f", at most {suite.generated:,} generated" if suite.generated else ""
+    cost += f", about {_time(suite.seconds)}" if suite.seconds is not None else ""
+    typer.echo(cost)
+    if power.chance < HOPELESS:
+        typer.echo(
+            f"  warning: too few items, expect 'inconclusive': take {power.items}, or a margin of "
+            f"{100 * power.detectable:.1f} points"
+        )
 
-HOPELESS = 0.5
-"""Below this chance of finding a drop as large as the margin, a verdict is not worth its cost."""
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -11,7 +11,7 @@ from harness.analysis.gate import EXIT_CODES, compare_pairs, gravest, settle
 from harness.analysis.scores import arm_score
 from harness.files import write_text
 from harness.pipeline.answer import open_arms
-from harness.pipeline.asking import Asking, Known
+from harness.pipeline.asking import Asking, Known, part
 from harness.pipeline.plan import Plan
 from harness.records import BASE, Arm, Comparison, Result
 from harness.store import AnswerStore
@@ -43,8 +43,8 @@ class Noise:
 def noise_floor(planned: Plan) -> tuple[Result, tuple[Noise, ...]]:
     """Score the base twice, in batches made up differently, and decide as for a candidate.
 
-    The second time the requests come in reverse and every other one apart, so that other prompts
-    share a batch. Both sets of answers are kept; no candidate is needed. The result and the noise
+    The second time the items come in reverse and every other one apart, so that other prompts share
+    a batch. Both sets of answers are kept; no candidate is needed. The result and the noise
     are written to ``aa/`` in the run folder.
     """
     planned.folder.claim(planned.study)
@@ -73,7 +73,7 @@ def noise_floor(planned: Plan) -> tuple[Result, tuple[Noise, ...]]:
     verdict = gravest(settled)
     result = Result(
         study=f"{planned.study.name}, base against base",
-        base_model=planned.study.base.model,
+        base_model=planned.study.base.title,
         verdict=verdict,
         exit_code=EXIT_CODES[verdict],
         arms=(base, Arm(name=AGAIN, method="untuned", note="the same model in other batches")),
@@ -92,9 +92,10 @@ def _again(asking: Asking, loaded: "LoadedSuite") -> Known:
     """Ask the base anew; its answers are kept apart from those that comparisons use."""
     mark = f"{asking.engine.fingerprint(BASE)}:again"
     known = asking.store.get(mark, loaded.requests)
-    missing = [r for r in reversed(loaded.requests) if (r.item, r.index) not in known]
-    for part in (missing[::2], missing[1::2]):
-        for batch in asking.engine.answer(BASE, part):
+    backwards = range(len(loaded.items))[::-1]
+    for places in (backwards[::2], backwards[1::2]):
+        missing = [r for r in part(loaded, places).requests if (r.item, r.index) not in known]
+        for batch in asking.engine.answer(BASE, missing):
             asking.store.put(mark, batch)
             known.update({(r.item, r.index): response for r, response in batch})
     return known

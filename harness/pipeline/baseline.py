@@ -71,7 +71,11 @@ def against(folder: RunFolder, file: Path) -> Result:
     for arm in run.arms[1:]:
         checks = [_check(run, arm.name, suite, known) for suite in suites]
         comparisons += [
-            require(check, run.declared.must_pass.get(check.suite.name, ()))
+            require(
+                check,
+                run.samples.get((arm.name, check.suite.name), ()),
+                run.declared.must_pass.get(check.suite.name, ()),
+            )
             for check in settle(checks, alpha=run.study.gate.alpha)
         ]
     verdict = gravest(comparisons)

@@ -43,7 +43,11 @@ def compare(
             base, tuned = samples[BASE, suite.name], samples[arm.name, suite.name]
             of_arm.append(_decide(study, arm.name, suite, (base, tuned), declared))
         comparisons += [
-            require(comparison, declared.must_pass.get(comparison.suite.name, ()))
+            require(
+                comparison,
+                samples[arm.name, comparison.suite.name],
+                declared.must_pass.get(comparison.suite.name, ()),
+            )
             for comparison in settle(of_arm, alpha=study.gate.alpha)
         ]
     verdict = gravest(comparisons)

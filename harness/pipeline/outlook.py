@@ -1,0 +1,119 @@
+"""What a study can show and what it will cost, before anything is paid for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import takewhile
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness import stats
+from harness.pipeline.asking import part
+from harness.pipeline.early import order_of
+from harness.pipeline.plan import Plan
+from harness.records import BASE, Request
+
+if TYPE_CHECKING:
+    from harness.engine import LoadedSuite
+
+DISAGREEMENT = 0.15
+"""Share of items on which base and tuned differ, where no pilot has measured it yet."""
+
+CORRELATION = 0.3
+"""How alike the changes within one cluster are, where no pilot has measured it yet."""
+
+PROBED = 24
+"""How many items of each suite are answered to time an arm."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outlook:
+    """One suite before the run.
+
+    ``distinct`` counts the prompt tokens that are left when shared beginnings are read once,
+    ``generated`` the most tokens that one arm may write, ``seconds`` is about how long one arm
+    takes here (None where it was not timed).
+    """
+
+    suite: str
+    items: int
+    clusters: int
+    tokens: int
+    distinct: int
+    generated: int
+    seconds: float | None
+    power: stats.Plan
+
+
+def outlook(planned: Plan, *, probe: bool = True) -> tuple[Outlook, ...]:
+    """Say for each suite what its items can show, and what one arm costs.
+
+    With ``probe`` the base is loaded and answers a few items of each suite; nothing is kept.
+    """
+    seconds = _probe(planned) if probe else {}
+    return tuple(
+        Outlook(
+            suite=suite.name,
+            items=len(loaded.items),
+            clusters=len({item.cluster for item in loaded.items}),
+            tokens=sum(len(_ids(request)) for request in loaded.requests),
+            distinct=distinct_tokens([_ids(request) for request in loaded.requests]),
+            generated=sum(int(r.settings.get("max_new_tokens", 0)) for r in loaded.requests),
+            seconds=seconds.get(suite.name),
+            power=stats.plan(
+                margin=suite.margin,
+                disagreement=DISAGREEMENT,
+                alpha=planned.study.gate.alpha,
+                available=len(loaded.items),
+                design_effect=_design_effect(loaded),
+            ),
+        )
+        for suite, loaded in zip(planned.suites, planned.loaded, strict=True)
+    )
+
+
+def distinct_tokens(sequences: Sequence[tuple[int, ...]]) -> int:
+    """Count the tokens that remain when every shared beginning is read once.
+
+    >>> distinct_tokens([(1, 2, 3), (1, 2, 4), (5,)])
+    5
+    """
+    found, before = 0, tuple[int, ...]()
+    for ids in sorted(sequences):
+        pairs = zip(ids, before, strict=False)
+        found += len(ids) - sum(1 for _ in takewhile(lambda both: both[0] == both[1], pairs))
+        before = ids
+    return found
+
+
+def _ids(request: Request) -> tuple[int, ...]:
+    return (*request.context_ids, *request.continuation_ids)
+
+
+def _design_effect(loaded: "LoadedSuite") -> float:
+    """Kish's design effect of the suite's clusters, at a supposed correlation."""
+    names = [item.cluster for item in loaded.items]
+    sizes = np.unique(names, return_counts=True)[1].astype(float)
+    return float(1.0 + (np.sum(sizes**2) / np.sum(sizes) - 1.0) * CORRELATION)
+
+
+def _probe(planned: Plan) -> dict[str, float]:
+    """Time one arm on a few items of each suite, and say what all would take."""
+    from harness.engine import open_engine
+
+    if planned.study.base.backend:
+        return {}  # an endpoint answers, and others may be using it
+    with planned.progress.task("time a few items", len(planned.loaded)) as advance:
+        engine = open_engine(planned.study.base, planned.study.model_path, suites=planned.loaded)
+        found = {}
+        for done, loaded in enumerate(planned.loaded):
+            advance(done=done, note=loaded.suite.name)
+            some = part(loaded, order_of(loaded, planned.study.seed)[:PROBED])
+            for timed in (some.requests[:1], some.requests):  # the first warms up
+                begun = monotonic()
+                for _ in engine.answer(BASE, timed):
+                    pass
+                taken = monotonic() - begun
+            found[loaded.suite.name] = taken * len(loaded.items) / len(some.items)
+    return found
