@@ -1,5 +1,7 @@
 """Finding the one statement in what a model wrote."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -119,3 +121,26 @@ def test_tokens_join_back_to_the_text(text: str) -> None:
 def test_prose_in_front_is_survived(wrapped: str, prose: str) -> None:
     """Text before an answer may hide the statement, but never raises."""
     extract(prose + "\n" + wrapped)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 'x\n" + ("Hello there my friend " * 18 + "\n") * 1000,
+        "SELECT ('x\n" + ("## " + "a b " * 100 + "\n") * 1000,
+        "SELECT a\n" + "\n" * 100_000 + "FROM t",
+        "`SELECT a FROM t," + ("`" + "y" * 6000) * 60,
+        "<sql>a" * 60_000,
+        "<|channel|>analysis" * 20_000,
+        "SELECT x: select y\n" * 20_000,
+        "[{'" * 100_000,
+        "SELECT 1; " + "select the best of all words. " * 10_000,
+        "-- SELECT a FROM b\n" * 20_000,
+    ],
+    ids=lambda text: repr(text[:24]),
+)
+def test_long_texts_cost_little(text: str) -> None:
+    """No shape of text makes extraction slow: a worker would not be there to be killed."""
+    started = time.process_time()
+    extract(text)
+    assert time.process_time() - started < 5
