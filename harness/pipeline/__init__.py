@@ -6,8 +6,11 @@ trains nothing, asks the model nothing, and rewrites the report from the stored 
 
 from pathlib import Path
 
+from harness.pipeline.aa import Noise, noise_floor
 from harness.pipeline.answer import score
+from harness.pipeline.baseline import against, keep_baseline
 from harness.pipeline.conclude import compare, conclude, reopen
+from harness.pipeline.outlook import DISAGREEMENT, PROBED, Outlook, outlook
 from harness.pipeline.plan import Plan, plan
 from harness.pipeline.progress import Advance, Progress, Silent
 from harness.pipeline.train import train
@@ -15,12 +18,21 @@ from harness.records import Result
 from harness.study import Study
 
 __all__ = [
+    "DISAGREEMENT",
+    "PROBED",
     "Advance",
+    "Noise",
+    "Outlook",
     "Plan",
     "Progress",
     "Silent",
+    "against",
+    "carry_out",
     "compare",
     "conclude",
+    "keep_baseline",
+    "noise_floor",
+    "outlook",
     "plan",
     "reopen",
     "run",
@@ -35,6 +47,7 @@ def run(
     out: Path | None = None,
     progress: Progress | None = None,
     allow_identical: bool = False,
+    until_decided: bool = False,
 ) -> Result:
     """Train, score, compare and report a study, doing only what an earlier run left undone.
 
@@ -43,6 +56,8 @@ def run(
         out: The run folder; ``runs/<study name>`` below the working directory by default.
         progress: Where to tell how far it is; silent by default.
         allow_identical: Accept a candidate whose logits equal the base's.
+        until_decided: Ask for further items only while a verdict is open; a run that was begun so
+            keeps its verdicts when the rest is answered later.
 
     Returns:
         The result, as written to ``gate.json``, ``report.md`` and ``report.html``.
@@ -50,11 +65,22 @@ def run(
     Raises:
         HarnessError: For everything a user can mend; what is finished is kept.
     """
-    planned = plan(study, out=out, progress=progress, allow_identical=allow_identical)
+    planned = plan(
+        study,
+        out=out,
+        progress=progress,
+        allow_identical=allow_identical,
+        until_decided=until_decided,
+    )
+    return carry_out(planned)
+
+
+def carry_out(planned: Plan) -> Result:
+    """Train, score, compare and report what `plan` has checked."""
     arms = train(planned)
     samples = score(planned, arms)
     with planned.progress.task("compare"):
-        notes = planned.folder.read_lock().get("notes", ())
-        result = compare(study, planned.suites, arms, samples, notes=notes)
-    conclude(planned.folder, study, result, planned.progress)
+        declared = planned.folder.declared()
+        result = compare(planned.study, planned.suites, arms, samples, declared)
+    conclude(planned.folder, planned.study, result, planned.progress)
     return result

@@ -83,6 +83,7 @@ def noise_floor(planned: Plan) -> tuple[Result, tuple[Noise, ...]]:
         findings=(),
         versions=versions(),
         seed=planned.study.seed,
+        notes=(*planned.notes, *asking.engine.notes),
     )
     _write(planned.folder, result, noise)
     return result, tuple(noise)

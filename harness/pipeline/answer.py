@@ -6,78 +6,71 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.pipeline import early
+from harness.pipeline.asking import Asking
 from harness.pipeline.elsewhere import join_endpoints
 from harness.pipeline.plan import Plan
-from harness.records import Arm, ItemKey, Response, Sample
+from harness.records import Arm, Sample
 from harness.store import AnswerStore, write_samples
 from harness.versions import versions
 
 if TYPE_CHECKING:
     from harness.engine import Engine, LoadedSuite, VerifiedEngine
+    from harness.engine.endpoints import Arms
 
 Scored = Mapping[tuple[str, str], Sequence[Sample]]
 """Samples by (arm, suite)."""
 
 
 def score(planned: Plan, arms: Sequence[Arm]) -> Scored:
-    """Let every arm answer what it has not answered yet, and judge all answers."""
-    planned.folder.claim(planned.study)
-    planned.folder.declare(_declarations(planned, arms))
-    store = AnswerStore(planned.folder.answers)
-    responses = _answer(planned, arms, store)
-    samples = {}
-    with planned.progress.task("judge the answers", len(responses)) as advance:
-        for done, ((arm, index), answers) in enumerate(responses.items()):
-            loaded = planned.loaded[index]
-            advance(done=done, note=f"{arm} on {loaded.suite.name}")
-            judged = loaded.samples(arm, answers)
-            samples[arm, loaded.suite.name] = judged
-            write_samples(planned.folder.samples(arm, loaded.suite.name), judged)
+    """Let every arm answer what it has not answered yet, and judge all answers.
+
+    With ``planned.until_decided`` a candidate is asked only while its verdict on a suite is open.
+    """
+    folder = planned.folder
+    folder.claim(planned.study)
+    folder.declare(_declarations(planned, arms))
+    store = AnswerStore(folder.answers)
+    total = len(arms) * sum(len(loaded.requests) for loaded in planned.loaded)
+    with planned.progress.task("answer", total) as advance:
+        asking = Asking(open_arms(planned, arms, store), store, advance)
+        if planned.until_decided:
+            declared = folder.declared().schedules
+            samples = early.until_decided(planned, arms, asking, declared=declared)
+        else:
+            for arm in arms:
+                for loaded in planned.loaded:
+                    asking.answers(arm.name, loaded)
+            samples = {}
+    folder.note([*planned.notes, *asking.engine.notes])
+    samples = samples or _judged(planned, arms, asking)
+    for (arm_name, suite), judged in samples.items():
+        write_samples(folder.samples(arm_name, suite), judged)
     return samples
 
 
-def _answer(
+def open_arms(
     planned: Plan, arms: Sequence[Arm], store: AnswerStore
-) -> dict[tuple[str, int], dict[tuple[ItemKey, int], Response]]:
-    """Fill the store with every answer it lacks; return all, by arm and suite position."""
-    total = len(arms) * sum(len(loaded.requests) for loaded in planned.loaded)
-    answers: dict[tuple[str, int], dict[tuple[ItemKey, int], Response]] = {}
-    with planned.progress.task("answer", total) as advance:
-        engine = join_endpoints(planned, store, lambda: _engine(planned, arms))
-        done = 0
+) -> "Engine | VerifiedEngine | Arms":
+    """Open whatever answers for these arms, here or elsewhere."""
+    return join_endpoints(planned, store, lambda: _engine(planned, arms))
+
+
+def _judged(
+    planned: Plan, arms: Sequence[Arm], asking: Asking
+) -> dict[tuple[str, str], list[Sample]]:
+    """Judge every arm's answers to all items, in the declared order where there is one."""
+    samples: dict[tuple[str, str], list[Sample]] = {}
+    ordered = planned.folder.declared().schedules
+    with planned.progress.task("judge the answers", len(arms) * len(planned.loaded)) as advance:
         for arm in arms:
-            fingerprint = engine.fingerprint(arm.name)
-            for index, loaded in enumerate(planned.loaded):
-                known = store.get(fingerprint, loaded.requests)
-                done += len(known)
-                missing = [r for r in loaded.requests if (r.item, r.index) not in known]
-                note = f"{arm.name} on {loaded.suite.name}"
-                advance(done=done, note=note)
-                earlier = [found for (_, suite), found in answers.items() if suite == index]
-                guesses = _drafts(loaded, earlier)
-                for batch in engine.answer(arm.name, missing, drafts=guesses):
-                    store.put(fingerprint, batch)
-                    known.update({(r.item, r.index): response for r, response in batch})
-                    done += len(batch)
-                    advance(done=done, note=note)
-                answers[arm.name, index] = known
-    return answers
-
-
-def _drafts(
-    loaded: "LoadedSuite", earlier: Sequence[Mapping[tuple[ItemKey, int], Response]]
-) -> dict[tuple[ItemKey, int], tuple[str, ...]]:
-    """Guess each generated answer: the reference, and what earlier arms said."""
-    targets = {item.key: item.target for item in loaded.items}
-    return {
-        (r.item, r.index): tuple(
-            text
-            for text in (targets[r.item], *(answers[r.item, r.index].text for answers in earlier))
-            if text
-        )
-        for r in loaded.requests
-        if r.kind == "generate_until"
-    }
+            for loaded in planned.loaded:
+                name = loaded.suite.name
+                advance(done=len(samples), note=f"{arm.name} on {name}")
+                places = range(len(loaded.items))
+                order = early.order_of(loaded, planned.study.seed) if name in ordered else places
+                samples[arm.name, name] = asking.samples(arm.name, loaded, order)
+    return samples
 
 
 def _engine(planned: Plan, arms: Sequence[Arm]) -> "Engine | VerifiedEngine":
@@ -96,14 +89,19 @@ def _engine(planned: Plan, arms: Sequence[Arm]) -> "Engine | VerifiedEngine":
 
 def _declarations(planned: Plan, arms: Sequence[Arm]) -> dict[str, Any]:
     """What a comparison is, fixed before a tuned answer is scored."""
+    may_end_early = planned.until_decided or bool(planned.folder.declared().schedules)
+    schedules = early.schedules(planned) if may_end_early else {}
     return {
         "alpha": planned.study.gate.alpha,
         "beta": planned.study.gate.beta,
         "suites": {suite.name: asdict(suite) for suite in planned.suites},
         "items": {loaded.suite.name: _items_sha256(loaded) for loaded in planned.loaded},
+        "must_pass": {name: [*map(list, keys)] for name, keys in planned.must_pass.items()},
+        "until_decided": {name: asdict(schedule) for name, schedule in schedules.items()},
         "overlap": planned.study.data.overlap,
         "arms": [asdict(arm) for arm in arms],
         "versions": versions(),
+        "base_path": planned.study.model_path,
         "study_file": planned.study.model_dump(mode="json"),
     }
 

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from harness import training
 from harness.cards import TrainingData
 from harness.errors import StudyError
+from harness.pipeline.choosing import check_disjoint
 from harness.pipeline.data import Prepared, describe, prepare
+from harness.pipeline.must_pass import must_pass
 from harness.pipeline.progress import Progress, Silent
-from harness.records import BASE, Example, Suite
+from harness.pipeline.watching import check_watched
+from harness.records import BASE, Example, ItemKey, Suite
 from harness.store.run_folder import RunFolder
 from harness.study import CandidateSection, Study, SuiteSection
 
@@ -29,6 +32,8 @@ class Plan:
     cards: Sequence[TrainingData] = ()
     progress: Progress = field(default_factory=Silent)
     allow_identical: bool = False
+    until_decided: bool = False
+    must_pass: Mapping[str, Sequence[ItemKey]] = field(default_factory=dict)
 
     @property
     def examples(self) -> dict[str, Sequence[Example]]:
@@ -63,6 +68,7 @@ def plan(
     out: Path | None = None,
     progress: Progress | None = None,
     allow_identical: bool = False,
+    until_decided: bool = False,
 ) -> Plan:
     """Check the whole study and read its data, before anything is written or trained.
 
@@ -72,12 +78,19 @@ def plan(
     """
     folder = RunFolder(out or Path("runs") / study.name)
     folder.check(study)
+    if until_decided and study.data.overlap == "exclude":
+        raise StudyError(
+            "an early end counts on every item: 'data: overlap: exclude' leaves some out; use warn "
+            "or refuse, or all items"
+        )
     progress = progress or Silent()
     with progress.task("read the rows"):
         prepared = prepare(study)
     _check_paths(study)
     loaded = _load_suites(study, progress)
     with progress.task("check the rows"):
+        check_disjoint(study, prepared, loaded)
+        check_watched(study, loaded)
         cards = describe(study, prepared, loaded, folder.path)
     return Plan(
         study=study,
@@ -87,6 +100,8 @@ def plan(
         cards=cards,
         progress=progress,
         allow_identical=allow_identical,
+        until_decided=until_decided,
+        must_pass=must_pass(study, loaded),
     )
 
 
