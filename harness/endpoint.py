@@ -12,6 +12,10 @@ _SECRET = re.compile(
 )
 
 
+_LOCAL = ("device", "dtype", "quantization", "settings", "training", "validation")
+"""What changes nothing where the weights are elsewhere."""
+
+
 class Section(BaseModel):
     """One part of a study file; unknown keys are refused."""
 
@@ -32,9 +36,12 @@ class ArmSection(Section):
     )
 
     @model_validator(mode="after")
-    def _no_secrets(self) -> "ArmSection":
+    def _only_what_counts(self) -> "ArmSection":
         if self.model_args and not self.backend:
             raise ValueError("model_args need a 'backend', such as local-chat-completions")
+        idle = [name for name in _LOCAL if self.backend and _is_set(self, name)]
+        if idle:
+            raise ValueError(f"an endpoint has its own weights: remove {', '.join(idle)}")
         address = urlsplit(str(self.model_args.get("base_url", "")))
         names = [*self.model_args, *(name for name, _ in parse_qsl(address.query))]
         secret = [name for name in names if _SECRET.fullmatch(name)]
@@ -52,3 +59,10 @@ class ArmSection(Section):
         """What a report calls the backend: its model, and where it answers."""
         model = self.model_args.get("model") or self.model_args.get("pretrained") or "a model"
         return f"{model} at {self.model_args.get('base_url', self.backend)}"
+
+
+def _is_set(section: BaseModel, name: str) -> bool:
+    field = type(section).model_fields.get(name)
+    return field is not None and bool(
+        getattr(section, name) != field.get_default(call_default_factory=True)
+    )

@@ -111,11 +111,6 @@ class CandidateSection(ArmSection):
                 f"candidate {self.name!r} needs either 'train' (rows to learn from), 'adapter' (a "
                 "folder trained elsewhere) or 'backend' (an endpoint that serves it), and only one"
             )
-        if self.backend and (self.settings or self.training or self.validation):
-            raise ValueError(
-                f"candidate {self.name!r} answers elsewhere and is not trained here: remove "
-                "settings, training and validation"
-            )
         if self.name == "base":
             raise ValueError("a candidate cannot be called 'base': that is the untuned model")
         return self

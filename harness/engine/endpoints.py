@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 from harness.endpoint import ArmSection
@@ -108,6 +109,8 @@ def _check_arguments(name: str, section: ArmSection) -> None:
         raise StudyError(f"lm-eval's {backend!r} needs what is not installed: {error}") from error
     if not issubclass(model, TemplateAPI):
         return
+    if find_spec("tenacity") is None:
+        raise StudyError(f"{name!r} needs 'pip install finetune-harness[endpoints]'")
     needed = ("base_url", "model") if backend.startswith("local-") else ("model",)
     missing = [argument for argument in needed if not section.model_args.get(argument)]
     if missing:
