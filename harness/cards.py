@@ -2,17 +2,47 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LossPoint:
-    """One entry of a training log: ``loss`` is the mean negative log-likelihood in nats."""
+    """One entry of a training log.
+
+    ``loss`` is the mean negative log-likelihood in nats (with another objective, its loss),
+    ``eval_loss`` the same on held-out rows, ``tokens_per_second`` the speed so far.
+    """
 
     step: int
     loss: float
     learning_rate: float | None = None
     eval_loss: float | None = None
+    tokens_per_second: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuitePoint:
+    """The mean score on a slice of a suite at one step of a training; 0 is the untuned base."""
+
+    step: int
+    suite: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """One training of a sweep.
+
+    ``choice`` are its settings by their place in the study, ``state`` is ``finished``, ``pruned``
+    (given up) or ``diverged``, ``losses`` are those on held-out rows, in order.
+    """
+
+    number: int
+    choice: Mapping[str, Any]
+    state: str
+    losses: tuple[float, ...]
+    steps: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

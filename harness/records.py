@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from harness.cards import LossPoint as LossPoint  # noqa: PLC0414 - part of the vocabulary
+from harness.cards import SuitePoint as SuitePoint  # noqa: PLC0414
 from harness.cards import TrainingData
+from harness.cards import Trial as Trial  # noqa: PLC0414
 
 BASE = "base"
 """The name of the arm that every candidate is compared with."""
@@ -247,22 +249,6 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trial:
-    """One training of a sweep.
-
-    ``choice`` are its settings by their place in the study, ``state`` is ``finished``, ``pruned``
-    (given up) or ``diverged``, ``losses`` are those on held-out rows, in order.
-    """
-
-    number: int
-    choice: Mapping[str, Any]
-    state: str
-    losses: tuple[float, ...]
-    steps: int
-    seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
     """One thing that answers, and how it came to be.
 
@@ -280,6 +266,7 @@ class Arm:
     seconds: float | None = None
     trainable: int | None = None
     trials: tuple[Trial, ...] = ()
+    watched: tuple[SuitePoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,6 +93,11 @@ class CandidateSection(ArmSection):
     training: dict[str, Any] = Field(
         default_factory=dict, description="TRL's names, such as learning_rate, max_steps"
     )
+    eval_suites: dict[str, int] = Field(
+        default_factory=dict,
+        description="items of the study's suites to score ten times while training, such as "
+        "sql: 50; shows forgetting while it happens, decides nothing",
+    )
     sweep: dict[str, Any] | None = Field(
         None,
         description="lists of values by place, such as training.learning_rate: all combinations "

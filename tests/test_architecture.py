@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "harness"
 
 TIERS: tuple[frozenset[str], ...] = (
-    frozenset({"cli", "__init__"}),
+    frozenset({"cli", "__init__", "__main__"}),
     frozenset({"quickstart"}),
     frozenset({"pipeline", "comparing"}),
     frozenset({"training", "engine", "store", "report", "review", "ingest"}),

@@ -11,6 +11,8 @@ from harness.cli.run import Out, StudyFile
 def command(study: StudyFile, out: Out = None) -> None:
     """Train the candidates that are not trained yet.
 
+    On several GPUs or hosts: `accelerate launch -m harness train study.yaml`
+
     Example: `harness train study.yaml`
     """
     from harness import study as studies
@@ -18,9 +20,13 @@ def command(study: StudyFile, out: Out = None) -> None:
     loaded = studies.load(study)
     folder = out or Path("runs") / loaded.name
     with console.stoppable(folder):
-        from harness import pipeline
+        from harness import pipeline, training
 
-        planned = pipeline.plan(loaded, out=folder, progress=console.TerminalProgress())
+        told = training.is_first()
+        progress = console.TerminalProgress() if told else None
+        planned = pipeline.plan(loaded, out=folder, progress=progress)
         arms = pipeline.train(planned)
+    if not told:
+        return
     for arm in arms[1:]:
         typer.echo(f"  {arm.path}  {arm.method}")

@@ -6,6 +6,7 @@ from harness import training
 from harness.files import weights_sha256
 from harness.pipeline.elsewhere import remote_base, remote_candidate
 from harness.pipeline.plan import Plan
+from harness.pipeline.watching import score_while_training
 from harness.records import BASE, Arm, LossPoint
 from harness.store.data_cards import write_card
 from harness.study import CandidateSection
@@ -13,9 +14,10 @@ from harness.study import CandidateSection
 
 def train(planned: Plan) -> tuple[Arm, ...]:
     """Train every candidate that is not trained yet; return all arms, the base first."""
-    planned.folder.claim(planned.study)
-    for card in planned.cards:
-        write_card(planned.folder.path, card, planned.prepared[card.candidate].touched)
+    if training.is_first():
+        planned.folder.claim(planned.study)
+        for card in planned.cards:
+            write_card(planned.folder.path, card, planned.prepared[card.candidate].touched)
     arms = [remote_base(planned) if planned.study.base.backend else _untuned(planned)]
     for candidate in planned.study.candidates:
         if candidate.backend:
@@ -48,7 +50,10 @@ def _train_one(planned: Plan, candidate: CandidateSection) -> Arm:
     with planned.progress.task(f"train {candidate.name}") as advance:
 
         def tell(point: LossPoint, steps: int) -> None:
-            advance(done=point.step, total=steps, note=f"loss {point.loss:.3f}")
+            speed = point.tokens_per_second
+            rate = f", {speed:,.0f} tokens/s" if speed else ""
+            held = f", held out {point.eval_loss:.3f}" if point.eval_loss is not None else ""
+            advance(done=point.step, total=steps, note=f"loss {point.loss:.3f}{held}{rate}")
 
         return training.train(
             candidate,
@@ -58,5 +63,7 @@ def _train_one(planned: Plan, candidate: CandidateSection) -> Arm:
             out=planned.folder.adapter(candidate.name),
             seed=study.seed,
             on_progress=tell,
-            checks=training.Checks(held_out=rows.validation),
+            checks=training.Checks(
+                held_out=rows.validation, score=score_while_training(candidate, planned.loaded)
+            ),
         )

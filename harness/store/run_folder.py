@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cards import TrainingData
 from harness.errors import ComparisonError, InfrastructureError, StudyError
 from harness.files import write_text
-from harness.records import Arm, ItemKey, LossPoint, Suite, Trial
+from harness.records import Arm, ItemKey, LossPoint, Suite, SuitePoint, Trial
 from harness.store.data_cards import read_card
 
 if TYPE_CHECKING:
@@ -203,7 +203,9 @@ def read_arm(data: dict[str, Any]) -> Arm:
     """Return an arm from its entry in the lock."""
     trials = (Trial(**{**row, "losses": tuple(row["losses"])}) for row in data.get("trials", ()))
     curve = (LossPoint(**point) for point in data["loss"])
-    return Arm(**{**data, "loss": tuple(curve), "trials": tuple(trials)})
+    watched = tuple(SuitePoint(**point) for point in data.get("watched", ()))
+    read = {"loss": tuple(curve), "trials": tuple(trials), "watched": watched}
+    return Arm(**{**data, **read})
 
 
 def read_suite(data: dict[str, Any]) -> Suite:

@@ -8,6 +8,7 @@ from harness.training.job import Checks
 from harness.training.look import Look, look
 from harness.training.methods import METHODS, Method
 from harness.training.objectives import OBJECTIVES, Objective, check_rows
+from harness.training.processes import is_first
 from harness.training.saved import fingerprint, finished
 from harness.training.settings import check, settings_of
 from harness.training.space import space_of
@@ -26,6 +27,7 @@ __all__ = [
     "data_card",
     "fingerprint",
     "finished",
+    "is_first",
     "look",
     "settings_of",
     "space_of",

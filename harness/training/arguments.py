@@ -30,7 +30,6 @@ def config(job: Job, model: Any, max_length: int, *, evaluated: bool) -> Any:
         "output_dir": str(job.checkpoints),
         "seed": job.seed,
         "data_seed": job.seed,
-        "report_to": "none",
         "disable_tqdm": True,
         "use_cpu": model.device.type == "cpu",
         "logging_nan_inf_filter": False,
@@ -55,6 +54,7 @@ def _usual(job: Job, model: Any) -> dict[str, Any]:
     precision = precision_of(model.device)
     large = model.num_parameters() >= LARGE and not job.method.virtual_tokens
     return {
+        "report_to": "none",
         "bf16": precision == "bf16" and not job.arguments.get("fp16"),
         "fp16": precision == "fp16" and not job.arguments.get("bf16"),
         "gradient_checkpointing": large,

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.files import weights_sha256
-from harness.records import Arm, Example, LossPoint
+from harness.records import Arm, Example, LossPoint, SuitePoint
 from harness.study import BaseSection, CandidateSection
+from harness.training.reporters import SHOWN_ONLY
 from harness.training.settings import settings_of, training_of
 
 LOG = "training_log.json"
@@ -35,7 +36,7 @@ def fingerprint(
         "method": candidate.method,
         "objective": candidate.objective,
         "settings": settings_of(candidate),
-        "training": training_of(candidate),
+        "training": {k: v for k, v in training_of(candidate).items() if k not in SHOWN_ONLY},
         "validation": data_sha256(held_out) if held_out else candidate.validation,
         "data": data_sha256(examples),
         "model": model_sha256(model),
@@ -72,6 +73,7 @@ def read_arm(out: Path) -> Arm:
         loss=tuple(LossPoint(**point) for point in log["loss"]),
         seconds=log["seconds"],
         trainable=log["trainable"],
+        watched=tuple(SuitePoint(**point) for point in log.get("watched", ())),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from transformers import Trainer
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
 from harness.errors import InfrastructureError, ModelError
@@ -19,7 +20,8 @@ from harness.training.job import Job
 from harness.training.loading import linear_names, load_model, peft_config
 from harness.training.preference import TRAINERS, pairs
 from harness.training.settings import CHANGES_BASE
-from harness.training.sft import CompletionTrainer, Watch, curve
+from harness.training.sft import CompletionTrainer
+from harness.training.watch import Watch, curve, suite_points
 
 CHECKPOINT_SECONDS = 20.0
 """A killed training loses about so much work (more where writing a checkpoint is slow)."""
@@ -46,7 +48,8 @@ def build(
     """
     loaded = load_model(job.model, job.base, job.method)
     config = arguments.config(job, loaded, rows.max_length, evaluated=validation is not None)
-    callbacks: list[Any] = [Watch(on_progress, CHECKPOINT_SECONDS)]
+    watch = Watch(on_progress, CHECKPOINT_SECONDS, sum(row.length for row in rows.rows), job.score)
+    callbacks: list[Any] = [watch]
     if validation is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=PATIENCE))
     pad = tokenizer.pad_token_id
@@ -69,6 +72,7 @@ def build(
             f"{names}"
         ) from error
     trainer.remove_callback(PrinterCallback)
+    watch.log = partial(Trainer.log, trainer)  # TRL's own would add the metrics of half a step
     _keep_initial(trainer)
     if not (learns_pairs or config.packing or job.method.virtual_tokens):
         probe = [trainer.train_dataset[i] for i in range(min(64, len(trainer.train_dataset)))]
@@ -130,6 +134,7 @@ def facts(trainer: Any) -> dict[str, Any]:
         "gradient_checkpointing": trainer.args.gradient_checkpointing,
         "trainable": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "best_eval_loss": trainer.state.best_metric,
+        "watched": [asdict(point) for point in suite_points(trainer.state.log_history)],
         "loss": [asdict(point) for point in curve(trainer.state.log_history)],
     }
 

@@ -9,6 +9,7 @@ from harness.study import CandidateSection
 from harness.training.fields import peft_fields, training_fields
 from harness.training.methods import METHODS, TRAINING, Method
 from harness.training.objectives import OBJECTIVES, Objective
+from harness.training.reporters import reporters_of
 from harness.training.space import chosen, examples_of, space_of
 
 OURS_IN_SETTINGS = frozenset(
@@ -23,7 +24,6 @@ OURS_IN_TRAINING = {
     "data_seed": "the study's 'seed'",
     "resume_from_checkpoint": "what an interrupted run left",
     "push_to_hub": "never: nothing leaves the machine",
-    "report_to": "never: nothing leaves the machine",
     "use_cpu": "the study's 'base: device'",
     "model_init_kwargs": "the study's 'base' section",
     "trust_remote_code": "the study's 'base: trust_remote_code'",
@@ -104,7 +104,7 @@ def training_of(candidate: CandidateSection) -> dict[str, Any]:
     where = f"candidate {candidate.name!r}"
     known = _training_fields(candidate)
     for name in candidate.training:
-        if name in OURS_IN_TRAINING or name.startswith("hub_"):
+        if name in OURS_IN_TRAINING or name.startswith(("hub_", "trackio_")):
             decided = OURS_IN_TRAINING.get(name, "never: nothing leaves the machine")
             raise StudyError(f"{where}: {name!r} is not a study's to set; it is {decided}")
         settings = peft_fields(method.config, method.source) if method.config else {}
@@ -114,7 +114,9 @@ def training_of(candidate: CandidateSection) -> dict[str, Any]:
     merged["learning_rate"] *= objective.rate
     if objective.reference and method.config is None:
         merged["precompute_ref_log_probs"] = True  # else a second copy of all weights is held
-    return {**merged, **_checked(candidate.training, known, f"{where}: training argument")}
+    merged |= _checked(candidate.training, known, f"{where}: training argument")
+    reporters_of(merged, where)
+    return merged
 
 
 def _training_fields(candidate: CandidateSection) -> dict[str, str]:

@@ -17,9 +17,13 @@ from harness.training.job import NO_CHECKS, Checks, Job
 from harness.training.loading import load_tokenizer
 from harness.training.objectives import check_rows
 from harness.training.quiet import quiet, remarks
+from harness.training.reporters import SHOWN_ONLY, reporting
 from harness.training.settings import check, method_of, objective_of, settings_of, training_of
 from harness.training.sweep import best_of
 from harness.versions import versions
+
+LOGS = "_logs"
+"""Where reporters write, beside the adapters."""
 
 Told = Callable[[LossPoint, int], None]
 Rows = tuple[Sequence[Example], Sequence[Example]]
@@ -68,7 +72,11 @@ def train(
 
     def fit(section: CandidateSection, folder: Path, told: Told | None) -> Arm:
         job = _job(section, work=_workplace(folder), **inputs)
-        return _fit(replace(job, score=checks.score), rows, folder, mark(section), told)
+        fingerprint = mark(section)
+        shown = {"run_name": f"{candidate.name}-{fingerprint[:8]}", "project": "harness"}
+        job = replace(job, score=checks.score, arguments={**shown, **job.arguments})
+        with reporting(job.arguments, out.parent / LOGS):
+            return _fit(job, rows, folder, fingerprint, told)
 
     if candidate.sweep is None:
         arm = fit(candidate, out, on_progress)
@@ -160,7 +168,7 @@ def _run(job: Job, given: Rows, result: Path, told: Told | None) -> dict[str, An
             "method": job.method.name,
             "objective": job.objective.name,
             "settings": job.settings,
-            "training": dict(job.arguments),
+            "training": {k: v for k, v in job.arguments.items() if k not in SHOWN_ONLY},
             "seed": job.seed,
             "seconds": round(seconds, 2),
             "data_sha256": saved.data_sha256([*learnt, *held]),

@@ -1,0 +1,64 @@
+"""Where else a training tells its curve: transformers' own reporters, kept on this machine."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from harness.errors import StudyError, nearest
+
+REPORTERS = ("tensorboard", "trackio", "wandb", "mlflow")
+"""What ``report_to`` may name; each is a package of that name."""
+
+SHOWN_ONLY = frozenset({"report_to", "run_name", "project"})
+"""Training arguments that decide what is shown and not what is learnt."""
+
+
+def reporters_of(arguments: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    """Return what a candidate's ``report_to`` names.
+
+    Raises:
+        StudyError: If one is unknown, or its package is not installed.
+    """
+    given = arguments.get("report_to") or ()
+    names = (given,) if isinstance(given, str) else tuple(given)
+    names = tuple(name for name in names if name != "none")
+    for name in names:
+        if name not in REPORTERS:
+            raise StudyError(
+                f"{where}: unknown 'report_to' {name!r}{nearest(str(name), REPORTERS)}"
+            )
+        if find_spec(name) is None:
+            raise StudyError(f"{where}: reporting to {name} needs its package: pip install {name}")
+    return names
+
+
+@contextmanager
+def reporting(arguments: Mapping[str, Any], folder: Path) -> Iterator[None]:
+    """Let reporters write below a folder, unless the environment says where.
+
+    Weights & Biases keeps its runs there too, until ``WANDB_MODE=online`` is set.
+    """
+    # Trackio reads its folder when it is imported, which TRL does whether it is wanted or not.
+    os.environ.setdefault("TRACKIO_DIR", str(folder / "trackio"))
+    if not reporters_of(arguments, "training"):
+        yield
+        return
+    places = {
+        "TENSORBOARD_LOGGING_DIR": folder / "tensorboard" / str(arguments["run_name"]),
+        "WANDB_DIR": folder,
+        "WANDB_MODE": "offline",
+        "WANDB_PROJECT": str(arguments["project"]),
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "GRADIO_ANALYTICS_ENABLED": "False",
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    ours = {name: str(value) for name, value in places.items() if name not in os.environ}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name in ours:
+            os.environ.pop(name, None)
