@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.corpus import Rules, clean, hold_out, near_duplicates
+from harness.corpus import Cleaning, Rules, clean, hold_out, near_duplicates
+from harness.corpus.mend import mended
 from harness.errors import DataError
 from harness.records import Example, Message
 
@@ -152,3 +153,48 @@ def test_the_share_is_met() -> None:
     kept, held = hold_out([f"g{i // 3}" for i in range(3000)], share=0.1, seed=0)
     assert len(held) == pytest.approx(300, abs=3)
     assert len(kept) + len(held) == 3000
+
+
+def test_turns_of_one_speaker_in_a_row_become_one() -> None:
+    """Many chat templates refuse doubled turns; joined, nothing of them is lost."""
+    chat = Example(
+        prompt=(
+            Message(role="system", content="Be brief."),
+            Message(role="user", content="Hi"),
+            Message(role="user", content="Who are you?"),
+        ),
+        completion=(
+            Message(role="assistant", content="A model."),
+            Message(role="assistant", content="And you?"),
+        ),
+        origin="r:1",
+    )
+    done = clean([chat])
+    (row,) = done.examples
+    assert [turn.content for turn in row.prompt] == ["Be brief.", "Hi\n\nWho are you?"]  # type: ignore[union-attr]
+    assert row.completion == (Message(role="assistant", content="A model.\n\nAnd you?"),)
+    assert done.changed["turns of one speaker joined"] == ("r:1",)
+    assert clean([chat], Rules(texts=False)).examples == (chat,)
+
+
+@given(st.text(max_size=40))
+def test_mending_twice_changes_nothing_more(text: str) -> None:
+    """What cleaning leaves is clean, and plain printable text is left alone."""
+    once, _ = mended(text)
+    assert mended(once) == (once, ())
+
+
+@given(st.text(alphabet=st.characters(min_codepoint=32, max_codepoint=126), max_size=60))
+def test_plain_text_is_left_alone(text: str) -> None:
+    """Printable ASCII goes through to the character."""
+    assert mended(text) == (text, ())
+
+
+def test_rows_pass_through_in_windows() -> None:
+    """However many rows there are, each is seen once and repetitions are found across windows."""
+    rows = [row(f"question {i % 7}", f"answer {i % 7}", i) for i in range(20)]
+    done = Cleaning(Rules(repetitions="drop_exact"), window=3)
+    assert [example.origin for example in done.rows(iter(rows))] == [
+        f"rows.jsonl:{i}" for i in range(7)
+    ]
+    assert (done.read, len(done.dropped["exact repetition"])) == (20, 13)

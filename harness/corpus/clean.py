@@ -22,7 +22,7 @@ EMPTY, EXACT, NEAR = "nothing to learn", "exact repetition", "near repetition"
 SHORT, LONG, FOREIGN = "too short", "too long", "other language"
 
 WINDOW = 100_000
-"""Rows among which near repetitions are looked for: it bounds the memory (about 4 kB a row)."""
+"""Rows among which near repetitions are looked for: it bounds the memory (about 6 kB a row)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +62,7 @@ class Cleaning:
     """A cleaning under way: rows go through `rows`, what happened gathers here."""
 
     rules: Rules = field(default_factory=Rules)
+    window: int = WINDOW
     read: int = 0
     changed: dict[str, list[str]] = field(default_factory=dict)
     dropped: dict[str, list[str]] = field(default_factory=dict)
@@ -85,9 +86,9 @@ class Cleaning:
             self.dropped[FOREIGN] = []
 
     def rows(self, examples: Iterable[Example]) -> Iterator[Example]:
-        """Yield the rows that stay, cleaned, in order; holds `WINDOW` rows at most."""
+        """Yield the rows that stay, cleaned, in order; holds ``window`` rows at most."""
         single = self._single(examples)
-        while window := list(islice(single, WINDOW)):
+        while window := list(islice(single, self.window)):
             alike: dict[int, int] = {}
             if self.rules.near:
                 fresh = [i for i, (_, again) in enumerate(window) if not again]
