@@ -25,7 +25,7 @@ def marked(verdict: Verdict, question: Question) -> Verdict:
         return verdict
     return replace(
         verdict,
-        explanation=". ".join([verdict.explanation, *said]),
+        explanation="; ".join([verdict.explanation, *said]),
         details={**verdict.details, **added},
     )
 
