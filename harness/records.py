@@ -8,10 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from harness.cards import LossPoint as LossPoint  # noqa: PLC0414 - part of the vocabulary
-from harness.cards import SuitePoint as SuitePoint  # noqa: PLC0414
-from harness.cards import TrainingData
-from harness.cards import Trial as Trial  # noqa: PLC0414
+from harness.cards import LossPoint, SuitePoint, TrainingData, Trial
 
 BASE = "base"
 """The name of the arm that every candidate is compared with."""

@@ -177,7 +177,10 @@ def test_turns_of_one_speaker_in_a_row_become_one() -> None:
     assert clean([chat], Rules(texts=False)).examples == (chat,)
 
 
-@given(st.text(max_size=40))
+VISIBLE = st.characters(exclude_categories=("Cc", "Cf", "Cs", "Zs", "Zl", "Zp", "Mn"))
+
+
+@given(st.text(alphabet=VISIBLE, max_size=40))
 def test_mending_twice_changes_nothing_more(text: str) -> None:
     """What cleaning leaves is clean, and plain printable text is left alone."""
     once, _ = mended(text)
