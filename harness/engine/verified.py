@@ -63,7 +63,6 @@ class VerifiedEngine:
     _exactly: set[ItemKey] = field(init=False)
     _truth: dict[str, probe.Found] = field(default_factory=dict)
     _fast: Engine | None = None
-    _paths: dict[str, Path] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._items = leads.by_item(self.work)
@@ -103,7 +102,8 @@ class VerifiedEngine:
     @property
     def known(self) -> dict[str, Any]:
         """What can change an answer: float32's, and the rule by which bf16 stands in for it."""
-        rule = [probe.FACTOR, probe.WORTH, probe.CHOICES, probe.TEXTS, probe.TOKENS]
+        rule = [probe.CHOICE_FACTOR, probe.TEXT_FACTOR, probe.WORTH]
+        rule += [probe.CHOICES, probe.TEXTS, probe.TOKENS]
         return self.exact.known | {"dtype": VERIFIED, "verified": [*rule, *sorted(self.numeric)]}
 
     @property
@@ -138,7 +138,6 @@ class VerifiedEngine:
     def attach(self, name: str, path: Path, *, allow_identical: bool = False) -> str:
         """Attach a candidate to both; see `Engine.attach`."""
         weights = self.exact.attach(name, path, allow_identical=allow_identical)
-        self._paths[name] = path
         if self._fast is not None:
             self._fast.attach(name, path, allow_identical=True)
         return weights
@@ -266,8 +265,9 @@ class VerifiedEngine:
         """Load the bf16 copy of the base at its first use."""
         if self._fast is None:
             self._fast = Engine.load(**{**self.exact.switch.origin, "dtype": "bfloat16"})
-            for name, path in self._paths.items():
-                self._fast.attach(name, path, allow_identical=True)
+            for name, arm in self.exact.switch.arms.items():
+                if arm.folder is not None:
+                    self._fast.attach(name, arm.folder.path, allow_identical=True)
         return self._fast
 
 

@@ -1,0 +1,150 @@
+"""Verified bf16 against float32 in one process: verdicts that differ, items asked again, time.
+
+On the built-in base and a random adapter of it, and, with ``--folder`` where ``engine.py`` built
+them, on its 115M base and adapters with ARC-Challenge and Spider::
+
+    python tests/bench/verified.py --folder bench --json verified.json
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from engine import build, instances
+from lm_eval.api.instance import Instance
+
+from harness import content
+from harness.engine import Engine, VerifiedEngine, load_suite
+from harness.engine.leads import by_item
+from harness.engine.lm import _item, _request
+from harness.engine.tokens import Encoder, generation_settings
+from harness.records import BASE, Request
+from harness.study import SuiteSection
+
+Answers = dict[Any, Any]
+
+
+def builtin_requests(tokenizer: Any, items: int) -> dict[str, list[Request]]:
+    """Return what all splits of the built-in suites ask."""
+    asked = {}
+    for name in ("arc_mini", "sql", "domain_qa", "coherence"):
+        asked[name] = [
+            request
+            for split in ("test", "validation")
+            for request in load_suite(
+                SuiteSection(name=name, split=split, limit=items), engine_tokenizer=tokenizer,
+                template="auto", seed=0, folder=Path(),
+            ).requests
+        ]  # fmt: skip
+    return asked
+
+
+def real_requests(tokenizer: Any, items: int) -> dict[str, list[Request]]:
+    """Return what ARC-Challenge without examples and Spider ask."""
+    encoder = Encoder(tokenizer)
+
+    def request(one: Instance, place: int) -> Request:
+        if one.request_type == "loglikelihood":
+            ids = encoder.pair(*one.args)
+            return _request("loglikelihood", place, one.args, ids, item=_item(one))
+        ids = (tuple(encoder.encode(one.args[0])), ())
+        settings = generation_settings(one.args[1])
+        texts = (one.args[0], "")
+        return _request("generate_until", place, texts, ids, settings=settings)
+
+    return {
+        work: [request(one, place) for place, one in enumerate(instances(work, items))]
+        for work in ("arc_0shot", "spider")
+    }
+
+
+def answer(engine: Any, arm: str, requests: list[Request]) -> tuple[Answers, float, float]:
+    """Return an arm's answers, the seconds and the processor seconds they took."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = {(r.item, r.index): a for batch in engine.answer(arm, requests) for r, a in batch}
+    return found, time.perf_counter() - wall, time.process_time() - cpu
+
+
+def verdicts(requests: list[Request], found: Answers) -> dict[Any, Any]:
+    """Return what each item comes to: a text, or the choices by the three accuracies."""
+    decided = {}
+    for item, group in by_item(requests).items():
+        responses = [found[r.item, r.index] for r in group]
+        if responses[0].text is not None:
+            decided[item] = [response.text for response in responses]
+            continue
+        texts = [r.continuation.strip() for r in group]
+        decided[item] = [
+            max(range(len(group)), key=lambda i, of=of: responses[i].logprob / max(1, of(texts[i])))
+            for of in (lambda _: 1, len, lambda text: len(text.encode()))
+        ]
+    return decided
+
+
+def compare(exact: Engine, arm: str, requests: list[Request]) -> dict[str, Any]:
+    """Answer in float32, then in a fresh verified engine with the bf16 model loaded before."""
+    verified = VerifiedEngine(exact, requests)
+    verified._bf16()
+    truth, wall, cpu = answer(exact, arm, requests)
+    found, wall_verified, cpu_verified = answer(verified, arm, requests)
+    raw, wall_bf16, cpu_bf16 = answer(verified._bf16(), arm, requests)
+    right, kept, plain = (verdicts(requests, answers) for answers in (truth, found, raw))
+    return {
+        "items": len(right),
+        "flips": sum(right[item] != kept[item] for item in right),
+        "flips_of_bf16_alone": sum(right[item] != plain[item] for item in right),
+        "asked_again": verified.rechecked,
+        "kept": verified.accepted,
+        "notes": verified.notes,
+        "times_faster": wall / wall_verified,
+        "times_less_processor_time": cpu / cpu_verified,
+        "bf16_alone_times_less_processor_time": cpu / cpu_bf16,
+        "seconds": [wall, wall_verified, wall_bf16],
+    }
+
+
+def main() -> None:
+    """Compare every arm on every work and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--folder", type=Path, help="where engine.py keeps the random model")
+    parser.add_argument("--items", type=int, default=1_000_000, help="at most so many of each")
+    parser.add_argument("--only", nargs="+", help="works, such as arc_mini or spider")
+    parser.add_argument("--arms", type=int, default=2, help="the base and so many less one adapter")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    table: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for base, adapters, make in sides(options.folder, Path(scratch)):
+            exact = Engine.load(str(base), device="cpu")
+            asked = make(exact.tokenizer, options.items)
+            arms = [BASE]
+            for adapter in adapters[: options.arms - 1]:
+                exact.attach(adapter.name, adapter)
+                arms.append(adapter.name)
+            for work in [name for name in asked if not options.only or name in options.only]:
+                for arm in arms:
+                    row = table[f"{work}, {arm}"] = compare(exact, arm, asked[work])
+                    print(work, arm, json.dumps(row, indent=2), flush=True)
+    if options.json:
+        options.json.write_text(json.dumps(table, indent=2) + "\n")
+
+
+def sides(folder: Path | None, scratch: Path) -> list[tuple[Path, list[Path], Any]]:
+    """Return each base with its adapters and what it is asked."""
+    if folder:
+        base = build(folder)
+        return [(base, sorted(folder.glob("adapter?")), real_requests)]
+    import sys
+
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from tiny_models import lora
+
+    tiny = content.BUILTIN_MODELS["tiny"]
+    return [(tiny, [lora(tiny, scratch / "tuned", r=2)], builtin_requests)]
+
+
+if __name__ == "__main__":
+    main()
