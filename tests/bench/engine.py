@@ -24,9 +24,13 @@ from pathlib import Path
 from typing import Any
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
-WORKS = ("arc_0shot", "arc_10shot", "arc_10shot_fixed", "spider", "four_arms", "quickstart_sql")
+WORKS = (
+    "arc_0shot", "arc_10shot", "arc_10shot_fixed", "spider", "four_arms", "four_arms_verified",
+    "quickstart_sql",
+)  # fmt: skip
 REACH = {
     "arc_0shot": 3.5, "arc_10shot": 4.5, "arc_10shot_fixed": 15, "spider": 3, "four_arms": 3.5,
+    "four_arms_verified": 6,
     "quickstart_sql": 6,
 }  # fmt: skip
 NEW_TOKENS = 64
@@ -127,12 +131,13 @@ def instances(work: str, items: int) -> list[Any]:
     return made
 
 
-def model_of(side: str, base: Path, adapter: Path | None) -> Any:
+def model_of(side: str, base: Path, adapter: Path | None, dtype: str = "float32") -> Any:
     """Return one side's lm-eval model."""
     if side == "ours":
         from harness.engine.lm import HarnessLM
 
-        return HarnessLM(str(base), adapter=str(adapter) if adapter else None, device="cpu")
+        tuned = str(adapter) if adapter else None
+        return HarnessLM(str(base), adapter=tuned, dtype=dtype, device="cpu")
     from lm_eval.models.huggingface import HFLM
 
     return HFLM(
@@ -149,8 +154,9 @@ def ask(model: Any, asked: list[Any]) -> list[Any]:
 def measure(work: str, side: str, folder: Path, items: int) -> dict[str, Any]:
     """Do one piece of work on one side in this process; times in seconds, memory in MiB."""
     base = folder / "base"
-    if work == "four_arms":
-        return _four_arms(side, folder, items)
+    if work.startswith("four_arms"):
+        verified = work == "four_arms_verified"
+        return _four_arms(side, folder, items, "bfloat16_verified" if verified else "float32")
     if work == "quickstart_sql":
         return _quickstart_sql(side, folder / "tuned", items)
     asked = instances(work, items)
@@ -163,12 +169,12 @@ def measure(work: str, side: str, folder: Path, items: int) -> dict[str, Any]:
     return result | {"answers": found}
 
 
-def _four_arms(side: str, folder: Path, items: int) -> dict[str, Any]:
+def _four_arms(side: str, folder: Path, items: int, dtype: str) -> dict[str, Any]:
     works = [instances(work, items) for work in ("arc_0shot", "spider")]
     wall, cpu = time.perf_counter(), time.process_time()
     found = []
     adapters = [None, *(folder / f"adapter{seed}" for seed in range(3))]
-    shared = model_of(side, folder / "base", None) if side == "ours" else None
+    shared = model_of(side, folder / "base", None, dtype) if side == "ours" else None
     for adapter in adapters:
         model = shared or model_of(side, folder / "base", adapter)
         if shared is not None and adapter is not None:
