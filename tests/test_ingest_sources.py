@@ -94,6 +94,22 @@ def test_a_hub_set_that_cannot_be_reached_is_one_sentence(
         read_examples("hub:nobody/nothing:train")
 
 
+def test_rows_of_a_set_that_is_there_are_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The splits of a data set are read by name; `datasets` takes one laid out on disk as well."""
+    folder = tmp_path / "owner" / "tickets"
+    folder.mkdir(parents=True)
+    for split in ("train", "test"):
+        row = {"question": f"In {split}?", "answer": "Yes."}
+        (folder / f"{split}.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    for name, split in (("hub:owner/tickets", "train"), ("hub:owner/tickets:test", "test")):
+        (found,) = read_examples(name)
+        assert found.prompt[0].content == f"In {split}?"  # type: ignore[union-attr]
+        assert found.origin == f"{name}:row 1"
+
+
 def test_an_empty_source_is_told(tmp_path: Path) -> None:
     """A file without a row has nothing to learn."""
     for name in ("rows.jsonl", "rows.csv", "rows.txt"):

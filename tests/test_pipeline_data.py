@@ -220,6 +220,8 @@ def test_a_second_plan_does_not_describe_the_same_rows_again(tmp_path: Path) -> 
     write(tmp_path / "train.jsonl", [*ROWS, ask("More?", "Yes.")])
     (again,) = describe(made, prepare(made), (), tmp_path / "run")
     assert (again.source, again.rows) == ("train.jsonl", 4)
+    card_path(tmp_path / "run", "mine").write_text("cut sho", encoding="utf-8")
+    assert describe(made, prepared, (), tmp_path / "run") == (card,)
     other = study(tmp_path, ROWS, training={"max_length": 64})
     (shorter,) = describe(other, prepare(other), (), tmp_path / "run")
     assert shorter.max_length == 64

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from harness import corpus, ingest, training
 from harness.cards import Copy, TrainingData
 from harness.data import DataSection, Query
-from harness.errors import DataError
+from harness.errors import DataError, InfrastructureError
 from harness.records import Comparison, Example, Finding, Item, ItemKey, Pair
 from harness.store.data_cards import read_card
 from harness.study import CandidateSection, Study
@@ -92,7 +92,7 @@ def describe(
             continue
         rows = prepared[candidate.name]
         mark = _fingerprint(study, candidate, rows, items)
-        card = read_card(run, candidate.name)
+        card = _kept(run, candidate.name)
         if card is None or card.fingerprint != mark:
             if rows.source not in searched:
                 searched[rows.source] = copies(rows.examples, items)
@@ -183,6 +183,13 @@ def _question(item: Item) -> str:
     if isinstance(question, str) and "messages" not in item.doc:
         return question
     return item.prompt
+
+
+def _kept(run: Path, candidate: str) -> TrainingData | None:
+    try:
+        return read_card(run, candidate)
+    except InfrastructureError:
+        return None  # cut short or of another version: it is written again
 
 
 def _fingerprint(
