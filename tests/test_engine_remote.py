@@ -1,101 +1,33 @@
 """Arms behind lm-eval's other backends, asked over HTTP.
 
 `transformers serve` is the real server for generated answers. It returns no log-likelihoods of a
-prompt, so those are put to `PromptLogprobs`: a small server of this file that answers in the
+prompt, so those are put to `PromptLogprobs`, a small server of these tests that answers in the
 OpenAI completions shape with real forward passes of the built-in model.
 """
 
-import json
-import os
-import socket
-import subprocess
-import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from servers import PromptLogprobs, transformers_serve
 
 import harness
 from harness import content, pipeline, study
+from harness.endpoint import ArmSection
+from harness.engine.remote import RemoteArm
 from harness.errors import HarnessError, InfrastructureError, ModelError, StudyError
-from harness.records import Result
+from harness.records import ItemKey, Request, Result
 from harness.store import read_samples
 
 pytestmark = pytest.mark.model
 
 TINY = str(content.BUILTIN_MODELS["tiny"])
 SUITES = [{"name": "domain_qa", "limit": 8}, {"name": "coherence", "limit": 4}]
-CHOICES = [{"name": "arc_mini", "limit": 12}]
+CHOICES = [{"name": "arc_mini", "limit": 8}]
 KEY = "sk-never-written-down"
-
-
-class PromptLogprobs(ThreadingHTTPServer):
-    """A completions server with ``echo`` and ``logprobs``, which `transformers serve` lacks.
-
-    ``begin`` is put before every prompt that comes as text, as a server with a beginning-of-text
-    token does; prompts of more than ``context`` tokens are refused; without the right key in its
-    header a request to ``/locked`` is answered with the key that it bore.
-    """
-
-    def __init__(self, *, begin: list[int] | None = None, context: int = 2048) -> None:
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-
-        self.begin, self.context = begin or [], context
-        self.model = AutoModelForCausalLM.from_pretrained(TINY, dtype="float32").eval()
-        self.tokenizer = AutoTokenizer.from_pretrained(TINY)
-        super().__init__(("127.0.0.1", 0), _Completions)
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        return f"http://127.0.0.1:{self.server_port}/v1/completions"
-
-    def completion(self, prompt: Any) -> dict[str, Any] | None:
-        """Return the prompt's log-likelihoods and those of one more token, or None if too long."""
-        import torch
-
-        if isinstance(prompt, str):
-            ids = self.begin + self.tokenizer.encode(prompt, add_special_tokens=False)
-        else:
-            (ids,) = prompt
-        if len(ids) > self.context:
-            return None
-        with torch.no_grad():
-            logprobs = self.model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
-        best = logprobs.max(-1)
-        ids = [*ids, int(best.indices[-1])]
-        chosen = [float(row[token]) for row, token in zip(logprobs, ids[1:], strict=True)]
-        top = [{"best": float(value)} for value in best.values]
-        found = {"token_logprobs": [None, *chosen], "top_logprobs": [None, *top]}
-        return {"choices": [{"index": 0, "text": "", "logprobs": found}]}
-
-
-class _Completions(BaseHTTPRequestHandler):
-    server: PromptLogprobs
-
-    def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if self.path.startswith("/locked"):
-            return self._reply(401, {"error": f"wrong key: {self.headers['Authorization']}"})
-        found = self.server.completion(asked["prompt"])
-        return self._reply(200, found) if found else self._reply(400, {"error": "too long"})
-
-    def _reply(self, status: int, body: Any) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keep the test's output quiet."""
 
 
 @pytest.fixture
@@ -110,36 +42,9 @@ def logprobs(request: pytest.FixtureRequest) -> Iterator[PromptLogprobs]:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """Run `transformers serve` on the built-in model; return its address and its log."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     log = tmp_path_factory.mktemp("served") / "log"
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [
-                sys.executable, "-c", "from transformers.cli.transformers import main; main()",
-                "serve", TINY, "--host", "127.0.0.1", "--port", str(port),
-                "--device", "cpu", "--dtype", "float32",
-            ],
-            stdout=out, stderr=out, env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        )  # fmt: skip
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/health", process, log)
-            yield f"http://127.0.0.1:{port}/v1", log
-        finally:
-            process.terminate()
-            process.wait(20)
-
-
-def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    end = time.monotonic() + 120
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with urllib.request.urlopen(url, timeout=1):
-                return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"the server did not start: {log.read_text()[-2000:]}")
+    with transformers_serve(TINY, log) as url:
+        yield url, log
 
 
 def chat(url: str, **more: Any) -> dict[str, Any]:
@@ -258,6 +163,45 @@ def test_what_a_server_refuses_is_unscored(tmp_path: Path, logprobs: PromptLogpr
     _, there = responses(tmp_path, "arc_mini")
     reasons = {r.unscored for item in there for r in item}
     assert reasons == {None, 'refused by the server: {"error": "too long"}'}
+
+
+@pytest.mark.parametrize("logprobs", [{"patience": 20}], indirect=True)
+def test_a_server_that_fails_midway_loses_nothing(tmp_path: Path, logprobs: PromptLogprobs) -> None:
+    """What was answered before a failure is not asked again after it."""
+    far = text(logprobs.url)
+    with pytest.raises(InfrastructureError, match=r"503.*answered before is kept"):
+        run(tmp_path, far, suites=CHOICES)
+    before = [body["prompt"] for body in logprobs.bodies]
+    logprobs.patience = 10**9
+    run(tmp_path, far, suites=CHOICES)
+    check_same_likelihoods(tmp_path)
+    after = [body["prompt"] for body in logprobs.bodies[len(before) :]]
+    assert len(after) < 4 * 8  # four choices of eight items, less what had been answered
+
+
+def test_every_sample_of_an_item_has_its_own_seed(logprobs: PromptLogprobs) -> None:
+    """A server that is sent one seed for all samples would answer the same each time."""
+    arm = RemoteArm(
+        name="there",
+        section=ArmSection(**text(logprobs.url)),
+        model_args={**text(logprobs.url)["model_args"], **PLAIN},
+        conversations={},
+    )
+    settings = {"until": ["."], "max_new_tokens": 1, "do_sample": True, "temperature": 0.7}
+    asked = [
+        Request(
+            kind="generate_until", item=ItemKey("s", "none", "hash", 0), index=repeat,
+            context="Who", continuation="", context_ids=(1,), settings=settings | again,
+        )
+        for repeat, again in enumerate(({}, {"repeat": 1}, {"repeat": 2}))
+    ]  # fmt: skip
+    answers = [answer for batch in arm.answer(asked) for answer in batch]
+    assert [request.index for request, _ in answers] == [0, 1, 2]
+    assert len({body["seed"] for body in logprobs.bodies}) == 3
+    assert {(body["temperature"], *body["stop"]) for body in logprobs.bodies} == {(0.7, ".")}
+
+
+PLAIN = {"tokenizer_backend": "none", "tokenized_requests": False}
 
 
 def test_no_key_is_shown(
