@@ -167,6 +167,23 @@ def curve(points: Sequence[LossPoint], words: str) -> Markup:
     return _svg("curve", drawn, words)
 
 
+def scores(points: Sequence[tuple[int, float]], words: str) -> Markup:
+    """Draw a score between 0 and 1 over steps, with the first one as a line to compare with."""
+    steps = [step for step, _ in points]
+    x, y = Axis(min(steps), max(*steps, min(steps) + 1)), Axis(0, 1.08)
+    drawn = [
+        Markup(
+            '<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>'
+            '<text class="tick" x="2" y="{0}" dy="-3">{1:.0%}</text>'
+        ).format(_flip(y.at(value)), value)
+        for value in (0.25, 0.5, 0.75, 1.0)
+    ]
+    start = _flip(y.at(points[0][1]))
+    drawn.append(Markup('<line class="zero" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(start))
+    drawn.append(_path(points, x, y, "loss"))
+    return _svg("curve", drawn, words)
+
+
 def _path(points: Sequence[tuple[int, float]], x: Axis, y: Axis, css: str) -> Markup:
     """Draw a line that stretches with the chart while its stroke keeps its width."""
     places = " ".join(f"{x.at(a)[:-1]},{_flip(y.at(b))[:-1]}" for a, b in points)

@@ -13,10 +13,11 @@ from markupsafe import Markup
 
 from harness.analysis.text import visible
 from harness.content import REPORTS
-from harness.records import BASE, Arm, Result, Suite
-from harness.report import charts, headline, overview
+from harness.records import BASE, Result, Suite
+from harness.report import headline, overview
 from harness.report.details import sections
 from harness.report.items import item_data, json_block
+from harness.report.training import training
 from harness.report.training_data import training_data
 from harness.report.words import level
 
@@ -49,7 +50,7 @@ def html(result: Result) -> str:
         tradeoffs=found,
         pareto=overview.pareto(found),
         sections=sections(result),
-        trainings=[_training(arm) for arm in result.arms if arm.name != BASE],
+        trainings=[training(arm) for arm in result.arms if arm.name != BASE],
         learnt=training_data(result),
         suites=[_declared(suite) for suite in result.suites],
         versions=sorted(result.versions.items()),
@@ -72,31 +73,6 @@ def _policy(style: str, script: str) -> str:
         f"default-src 'none'; style-src 'sha256-{digest(style)}'; "
         f"script-src 'sha256-{digest(script)}'; base-uri 'none'; form-action 'none'"
     )
-
-
-def _training(arm: Arm) -> dict[str, Any]:
-    facts = [arm.method or "adapter trained elsewhere"]
-    if arm.trainable:
-        facts.append(f"{arm.trainable:,} trained parameters")
-    if arm.seconds is not None:
-        facts.append(f"{arm.seconds:,.0f} s")
-    caption = chart = ""
-    if arm.loss:
-        first, last = arm.loss[0], arm.loss[-1]
-        caption = (
-            f"Loss per token (nats) over {last.step:,} steps: {first.loss:.2f} → {last.loss:.2f}"
-        )
-        if any(point.eval_loss is not None for point in arm.loss):
-            caption += "; dashed: on held-out rows"
-        chart = charts.curve(arm.loss, f"Training of {arm.name}. {caption}")
-    return {
-        "name": arm.name,
-        "words": " · ".join(facts),
-        "note": arm.note,
-        "settings": sorted((str(name), str(value)) for name, value in arm.settings.items()),
-        "chart": chart,
-        "caption": caption,
-    }
 
 
 def _declared(suite: Suite) -> dict[str, str]:
