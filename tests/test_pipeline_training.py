@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from harness import pipeline, study
-from harness.errors import DataError, HarnessError, StudyError
+from harness.errors import DataError, HarnessError, ModelError, StudyError
 from harness.quickstart.rows import training_rows
 from harness.records import Arm
 
@@ -50,10 +50,9 @@ def test_forgetting_shows_while_it_happens(tmp_path: Path) -> None:
     The untuned base is step 0; the last look is the score of what is saved.
     """
     ruin = {"training": STEPS | {"learning_rate": 0.3, "warmup_steps": 0, "max_grad_norm": 0.0}}
-    arm = trained(tmp_path / "a", ruin | {"eval_suites": {"arc_mini": 24, "domain_qa": 4}})
+    arm = trained(tmp_path / "a", ruin | {"eval_suites": {"arc_mini": 24}})
     of_arc = [point for point in arm.watched if point.suite == "arc_mini"]
     assert [point.step for point in of_arc] == list(range(11))
-    assert {point.suite for point in arm.watched} == {"arc_mini", "domain_qa"}
     assert of_arc[0].score > 0.4
     assert of_arc[-1].score < of_arc[0].score - 0.15
     assert len(arm.loss) == 10
@@ -66,7 +65,8 @@ def test_forgetting_shows_while_it_happens(tmp_path: Path) -> None:
 
 def test_the_first_look_is_the_base_as_it_is_scored(tmp_path: Path) -> None:
     """At step 0 the score is the base's own score on the same items."""
-    loaded = write_study(tmp_path, {"eval_suites": {"arc_mini": 24, "domain_qa": 24}})
+    watched = {"training": {"max_steps": 1}, "eval_suites": {"arc_mini": 24, "domain_qa": 24}}
+    loaded = write_study(tmp_path, watched)
     planned = pipeline.plan(loaded, out=tmp_path / "run")
     arms = pipeline.train(planned)
     samples = pipeline.score(planned, arms)
@@ -137,6 +137,11 @@ BAD: dict[str, tuple[dict[str, Any], type[HarnessError], str]] = {
         StudyError,
         "unknown 'report_to' 'tensorbord'; did you mean 'tensorboard'?",
     ),
+    "a target module that the base lacks": (
+        {"settings": {"target_modules": ["q_poj"]}},
+        ModelError,
+        "the base has no module 'q_poj' (settings: target_modules); did you mean 'q_proj'?",
+    ),
     "pairs without their objective": (
         {"objective": "kto"},
         DataError,
@@ -153,6 +158,49 @@ def test_bad_input_is_told_before_training(tmp_path: Path, name: str) -> None:
         pipeline.plan(write_study(tmp_path, candidate), out=tmp_path / "run")
     assert message in str(caught.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_an_adapter_of_another_base_is_told_before_training(tmp_path: Path) -> None:
+    """A candidate that cannot be scored is told before another one is trained."""
+    from tiny_models import llama, lora
+
+    other = lora(llama(tmp_path / "other"), tmp_path / "theirs")
+    theirs = {"name": "theirs", "adapter": str(other)}
+    mine = {"name": "mine", "train": "rows.jsonl", "training": STEPS}
+    loaded = write_study(tmp_path, {}, candidates=[mine, theirs])
+    with pytest.raises(ModelError, match="an adapter must be made for this base"):
+        pipeline.plan(loaded, out=tmp_path / "run")
+
+
+def test_quantization_that_cannot_run_is_told_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """QLoRA without bitsandbytes names it, and what to take instead."""
+    from harness.training import fits
+
+    monkeypatch.setattr(fits, "find_spec", lambda _: None)
+    with pytest.raises(ModelError, match="needs bitsandbytes, which does not run here"):
+        pipeline.plan(write_study(tmp_path, {"method": "qlora"}), out=tmp_path / "run")
+
+
+def test_a_base_without_a_padding_token_trains(tmp_path: Path) -> None:
+    """Its end-of-text token pads; without one there is a sentence before training."""
+    from tiny_models import llama
+
+    base = llama(tmp_path / "base")
+    config = json.loads((base / "tokenizer_config.json").read_text())
+    rows = [{"prompt": f"w{i} w{i + 1}", "completion": "w9"} for i in range(3, 19)]
+    for missing in ("pad_token", "eos_token"):
+        del config[missing]
+        (base / "tokenizer_config.json").write_text(json.dumps(config))
+        study_of = {"base": str(base), "suites": [{"name": "arc_mini", "limit": 4}]}
+        mine = {"training": {"max_steps": 1}}
+        loaded = write_study(tmp_path, mine, rows=rows, **study_of)
+        if missing == "pad_token":
+            assert pipeline.train(pipeline.plan(loaded, out=tmp_path / "run"))[1].loss
+        else:
+            with pytest.raises(ModelError, match="end-of-text token"):
+                pipeline.plan(loaded, out=tmp_path / "other")
 
 
 def test_a_reporter_that_is_not_installed_is_told(

@@ -87,6 +87,7 @@ def plan(
     with progress.task("read the rows"):
         prepared = prepare(study)
     _check_paths(study)
+    _check_base(study)
     loaded = _load_suites(study, progress)
     with progress.task("check the rows"):
         check_disjoint(study, prepared, loaded)
@@ -103,6 +104,22 @@ def plan(
         until_decided=until_decided,
         must_pass=must_pass(study, loaded),
     )
+
+
+def _check_base(study: Study) -> None:
+    """Refuse candidates that the base cannot take, from its configuration alone."""
+    if study.base.backend:
+        return
+    from harness.engine.arms import check_fits, look
+
+    outline = training.outline(study.model_path, study.base)
+    for candidate in study.candidates:
+        if candidate.train:
+            training.check_fits(candidate, model=outline, base=study.base)
+        elif candidate.adapter and outline is not None:
+            folder = look(study.path(candidate.adapter))
+            if folder.is_adapter:
+                check_fits(folder, outline)
 
 
 def _check_paths(study: Study) -> None:

@@ -4,6 +4,7 @@ Nothing heavy is loaded before `train` is called.
 """
 
 from harness.training.card import DataCard, data_card
+from harness.training.fits import check_fits, outline
 from harness.training.job import Checks
 from harness.training.look import Look, look
 from harness.training.methods import METHODS, Method
@@ -23,12 +24,14 @@ __all__ = [
     "Method",
     "Objective",
     "check",
+    "check_fits",
     "check_rows",
     "data_card",
     "fingerprint",
     "finished",
     "is_first",
     "look",
+    "outline",
     "settings_of",
     "space_of",
     "split",

@@ -94,16 +94,7 @@ def peft_config(method: Method, settings: Mapping[str, Any], model: Any) -> Any:
         return None
     import peft
 
-    targets = settings.get("target_modules")
-    if isinstance(targets, list):
-        present = {name for name, _ in model.named_modules()}
-        short = {name.rpartition(".")[2] for name in present}
-        for target in targets:
-            if target not in short and not any(name.endswith(f".{target}") for name in present):
-                raise ModelError(
-                    f"the base has no module {target!r} (settings: target_modules)"
-                    f"{nearest(target, linear_names(model))}"
-                )
+    check_targets(settings, model)
     if settings.get("use_dora") and not isinstance(settings.get("exclude_modules"), str):
         left_out = [*(settings.get("exclude_modules") or ()), *_silent(model)]
         settings = {**settings, "exclude_modules": left_out or None}
@@ -113,6 +104,25 @@ def peft_config(method: Method, settings: Mapping[str, Any], model: Any) -> Any:
         raise ModelError(
             f"PEFT refuses the settings of {method.name!r}: {_first(error)}"
         ) from error
+
+
+def check_targets(settings: Mapping[str, Any], model: Any) -> None:
+    """Refuse target modules that the base lacks.
+
+    Raises:
+        ModelError: If there is one, with the nearest name or those that there are.
+    """
+    targets = settings.get("target_modules")
+    if not isinstance(targets, list):
+        return
+    present = {name for name, _ in model.named_modules()}
+    short = {name.rpartition(".")[2] for name in present}
+    for target in targets:
+        if target not in short and not any(name.endswith(f".{target}") for name in present):
+            raise ModelError(
+                f"the base has no module {target!r} (settings: target_modules)"
+                f"{nearest(target, linear_names(model))}"
+            )
 
 
 def _silent(model: Any) -> list[str]:

@@ -42,19 +42,17 @@ def reporting(arguments: Mapping[str, Any], folder: Path) -> Iterator[None]:
     Weights & Biases keeps its runs there too, until ``WANDB_MODE=online`` is set.
     """
     # Trackio reads its folder when it is imported, which TRL does whether it is wanted or not.
-    os.environ.setdefault("TRACKIO_DIR", str(folder / "trackio"))
-    if not reporters_of(arguments, "training"):
-        yield
-        return
-    places = {
-        "TENSORBOARD_LOGGING_DIR": folder / "tensorboard" / str(arguments["run_name"]),
-        "WANDB_DIR": folder,
-        "WANDB_MODE": "offline",
-        "WANDB_PROJECT": str(arguments["project"]),
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
-        "GRADIO_ANALYTICS_ENABLED": "False",
-    }
-    folder.mkdir(parents=True, exist_ok=True)
+    places: dict[str, Any] = {"TRACKIO_DIR": folder / "trackio"}
+    if reporters_of(arguments, "training"):
+        folder.mkdir(parents=True, exist_ok=True)
+        places |= {
+            "TENSORBOARD_LOGGING_DIR": folder / "tensorboard" / str(arguments["run_name"]),
+            "WANDB_DIR": folder,
+            "WANDB_MODE": "offline",
+            "WANDB_PROJECT": str(arguments["project"]),
+            "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+            "GRADIO_ANALYTICS_ENABLED": "False",
+        }
     ours = {name: str(value) for name, value in places.items() if name not in os.environ}
     os.environ.update(ours)
     try:

@@ -39,6 +39,8 @@ class CompletionTrainer(SFTTrainer):
             logits[0].float(), labels[learnt], reduction="sum"
         )
         count = learnt.sum() if num_items_in_batch is None else num_items_in_batch
+        if num_items_in_batch is not None and self.args.average_tokens_across_devices:
+            total = total * self.accelerator.num_processes  # gradients are averaged over them
         return total / torch.as_tensor(count).clamp(min=1)
 
     @contextmanager

@@ -64,6 +64,7 @@ def best_of(
             running = _Running(search, told, number, space.size)
             folder = out.with_name(f".{out.name}.trial")
             known[fingerprint] = _try(section, train, folder, running, choice)
+            processes.wait()  # all have read what the first is about to move
             trials.append(replace(known[fingerprint], number=number))
             if processes.is_first():
                 if _winner(trials) is trials[-1]:

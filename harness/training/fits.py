@@ -1,0 +1,59 @@
+"""Whether a candidate can be trained on a base, told from the base's configuration alone."""
+
+from importlib.util import find_spec
+from typing import Any
+
+from harness.errors import ModelError
+from harness.study import BaseSection, CandidateSection
+from harness.training.hardware import device_of
+from harness.training.loading import check_targets
+from harness.training.settings import method_of, settings_of
+
+
+def outline(model: str, base: BaseSection) -> Any | None:
+    """Return the base's modules without weights, or None where that takes its weights.
+
+    Raises:
+        ModelError: If the configuration cannot be loaded.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    trust = base.trust_remote_code
+    try:
+        config = AutoConfig.from_pretrained(model, revision=base.revision, trust_remote_code=trust)
+    except (OSError, ValueError) as error:
+        found = str(error).strip().splitlines()[0]
+        raise ModelError(f"no model could be loaded from {model!r}: {found}") from error
+    try:
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(config, trust_remote_code=trust)
+    except (ImportError, ValueError, TypeError, AttributeError, RuntimeError):
+        return None  # checked when it is loaded
+
+
+def check_fits(candidate: CandidateSection, *, model: Any, base: BaseSection) -> None:
+    """Refuse what a base cannot be trained with, before any weights are loaded.
+
+    Args:
+        candidate: A candidate that is to be trained.
+        model: The base's `outline`, if there is one.
+        base: How it will be loaded.
+
+    Raises:
+        ModelError: If a target module is not there, or quantization cannot run here.
+    """
+    method = method_of(candidate)
+    wanted = base.quantization if base.quantization != "none" else method.quantization
+    if wanted != "none":
+        device = device_of(base.device)
+        if method.config is None:
+            raise ModelError("full fine-tuning needs unquantized weights; choose qlora instead")
+        if find_spec("bitsandbytes") is None or device.type not in ("cpu", "cuda"):
+            raise ModelError(
+                f"candidate {candidate.name!r}: a base in {wanted} needs bitsandbytes, which does "
+                f"not run here (device {device.type}); choose method 'lora', or pip install "
+                "bitsandbytes"
+            )
+    if model is not None:
+        check_targets(settings_of(candidate), model)
