@@ -11,9 +11,11 @@ import warnings
 import typer
 
 from harness.cli import (
+    chat,
     compare,
     data,
     doctor,
+    export,
     gate,
     init,
     lm_eval,
@@ -41,7 +43,11 @@ app = typer.Typer(
     rich_markup_mode=None,  # help in plain text: rich doubles the time it takes
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (quickstart, init, run, plan, train, score, compare, gate, report, rate, doctor):
+VERBS = (
+    *(quickstart, init, run, plan, train, score, compare, gate),
+    *(report, rate, chat, export, doctor),
+)
+for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 app.command("lm-eval", context_settings=lm_eval.CONTEXT, add_help_option=False)(lm_eval.command)
 app.add_typer(data.app)

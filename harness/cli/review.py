@@ -27,7 +27,11 @@ def draw(
     folder = RunFolder(run)
     _, result = pipeline.reopen(folder)
     review.write_sheets(
-        result.comparisons, folder.review, items_per_suite=items, raters=raters, seed=seed
+        [*result.comparisons, *pipeline.chats(folder)],
+        folder.review,
+        items_per_suite=items,
+        raters=raters,
+        seed=seed,
     )
     typer.echo(f"hand out {folder.review / 'for_raters'}; keep {folder.review / 'key.json'}")
 

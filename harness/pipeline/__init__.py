@@ -9,7 +9,9 @@ from pathlib import Path
 from harness.pipeline.aa import Noise, noise_floor
 from harness.pipeline.answer import score
 from harness.pipeline.baseline import against, keep_baseline
+from harness.pipeline.chat import Conversation, chats, talk
 from harness.pipeline.conclude import compare, conclude, reopen
+from harness.pipeline.export import export
 from harness.pipeline.outlook import DISAGREEMENT, PROBED, Outlook, outlook
 from harness.pipeline.plan import Plan, plan
 from harness.pipeline.progress import Advance, Progress, Silent
@@ -21,6 +23,7 @@ __all__ = [
     "DISAGREEMENT",
     "PROBED",
     "Advance",
+    "Conversation",
     "Noise",
     "Outlook",
     "Plan",
@@ -28,8 +31,10 @@ __all__ = [
     "Silent",
     "against",
     "carry_out",
+    "chats",
     "compare",
     "conclude",
+    "export",
     "keep_baseline",
     "noise_floor",
     "outlook",
@@ -37,6 +42,7 @@ __all__ = [
     "reopen",
     "run",
     "score",
+    "talk",
     "train",
 ]
 

@@ -15,8 +15,9 @@ from harness.report.gate import gate_json
 from harness.report.html import html
 from harness.report.junit import junit
 from harness.report.markdown import markdown
+from harness.report.model_card import model_card
 
-__all__ = ["WRITERS", "gate_json", "html", "junit", "markdown", "write"]
+__all__ = ["WRITERS", "gate_json", "html", "junit", "markdown", "model_card", "write"]
 
 
 def _gate_text(result: Result) -> str:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from harness.analysis import answer_text
 from harness.analysis.text import visible
-from harness.records import Comparison, Pair
+from harness.records import PREFERENCE, Comparison, Pair
 
 Stratum = Literal["flips", "others"]
 
@@ -61,7 +61,7 @@ def draw(comparison: Comparison, *, items: int, seed: int, part: int = 0, parts:
     strata: dict[Stratum, list[Pair]] = {"flips": [], "others": []}
     identical = unscored = 0
     for pair in comparison.pairs:
-        if pair.transition == "unscored":
+        if pair.transition == "unscored" and comparison.suite.metric != PREFERENCE:
             unscored += 1
         elif clean(answer_text(pair.base)) == clean(answer_text(pair.tuned)):
             identical += 1

@@ -1,0 +1,106 @@
+"""Talk to the arms of a finished run; every arm sees the same conversation."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import StudyError
+from harness.pipeline.conclude import reopen
+from harness.records import BASE, Comparison
+from harness.store.run_folder import RunFolder
+from harness.store.transcripts import add_turn, comparisons
+
+if TYPE_CHECKING:
+    from harness.engine import Engine
+
+
+@dataclass(slots=True)
+class Conversation:
+    """A conversation with all arms at once; make one with `talk`.
+
+    After each turn it goes on with the answer of the arm that is ``kept``, so that all arms are
+    asked the same, and raters can compare what they said.
+    """
+
+    engine: "Engine"
+    arms: tuple[str, ...]
+    kept: str
+    transcript: Path
+    turns: list[Mapping[str, str]] = field(default_factory=list)
+
+    def say(
+        self,
+        text: str,
+        *,
+        tell: Callable[[str, str], None],
+        max_new_tokens: int = 256,
+        temperature: float = 0.0,
+    ) -> Mapping[str, str]:
+        """Ask every arm, and add the turn to the transcript.
+
+        Args:
+            text: What the user says.
+            tell: Called with an arm's name and each piece of its answer as it is made.
+            max_new_tokens: Where an answer is cut.
+            temperature: 0 is greedy.
+
+        Returns:
+            Each arm's answer.
+        """
+        from harness.engine.chat import reply
+
+        asked = [*self.turns, {"role": "user", "content": text}]
+        answers = {}
+        for arm in self.arms:
+            answers[arm] = reply(
+                self.engine, arm, asked, tell=partial(tell, arm),
+                max_new_tokens=max_new_tokens, temperature=temperature,
+            )  # fmt: skip
+        add_turn(self.transcript, asked, answers)
+        self.turns = [*asked, {"role": "assistant", "content": answers[self.kept]}]
+        return answers
+
+    def begin_again(self) -> None:
+        """Forget what was said; the transcript keeps it."""
+        self.turns = []
+
+
+def talk(folder: RunFolder) -> Conversation:
+    """Load the base and every candidate of a finished run for a conversation.
+
+    Raises:
+        StudyError: If the folder holds no scored run, or the base answers elsewhere.
+        ModelError: If the base or an adapter can no longer be loaded.
+    """
+    from harness.engine import Engine
+
+    study, result = reopen(folder)
+    base = study.base
+    if base.backend:
+        raise StudyError(
+            f"chat needs a base that is loaded here: this one answers at {base.endpoint}"
+        )
+    engine = Engine.load(
+        folder.base_path(study),
+        revision=base.revision,
+        dtype=base.weights_dtype,
+        device=base.device,
+        quantization=base.quantization,
+        trust_remote_code=base.trust_remote_code,
+    )
+    arms = [arm for arm in result.arms if arm.path]
+    for arm in arms:
+        engine.attach(arm.name, Path(arm.path or ""), allow_identical=True)
+    names = (BASE, *(arm.name for arm in arms))
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    return Conversation(
+        engine=engine, arms=names, kept=names[-1], transcript=folder.chats / f"{stamp}.jsonl"
+    )
+
+
+def chats(folder: RunFolder) -> Sequence[Comparison]:
+    """Return what was said to the arms of a run, as pairs for raters."""
+    return comparisons(folder.chats)

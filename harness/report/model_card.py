@@ -1,0 +1,126 @@
+"""``README.md`` of an exported candidate: what it is, what it scored, and where that ends.
+
+The front matter is the hub's metadata (https://huggingface.co/docs/hub/model-cards), so that a
+card can be uploaded as it is.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from harness.records import BASE, Arm, Comparison, Finding, Result
+from harness.report.markdown import code, escape
+from harness.report.words import between, level, percent, precise, title_of
+
+_FORM = {
+    "adapter": ("peft", "a PEFT adapter: load it on top of its base model"),
+    "merged": ("transformers", "a whole model: the adapter is merged into its base"),
+    "model": ("transformers", "a whole model: all weights were trained"),
+}
+
+
+def model_card(result: Result, candidate: str, *, form: str, licence: str = "unknown") -> str:
+    """Write the model card of one candidate of a finished run.
+
+    Args:
+        result: The run.
+        candidate: Which of its arms the card is for.
+        form: What is exported: ``adapter``, ``merged`` or ``model``.
+        licence: The hub's identifier of the licence, ``unknown`` if nobody has said.
+
+    Returns:
+        Markdown with YAML front matter.
+    """
+    arm = next(arm for arm in result.arms if arm.name == candidate)
+    compared = [c for c in result.comparisons if c.candidate == candidate]
+    found = [f for f in result.findings if f.candidate == candidate and f.kind == "warning"]
+    library, what = _FORM[form]
+    blocks = [
+        _front_matter(result, arm, compared, library=library, licence=licence),
+        f"# {escape(candidate)}",
+        escape(arm.note) if arm.note else "",
+        f"This is {what}. Base model: {code(result.base_model)}.",
+        "## How it was made",
+        _training(arm),
+        "## What it scored",
+        "Base and candidate answered the same items. Changes are in points; intervals at "
+        f"{level(compared)}.",
+        _scores(compared),
+        "## Limits",
+        _limits(result, compared, found),
+        "## Made with",
+        escape(", ".join(f"{name} {version}" for name, version in sorted(result.versions.items()))),
+    ]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _front_matter(
+    result: Result, arm: Arm, compared: Sequence[Comparison], *, library: str, licence: str
+) -> str:
+    results = [
+        {
+            "task": {"type": "text-generation"},
+            "dataset": {"name": title_of(c), "type": c.suite.name},
+            "metrics": [{"type": c.suite.metric, "value": round(c.tuned, 4)}],
+        }
+        for c in compared
+        if c.tuned is not None
+    ]
+    data: dict[str, Any] = {
+        "base_model": result.base_model,
+        "library_name": library,
+        "license": licence,
+        "pipeline_tag": "text-generation",
+        "tags": [tag.replace(" ", "-") for tag in ("finetune-harness", arm.method) if tag],
+        "model-index": [{"name": arm.name, "results": results}],
+    }
+    return f"---\n{yaml.safe_dump(data, sort_keys=False, allow_unicode=True)}---"
+
+
+def _training(arm: Arm) -> str:
+    lines = [f"- method: {escape(arm.method or 'trained elsewhere')}"]
+    lines += [f"- {escape(str(name))}: {code(str(value))}" for name, value in arm.settings.items()]
+    if arm.trainable:
+        lines.append(f"- trained parameters: {arm.trainable:,}")
+    if arm.loss:
+        last = arm.loss[-1]
+        lines.append(f"- {last.step:,} steps, last training loss {last.loss:.3f}")
+    if arm.seconds:
+        lines.append(f"- training time: {arm.seconds:,.0f} s")
+    lines.append(f"- weights, sha256: `{arm.weights_sha256}`")
+    return "\n".join(lines)
+
+
+def _scores(compared: Sequence[Comparison]) -> str:
+    lines = [
+        "| suite | metric | items | base | this | change | interval | verdict |",
+        f"|{'---|' * 8}",
+    ]
+    for comparison in compared:
+        decision = comparison.decision
+        cells = [
+            escape(title_of(comparison)),
+            escape(comparison.suite.metric),
+            f"{decision.n:,}" if decision else "0",
+            percent(comparison.base),
+            percent(comparison.tuned),
+            precise(decision.delta) if decision else "–",
+            between(decision.ci_low, decision.ci_high) if decision else "–",
+            decision.label.replace("_", " ") if decision else comparison.verdict,
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _limits(result: Result, compared: Sequence[Comparison], found: Sequence[Finding]) -> str:
+    lines = [
+        "- Nothing is known about abilities that these suites do not ask for.",
+        f"- The {BASE} is {escape(result.base_model)}: its own licence, limits and biases remain.",
+    ]
+    for comparison in compared:
+        if comparison.verdict != "pass":
+            reason = f" ({escape(comparison.reason)})" if comparison.reason else ""
+            lines.append(f"- {escape(title_of(comparison))}: gate {comparison.verdict}{reason}.")
+    lines += [f"- {escape(finding.title)}: {escape(finding.text)}" for finding in found]
+    return "\n".join(lines)

@@ -1,0 +1,111 @@
+"""A candidate as others load it: the adapter by itself, or merged into its base."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from harness.errors import ModelError
+from harness.files import write_text
+from harness.study import BaseSection
+from harness.training.loading import load_tokenizer
+
+_KEPT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+_CONVERT = "convert_hf_to_gguf.py"
+_OURS = ("training_log.json", "data_card.json")
+
+
+def form_of(folder: Path, *, merge: bool) -> str:
+    """Say what an export of a candidate's folder is: ``adapter``, ``merged`` or ``model``.
+
+    Raises:
+        ModelError: If it is to be merged and cannot be.
+    """
+    config = folder / "adapter_config.json"
+    if not config.is_file():
+        return "model"
+    if not merge:
+        return "adapter"
+    if "num_virtual_tokens" in json.loads(config.read_text(encoding="utf-8")):
+        raise ModelError(
+            "only adapters of weights can be merged: this one is made of virtual tokens; "
+            "export it without --merge"
+        )
+    return "merged"
+
+
+def copy(folder: Path, out: Path, *, base_model: str) -> None:
+    """Copy a candidate's weights, configuration and tokenizer, and name its base.
+
+    Args:
+        folder: An adapter or a whole model.
+        out: Where to; made if it is missing.
+        base_model: Hub name or path of the base, for the adapter's configuration.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for pattern in _KEPT:
+        for file in folder.glob(pattern):
+            if file.name not in _OURS:
+                shutil.copy2(file, out / file.name)
+    config = out / "adapter_config.json"
+    if config.is_file():
+        declared = json.loads(config.read_text(encoding="utf-8"))
+        declared["base_model_name_or_path"] = base_model
+        write_text(config, json.dumps(declared, indent=2, sort_keys=True) + "\n")
+
+
+def merge(folder: Path, out: Path, *, model: str, base: BaseSection) -> None:
+    """Write the base with an adapter merged into it, in the base's own precision.
+
+    The merge is computed in float32 and rounded once, when it is written.
+
+    Args:
+        folder: A PEFT adapter of weights.
+        out: Where the model and its tokenizer go.
+        model: What transformers can load: a folder or a hub name.
+        base: How the study loads it; quantization is left out, because weights are merged whole.
+
+    Raises:
+        ModelError: If the base or the adapter cannot be loaded.
+    """
+    import torch
+    from peft import PeftModel
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    options: dict[str, Any] = {
+        "revision": base.revision,
+        "trust_remote_code": base.trust_remote_code,
+    }
+    try:
+        stored = AutoConfig.from_pretrained(model, **options).dtype or torch.float32
+        whole = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, **options)
+        merged = PeftModel.from_pretrained(whole, str(folder)).merge_and_unload(safe_merge=True)
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise ModelError(f"{folder} cannot be merged into {model!r}: {reason}") from error
+    merged.to(stored).save_pretrained(out)
+    own = (folder / "tokenizer_config.json").is_file()
+    load_tokenizer(str(folder) if own else model, base).save_pretrained(out)
+
+
+def gguf(folder: Path) -> Path:
+    """Convert a whole model to GGUF with llama.cpp's own tool; return the file.
+
+    Raises:
+        ModelError: If the tool is not on the path, or refuses the model.
+    """
+    tool = shutil.which(_CONVERT)
+    if tool is None:
+        raise ModelError(
+            f"GGUF needs llama.cpp's {_CONVERT} on the PATH: found none; install llama.cpp, or "
+            "convert the exported folder elsewhere"
+        )
+    file = folder / "model.gguf"
+    command = [sys.executable, tool, str(folder), "--outfile", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        reason = (done.stderr.strip() or done.stdout.strip() or "no message").split("\n")[-1]
+        raise ModelError(f"{_CONVERT} refuses {folder}: {reason}")
+    return file
