@@ -95,6 +95,14 @@ def test_the_budget_holds(budget: int) -> None:
     assert "Left out for size" in written or len(written) < budget
 
 
+def test_thousands_of_hostile_items_fit_a_comment() -> None:
+    """However many items a run lost, and whatever they say, the comment keeps to its size."""
+    written = report.markdown(saying("\n".join(HOSTILE), size=1500))
+    assert len(written.encode()) <= BUDGET
+    assert "more in `report.html`" in written
+    assert not re.search(r"(?m)^\s*(::|##\[)", written)
+
+
 def test_long_answers_fit_a_comment() -> None:
     """A large run of wide characters stays below the size of a comment."""
     written = report.markdown(saying("語" * 3000, size=200))

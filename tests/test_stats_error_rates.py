@@ -65,6 +65,11 @@ def test_ten_unchanged_suites(simulation: ModuleType) -> None:
     assert simulation.family_alarms(np.random.default_rng(0), 10, 4000) <= 0.05
 
 
+def test_ten_unchanged_suites_that_may_end_early(simulation: ModuleType) -> None:
+    """Twenty looks at each of them are not another chance to fail."""
+    assert simulation.early_family_alarms(np.random.default_rng(0), 10, 4000) <= 0.05
+
+
 @pytest.mark.parametrize(("groups", "equal"), [(20, True), (50, False), (12, True)])
 @pytest.mark.parametrize("draw", ["clustered", "graded_clusters"])
 def test_clusters(simulation: ModuleType, draw: str, groups: int, equal: bool) -> None:

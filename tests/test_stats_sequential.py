@@ -59,7 +59,9 @@ def test_constant_of_the_default_design() -> None:
 
 
 @given(
-    st.lists(st.floats(0.05, 1), min_size=1, max_size=8, unique=True).map(sorted),
+    st.lists(st.integers(4, 80), min_size=1, max_size=8, unique=True).map(
+        lambda eightieths: [time / 80 for time in sorted(eightieths)]
+    ),
     st.sampled_from([0.01, 0.05, 0.1]),
 )
 @settings(deadline=None, max_examples=20)
@@ -282,6 +284,7 @@ def test_looks_ascend_to_the_plan(planned: int, count: int) -> None:
     sizes = look_sizes(planned, looks=count)
     assert list(sizes) == sorted(set(sizes))
     assert sizes[-1] == planned
+    assert all(two - one >= planned / (4 * count) for one, two in pairwise(sizes))
     assert len(sizes) <= count
 
 
@@ -368,3 +371,44 @@ def test_nothing_scored_is_refused() -> None:
     """A suite of which not one item could be scored has no verdict."""
     with pytest.raises(ComparisonError, match="at least one score"):
         decide_sequentially([None] * 60, planned=60, margin=0.05)
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ([(1, 1)] * 30 + [(float("nan"), 0)] * 30, "found nan"),
+        ([(1, 0)] * 19 + [(1, 2)] * 41, "found 2"),
+        ([(1, "x")] * 60, "scores must be numbers"),
+    ],
+)
+def test_bad_scores_are_refused_at_the_look_that_sees_them(pairs: list, message: str) -> None:
+    """One sentence; what was not looked at is not judged."""
+    with pytest.raises(ComparisonError, match=message):
+        decide_sequentially(pairs, planned=60, margin=0.01)
+
+
+@pytest.mark.parametrize("tails", ["graded", "heavy"])
+@pytest.mark.parametrize("kind", ["binary", "graded", "auto"])
+def test_degenerate_streams_are_decided_or_open(tails: str, kind: str) -> None:
+    """All equal passes only beyond the floor, all lost fails, one item decides nothing."""
+    settings_ = {"margin": 0.05, "kind": kind, "tails": tails}
+    assert decide_sequentially([(1, 1)], planned=1, **settings_).verdict == "inconclusive"
+    assert decide_sequentially([(1, 1)] * 58, planned=58, **settings_).verdict == "inconclusive"
+    assert decide_sequentially([(1, 1)] * 400, planned=400, **settings_).label == "unchanged"
+    lost = decide_sequentially([(1, 0)] * 400, planned=400, **settings_)
+    assert (lost.label, lost.used < 100) == ("regressed", True)
+
+
+@pytest.mark.parametrize("wrong", [{"pairs": [(1, 0)]}, {"pairs": [(0, 0)] * 7}])
+def test_a_short_stream_is_a_last_look(wrong: dict) -> None:
+    """Fewer pairs than planned end the run, and too few of them say nothing."""
+    decision = decide_sequentially(wrong["pairs"], planned=500, margin=0.05)
+    assert (decision.verdict, decision.used) == ("inconclusive", len(wrong["pairs"]))
+
+
+def test_looks_at_clusters_of_very_unequal_sizes_keep_their_distance() -> None:
+    """A look that a large cluster pushes next to another is left out."""
+    clusters = ["large"] * 549 + [f"single {number}" for number in range(451)]
+    sizes = look_sizes(1000, clusters=clusters)
+    assert sizes[:2] == (550, 600)
+    assert sizes[-1] == 1000

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from harness import stats
+from harness.analysis.text import clip, visible
 from harness.records import (
     Comparison,
     Decision,
@@ -247,8 +248,9 @@ def _named(samples: Sequence[Sample]) -> str:
 
 
 def item_name(item: Item) -> str:
-    """Return what a person calls an item: its row's id, else its place in the data."""
-    return str(item.doc.get("id") or f"doc {item.doc_id}")
+    """Return what a person calls an item, on one line: its row's id, else its place in the data."""
+    name = str(item.doc.get("id") or f"doc {item.doc_id}")
+    return clip(" ".join(visible(name).split()), 40)
 
 
 def gravest(comparisons: Sequence[Comparison]) -> GateVerdict:

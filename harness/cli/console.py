@@ -110,7 +110,8 @@ def show(result: "Result") -> None:
         console.print(_table(compared))
         for comparison in compared:
             if reason := why(comparison):
-                console.print(f"  {comparison.suite.name}: {reason}", style="dim")
+                said = f"  {comparison.suite.name}: {reason}"
+                console.print(said, style="dim", markup=False)
 
 
 def _table(comparisons: "Sequence[Comparison]") -> "Table":

@@ -6,6 +6,7 @@ Both are fixed before the first answer, and nobody chooses them: the order comes
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from math import ceil
 
 import numpy as np
@@ -50,6 +51,8 @@ def look_sizes(
 ) -> tuple[int, ...]:
     """Return after how many items each look comes: at least 20, and at the end of a cluster.
 
+    Looks keep a quarter of their even distance.
+
     Raises:
         StudyError: fewer than one item or look.
         ComparisonError: clusters whose items do not follow each other, or are not ``planned`` many.
@@ -73,7 +76,10 @@ def look_sizes(
             )
         ends = np.append(np.flatnonzero(np.diff(numbers)) + 1, planned)
         wanted = ends[np.searchsorted(ends, wanted)].tolist()
-    return tuple(sorted(set(wanted)))
+    sizes = sorted(set(wanted))
+    # a look just before another tells nothing new, and the integration would miss it
+    near = planned / (4 * looks)
+    return (*(one for one, two in pairwise(sizes) if two - one >= near), sizes[-1])
 
 
 def shuffled_order(
