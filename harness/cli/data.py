@@ -132,13 +132,14 @@ def _show_rows(out: "Console", seen: "Look") -> None:
     from rich.text import Text
 
     share = seen.learnt / seen.tokens
-    how = "in green" if out.is_terminal else "in ⟦ ⟧"
+    coloured = out.is_terminal and not out.no_color
+    how = "in green" if coloured else "in ⟦ ⟧"
     out.print(f"\nLearnt is what stands {how}, {share:.0%} of all tokens; the rest is only read.")
     for origin, parts in seen.pictures:
         out.print(f"\n{origin}", style="bold", markup=False)
         text = Text()
         for part, learnt in parts:
-            if out.is_terminal:
+            if coloured:
                 text.append(part, style="green" if learnt else "dim")
             else:
                 text.append(f"⟦{part}⟧" if learnt else part)
