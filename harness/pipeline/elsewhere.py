@@ -36,9 +36,7 @@ def join_endpoints(
     for arm in remote.values():
         known = store.get(arm.fingerprint, requests)
         arm.check([r for r in requests if (r.item, r.index) not in known])
-    engine = Arms(None if BASE in remote else local(), remote)
-    planned.folder.note([*planned.notes, *engine.notes])
-    return engine
+    return Arms(None if BASE in remote else local(), remote)
 
 
 def remote_base(planned: Plan) -> Arm:
