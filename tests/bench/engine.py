@@ -1,13 +1,17 @@
 """Our engine against lm-eval's hf model: the same items, side by side, each in its own process.
 
-Run on idle cores (about an hour for everything; ``--items 200`` for a look)::
+Run on two idle cores (about 45 minutes for everything)::
 
     python tests/bench/engine.py --json engine.json
-    python tests/bench/engine.py --only arc_0shot --items 200 --batch-sizes 16
+    python tests/bench/engine.py --only arc_0shot spider --items all
+    python tests/bench/engine.py --items arc_10shot=100 four_arms=12 --batch-sizes 16
+    python tests/bench/engine.py --device cuda --dtype bfloat16 --size large --items all
 
-Real rows come from ``../shared/data``; the model is a random Llama of about 115M parameters with a
-16k BPE trained on those rows. Each figure is lm-eval's best time over the batch sizes tried divided
-by ours; both get the very same lm-eval instances through the same method of lm-eval's interface.
+Real rows come from ``../shared/data``; the model is a random Llama of about 115M parameters (large:
+760M) with a 16k BPE trained on those rows. Each figure is lm-eval's best time over the batch sizes
+tried divided by ours; both get the very same lm-eval instances through the same method of lm-eval's
+interface. ``four_arms`` counts whole processes, imports and loading included: one of ours against
+four of lm-eval's. Memory is the largest peak of any process of a side.
 """
 
 import argparse
@@ -34,6 +38,20 @@ REACH = {
     "quickstart_sql": 6,
 }  # fmt: skip
 NEW_TOKENS = 64
+ITEMS = {
+    "arc_0shot": 240, "arc_10shot": 32, "arc_10shot_fixed": 48, "spider": 240, "four_arms": 48,
+    "four_arms_verified": 48,
+}  # fmt: skip
+"""How many items each work takes unless told otherwise, so that everything ends within the hour."""
+
+ALL = 1_000_000
+SIZES = {
+    "small": {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
+              "num_attention_heads": 9, "num_key_value_heads": 3},
+    "large": {"hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 12,
+              "num_attention_heads": 32, "num_key_value_heads": 8},
+}  # fmt: skip
+"""Random models: 115M parameters, and 760M, which are 1.5 GB in bfloat16."""
 
 
 def rows(path: Path) -> list[dict[str, Any]]:
@@ -56,7 +74,7 @@ def spider_prompts() -> list[str]:
     ]
 
 
-def build(folder: Path) -> Path:
+def build(folder: Path, size: str) -> Path:
     """Write the base and three LoRA adapters, once."""
     base = folder / "base"
     if (folder / "done").exists():
@@ -79,10 +97,8 @@ def build(folder: Path) -> Path:
     torch.manual_seed(0)
     model = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=tokenizer.get_vocab_size(), hidden_size=576, intermediate_size=1536,
-            num_hidden_layers=30, num_attention_heads=9, num_key_value_heads=3,
-            max_position_embeddings=4096, bos_token_id=1, eos_token_id=2, pad_token_id=0,
-            tie_word_embeddings=True,
+            vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=4096, bos_token_id=1,
+            eos_token_id=2, pad_token_id=0, tie_word_embeddings=True, **SIZES[size],
         )
     )  # fmt: skip
     model.save_pretrained(base)
@@ -131,18 +147,19 @@ def instances(work: str, items: int) -> list[Any]:
     return made
 
 
-def model_of(side: str, base: Path, adapter: Path | None, dtype: str = "float32") -> Any:
+def model_of(
+    side: str, base: Path, adapter: Path | None, *, device: str = "cpu", dtype: str = "float32"
+) -> Any:
     """Return one side's lm-eval model."""
+    peft = str(adapter) if adapter else None
     if side == "ours":
         from harness.engine.lm import HarnessLM
 
-        tuned = str(adapter) if adapter else None
-        return HarnessLM(str(base), adapter=tuned, dtype=dtype, device="cpu")
+        return HarnessLM(str(base), adapter=peft, device=device, dtype=dtype)
     from lm_eval.models.huggingface import HFLM
 
     return HFLM(
-        pretrained=str(base), peft=str(adapter) if adapter else None, device="cpu",
-        batch_size=int(side), dtype="float32",
+        pretrained=str(base), peft=peft, device=device, dtype=dtype, batch_size=int(side)
     )  # fmt: skip
 
 
@@ -151,41 +168,47 @@ def ask(model: Any, asked: list[Any]) -> list[Any]:
     return list(getattr(model, asked[0].request_type)(asked))
 
 
-def measure(work: str, side: str, folder: Path, items: int) -> dict[str, Any]:
-    """Do one piece of work on one side in this process; times in seconds, memory in MiB."""
-    base = folder / "base"
+def measure(work: str, side: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Do one piece of work on one side in this process; times in seconds."""
+    folder, items = options.folder, options.count
     if work.startswith("four_arms"):
-        verified = work == "four_arms_verified"
-        return _four_arms(side, folder, items, "bfloat16_verified" if verified else "float32")
+        verified = work == "four_arms_verified" and side == "ours"
+        return _four_arms(side, options, "bfloat16_verified" if verified else options.dtype)
     if work == "quickstart_sql":
         return _quickstart_sql(side, folder / "tuned", items)
     asked = instances(work, items)
-    model = model_of(side, base, None)
+    model = model_of(side, folder / "base", None, device=options.device, dtype=options.dtype)
     wall, cpu = time.perf_counter(), time.process_time()
     found = ask(model, asked)
     result = {"seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
-    if side == "ours":
+    if side == "ours" and options.device == "cpu":
         result |= floor(model, asked)
-    return result | {"answers": found}
+    return result | {"items": len({one.doc_id for one in asked}), "answers": found}
 
 
-def _four_arms(side: str, folder: Path, items: int, dtype: str) -> dict[str, Any]:
-    works = [instances(work, items) for work in ("arc_0shot", "spider")]
-    wall, cpu = time.perf_counter(), time.process_time()
-    found = []
-    adapters = [None, *(folder / f"adapter{seed}" for seed in range(3))]
-    shared = model_of(side, folder / "base", None, dtype) if side == "ours" else None
+def _four_arms(side: str, options: argparse.Namespace, dtype: str) -> dict[str, Any]:
+    """Answer ARC and Spider: with every arm on our side, with the one that is named on lm-eval's.
+
+    No times: the parent counts the whole process.
+    """
+    works = [instances(work, options.count) for work in ("arc_0shot", "spider")]
+    items = sum(len({one.doc_id for one in asked}) for asked in works)
+    loaded = {"device": options.device, "dtype": dtype}
+    adapters = [options.folder / name for name in ARMS]
+    if side != "ours":
+        adapter = None if options.arm == "base" else options.folder / options.arm
+        model = model_of(side, options.folder / "base", adapter, **loaded)
+        return {"items": items, "answers": [ask(model, asked) for asked in works]}
+    model = model_of(side, options.folder / "base", None, **loaded)
+    found = [ask(model, asked) for asked in works]
     for adapter in adapters:
-        model = shared or model_of(side, folder / "base", adapter)
-        if shared is not None and adapter is not None:
-            shared.engine.attach(adapter.name, adapter)
-            shared.arm = adapter.name
+        model.engine.attach(adapter.name, adapter)
+        model.arm = adapter.name
         found += [ask(model, asked) for asked in works]
-    return {
-        "seconds": time.perf_counter() - wall,
-        "cpu_seconds": time.process_time() - cpu,
-        "answers": found,
-    }
+    return {"items": items, "answers": found}
+
+
+ARMS = ("adapter0", "adapter1", "adapter2")
 
 
 def _quickstart_sql(side: str, tuned: Path, items: int) -> dict[str, Any]:
@@ -218,6 +241,7 @@ def _quickstart_sql(side: str, tuned: Path, items: int) -> dict[str, Any]:
     return {
         "seconds": time.perf_counter() - wall,
         "cpu_seconds": time.process_time() - cpu,
+        "items": len(suite.items),
         "answers": found,
     }
 
@@ -251,8 +275,13 @@ def differences(ours: list[Any], theirs: list[Any]) -> dict[str, Any]:
     """Compare two sides' answers one by one."""
     if isinstance(ours[0], str):
         return {"different_texts": sum(a != b for a, b in zip(ours, theirs, strict=True))}
-    if isinstance(ours[0][0], list | str):
-        return {}
+    if isinstance(ours[0][0], list | str):  # several works, of several arms
+        total: dict[str, Any] = {}
+        for both in zip(ours, theirs, strict=True):
+            for name, value in differences(*both).items():
+                join = max if name == "largest_difference" else sum
+                total[name] = join((total.get(name, 0), value))
+        return total
     return {
         "largest_difference": max(abs(a[0] - b[0]) for a, b in zip(ours, theirs, strict=True)),
         "different_greedy": sum(a[1] != b[1] for a, b in zip(ours, theirs, strict=True)),
@@ -270,6 +299,7 @@ def side_by_side(work: str, folder: Path, options: argparse.Namespace) -> dict[s
         "times_faster": found[best]["seconds"] / ours["seconds"],
         "times_less_processor_time": found[best]["cpu_seconds"] / ours["cpu_seconds"],
         "reach": REACH[work],
+        "items": ours["items"],
         "best_batch_size": int(best),
         "ours": {key: value for key, value in ours.items() if key != "answers"},
         "lm_eval": {
@@ -283,39 +313,79 @@ def side_by_side(work: str, folder: Path, options: argparse.Namespace) -> dict[s
 
 
 def _child(work: str, side: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Do one side's work in a process of its own; four arms of lm-eval's are four processes."""
+    if work.startswith("four_arms") and side != "ours":
+        runs = [_process(work, side, folder, options, arm) for arm in ("base", *ARMS)]
+        return {
+            "items": runs[0]["items"],
+            "answers": [answers for run in runs for answers in run["answers"]],
+            **{name: sum(run[name] for run in runs) for name in ("seconds", "cpu_seconds")},
+            **{name: max(run[name] for run in runs) for name in runs[0] if "peak" in name},
+        }
+    return _process(work, side, folder, options, "base")
+
+
+def _process(
+    work: str, side: str, folder: Path, options: argparse.Namespace, arm: str
+) -> dict[str, Any]:
+    out = folder / f"{work}.{side}.json"
     command = [
-        sys.executable, __file__, "--child", work, side, "--folder", str(folder),
-        "--items", str(options.items),
+        sys.executable, __file__, "--child", work, side, "--folder", str(folder), "--arm", arm,
+        "--count", str(_count(work, options.items)), "--json", str(out),
+        "--device", options.device, "--dtype", options.dtype,
     ]  # fmt: skip
     threads = {"OMP_NUM_THREADS": str(options.threads), "TQDM_DISABLE": "1"}
-    out = folder / f"{work}.{side}.json"
+    before, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
     with (folder / "log.txt").open("a") as log:
-        subprocess.run(
-            [*command, "--json", str(out)], check=True, stderr=log, env=os.environ | threads
-        )
-    return json.loads(out.read_text())
+        subprocess.run(command, check=True, stderr=log, env=os.environ | threads)
+    wall, after = time.perf_counter() - wall, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"seconds": wall, "cpu_seconds": cpu} | json.loads(out.read_text())
+
+
+def _count(work: str, asked: list[str]) -> int:
+    """Read ``--items``: a number for everything, ``all``, or ``work=number`` for some."""
+    chosen = dict(one.split("=") for one in asked if "=" in one)
+    every = next((one for one in asked if "=" not in one), str(ITEMS.get(work, ALL)))
+    number = chosen.get(work, every)
+    return ALL if number == "all" else int(number)
+
+
+def _memory() -> dict[str, float]:
+    """Return this process's peak memory in MiB, and the GPU's where there is one."""
+    import torch
+
+    peak = {"peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+    if torch.cuda.is_available():
+        peak["peak_gpu_mib"] = torch.cuda.max_memory_allocated() / 2**20
+    return peak
 
 
 def main() -> None:
     """Run what was asked for and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", choices=WORKS, nargs="+", default=WORKS)
-    parser.add_argument("--items", type=int, default=1_000_000, help="at most so many")
+    parser.add_argument("--items", nargs="+", default=[], help="N, all, or WORK=N")
     parser.add_argument("--batch-sizes", type=int, nargs="+", default=[8, 16, 32])
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--folder", type=Path, help="where the random model is kept")
     parser.add_argument("--tuned", type=Path, help="a candidate of the quickstart, for its SQL")
     parser.add_argument("--json", type=Path)
+    for hidden, kind in (("--arm", str), ("--count", int)):
+        parser.add_argument(hidden, type=kind, help=argparse.SUPPRESS)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        result = measure(*options.child, options.folder, options.items)
-        result["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        options.json.write_text(json.dumps(result))
+        result = measure(*options.child, options)
+        options.json.write_text(json.dumps(result | _memory()))
         return
     folder = options.folder or Path(tempfile.mkdtemp(prefix="bench"))
+    folder = folder if options.size == "small" else folder / options.size
     folder.mkdir(parents=True, exist_ok=True)
-    build(folder)
+    build(folder, options.size)
     if options.tuned:
         shutil.copytree(options.tuned, folder / "tuned", dirs_exist_ok=True)
     table = {}
