@@ -47,6 +47,7 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
         (["run", "none.yaml"], "no study file"),
         (["plan", "none.yaml"], "harness init"),
         (["compare", "a.jsonl", "b.jsonl"], "a.jsonl"),
+        (["data", "show", "none.jsonl"], "no data file at"),
         (["report", "none"], "must hold a scored run"),
         (["gate", "none"], "must hold a scored run"),
         (["rate", "sqll", "x.jsonl", "-o", "y.jsonl"], "sql"),
