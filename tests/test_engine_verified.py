@@ -68,25 +68,18 @@ def test_choices_have_float32_s_verdicts(tiny: Engine, arm: str) -> None:
     assert engine.worst[arm] < engine.bounds[arm, "choices"].value
 
 
-@pytest.mark.parametrize("name", ["sql", "domain_qa"])
-def test_texts_are_float32_s(tiny: Engine, name: str) -> None:
+def test_texts_are_float32_s(tiny: Engine) -> None:
     """Whether a text stands, is asked again, or is left to float32: it is float32's."""
-    loaded = suite(tiny, name, limit=60)
-    engine = VerifiedEngine(tiny, loaded.requests)
-    truth, found = (answered(e, BASE, loaded.requests) for e in (tiny, engine))
-    assert {key: one.text for key, one in found.items()} == {
-        key: one.text for key, one in truth.items()
-    }
-
-
-def test_texts_that_are_clear_of_the_bound_stand(base: Path) -> None:
-    """Where logits are far apart, bf16 settles most texts, and they are float32's."""
-    exact = Engine.load(str(base), device="cpu")
-    asked = [prompt(n, (1, 3 + n % 190, 3 + n // 190), max_new_tokens=2) for n in range(300)]
-    engine = VerifiedEngine(exact, asked)
-    found = answers(engine, BASE, asked)
-    assert [one.text for one in found] == [one.text for one in answers(exact, BASE, asked)]
-    assert engine.accepted > engine.rechecked > 0
+    requests = suite(tiny, "sql", limit=80).requests
+    truth = [one.text for one in answers(tiny, BASE, list(requests))]
+    careful = VerifiedEngine(tiny, requests)
+    assert [one.text for one in answers(careful, BASE, list(requests))] == truth
+    bound = careful.bounds[BASE, "texts"]
+    assert (careful.accepted == 0) == (not bound.is_worth_it)
+    eager = VerifiedEngine(tiny, requests)
+    eager.bounds[BASE, "texts"] = replace(bound, clear=bound.drawn)
+    assert [one.text for one in answers(eager, BASE, list(requests))] == truth
+    assert eager.accepted > 0 < eager.rechecked
 
 
 def test_what_is_scored_by_numbers_is_float32_s_number(base: Path) -> None:
@@ -197,6 +190,23 @@ def test_with_bf16_instructions_the_study_s_base_opens_it(tiny: Engine) -> None:
         assert isinstance(engine, VerifiedEngine)
         assert engine.numeric == names
         assert len(engine.work) == len(loaded.requests)
+
+
+def test_lm_eval_gets_the_same_best_choices(tiny: Engine) -> None:
+    """Its requests are put back together by row, so that a row is decided as a whole."""
+    from harness.engine.lm import HarnessLM
+
+    loaded = suite(tiny, "arc_mini", limit=150)
+    asked = [instance for group in loaded.instances for instance in group]
+    model = HarnessLM(str(TINY), dtype=VERIFIED, device="cpu")
+    found = [logprob for logprob, _ in model.loglikelihood(asked)]
+    truth = [response.logprob or 0.0 for response in answers(tiny, BASE, list(loaded.requests))]
+    for start in range(0, len(asked), 4):
+        ours, theirs = found[start : start + 4], truth[start : start + 4]
+        assert ours.index(max(ours)) == theirs.index(max(theirs))
+    if isinstance(model.engine, VerifiedEngine):
+        assert model.engine.accepted > 0
+        assert model.loglikelihood(asked[::-1])[::-1][:4] == model.loglikelihood(asked)[:4]
 
 
 def test_quantized_weights_refuse_it(base: Path, tmp_path: Path) -> None:

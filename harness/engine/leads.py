@@ -39,7 +39,7 @@ def entangled(items: Mapping[ItemKey, Sequence[Request]]) -> set[ItemKey]:
     Such items are not to be mixed from two precisions when their answers are read back from a
     store, where a request has one answer.
     """
-    asked = {key: frozenset(map(_ids, group)) for key, group in items.items()}
+    asked = {key: frozenset(map(ids_of, group)) for key, group in items.items()}
     owners: dict[object, set[object]] = defaultdict(set)
     for group in asked.values():
         for ids in group:
@@ -111,5 +111,6 @@ def _logprob(found: Answered, request: Request) -> float:
     return math.nan if logprob is None else logprob
 
 
-def _ids(request: Request) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def ids_of(request: Request) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return what a log-likelihood depends on."""
     return request.context_ids, request.continuation_ids

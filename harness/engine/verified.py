@@ -61,7 +61,7 @@ class VerifiedEngine:
     rechecked: int = 0
     _items: Items = field(init=False)
     _exactly: set[ItemKey] = field(init=False)
-    _truth: dict[str, probe.Found] = field(default_factory=dict)
+    _truth: dict[str, dict[object, Response]] = field(default_factory=dict)
     _fast: Engine | None = None
 
     def __post_init__(self) -> None:
@@ -176,12 +176,13 @@ class VerifiedEngine:
 
     def _choices(self, arm: str, items: Items, second: "Second") -> Iterator[Answers]:
         """Answer choices in bf16 and keep back those whose verdict could flip."""
-        bound, truth = self._choice_bound(arm, items), self._truth[arm]
-        asked = [request for group in items.values() for request in group]
-        known = [(r, truth[r.item, r.index]) for r in asked if (r.item, r.index) in truth]
-        if known:
-            yield known
-        left = [request for request in asked if (request.item, request.index) not in truth]
+        bound, truth = self._choice_bound(arm, items), self._truth.get(arm, {})
+        left: list[Request] = []
+        for group in items.values():
+            if all(leads.ids_of(request) in truth for request in group):
+                yield [(request, truth[leads.ids_of(request)]) for request in group]
+            else:
+                left += group
         if not bound.is_worth_it:
             second.requests += left
             return
@@ -245,8 +246,13 @@ class VerifiedEngine:
         if name not in self.bounds:
             everything = self._sorted(self.work, Second())[0] or items
             drawn = probe.draw(everything, probe.CHOICES)
-            measured = probe.of_choices(self._bf16(), self.exact, arm, drawn)
-            self.bounds[name], self._truth[arm] = measured
+            self.bounds[name], truth = probe.of_choices(self._bf16(), self.exact, arm, drawn)
+            self._truth[arm] = {
+                leads.ids_of(request): truth[request.item, request.index]
+                for group in drawn
+                for request in group
+                if (request.item, request.index) in truth
+            }
             log.info("%s", _said(*name, self.bounds[name]))
         return self.bounds[name]
 
