@@ -208,7 +208,7 @@ def test_missing_files_and_folders_are_told(tmp_path: Path) -> None:
     """A path that is no file is named."""
     with pytest.raises(DataError, match="no data file at"):
         read_examples(tmp_path / "none.jsonl")
-    with pytest.raises(DataError, match="must hold .txt or .md files"):
+    with pytest.raises(DataError, match=r"must hold \.txt or \.md files"):
         read_examples(tmp_path)
 
 

@@ -35,7 +35,7 @@ def test_a_folder_of_texts_is_cut_between_paragraphs(tmp_path: Path) -> None:
 
 def test_a_folder_without_texts_is_refused(tmp_path: Path) -> None:
     """A folder of other files is no source of rows."""
-    with pytest.raises(DataError, match=r"must hold .txt or .md files"):
+    with pytest.raises(DataError, match=r"must hold \.txt or \.md files"):
         read_examples(str(tmp_path))
 
 

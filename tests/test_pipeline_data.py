@@ -8,12 +8,20 @@ from typing import Any
 
 import pytest
 
+from harness.analysis.gate import compare_pairs
 from harness.cards import Copy, TrainingData
 from harness.corpus import clean
-from harness.errors import DataError
+from harness.errors import DataError, StudyError
 from harness.pipeline import plan
-from harness.pipeline.data import copies, describe, prepare, rules_of, without_copies
-from harness.records import Example, Item, ItemKey, Pair, Response, Sample, Verdict
+from harness.pipeline.data import (
+    copies,
+    copy_warnings,
+    describe,
+    prepare,
+    rules_of,
+    without_copies,
+)
+from harness.records import Example, Item, ItemKey, Pair, Response, Sample, Suite, Verdict
 from harness.store.data_cards import card_path, read_card, write_card
 from harness.study import Study, SuiteSection
 
@@ -152,6 +160,25 @@ def test_copied_items_leave_the_verdict_where_a_study_says_so(excluded: bool, le
     pairs = [pair_of(one) for one in items]
     assert len(without_copies(pairs, "mine", [card])) == left
     assert len(without_copies(pairs, "other", [card])) == 2
+
+
+def test_whole_copies_that_count_are_warned_of() -> None:
+    """A report says of a suite that it counts items which were trained on whole; not of others."""
+    items = [item(0, QUESTION, "Ada"), item(1, "Who?", "Bo")]
+    kinds = (("exact", items[0]), ("near", items[1]))
+    found = tuple(Copy(item=i.key, kind=k, origin="rows:1", shared="") for k, i in kinds)  # type: ignore[arg-type]
+    card = TrainingData(candidate="mine", source="", shape="", read=1, rows=1, copies=found)
+    compared = compare_pairs("mine", Suite(name="qa", metric="m"), tuple(map(pair_of, items)))
+    (warning,) = copy_warnings([card], [compared])
+    assert (warning.kind, warning.tuned_count, warning.total) == ("warning", 1, 2)
+    assert warning.keys == (items[0].key,)
+    assert not [*copy_warnings([replace(card, excluded=True)], [compared])]
+
+
+def test_an_early_end_and_left_out_items_exclude_each_other(tmp_path: Path) -> None:
+    """The order in which a verdict may close early is declared on all items."""
+    with pytest.raises(StudyError, match="an early end counts on every item"):
+        plan(study(tmp_path, ROWS, data={"overlap": "exclude"}), until_decided=True)
 
 
 def test_a_data_card_is_the_same_after_a_round_trip(tmp_path: Path) -> None:
