@@ -22,6 +22,7 @@ def row(prompt: str, completion: str, number: int = 1) -> Example:
     [
         ("a \r\nb", "a\nb", "line breaks and spaces at line ends"),
         ("a\x00b\u200bc", "abc", "control and invisible characters"),
+        ("a\ud83db", "ab", "control and invisible characters"),
         ("a\u00a0b", "a b", "special spaces"),
         ("e\u0301", "é", "Unicode composed (NFC)"),
         ("cafÃ© costs", "café costs", "broken encoding repaired"),

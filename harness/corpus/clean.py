@@ -116,7 +116,7 @@ class Cleaning:
             if reason:
                 self.dropped[reason].append(row.origin)
                 continue
-            key = hashlib.blake2b(" ".join(text.split()).encode(), digest_size=12).digest()
+            key = hashlib.blake2b(_bytes(" ".join(text.split())), digest_size=12).digest()
             again = key in self._seen
             self._seen.add(key)
             if again and self.rules.repetitions != "keep":
@@ -198,6 +198,10 @@ def text_of(example: Example) -> str:
         for side in (example.prompt, example.completion, example.rejected)
         if side is not None
     )
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")  # halves of characters, where nothing mends them
 
 
 def _fixed(found: dict[str, list[str]]) -> dict[str, tuple[str, ...]]:

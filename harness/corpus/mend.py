@@ -9,7 +9,7 @@ import ftfy
 
 from harness.records import Message
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ufeff\u200b\u2060]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ufeff\u200b\u2060\ud800-\udfff]")
 _SPACES = re.compile(r"[\u00a0\u2000-\u200a\u202f\u205f\u3000]")
 _LINE_ENDS = re.compile(r"[ \t]+(?=\n)")
 _SUSPECT = re.compile(r"[^\n\t\x20-\x7e]|[ \t]\n")

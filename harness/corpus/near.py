@@ -62,7 +62,7 @@ def _features(text: str) -> npt.NDArray[np.uint64]:
     found = _WORD_OR_SIGN.findall(text.casefold())
     size = min(SHINGLE, len(found))
     shingles = {" ".join(found[i : i + size]) for i in range(len(found) - size + 1)} if size else ()
-    hashes = [zlib.crc32(shingle.encode()) for shingle in shingles]
+    hashes = [zlib.crc32(shingle.encode(errors="surrogatepass")) for shingle in shingles]
     return np.unique(np.array(hashes, dtype=np.uint64))
 
 
