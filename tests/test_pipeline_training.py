@@ -65,7 +65,10 @@ def test_forgetting_shows_while_it_happens(tmp_path: Path) -> None:
 
 def test_the_first_look_is_the_base_as_it_is_scored(tmp_path: Path) -> None:
     """At step 0 the score is the base's own score on the same items."""
-    watched = {"training": {"max_steps": 1}, "eval_suites": {"arc_mini": 24, "domain_qa": 24}}
+    watched = {
+        "training": {"max_steps": 2, "learning_rate": 0.02},
+        "eval_suites": {"arc_mini": 24, "domain_qa": 24},
+    }
     loaded = write_study(tmp_path, watched)
     planned = pipeline.plan(loaded, out=tmp_path / "run")
     arms = pipeline.train(planned)

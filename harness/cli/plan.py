@@ -32,13 +32,15 @@ def command(
 
     loaded = studies.load(study)
     with console.stoppable(out or study.parent):
-        from harness import pipeline
+        from harness import pipeline, training
 
         planned = pipeline.plan(loaded, out=out, progress=console.TerminalProgress())
         suites = pipeline.outlook(planned, probe=probe)
     for candidate in loaded.candidates:
         rows = len(planned.examples.get(candidate.name, ()))
         what = f"{candidate.method} on {rows} rows" if candidate.train else "as it is"
+        if candidate.sweep:
+            what += f", the best of {training.space_of(candidate).size} trials"
         typer.echo(f"candidate {candidate.name}: {what}")
     for card in planned.cards:
         if card.copies:

@@ -1,6 +1,8 @@
 """Train every candidate that is not trained yet."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from harness import training
 from harness.files import weights_sha256
@@ -47,13 +49,16 @@ def _taken(candidate: CandidateSection, path: Path) -> Arm:
 
 def _train_one(planned: Plan, candidate: CandidateSection) -> Arm:
     study, rows = planned.study, planned.prepared[candidate.name]
+    look, looked = score_while_training(candidate, planned.loaded), dict[str, float]()
+
+    def score(model: Any) -> Mapping[str, float]:
+        looked.update(look(model) if look else {})
+        return looked
+
     with planned.progress.task(f"train {candidate.name}") as advance:
 
         def tell(point: LossPoint, steps: int) -> None:
-            speed = point.tokens_per_second
-            rate = f", {speed:,.0f} tokens/s" if speed else ""
-            held = f", held out {point.eval_loss:.3f}" if point.eval_loss is not None else ""
-            advance(done=point.step, total=steps, note=f"loss {point.loss:.3f}{held}{rate}")
+            advance(done=point.step, total=steps, note=_note(point, looked))
 
         return training.train(
             candidate,
@@ -63,7 +68,15 @@ def _train_one(planned: Plan, candidate: CandidateSection) -> Arm:
             out=planned.folder.adapter(candidate.name),
             seed=study.seed,
             on_progress=tell,
-            checks=training.Checks(
-                held_out=rows.validation, score=score_while_training(candidate, planned.loaded)
-            ),
+            checks=training.Checks(held_out=rows.validation, score=score if look else None),
         )
+
+
+def _note(point: LossPoint, looked: Mapping[str, float]) -> str:
+    """Say how a training goes: loss, speed, and suites that are looked at on the way."""
+    parts = [f"loss {point.loss:.3f}"]
+    if point.eval_loss is not None:
+        parts.append(f"held out {point.eval_loss:.3f}")
+    if point.tokens_per_second:
+        parts.append(f"{point.tokens_per_second:,.0f} tokens/s")
+    return ", ".join([*parts, *(f"{suite} {score:.0%}" for suite, score in looked.items())])
