@@ -25,8 +25,8 @@ _FORESEEN = 256
 class Row:
     """One request while it is generated.
 
-    ``keys`` and ``values`` (per layer some ``[kv_heads, n, d]`` pieces, not copied before the row
-    is decoded) follow those of ``prefix``; ``token`` is the last one, not yet read by the model.
+    ``keys`` and ``values`` (per layer ``[kv_heads, n, d]``, until the row is decoded) follow those
+    of ``prefix``; ``token`` is the last one, not yet read by the model.
     ``room`` is how many own keys it will need at most, very long answers aside.
     """
 
@@ -36,8 +36,8 @@ class Row:
     token: int
     position: int
     prefix: Past | None
-    keys: list[list[Tensor]]
-    values: list[list[Tensor]]
+    keys: list[Tensor]
+    values: list[Tensor]
     context: tuple[int, ...] = ()
     room: int = field(init=False)
 
@@ -48,7 +48,7 @@ class Row:
     @property
     def own(self) -> int:
         """How many tokens stand in the row's own keys, until it is decoded."""
-        return sum(piece.shape[1] for piece in self.keys[0])
+        return self.keys[0].shape[1]
 
 
 @dataclass(slots=True)
@@ -74,16 +74,15 @@ class Rows:
         self.rows.extend(rows)
         self.lengths.extend(row.own for row in rows)
         if not self.keys:
-            heads, _, size = rows[0].keys[0][0].shape
-            self.keys = [pieces[0].new_zeros(0, heads, size, 0) for pieces in rows[0].keys]
-            self.values = [pieces[0].new_zeros(0, heads, 0, size) for pieces in rows[0].values]
+            self.keys = [k.new_zeros(0, k.shape[0], k.shape[2], 0) for k in rows[0].keys]
+            self.values = [v.new_zeros(0, v.shape[0], 0, v.shape[2]) for v in rows[0].values]
         self._fit()
         for slot, row in enumerate(rows, start=first):
             length = self.lengths[slot]
-            for buffer, pieces in zip(self.keys, row.keys, strict=True):
-                buffer[slot, :, :, :length] = torch.cat(pieces, dim=1).transpose(1, 2)
-            for buffer, pieces in zip(self.values, row.values, strict=True):
-                torch.cat(pieces, dim=1, out=buffer[slot, :, :length])
+            for buffer, keys in zip(self.keys, row.keys, strict=True):
+                buffer[slot, :, :, :length] = keys.transpose(1, 2)
+            for buffer, values in zip(self.values, row.values, strict=True):
+                buffer[slot, :, :length] = values
             row.keys, row.values = [], []
         self._regroup()
 
@@ -116,8 +115,8 @@ class Rows:
         parked = []
         for place in range(keep, len(self.rows)):
             row, length = self.rows[place], self.lengths[place]
-            row.keys = [[b[place, :, :, :length].transpose(1, 2).clone()] for b in self.keys]
-            row.values = [[b[place, :, :length].clone()] for b in self.values]
+            row.keys = [keys[place, :, :, :length].transpose(1, 2).clone() for keys in self.keys]
+            row.values = [values[place, :, :length].clone() for values in self.values]
             parked.append(row)
         del self.rows[keep:], self.lengths[keep:]
         self.keys, self.values = (
@@ -167,7 +166,7 @@ class Rows:
             out = self._merge(layer, asked, scores, own_values)
         else:
             out = scores.softmax(dim=-1).to(value.dtype) @ own_values
-        return out.reshape(count, heads, size).transpose(0, 1)
+        return out.reshape(count, heads, -1).transpose(0, 1)
 
     def _merge(self, layer: int, asked: Tensor, scores: Tensor, own: Tensor) -> Tensor:
         """Weigh what own and shared tokens give by the sums of their exponentials."""
@@ -178,7 +177,7 @@ class Rows:
             far, far_norm = _average(
                 (flat @ prefix.keys[layer].transpose(1, 2)).float(), prefix.values[layer]
             )
-            far = far.view(rows.shape).transpose(0, 1)
+            far = far.view(*rows.shape[:3], -1).transpose(0, 1)
             far_norm = far_norm.view(*rows.shape[:3], 1).transpose(0, 1)
             out[places] = out[places].lerp(far, (far_norm - norm[places]).sigmoid_())
         return out.to(own.dtype)

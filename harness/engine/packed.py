@@ -94,31 +94,27 @@ class Pack:
     values: dict[int, Tensor] = field(default_factory=dict)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """Attend unit by unit; heads that share a key are folded into the query length."""
+        """Attend unit by unit; heads that share a key see it as one, without copies of it."""
         if self.capture:
             self.keys[layer], self.values[layer] = key, value
-        kv_heads = key.shape[0]
-        folds = query.shape[0] // kv_heads
-        outputs = []
+        heads, count, _ = query.shape
+        asked = query.unflatten(0, (len(key), -1))
+        out = value.new_empty(count, *asked.shape[:2], value.shape[-1])
         for (start, stop), mask, past in zip(self.spans, self.masks, self.pasts, strict=True):
             keys, values = key[:, start:stop], value[:, start:stop]
             if past is not None:
                 keys = torch.cat((past.keys[layer], keys), dim=1)
                 values = torch.cat((past.values[layer], values), dim=1)
-            queries = query[:, start:stop]
-            if mask is None and folds > 1:
-                keys = keys.repeat_interleave(folds, dim=0)
-                values = values.repeat_interleave(folds, dim=0)
-            elif folds > 1:
-                queries = queries.reshape(kv_heads, folds * (stop - start), -1)
-            out = scaled_dot_product_attention(
-                queries[None], keys[None], values[None],
-                attn_mask=None if mask is None else mask.repeat(folds, 1),
+            found = scaled_dot_product_attention(
+                asked[:, :, start:stop],
+                keys.unsqueeze(1).expand(-1, asked.shape[1], -1, -1),
+                values.unsqueeze(1).expand(-1, asked.shape[1], -1, -1),
+                attn_mask=mask,
                 is_causal=mask is None,
                 scale=scale,
-            )  # fmt: skip
-            outputs.append(out[0].reshape(query.shape[0], stop - start, -1))
-        return torch.cat(outputs, dim=1)
+            )
+            out[start:stop] = found.permute(2, 0, 1, 3)
+        return out.view(count, heads, -1).transpose(0, 1)
 
     def past_of(self, unit: int) -> Past:
         """Return the keys and values of a kept unit together with all that came before it."""
