@@ -13,7 +13,7 @@ import pytest
 import yaml
 from tiny_models import lora
 
-from harness import content, pipeline, study
+from harness import content, pipeline, report, study
 from harness.errors import DataError, StudyError
 from harness.store.baseline import read_baseline
 from harness.store.run_folder import RunFolder
@@ -149,6 +149,8 @@ def test_a_removed_suite_or_changed_margin_is_invalid(finished: Path, tmp_path: 
     reasons = {c.suite.name: c.reason for c in result.comparisons}
     assert reasons["arc_mini"] == "its margin was 0.1 and is 0.2: write a new baseline"
     assert reasons["domain_qa"] == "the suite is gone: the baseline has 60 items of it"
+    junit = report.write(result, tmp_path / "report")["junit.xml"].read_text()
+    assert junit.count("<error") == 2
 
 
 def test_added_items_and_suites_are_said(finished: Path, tmp_path: Path) -> None:

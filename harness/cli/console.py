@@ -102,9 +102,10 @@ def show(result: "Result") -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
+    reference = "the baseline" if result.arms[0].method == "baseline" else "base"
     for arm in result.arms[1:]:
         compared = [c for c in result.comparisons if c.candidate == arm.name]
-        console.print(f"\n[bold]{arm.name}[/] against base")
+        console.print(f"\n[bold]{arm.name}[/] against {reference}")
         if arm.note:
             console.print(arm.note, style="dim")
         console.print(_table(compared))

@@ -95,7 +95,12 @@ def against(folder: RunFolder, file: Path) -> Result:
         findings=(),
         versions=versions(),
         seed=run.study.seed,
-        notes=(*run.declared.notes, *_added(run, known)),
+        notes=(
+            f"Compared with the scores of {known.arm} in {known.study}, kept in {file.name}, not "
+            "with the base model.",
+            *run.declared.notes,
+            *_added(run, known),
+        ),
     )
 
 
