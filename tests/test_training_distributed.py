@@ -80,6 +80,23 @@ def test_two_processes_learn_what_one_learns(tiny_base: Path, tmp_path: Path) ->
     ]  # fmt: skip
 
 
+def test_a_run_is_refused_to_several_processes(tmp_path: Path) -> None:
+    """Only training is shared out; the message says what to do."""
+    (tmp_path / "study.yaml").write_text(
+        "{name: a, base: 'builtin:tiny', candidates: [{name: b, adapter: c}], suites: [sql]}"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "run", "study.yaml"],
+        cwd=tmp_path,
+        env={**os.environ, "WORLD_SIZE": "2", "RANK": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "a run scores in one process: found 2; let them do 'harness train'" in done.stderr
+
+
 def _script(folder: Path) -> Path:
     path = folder / "train.py"
     path.write_text(SCRIPT.format(tests=str(Path(__file__).parent)))

@@ -1,6 +1,7 @@
 """Every method really trains, is saved, and answers the same when another process loads it."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from harness import content
 from harness.records import Arm, Example, Message
 from harness.study import BaseSection, CandidateSection
 from harness.training import METHODS, train
@@ -136,6 +138,22 @@ def test_no_method_changes_the_base_it_is_loaded_on(
         with model.disable_adapter():
             torch.testing.assert_close(logits(model), before, rtol=0, atol=1e-6)
         base = model.unload()
+
+
+def test_dora_leaves_out_what_it_would_divide_by_zero(tmp_path: Path) -> None:
+    """The built-in base has outputs of zero weights, whose norm DoRA divides by."""
+    base = str(content.BUILTIN_MODELS["tiny"])
+    arm = train(
+        section("dora"),
+        rows(),
+        model=base,
+        base=BaseSection(model=base),
+        out=tmp_path / "dora",
+        seed=0,
+    )
+    assert all(math.isfinite(point.loss) for point in arm.loss)
+    adapter = json.loads((tmp_path / "dora" / "adapter_config.json").read_text())
+    assert adapter["exclude_modules"] == ["model.layers.0.self_attn.v_proj"]
 
 
 @pytest.mark.parametrize("name", METHODS)

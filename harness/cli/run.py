@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import console
+from harness.errors import StudyError
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
 Out = Annotated[Path | None, typer.Option(help="Run folder; runs/<study name> by default.")]
@@ -44,7 +45,13 @@ def command(
     folder = out or Path("runs") / loaded.name
     with console.stoppable(folder):
         from harness import pipeline
+        from harness.training import processes
 
+        if processes.count() > 1:
+            raise StudyError(
+                f"a run scores in one process: found {processes.count()}; let them do "
+                "'harness train' and start 'harness run' alone"
+            )
         planned = pipeline.plan(
             loaded,
             out=folder,
