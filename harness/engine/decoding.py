@@ -25,8 +25,8 @@ _FORESEEN = 256
 class Row:
     """One request while it is generated.
 
-    ``keys`` and ``values`` (per layer ``[kv_heads, n, d]``, until the row is decoded) follow those
-    of ``prefix``; ``token`` is the last one, not yet read by the model.
+    ``keys`` and ``values`` (per layer some ``[kv_heads, n, d]`` pieces, not copied before the row
+    is decoded) follow those of ``prefix``; ``token`` is the last one, not yet read by the model.
     ``room`` is how many own keys it will need at most, very long answers aside.
     """
 
@@ -36,8 +36,8 @@ class Row:
     token: int
     position: int
     prefix: Past | None
-    keys: list[Tensor]
-    values: list[Tensor]
+    keys: list[list[Tensor]]
+    values: list[list[Tensor]]
     context: tuple[int, ...] = ()
     room: int = field(init=False)
 
@@ -48,7 +48,7 @@ class Row:
     @property
     def own(self) -> int:
         """How many tokens stand in the row's own keys, until it is decoded."""
-        return self.keys[0].shape[1]
+        return sum(piece.shape[1] for piece in self.keys[0])
 
 
 @dataclass(slots=True)
@@ -74,15 +74,15 @@ class Rows:
         self.rows.extend(rows)
         self.lengths.extend(row.own for row in rows)
         if not self.keys:
-            self.keys = [k.new_zeros(0, k.shape[0], k.shape[2], 0) for k in rows[0].keys]
-            self.values = [v.new_zeros(0, v.shape[0], 0, v.shape[2]) for v in rows[0].values]
+            self.keys = [k.new_zeros(0, len(k), k.shape[2], 0) for k, *_ in rows[0].keys]
+            self.values = [v.new_zeros(0, len(v), 0, v.shape[2]) for v, *_ in rows[0].values]
         self._fit()
         for slot, row in enumerate(rows, start=first):
             length = self.lengths[slot]
-            for buffer, keys in zip(self.keys, row.keys, strict=True):
-                buffer[slot, :, :, :length] = keys.transpose(1, 2)
-            for buffer, values in zip(self.values, row.values, strict=True):
-                buffer[slot, :, :length] = values
+            for buffer, pieces in zip(self.keys, row.keys, strict=True):
+                buffer[slot, :, :, :length] = torch.cat(pieces, dim=1).transpose(1, 2)
+            for buffer, pieces in zip(self.values, row.values, strict=True):
+                torch.cat(pieces, dim=1, out=buffer[slot, :, :length])
             row.keys, row.values = [], []
         self._regroup()
 
@@ -115,8 +115,8 @@ class Rows:
         parked = []
         for place in range(keep, len(self.rows)):
             row, length = self.rows[place], self.lengths[place]
-            row.keys = [keys[place, :, :, :length].transpose(1, 2).clone() for keys in self.keys]
-            row.values = [values[place, :, :length].clone() for values in self.values]
+            row.keys = [[b[place, :, :, :length].transpose(1, 2).clone()] for b in self.keys]
+            row.values = [[b[place, :, :length].clone()] for b in self.values]
             parked.append(row)
         del self.rows[keep:], self.lengths[keep:]
         self.keys, self.values = (

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from harness.engine import packed
 from harness.engine.decoding import Row, Rows
-from harness.engine.packed import Pack, Past
+from harness.engine.packed import Pack
 from harness.engine.sampling import draw
 from harness.engine.stopping import Text, begin
 from harness.engine.sweep import OutOfMemoryError, Runner, Swept, is_out_of_memory, sweep
@@ -234,11 +234,8 @@ class Read:
             following = next(((c, 0) for c in node.children if nodes[c].tokens[0] == token), None)
         return following if following in self.best else None
 
-    def own(self, node: int, end: int) -> tuple[Past | None, list[Tensor], list[Tensor]]:
-        """Return the shared prefix of a place and the keys and values between it and ``end``.
-
-        They are copies, so that the pass they come from need not be kept for a few waiting rows.
-        """
+    def own(self, node: int, end: int) -> tuple[Any, list[list[Tensor]], list[list[Tensor]]]:
+        """Return the shared prefix of a place and the keys and values between it and ``end``."""
         pack, unit = self.where[node]
         pieces = []
         for index in self.trie.path(node):
@@ -253,9 +250,7 @@ class Read:
         alone = past if past is not None and past.length < WORTH_SHARING else None
         keys, values = (
             [
-                torch.cat(
-                    (*((old[layer],) if old else ()), *(rows[layer][:, p] for p in pieces)), dim=1
-                )
+                [*([old[layer]] if old else []), *(rows[layer][:, piece] for piece in pieces)]
                 for layer in sorted(rows)
             ]
             for rows, old in (
