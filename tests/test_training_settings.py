@@ -99,6 +99,10 @@ def test_checking_loads_no_model_library() -> None:
         ({"method": "full", "settings": {"r": 8}}, "trains all weights and has no settings"),
         ({"objective": "dpo", "method": "pissa"}, "compares with the untuned base, which init"),
         ({"objective": "orpo", "method": "p_tuning"}, "ORPO cannot train virtual tokens"),
+        (
+            {"objective": "kto", "training": {"per_device_train_batch_size": 1}},
+            "compares answers within a batch: set 'per_device_train_batch_size' to 2 or more",
+        ),
         ({"training": {"beta": 0.1}}, "'beta' is unknown"),
     ],
 )

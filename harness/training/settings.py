@@ -58,7 +58,12 @@ def check(candidate: CandidateSection) -> None:
         return
     _check_objective(candidate)
     settings_of(candidate)
-    training_of(candidate)
+    arguments = training_of(candidate)
+    if candidate.objective == "kto" and arguments["per_device_train_batch_size"] < 2:
+        raise StudyError(
+            f"candidate {candidate.name!r}: objective 'kto' compares answers within a batch: set "
+            "'per_device_train_batch_size' to 2 or more"
+        )
     if candidate.sweep is not None:
         for choice in examples_of(space_of(candidate)):
             check(chosen(candidate, choice))
