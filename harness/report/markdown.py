@@ -15,7 +15,7 @@ from harness.report.details import transition_counts
 from harness.report.headline import Card, Check, cards
 from harness.report.items import item_id
 from harness.report.overview import warnings
-from harness.report.training_data import training_data
+from harness.report.training_data import DataView, training_data
 from harness.report.words import level, percent, precise, title_of
 from harness.stats import SequentialDecision
 
@@ -153,15 +153,18 @@ def _lost_item(pair: Pair) -> str:
 
 
 def _learnt(result: Result) -> list[str]:
-    lines = []
-    for data in training_data(result):
-        steps: dict[str, list[str]] = {}
-        for done, step, rows in data.steps:
-            steps.setdefault(done, []).append(f"{escape(step)} {rows:,}")
-        said = "; ".join(f"{done} {', '.join(found)}" for done, found in steps.items())
-        cleaning = f"Cleaning, in rows: {said}." if said else "Cleaning changed nothing."
-        lines.append(f"- **{escape(data.name)}**: {escape(data.words)}. {cleaning} {data.overlap}")
+    lines = [f"- **{escape(data.name)}**: {learnt_from(data)}" for data in training_data(result)]
     return ["## Training data", "\n".join(lines)] if lines else []
+
+
+def learnt_from(data: DataView) -> str:
+    """Say in one paragraph what a candidate learnt from."""
+    steps: dict[str, list[str]] = {}
+    for done, step, rows in data.steps:
+        steps.setdefault(done, []).append(f"{escape(step)} {rows:,}")
+    said = "; ".join(f"{done} {', '.join(found)}" for done, found in steps.items())
+    cleaning = f"Cleaning, in rows: {said}." if said else "Cleaning changed nothing."
+    return f"{escape(data.words)}. {cleaning} {data.overlap}"
 
 
 def _provenance(result: Result) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 import yaml
 
 from harness.records import BASE, Arm, Comparison, Finding, Result
-from harness.report.markdown import code, escape
+from harness.report.markdown import code, escape, learnt_from
+from harness.report.training_data import training_data
 from harness.report.words import between, level, percent, precise, title_of
 
 _FORM = {
@@ -43,6 +44,7 @@ def model_card(result: Result, candidate: str, *, form: str, licence: str = "unk
         f"This is {what}. Base model: {code(result.base_model)}.",
         "## How it was made",
         _training(arm),
+        *(learnt_from(data) for data in training_data(result) if data.name == candidate),
         "## What it scored",
         "Base and candidate answered the same items. Changes are in points; intervals at "
         f"{level(compared)}.",
