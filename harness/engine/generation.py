@@ -15,7 +15,7 @@ from torch import Tensor
 
 from harness.engine import packed
 from harness.engine.decoding import Row, Rows
-from harness.engine.packed import Pack
+from harness.engine.packed import Pack, Past
 from harness.engine.sampling import draw
 from harness.engine.stopping import Text, begin
 from harness.engine.sweep import OutOfMemoryError, Runner, Swept, is_out_of_memory, sweep
@@ -212,6 +212,7 @@ class Read:
     best: dict[tuple[int, int], tuple[int, float]] = field(default_factory=dict)
     logits: dict[tuple[int, int], Tensor] = field(default_factory=dict)
     where: dict[int, tuple[Pack, int]] = field(default_factory=dict)
+    tails: dict[int, tuple[list[Tensor], list[Tensor]]] = field(default_factory=dict)
 
     def note(self, swept: Swept, *, keep_logits: bool) -> None:
         """Remember a finished pass."""
@@ -246,19 +247,27 @@ class Read:
             length = min(end, self.trie.nodes[index].end) - self.trie.nodes[index].start
             pieces.append(slice(start, start + length))
         pieces.reverse()
-        past = pack.pasts[unit]
-        alone = past if past is not None and past.length < WORTH_SHARING else None
         keys, values = (
-            [
-                [*([old[layer]] if old else []), *(rows[layer][:, piece] for piece in pieces)]
-                for layer in sorted(rows)
-            ]
-            for rows, old in (
-                (pack.keys, alone and alone.keys),
-                (pack.values, alone and alone.values),
-            )
+            [[rows[layer][:, piece] for piece in pieces] for layer in sorted(rows)]
+            for rows in (pack.keys, pack.values)
         )
-        return None if alone else past, keys, values
+        past = pack.pasts[unit]
+        while past is not None and past.fresh < WORTH_SHARING:
+            for layers, tail in zip((keys, values), self._tail(past), strict=True):
+                for parts, part in zip(layers, tail, strict=True):
+                    parts.insert(0, part)
+            past = past.before
+        return past, keys, values
+
+    def _tail(self, past: Past) -> tuple[list[Tensor], list[Tensor]]:
+        """Return a short stem's own keys and values, one copy for all rows that follow it."""
+        if id(past) not in self.tails:
+            start = past.length - past.fresh
+            self.tails[id(past)] = (
+                [layer[:, start:].clone() for layer in past.keys],
+                [layer[:, start:].clone() for layer in past.values],
+            )
+        return self.tails[id(past)]
 
 
 def _answer(text: Text) -> Response:

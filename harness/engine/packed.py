@@ -40,15 +40,21 @@ class Plan(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """Keys and values of a whole prefix, per layer ``[kv_heads, P, d]``."""
+    """Keys and values of a prefix that goes on from ``before``, per layer ``[kv_heads, P, d]``."""
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
+    before: "Past | None" = None
 
     @property
     def length(self) -> int:
         """The number of tokens of the prefix."""
         return int(self.keys[0].shape[1])
+
+    @property
+    def fresh(self) -> int:
+        """The number of tokens that ``before`` does not have."""
+        return self.length - (self.before.length if self.before else 0)
 
 
 def _attention(
@@ -133,7 +139,7 @@ class Pack:
                     for layer in sorted(rows)
                 )
             )
-        return Past(*joined)
+        return Past(*joined, before)
 
 
 def pack(
