@@ -43,7 +43,6 @@ def test_units_cover_every_node_once_and_parents_first(
             above = plan[unit.past]
             assert unit.past < number
             assert above.kept
-            assert unit.level == above.level + 1
             assert trie.nodes[unit.nodes[0]].parent == above.nodes[0]
 
 

@@ -114,7 +114,8 @@ class Generator:
     def _prefilled(self, prompts: Sequence[Prompt]) -> Iterator[list[Row]]:
         """Yield, chunk by chunk, the rows that are left to decode after reading their prompts."""
         contexts = [prompt.context for prompt in prompts]
-        for chunk in chunks(contexts, tokens=self.runner.chunk // 2):
+        tokens = min(self.runner.chunk, max(self.runner.budget, self.runner.room // 2))
+        for chunk in chunks(contexts, tokens=tokens):
             yield self._prefill({index: prompts[index] for index in chunk})
 
     def _prefill(self, prompts: Mapping[int, Prompt]) -> list[Row]:

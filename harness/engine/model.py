@@ -274,14 +274,13 @@ def _runner(model: Any, dtype: str) -> Runner:
     like = torch.empty(0, dtype=getattr(torch, dtype), device=model.device)
     token = 2 * config.num_hidden_layers * heads * size * like.element_size()
     if model.device.type == "cpu":
-        room, budget, most = 384 * 2**20, 2048, 16384
+        room, budget = 384 * 2**20, 2048
     else:
-        room, budget, most = torch.cuda.mem_get_info(model.device)[0] // 4, 16384, 131072
+        room, budget = torch.cuda.mem_get_info(model.device)[0] // 4, 16384
     return Runner(
         model=model,
         like=like,
         vocabulary=int(model.get_output_embeddings().weight.shape[0]),
         budget=budget,
-        chunk=max(budget, min(most, room // token)),
         room=room // token,
     )

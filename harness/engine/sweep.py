@@ -2,6 +2,7 @@
 
 import gc
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,17 +26,17 @@ class Runner:
 
     ``like`` is a tensor with the model's device and dtype. ``budget`` (tokens per forward pass) is
     halved for good when memory runs out, and so is ``slots`` (the most rows decoded together);
-    ``room`` is how many tokens those rows may keep of their own, ``chunk`` how many distinct tokens
-    make one trie. ``root`` holds the keys and values of an adapter's virtual tokens, which come
-    before every prompt.
+    ``room`` is how many tokens those rows may keep of their own, and half as many are read ahead
+    for them; ``chunk`` is how many distinct tokens make one trie at most. ``root`` holds the keys
+    and values of an adapter's virtual tokens, which come before every prompt.
     """
 
     model: Any
     like: Tensor
     vocabulary: int
     budget: int
-    chunk: int
     room: int
+    chunk: int = 2**17
     slots: int = 256
     root: Past | None = None
 
@@ -83,58 +84,66 @@ def sweep(
 ) -> Iterator[Swept | OutOfMemoryError]:
     """Run every token of a trie once and yield the logits at the wanted offsets of each node.
 
-    Units that cannot be computed for lack of memory are yielded as an `OutOfMemoryError`, with
-    all that depend on them.
+    What follows a kept stem is run before further stems are begun, so that few are kept at a time,
+    however large the trie. Units that cannot be computed for lack of memory are yielded as an
+    `OutOfMemoryError`, with all that depend on them.
     """
     plan = units(trie)
+    following: dict[int | None, list[int]] = defaultdict(list)
+    for index, unit in enumerate(plan):
+        following[unit.past].append(index)
+    waiting = {stem: len(branches) for stem, branches in following.items()}
     pasts: dict[int, Past] = {}
-    lost: set[int] = set()
-    for level in range(1 + max((unit.level for unit in plan), default=-1)):
-        ready = [i for i, unit in enumerate(plan) if unit.level == level]
-        orphans = [i for i in ready if plan[i].past in lost]
-        if orphans:
-            lost.update(orphans)
-            yield OutOfMemoryError(orphans)
-        queue = [i for i in ready if i not in lost]
-        fresh: dict[int, Past] = {}
-        while queue:
-            batch = _take(runner, plan, queue, wanted)
-            try:
-                swept = _run(runner, trie, plan, batch, pasts, wanted, capture)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                swept = None
-            if swept is None:
-                gc.collect()
-                if len(batch) == 1:
-                    lost.update(batch)
-                    yield OutOfMemoryError(batch)
-                else:
-                    runner.budget = max(1, sum(plan[i].size for i in batch) // 2)
-                    log.warning("out of memory: going on with %d tokens a batch", runner.budget)
-                    queue = batch + queue
+    ready = following[None][::-1]
+    while ready:
+        batch = _take(runner, plan, ready, wanted)
+        try:
+            swept = _run(runner, trie, plan, batch, pasts, wanted, capture)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            swept = None
+        if swept is None:
+            gc.collect()
+            if len(batch) > 1:
+                runner.budget = max(1, sum(plan[i].size for i in batch) // 2)
+                log.warning("out of memory: going on with %d tokens a batch", runner.budget)
+                ready += batch[::-1]
                 continue
-            for place, index in enumerate(batch):
-                if plan[index].kept:
-                    fresh[index] = swept.pack.past_of(place)
+            yield OutOfMemoryError(_depending(batch[0], following))
+        for place, index in enumerate(batch):
+            if swept is not None and plan[index].kept:
+                pasts[index] = swept.pack.past_of(place)
+                ready += following[index][::-1]
+            stem = plan[index].past
+            waiting[stem] -= 1
+            if stem is not None and not waiting[stem]:
+                del pasts[stem]
+        if swept is not None:
             yield swept
-        pasts = fresh
+
+
+def _depending(unit: int, following: Mapping[int | None, Sequence[int]]) -> list[int]:
+    """Return a unit and all that come after it."""
+    found = [unit]
+    for index in found:
+        found += following.get(index, ())
+    return found
 
 
 def _take(
-    runner: Runner, plan: Sequence[Unit], queue: list[int], wanted: Mapping[int, Sequence[int]]
+    runner: Runner, plan: Sequence[Unit], ready: list[int], wanted: Mapping[int, Sequence[int]]
 ) -> list[int]:
-    """Remove from the queue as many units as fit one batch, at least one."""
+    """Remove from the end of what is ready as many units as fit one batch, at least one."""
     tokens = logits = count = 0
-    for index in queue:
+    for index in reversed(ready):
         tokens += plan[index].size
         logits += sum(len(wanted.get(node, ())) for node in plan[index].nodes)
         if count and (tokens > runner.budget or logits > runner.most_logits):
             break
         count += 1
-    batch = queue[:count]
-    del queue[:count]
+    batch = ready[-count:][::-1]
+    del ready[-count:]
     return batch
 
 

@@ -54,13 +54,12 @@ class Trie:
 class Unit:
     """Nodes that are computed together; ``past`` is the kept unit whose tokens come before.
 
-    ``nodes`` are in depth-first order. ``level`` counts the kept units above. A ``kept`` unit is a
-    single node whose keys and values its branches need.
+    ``nodes`` are in depth-first order. A ``kept`` unit is a single node whose keys and values its
+    branches need.
     """
 
     nodes: tuple[int, ...]
     past: int | None
-    level: int
     kept: bool
     size: int
 
@@ -135,24 +134,24 @@ def _children_first(nodes: Sequence[Node]) -> Iterator[int]:
 def units(trie: Trie, *, small: int = SMALL) -> list[Unit]:
     """Cut a trie into units, parents before children; every node is in exactly one."""
     found: list[Unit] = []
-    stack: list[tuple[int, int | None, int]] = [(0, None, 0)]
+    stack: list[tuple[int, int | None]] = [(0, None)]
     while stack:
-        index, past, level = stack.pop()
+        index, past = stack.pop()
         if index:
             length = len(trie.nodes[index].tokens)
-            found.append(Unit((index,), past, level, True, length))
-            past, level = len(found) - 1, level + 1
+            found.append(Unit((index,), past, True, length))
+            past = len(found) - 1
         together: list[int] = []
         for child in trie.nodes[index].children:
             if _is_stem(trie.nodes[child], small):
-                stack.append((child, past, level))
+                stack.append((child, past))
                 continue
             if together and _sizes(trie, [*together, child]) > small:
-                found.append(_unit(trie, together, past, level))
+                found.append(_unit(trie, together, past))
                 together = []
             together.append(child)
         if together:
-            found.append(_unit(trie, together, past, level))
+            found.append(_unit(trie, together, past))
     return found
 
 
@@ -167,10 +166,10 @@ def _sizes(trie: Trie, roots: Sequence[int]) -> int:
     return sum(len(trie.nodes[root].tokens) + trie.nodes[root].below for root in roots)
 
 
-def _unit(trie: Trie, roots: Sequence[int], past: int | None, level: int) -> Unit:
+def _unit(trie: Trie, roots: Sequence[int], past: int | None) -> Unit:
     """Put whole subtrees that follow one stem into a unit; they do not see each other."""
     nodes = tuple(node for root in roots for node in _descend(trie, root))
-    return Unit(nodes, past, level, False, _sizes(trie, roots))
+    return Unit(nodes, past, False, _sizes(trie, roots))
 
 
 def _descend(trie: Trie, index: int) -> tuple[int, ...]:
