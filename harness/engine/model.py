@@ -274,7 +274,7 @@ def _runner(model: Any, dtype: str) -> Runner:
     like = torch.empty(0, dtype=getattr(torch, dtype), device=model.device)
     token = 2 * config.num_hidden_layers * heads * size * like.element_size()
     if model.device.type == "cpu":
-        room, budget = 384 * 2**20, 2048
+        room, budget = 384 * 2**20, 1024
     else:
         room, budget = torch.cuda.mem_get_info(model.device)[0] // 4, 16384
     return Runner(
