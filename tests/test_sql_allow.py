@@ -103,7 +103,7 @@ def test_study_declares_it(tmp_path: Path) -> None:
 def test_changed_scorer_is_another_comparison(tmp_path: Path) -> None:
     """A run that was declared strict cannot be scored leniently in the same folder."""
     folder = RunFolder(tmp_path)
-    others: dict[str, Any] = dict.fromkeys(run_folder.DECLARED, {}) | {"until_decided": False}
+    others: dict[str, Any] = {key: {} for key in run_folder.DECLARED} | {"until_decided": False}
     declared = {**others, "suites": {"sql": asdict(SQL)}}
     folder.declare(declared)
     folder.declare(declared)

@@ -126,20 +126,19 @@ class Pack:
         """Return the keys and values of a kept unit together with all that came before it."""
         start, stop = self.spans[unit]
         before = self.pasts[unit]
-        joined = []
-        for rows, old in (
-            (self.keys, before and before.keys),
-            (self.values, before and before.values),
-        ):
-            joined.append(
-                tuple(
-                    torch.cat((old[layer], rows[layer][:, start:stop]), dim=1)
-                    if old
-                    else rows[layer][:, start:stop].clone()
-                    for layer in sorted(rows)
-                )
+        keys, values = (
+            tuple(
+                torch.cat((old[layer], rows[layer][:, start:stop]), dim=1)
+                if old
+                else rows[layer][:, start:stop].clone()
+                for layer in sorted(rows)
             )
-        return Past(*joined, before)
+            for rows, old in (
+                (self.keys, before and before.keys),
+                (self.values, before and before.values),
+            )
+        )
+        return Past(keys, values, before)
 
 
 def pack(
