@@ -196,3 +196,16 @@ def test_an_export_never_overwrites(run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(StudyError, match="empty folder"):
         pipeline.export(RunFolder(run), "tuned", tmp_path)
+
+
+def test_a_moved_run_keeps_its_candidates(tmp_path: Path) -> None:
+    """Weights trained in a run are found wherever it lies now; gone ones are named."""
+    from harness.records import Arm
+
+    folder = RunFolder(tmp_path / "moved")
+    arm = Arm(name="mine", path="elsewhere/run/adapters/mine")
+    with pytest.raises(StudyError, match="'mine' has none at elsewhere"):
+        folder.weights(arm)
+    folder.adapter("mine").mkdir(parents=True)
+    (folder.adapter("mine") / "adapter_config.json").write_text("{}")
+    assert folder.weights(arm) == folder.adapter("mine")

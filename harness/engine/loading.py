@@ -40,6 +40,7 @@ def load_model(
     from transformers.utils import logging as transformers_log
 
     transformers_log.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # tells of optional kernels
     place = _device(device)
     extra: dict[str, Any] = {}
     if quantization != "none":

@@ -93,7 +93,7 @@ def talk(folder: RunFolder) -> Conversation:
     )
     arms = [arm for arm in result.arms if arm.path]
     for arm in arms:
-        engine.attach(arm.name, Path(arm.path or ""), allow_identical=True)
+        engine.attach(arm.name, folder.weights(arm), allow_identical=True)
     names = (BASE, *(arm.name for arm in arms))
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     return Conversation(

@@ -33,16 +33,16 @@ def export(
         What was written: ``adapter``, ``merged`` or ``model``.
 
     Raises:
-        StudyError: If there is no such candidate, or the folder is not empty.
-        ModelError: If its weights are gone, or cannot be merged or converted.
+        StudyError: If there is no such candidate, its weights are gone, or the folder is not empty.
+        ModelError: If it cannot be merged or converted.
     """
     study, result = reopen(folder)
-    arms = {arm.name: arm.path for arm in result.arms if arm.path}
+    arms = {arm.name: arm for arm in result.arms if arm.path}
     if candidate not in arms:
         raise StudyError(f"no candidate {candidate!r} in {folder.path}{nearest(candidate, arms)}")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StudyError(f"an export needs an empty folder: {out} is not; give another --out")
-    source = Path(arms[candidate])
+    source = folder.weights(arms[candidate])
     form = weights.form_of(source, merge=merge)
     if gguf and form == "adapter":
         raise StudyError("GGUF needs a whole model: add --merge")

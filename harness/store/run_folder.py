@@ -82,6 +82,19 @@ class RunFolder:
         """Return the folder of a candidate's trained adapter."""
         return self.path / "adapters" / candidate
 
+    def weights(self, arm: Arm) -> Path:
+        """Return where a candidate's weights lie, also after the run folder was moved.
+
+        Raises:
+            StudyError: If they are gone.
+        """
+        for folder in (self.adapter(arm.name), Path(arm.path or "")):
+            if any((folder / name).is_file() for name in ("adapter_config.json", "config.json")):
+                return folder
+        raise StudyError(
+            f"a candidate's weights must still be there: {arm.name!r} has none at {arm.path}"
+        )
+
     def samples(self, arm: str, suite: str) -> Path:
         """Return the file of one arm's scored items of one suite."""
         return self.path / "samples" / arm / f"samples_{suite}.jsonl"

@@ -11,6 +11,7 @@ from harness.errors import ModelError
 from harness.files import write_text
 from harness.study import BaseSection
 from harness.training.loading import load_tokenizer
+from harness.training.quiet import quiet
 
 _KEPT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 _CONVERT = "convert_hf_to_gguf.py"
@@ -71,21 +72,23 @@ def merge(folder: Path, out: Path, *, model: str, base: BaseSection) -> None:
         ModelError: If the base or the adapter cannot be loaded.
     """
     import torch
-    from peft import PeftModel
     from transformers import AutoConfig, AutoModelForCausalLM
 
     options: dict[str, Any] = {
         "revision": base.revision,
         "trust_remote_code": base.trust_remote_code,
     }
-    try:
-        stored = AutoConfig.from_pretrained(model, **options).dtype or torch.float32
-        whole = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, **options)
-        merged = PeftModel.from_pretrained(whole, str(folder)).merge_and_unload(safe_merge=True)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise ModelError(f"{folder} cannot be merged into {model!r}: {reason}") from error
-    merged.to(stored).save_pretrained(out)
+    with quiet():
+        from peft import PeftModel
+
+        try:
+            stored = AutoConfig.from_pretrained(model, **options).dtype or torch.float32
+            whole = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, **options)
+            merged = PeftModel.from_pretrained(whole, str(folder)).merge_and_unload(safe_merge=True)
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = str(error).strip().split("\n")[0]
+            raise ModelError(f"{folder} cannot be merged into {model!r}: {reason}") from error
+        merged.to(stored).save_pretrained(out)
     own = (folder / "tokenizer_config.json").is_file()
     load_tokenizer(str(folder) if own else model, base).save_pretrained(out)
 
