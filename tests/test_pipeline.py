@@ -1,7 +1,6 @@
 """The main job end to end, on the built-in base: what a run leaves, resumes and refuses."""
 
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from command import harness
 from tiny_models import llama, lora
 
 from harness import content, pipeline, study
@@ -45,18 +45,6 @@ def write_study(folder: Path, **changes: Any) -> Path:
     path = folder / "study.yaml"
     path.write_text(yaml.safe_dump(plain | changes))
     return path
-
-
-def harness(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", "from harness.cli import main; main()", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        check=False,
-    )
 
 
 def answers(run: Path) -> list[tuple[Any, ...]]:

@@ -1,16 +1,14 @@
 """Runs held against a committed baseline, the noise floor, and what a plan promises."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from command import harness
 from tiny_models import lora
 
 from harness import content, pipeline, report, study
@@ -37,18 +35,6 @@ def write_study(folder: Path, **changes: Any) -> study.Study:
     }
     (folder / "study.yaml").write_text(yaml.safe_dump(plain | changes))
     return study.load(folder / "study.yaml")
-
-
-def harness(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", "from harness.cli import main; main()", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        check=False,
-    )
 
 
 @pytest.fixture(scope="module")

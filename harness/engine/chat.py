@@ -8,6 +8,7 @@ import torch
 
 from harness.engine.model import Engine
 from harness.engine.tokens import Encoder, render
+from harness.engine.verified import VerifiedEngine
 
 _PROBE = "probe"
 
@@ -24,7 +25,7 @@ def prompt_of(tokenizer: Any, turns: Sequence[Mapping[str, str]]) -> str:
 
 
 def reply(
-    engine: Engine,
+    engine: Engine | VerifiedEngine,
     arm: str,
     turns: Sequence[Mapping[str, str]],
     *,

@@ -14,7 +14,7 @@ from harness.store.run_folder import RunFolder
 from harness.store.transcripts import add_turn, comparisons
 
 if TYPE_CHECKING:
-    from harness.engine import Engine
+    from harness.engine import Engine, VerifiedEngine
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Conversation:
     asked the same, and raters can compare what they said.
     """
 
-    engine: "Engine"
+    engine: "Engine | VerifiedEngine"
     arms: tuple[str, ...]
     kept: str
     transcript: Path
@@ -75,7 +75,7 @@ def talk(folder: RunFolder) -> Conversation:
         StudyError: If the folder holds no scored run, or the base answers elsewhere.
         ModelError: If the base or an adapter can no longer be loaded.
     """
-    from harness.engine import Engine
+    from harness.engine import open_engine
 
     study, result = reopen(folder)
     base = study.base
@@ -83,14 +83,7 @@ def talk(folder: RunFolder) -> Conversation:
         raise StudyError(
             f"chat needs a base that is loaded here: this one answers at {base.endpoint}"
         )
-    engine = Engine.load(
-        folder.base_path(study),
-        revision=base.revision,
-        dtype=base.weights_dtype,
-        device=base.device,
-        quantization=base.quantization,
-        trust_remote_code=base.trust_remote_code,
-    )
+    engine = open_engine(base, folder.base_path(study))
     arms = [arm for arm in result.arms if arm.path]
     for arm in arms:
         engine.attach(arm.name, folder.weights(arm), allow_identical=True)
