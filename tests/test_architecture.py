@@ -28,7 +28,7 @@ TIERS: tuple[frozenset[str], ...] = (
 
 HEAVY = {"torch", "transformers", "trl", "peft", "lm_eval", "datasets", "accelerate", "evaluate"}
 PURE = {room for tier in TIERS[5:] for room in tier} - {"metrics"} | {"report", "review"}
-LONGEST_FILE = 300
+LONGEST_FILE = 450
 LONGEST_FUNCTION = 50
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.sql.compare import Expectation, Group, close, compare, unordered
-from harness.sql.gold import GoldPlan, expectation, parse, plan_gold
-from harness.sql.policy import Policy
+from harness.sql.compare.policy import Policy
+from harness.sql.compare.tables import Expectation, Group, close, compare, unordered
+from harness.sql.compare.ties import GoldPlan, expectation, parse, plan_gold
 
 cells = st.one_of(
     st.none(),

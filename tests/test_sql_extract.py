@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.sql import extract
-from harness.sql.tokens import is_truncated, normalized, starts_statement, tokenize
+from harness.sql.parse.lexer import is_truncated, normalized, starts_statement, tokenize
 
 WANTED = "SELECT name FROM emp"
 

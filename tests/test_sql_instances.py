@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from sqlglot import exp
 
 from harness.sql import Database, Judge
-from harness.sql.compare import compare, unordered
-from harness.sql.database import Schema
-from harness.sql.equivalence import proven_equal
-from harness.sql.evidence import Atom, gather
-from harness.sql.gold import parse
-from harness.sql.instances import build_instance, load_statements, needed_tables
-from harness.sql.names import bind
-from harness.sql.profile import ColumnProfile, profile
-from harness.sql.values import other_case, satisfying, step
+from harness.sql.compare.equivalence import proven_equal
+from harness.sql.compare.tables import compare, unordered
+from harness.sql.compare.ties import parse
+from harness.sql.execute.database import Schema
+from harness.sql.neighbours.instances import build_instance, load_statements, needed_tables
+from harness.sql.neighbours.predicates import Atom, gather
+from harness.sql.neighbours.profile import ColumnProfile, profile
+from harness.sql.neighbours.values import other_case, satisfying, step
+from harness.sql.parse.binding import bind
 
 GOLDEN = Path(__file__).parent / "golden" / "sql"
 SCRIPT = (GOLDEN / "bikes.sql").read_text(encoding="utf-8")

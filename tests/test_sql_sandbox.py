@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from harness.errors import InfrastructureError
 from harness.sql import Database, Judge, Question
-from harness.sql.sandbox import Sandbox, Source
+from harness.sql.execute.sandbox import Sandbox, Source
 
 SCRIPT = "CREATE TABLE emp(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO emp VALUES (1, 'Ann');"
 SECONDS = 0.5

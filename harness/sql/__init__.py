@@ -5,10 +5,10 @@ Generated SQL runs only in killable child processes (``sandbox``), read-only.
 """
 
 from harness.sql.batch import judge, judge_rows, process_results
-from harness.sql.database import Database
-from harness.sql.extract import Extraction, extract
+from harness.sql.compare.policy import Policy
+from harness.sql.execute.database import Database
 from harness.sql.judge import Judge
-from harness.sql.policy import Policy
+from harness.sql.parse.extract import Extraction, extract
 from harness.sql.question import RULES, SEED, Question, Rule
 
 __all__ = [

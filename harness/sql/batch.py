@@ -15,9 +15,9 @@ from typing import Any
 from harness import content
 from harness.errors import DataError, HarnessError
 from harness.records import Verdict
-from harness.sql.database import Database, Engine
+from harness.sql.compare.policy import STRICT, Policy
+from harness.sql.execute.database import Database, Engine
 from harness.sql.judge import Judge
-from harness.sql.policy import STRICT, Policy
 from harness.sql.question import SEED, Question, Rule, check_rule
 from harness.sql.verdicts import unscored
 

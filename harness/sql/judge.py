@@ -7,28 +7,28 @@ from functools import partial
 from harness.errors import HarnessError
 from harness.records import Verdict
 from harness.sql.cache import Recent
-from harness.sql.compare import Match, compare
-from harness.sql.database import Database, Schema, read_schema
-from harness.sql.diagnosis import Diagnosis, Trial, diagnose
-from harness.sql.dialects import translated_database
-from harness.sql.equivalence import proven_equal
-from harness.sql.evidence import Evidence
-from harness.sql.extract import extract
-from harness.sql.failures import explain_failure
-from harness.sql.gold_run import Gold, run_gold
+from harness.sql.compare.equivalence import proven_equal
+from harness.sql.compare.gold_run import Gold, run_gold
+from harness.sql.compare.published_rules import bird_equal, spider_equal
+from harness.sql.compare.tables import Match, compare
+from harness.sql.execute.database import Database, Schema, read_schema
+from harness.sql.execute.sandbox import QueryResult, Sandbox
+from harness.sql.explain.diagnosis import Diagnosis, Trial, diagnose
+from harness.sql.explain.failures import explain_failure
+from harness.sql.explain.gold_suspect import gold_suspect
 from harness.sql.marks import marked
-from harness.sql.question import Question, check
-from harness.sql.robust import (
+from harness.sql.neighbours.challenge import (
     Challenger,
     Neighbourhood,
     Survival,
     evidence_of,
     neighbourhood,
 )
-from harness.sql.rules import bird_equal, spider_equal
-from harness.sql.sandbox import QueryResult, Sandbox
-from harness.sql.suspect import gold_suspect
-from harness.sql.tokens import normalized
+from harness.sql.neighbours.predicates import Evidence
+from harness.sql.parse.dialects import translated_database
+from harness.sql.parse.extract import extract
+from harness.sql.parse.lexer import normalized
+from harness.sql.question import Question, check
 from harness.sql.verdicts import (
     UNTRIED,
     different,

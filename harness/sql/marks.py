@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.records import Verdict
-from harness.sql.dialects import ENGINES, can_translate
+from harness.sql.parse.dialects import ENGINES, can_translate
 from harness.sql.question import Question
 
 

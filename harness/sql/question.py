@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.errors import StudyError, nearest
-from harness.sql.database import Database, Engine
-from harness.sql.dialects import check_dialect, translated
-from harness.sql.policy import STRICT, Policy
-from harness.sql.rules import spider_text
+from harness.sql.compare.policy import STRICT, Policy
+from harness.sql.compare.published_rules import spider_text
+from harness.sql.execute.database import Database, Engine
+from harness.sql.parse.dialects import check_dialect, translated
 
 Rule = Literal["harness", "spider", "bird"]
 RULES: tuple[Rule, ...] = ("harness", "spider", "bird")

@@ -3,11 +3,11 @@
 from typing import Any
 
 from harness.records import Verdict
-from harness.sql.compare import Match
-from harness.sql.diagnosis import Diagnosis
-from harness.sql.extract import Extraction
-from harness.sql.failures import EXTRACTION, REFUSED
-from harness.sql.sandbox import QueryResult
+from harness.sql.compare.tables import Match
+from harness.sql.execute.sandbox import QueryResult
+from harness.sql.explain.diagnosis import Diagnosis
+from harness.sql.explain.failures import EXTRACTION, REFUSED
+from harness.sql.parse.extract import Extraction
 
 REASONS = {
     "row_order": "the right rows in the wrong order",

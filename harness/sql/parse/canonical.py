@@ -12,8 +12,8 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
-from harness.sql.clauses import sources
-from harness.sql.names import Columns, bind
+from harness.sql.parse.binding import Columns, bind
+from harness.sql.parse.clauses import sources
 
 _FLIPPED = {exp.GT: exp.LT, exp.LT: exp.GT, exp.GTE: exp.LTE, exp.LTE: exp.GTE}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from harness.sql.names import Bound, Place
+from harness.sql.parse.binding import Bound, Place
 
 _COMPARISONS = {
     exp.EQ: "=", exp.NEQ: "!=", exp.GT: ">", exp.GTE: ">=", exp.LT: "<", exp.LTE: "<=",

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from sqlglot import exp
 
-from harness.sql.clauses import conditions, has_only_inner_joins, is_link, sources, text_of
-from harness.sql.difference import Difference
+from harness.sql.explain.difference import Difference
+from harness.sql.parse.clauses import conditions, has_only_inner_joins, is_link, sources, text_of
 
 
 def tables(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:

@@ -1,7 +1,8 @@
 """The killable process that runs SQL: requests come in on stdin, results go out on stdout.
 
-Started as a script by `harness.sql.sandbox` and never imported by the judge: standard library only
-(DuckDB when asked), so that it starts in milliseconds and knows nothing of the judge's process.
+Started as a script by `harness.sql.execute.sandbox` and never imported by the judge: standard
+library only (DuckDB when asked), so that it starts in milliseconds and knows nothing of the
+judge's process.
 One JSON object a line, in both directions::
 
     {"key": K, "source": S, "seconds": T, "sql": [...], "backwards": N, "seed": int}

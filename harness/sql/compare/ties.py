@@ -14,8 +14,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from harness.sql.compare import Expectation, Group, Row, compare, tie_groups, unordered
-from harness.sql.tokens import nests_deeper
+from harness.sql.compare.tables import Expectation, Group, Row, compare, tie_groups, unordered
+from harness.sql.parse.lexer import nests_deeper
 
 MAX_PARSED = 20_000
 MAX_NESTING = 60

@@ -11,9 +11,9 @@ import sqlglot
 from sqlglot.dialects.dialect import Dialect
 
 from harness.errors import StudyError, nearest
-from harness.sql.database import Database
-from harness.sql.gold import PARSER_FAULTS
-from harness.sql.tokens import nests_deeper
+from harness.sql.compare.ties import PARSER_FAULTS
+from harness.sql.execute.database import Database
+from harness.sql.parse.lexer import nests_deeper
 
 ENGINES = {"sqlite": "SQLite", "duckdb": "DuckDB"}
 """The engines that run queries, each its own dialect, with their names for people."""

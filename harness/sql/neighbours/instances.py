@@ -10,9 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.sql.evidence import Atom, Evidence
-from harness.sql.profile import ColumnProfile, Reference, TableProfile
-from harness.sql.values import boundary, fallback_pool, fit, fresh, missing, satisfying, thin
+from harness.sql.neighbours.predicates import Atom, Evidence
+from harness.sql.neighbours.profile import ColumnProfile, Reference, TableProfile
+from harness.sql.neighbours.values import (
+    boundary,
+    fallback_pool,
+    fit,
+    fresh,
+    missing,
+    satisfying,
+    thin,
+)
 
 Rows = list[list[Any]]
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from harness.sql.compare import Expectation
-from harness.sql.database import Schema
-from harness.sql.difference import Difference
-from harness.sql.evidence import Evidence
-from harness.sql.sandbox import QueryResult
+from harness.sql.compare.tables import Expectation
+from harness.sql.execute.database import Schema
+from harness.sql.execute.sandbox import QueryResult
+from harness.sql.explain.difference import Difference
+from harness.sql.neighbours.predicates import Evidence
 
 
 def gold_suspect(

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from harness.sql.tokens import (
+from harness.sql.parse.lexer import (
     QUERY_WORDS,
     is_truncated,
     significant,

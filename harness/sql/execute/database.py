@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import DataError
-from harness.sql.facts import Facts, learn, sound_keys
-from harness.sql.sandbox import Sandbox, Source
+from harness.sql.execute.column_stats import Facts, learn, sound_keys
+from harness.sql.execute.sandbox import Sandbox, Source
 
 Engine = Literal["sqlite", "duckdb"]
 SAMPLE_ROWS = 5_000

@@ -8,9 +8,9 @@ are enough rows to show it.
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.sql.database import ForeignKey, Schema, Table
-from harness.sql.evidence import Evidence
-from harness.sql.facts import ENOUGH_ROWS, ENOUGH_UNDECLARED, Kind, part
+from harness.sql.execute.column_stats import ENOUGH_ROWS, ENOUGH_UNDECLARED, Kind, part
+from harness.sql.execute.database import ForeignKey, Schema, Table
+from harness.sql.neighbours.predicates import Evidence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

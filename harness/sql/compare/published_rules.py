@@ -9,8 +9,8 @@ from collections.abc import Iterable, Sequence
 from itertools import permutations
 from typing import Any
 
-from harness.sql.compare import Row
-from harness.sql.tokens import tokenize
+from harness.sql.compare.tables import Row
+from harness.sql.parse.lexer import tokenize
 
 
 def spider_text(sql: str) -> str:

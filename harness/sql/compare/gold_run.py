@@ -3,12 +3,12 @@
 from dataclasses import dataclass, replace
 
 from harness.errors import InfrastructureError
-from harness.sql.compare import Expectation, compare
-from harness.sql.extract import classify
-from harness.sql.failures import EXTRACTION
-from harness.sql.gold import GoldPlan, expectation, needs_plan, parse, plan_gold
+from harness.sql.compare.tables import Expectation, compare
+from harness.sql.compare.ties import GoldPlan, expectation, needs_plan, parse, plan_gold
+from harness.sql.execute.sandbox import QueryResult, Sandbox
+from harness.sql.explain.failures import EXTRACTION
+from harness.sql.parse.extract import classify
 from harness.sql.question import Question
-from harness.sql.sandbox import QueryResult, Sandbox
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,12 +9,12 @@ import re
 
 from sqlglot import exp
 
-from harness.sql.clauses import form, is_link
-from harness.sql.database import Schema
-from harness.sql.gold import PARSER_FAULTS, parse
-from harness.sql.names import bind
-from harness.sql.standard import standardize
-from harness.sql.tokens import normalized
+from harness.sql.compare.ties import PARSER_FAULTS, parse
+from harness.sql.execute.database import Schema
+from harness.sql.parse.binding import bind
+from harness.sql.parse.canonical import standardize
+from harness.sql.parse.clauses import form, is_link
+from harness.sql.parse.lexer import normalized
 
 _UNSTABLE = re.compile(r"\b(?:random|randomblob|now|current_\w+)\b", re.IGNORECASE)
 

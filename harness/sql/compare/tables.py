@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from harness.sql.policy import STRICT, Policy, numeric
+from harness.sql.compare.policy import STRICT, Policy, numeric
 
 Row = tuple[Any, ...]
 

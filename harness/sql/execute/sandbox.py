@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from harness.errors import InfrastructureError
-from harness.sql.child import Child, EndedError, ResultKind
+from harness.sql.execute.worker import Child, EndedError, ResultKind
 
 BUILDING = 10
 """Opening a database may take so many times as long as a statement."""

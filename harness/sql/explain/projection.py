@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlglot import exp
 
-from harness.sql.clauses import text_of
-from harness.sql.difference import Difference
+from harness.sql.explain.difference import Difference
+from harness.sql.parse.clauses import text_of
 
 
 def projection(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:

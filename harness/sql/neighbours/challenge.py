@@ -5,15 +5,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from harness.sql.compare import Row, compare
-from harness.sql.database import Schema
-from harness.sql.evidence import Evidence, gather
-from harness.sql.gold import PARSER_FAULTS, GoldPlan, expectation, parse
-from harness.sql.instances import Instance, build_instance, load_statements, needed_tables
-from harness.sql.names import bind
-from harness.sql.policy import STRICT, Policy
-from harness.sql.profile import TableProfile, profile
-from harness.sql.sandbox import QueryResult, Sandbox, Source
+from harness.sql.compare.policy import STRICT, Policy
+from harness.sql.compare.tables import Row, compare
+from harness.sql.compare.ties import PARSER_FAULTS, GoldPlan, expectation, parse
+from harness.sql.execute.database import Schema
+from harness.sql.execute.sandbox import QueryResult, Sandbox, Source
+from harness.sql.neighbours.instances import (
+    Instance,
+    build_instance,
+    load_statements,
+    needed_tables,
+)
+from harness.sql.neighbours.predicates import Evidence, gather
+from harness.sql.neighbours.profile import TableProfile, profile
+from harness.sql.parse.binding import bind
 
 MORE_TRIES = 1.6
 """How many instances may be drawn for each that is wanted: some tell nothing."""

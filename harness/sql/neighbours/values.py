@@ -7,8 +7,8 @@ from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any
 
-from harness.sql.evidence import Atom
-from harness.sql.profile import ColumnProfile
+from harness.sql.neighbours.predicates import Atom
+from harness.sql.neighbours.profile import ColumnProfile
 
 OTHER_CASE = 0.3
 """Share of the texts made for a LIKE pattern that are written in the other case."""

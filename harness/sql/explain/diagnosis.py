@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from sqlglot import exp
 
-from harness.sql.database import Schema
-from harness.sql.diagnose import differences
-from harness.sql.difference import Clause, Difference
-from harness.sql.gold import PARSER_FAULTS, parse
-from harness.sql.names import Columns
-from harness.sql.repair import patches
-from harness.sql.standard import standardize
-from harness.sql.tokens import starts_statement
+from harness.sql.compare.ties import PARSER_FAULTS, parse
+from harness.sql.execute.database import Schema
+from harness.sql.explain.difference import Clause, Difference
+from harness.sql.explain.differences import differences
+from harness.sql.explain.repair import patches
+from harness.sql.parse.binding import Columns
+from harness.sql.parse.canonical import standardize
+from harness.sql.parse.lexer import starts_statement
 
 Trial = Callable[[Sequence[str]], Sequence[bool]]
 """Runs queries where the answer was found wrong, and says which of them are right."""

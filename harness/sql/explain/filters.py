@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
-from harness.sql.clauses import text_of
+from harness.sql.parse.clauses import text_of
 
 Nested = Callable[[exp.Expression, exp.Expression], str]
 """Names the difference between two subqueries; empty where there is none."""

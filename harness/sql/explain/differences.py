@@ -8,17 +8,17 @@ from collections.abc import Iterable, Sequence
 
 from sqlglot import exp
 
-from harness.sql.clauses import (
+from harness.sql.explain.difference import Clause, Difference, Side
+from harness.sql.explain.filters import filter_label
+from harness.sql.explain.joins import tables
+from harness.sql.explain.projection import projection
+from harness.sql.parse.clauses import (
     conditions,
     conjuncts,
     form,
     is_link,
     text_of,
 )
-from harness.sql.difference import Clause, Difference, Side
-from harness.sql.filters import filter_label
-from harness.sql.joins import tables
-from harness.sql.projection import projection
 
 
 def differences(gold: exp.Expression, pred: exp.Expression, side: Side = ()) -> list[Difference]:

@@ -9,8 +9,8 @@ from copy import deepcopy
 
 from sqlglot import exp
 
-from harness.sql.clauses import conjuncts, has_only_inner_joins, is_link, sources, text_of
-from harness.sql.difference import Clause, Difference, Side
+from harness.sql.explain.difference import Clause, Difference, Side
+from harness.sql.parse.clauses import conjuncts, has_only_inner_joins, is_link, sources, text_of
 
 _KEYS: dict[Clause, tuple[str, ...]] = {
     "group_by": ("group",),

@@ -1,0 +1,1 @@
+"""When two result tables count as the same answer."""

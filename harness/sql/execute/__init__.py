@@ -1,0 +1,1 @@
+"""Databases and the killable, read-only worker processes that statements run in."""

@@ -1,0 +1,1 @@
+"""Why a query that ran is wrong: differences by clause, causes, suspect golds."""

@@ -1,0 +1,1 @@
+"""Neighbour databases: small changed copies on which equal answers must stay equal."""
