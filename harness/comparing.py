@@ -8,7 +8,7 @@ from harness.analysis.gate import EXIT_CODES, compare_scores, gravest, settle
 from harness.errors import ComparisonError
 from harness.records import BASE, Arm, Comparison, Result, Suite
 from harness.store import ScoredItem, read_scores
-from harness.suites import builtin_suites
+from harness.suites.catalogue import builtin_suites
 from harness.versions import versions
 
 TUNED = "tuned"

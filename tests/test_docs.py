@@ -7,7 +7,7 @@ import pytest
 from typer.main import get_command
 
 from harness.cli import app
-from harness.suites import builtin_suites
+from harness.suites.catalogue import builtin_suites
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

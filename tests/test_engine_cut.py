@@ -12,11 +12,11 @@ from tiny_models import adapter, answers
 
 from harness import content, study
 from harness.engine import Engine, LoadedSuite
-from harness.engine.task import quiet
-from harness.engine.tokens import cut_left, needed
 from harness.pipeline import plan
 from harness.records import BASE, Request
 from harness.store import read_samples, write_samples
+from harness.suites.lm_eval_task import quiet
+from harness.suites.tokenize import cut_left, needed
 
 pytestmark = pytest.mark.model
 ROOM = 300

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.model
 
 TASK = """
 task: tiny_{kind}
-custom_dataset: !function harness.engine.rows.load
+custom_dataset: !function harness.suites.dataset.load
 test_split: test
 {body}
 metadata:
@@ -54,9 +54,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(place: Path, out: str, *arguments: str) -> dict[str, Any]:
     """Run lm-eval's command; return the samples by task."""
-    from harness.engine import lm
+    from harness.engine import lm_eval_model
 
-    lm.main(
+    lm_eval_model.main(
         [
             "run", "--tasks", "tiny_choice,tiny_generate,tiny_rolling",
             "--include_path", str(place / "tasks"), "--device", "cpu", "--batch_size", "1",
@@ -106,7 +106,7 @@ def test_results_are_those_of_the_hf_model(place: Path) -> None:
 
 def test_an_adapter_that_is_not_there_is_one_sentence(place: Path) -> None:
     """The rule, what was found and where."""
-    from harness.engine.lm import HarnessLM
+    from harness.engine.lm_eval_model import HarnessLM
 
     with pytest.raises(ModelError, match="a candidate must be a folder"):
         HarnessLM(str(place / "base"), adapter=str(place / "missing"), device="cpu")

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from harness import content
 from harness.engine import Engine
-from harness.engine.generation import TIE
+from harness.engine.prefix.generate import TIE
 from harness.records import BASE, Request
 
 pytestmark = pytest.mark.model

@@ -17,7 +17,7 @@ from servers import PromptLogprobs, transformers_serve
 import harness
 from harness import content, pipeline, study
 from harness.endpoint import ArmSection
-from harness.engine.remote import RemoteArm
+from harness.engine.remote.arm import RemoteArm
 from harness.errors import HarnessError, InfrastructureError, ModelError, StudyError
 from harness.records import ItemKey, Request, Result
 from harness.store import read_samples

@@ -19,7 +19,7 @@ from transformers.generation.logits_process import (
 )
 
 from harness.engine import Engine
-from harness.engine.sampling import draw
+from harness.engine.decoding.sampling import draw
 from harness.records import BASE, Request
 from harness.store import AnswerStore
 
@@ -142,7 +142,7 @@ def test_a_resumed_run_gives_the_same_samples(engine: Engine, folder: Path, tmp_
 
 TASK = """
 task: sampled
-custom_dataset: !function harness.engine.rows.load
+custom_dataset: !function harness.suites.dataset.load
 test_split: test
 output_type: generate_until
 doc_to_text: "{{question}}"
@@ -162,14 +162,14 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Write an lm-eval task that wants four samples of each item, where lm-eval finds it."""
     from test_engine_suite import write_rows
 
-    from harness.engine import task as tasks
+    from harness.suites import lm_eval_task
 
     folder = tmp_path / "sampled"
     write_rows(folder / "data" / "test.jsonl", 5)
     (folder / "sampled.yaml").write_text(TASK)
-    found, groups = tasks.lm_eval_names()
+    found, groups = lm_eval_task.lm_eval_names()
     known = {**found, "sampled": folder / "sampled.yaml"}
-    monkeypatch.setattr(tasks, "lm_eval_names", lambda: (known, groups))
+    monkeypatch.setattr(lm_eval_task, "lm_eval_names", lambda: (known, groups))
     return folder
 
 
@@ -190,7 +190,7 @@ def test_lm_eval_gets_different_samples_for_its_repeats(folder: Path) -> None:
     """It hands the same request over as often as it wants a sample."""
     from lm_eval.api.instance import Instance
 
-    from harness.engine.lm import HarnessLM
+    from harness.engine.lm_eval_model import HarnessLM
 
     model = HarnessLM(str(folder), device="cpu")
     asked = ("w20 w30", {"until": [], "max_gen_toks": 8, **WARM})

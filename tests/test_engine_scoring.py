@@ -11,7 +11,7 @@ from tiny_models import answers, llama, one_by_one, prompt, question, random_tre
 from transformers import AutoModelForCausalLM
 
 from harness.engine import Engine
-from harness.engine.scoring import token_logprobs
+from harness.engine.prefix.loglikelihood import token_logprobs
 from harness.records import BASE, ItemKey, Request
 
 pytestmark = pytest.mark.model

@@ -9,10 +9,10 @@ from tiny_models import answers, llama, lora
 
 from harness import content
 from harness.engine import Engine, LoadedSuite, check_same_ids, load_suite
-from harness.engine.task import load_task, quiet
 from harness.errors import ComparisonError, DataError, StudyError
 from harness.records import BASE, Sample
 from harness.study import SuiteSection
+from harness.suites.lm_eval_task import load_task, quiet
 
 ARC = Path(__file__).parents[2] / "shared" / "data" / "arc_challenge"
 STORIES = Path(__file__).parents[2] / "shared" / "data" / "models" / "stories260k"

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from harness.engine import verdicts
-from harness.engine.task import quiet
 from harness.errors import StudyError
 from harness.records import Item, ItemKey, Response, Suite, Verdict
+from harness.suites import score_answers
+from harness.suites.lm_eval_task import quiet
 
 ROWS = [
     {"q": "2+2?", "choices": ["three", "four"], "gold": 1},
@@ -45,14 +45,14 @@ def judged(
     groups = [[i for i in task.instances if i.doc_id == n] for n in range(len(ROWS))]
     items = [
         Item(
-            key=ItemKey("t", verdicts.first_filter(task), str(n), 0), doc_id=n, doc=row,
+            key=ItemKey("t", score_answers.first_filter(task), str(n), 0), doc_id=n, doc=row,
             prompt=row["q"], prompt_hash="", target=str(task.doc_to_target(row)), cluster=str(n),
         )
         for n, row in enumerate(task.eval_docs)
     ]  # fmt: skip
     given = [tuple(responses) for responses in answers]
     declared = Suite(name="t", metric=metric, **suite)
-    return verdicts.judge(task, declared, items, groups, given, None)
+    return score_answers.judge(task, declared, items, groups, given, None)
 
 
 def scores(*logprobs: float) -> list[Response]:

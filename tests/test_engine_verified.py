@@ -11,9 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import answers, llama, lora, prompt, question, random_tree
 
+import harness.engine.open as engine_open
 from harness import content
-from harness.engine import Engine, LoadedSuite, VerifiedEngine, leads, load_suite, opening, probe
-from harness.engine.opening import is_decided_by_best, load_engine, open_engine
+from harness.engine import Engine, LoadedSuite, VerifiedEngine, load_suite
+from harness.engine.open import has_bf16, load_engine, open_engine
+from harness.engine.verified import calibration, margins
+from harness.engine.verified.decided import is_decided_by_best
 from harness.errors import ModelError, StudyError
 from harness.records import BASE, Request, Response
 from harness.store import AnswerStore
@@ -105,8 +108,8 @@ def test_an_item_that_shares_a_choice_with_another_question_is_float32_s(base: P
     second = [question(2, (1, 20), (32 + n,), index=n) for n in range(3)]
     twin = [question(3, (1, 21), (30 + n,), index=n) for n in range(3)]
     again = [question(4, (1, 21), (30 + n,), index=n) for n in range(3)]
-    items = leads.by_item([*first, *second, *twin, *again])
-    assert leads.entangled(items) == {first[0].item, second[0].item}
+    items = margins.by_item([*first, *second, *twin, *again])
+    assert margins.entangled(items) == {first[0].item, second[0].item}
 
 
 def test_bounds_do_not_depend_on_what_was_answered_before(tiny: Engine, tmp_path: Path) -> None:
@@ -132,7 +135,7 @@ def test_bounds_do_not_depend_on_what_was_answered_before(tiny: Engine, tmp_path
     for key, response in undisturbed.items():
         assert stored[key].logprob == pytest.approx(response.logprob, abs=0.2)
     truth = answered(tiny, BASE, requests)
-    for group in leads.by_item(requests).values():
+    for group in margins.by_item(requests).values():
         best = [
             max(group, key=lambda r, of=of: of[r.item, r.index].logprob).index
             for of in (truth, stored, undisturbed)
@@ -170,7 +173,7 @@ def test_without_bf16_instructions_it_is_float32_and_says_so(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A processor that only emulates bf16 would be slower, so the engine is float32's own."""
-    monkeypatch.setattr(opening, "has_bf16", lambda _: False)
+    monkeypatch.setattr(engine_open, "has_bf16", lambda _: False)
     engine = load_engine(str(base), dtype=VERIFIED, device="cpu")
     exact = Engine.load(str(base), device="cpu")
     assert isinstance(engine, Engine)
@@ -180,7 +183,7 @@ def test_without_bf16_instructions_it_is_float32_and_says_so(
 
 def test_with_bf16_instructions_the_study_s_base_opens_it(tiny: Engine) -> None:
     """The suites say what is asked, and which of them are scored by numbers."""
-    if not opening.has_bf16(torch.device("cpu")):
+    if not has_bf16(torch.device("cpu")):
         pytest.skip("this processor has no bf16 instructions")
     loaded = suite(tiny, "arc_mini", limit=8)
     numeric = replace(loaded, suite=replace(loaded.suite, metric="brier_score"))
@@ -194,7 +197,7 @@ def test_with_bf16_instructions_the_study_s_base_opens_it(tiny: Engine) -> None:
 
 def test_lm_eval_gets_the_same_best_choices(tiny: Engine) -> None:
     """Its requests are put back together by row, so that a row is decided as a whole."""
-    from harness.engine.lm import HarnessLM
+    from harness.engine.lm_eval_model import HarnessLM
 
     loaded = suite(tiny, "arc_mini", limit=150)
     asked = [instance for group in loaded.instances for instance in group]
@@ -238,8 +241,8 @@ def test_a_probe_is_drawn_from_every_suite() -> None:
     """Whatever the order, and as evenly as the suites' sizes allow."""
     asked = [question(n, (1, 20), (30,)) for n in range(90)]
     few = [replace(r, item=r.item._replace(suite="few")) for r in asked[:10]]
-    drawn = probe.draw(leads.by_item([*asked, *few]), 40)
-    again = probe.draw(leads.by_item([*few, *asked[::-1]]), 40)
+    drawn = calibration.draw(margins.by_item([*asked, *few]), 40)
+    again = calibration.draw(margins.by_item([*few, *asked[::-1]]), 40)
     assert drawn == again
     assert sum(group[0].item.suite == "few" for group in drawn) == 10
     assert len(drawn) == 40
@@ -266,7 +269,7 @@ def test_a_lead_beyond_the_error_cannot_flip(drawn: list[tuple[float, float, int
         }
         for side in (0, 1)
     )
-    if not leads.lead(group, found) > leads.error(group, found, truth) + 1e-9:
+    if not margins.lead(group, found) > margins.error(group, found, truth) + 1e-9:
         return
     for of in (lambda _: 1, len, lambda text: len(text.encode())):
         bf16, float32 = (

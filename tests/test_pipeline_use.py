@@ -98,9 +98,9 @@ def test_a_conversation_asks_every_arm_the_same(run: Path) -> None:
 
 def test_a_greedy_answer_is_the_engines_own(run: Path) -> None:
     """What chat says to a prompt is what a suite would have got from it."""
-    from harness.engine.chat import prompt_of
-    from harness.engine.tokens import Encoder
+    from harness.engine.reply import prompt_of
     from harness.records import ItemKey, Request
+    from harness.suites.tokenize import Encoder
 
     talk = pipeline.talk(RunFolder(run))
     said = talk.say("Name a planet.", tell=lambda *_: None, max_new_tokens=12)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.engine import load_suite, load_tokenizer, verdicts
+from harness.engine import load_suite, load_tokenizer
 from harness.errors import ComparisonError, StudyError
 from harness.rating import judge_all, rate
 from harness.records import Comparison, Item, ItemKey, Response, Suite
@@ -15,6 +15,7 @@ from harness.report.words import title_of
 from harness.store import run_folder
 from harness.store.run_folder import RunFolder, read_suite
 from harness.study import BaseSection, SuiteSection, load, resolve_model
+from harness.suites import score_answers
 
 ROW = {
     "id": "1", "gold_sql": "SELECT name FROM staff",
@@ -77,7 +78,7 @@ def test_suite_hands_it_to_its_judge() -> None:
     )  # fmt: skip
     given = [(Response(text=ANSWER),)]
     outcomes = [
-        verdicts.judge(None, suite, [item], [()], given, None)[0].outcome
+        score_answers.judge(None, suite, [item], [()], given, None)[0].outcome
         for suite in (SQL, LENIENT)
     ]
     assert outcomes == ["incorrect", "correct"]

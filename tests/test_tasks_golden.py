@@ -9,7 +9,7 @@ import pytest
 from harness import content
 from harness.rating import JUDGES, judge_all
 from harness.records import Response, Verdict
-from harness.suites import builtin_suites
+from harness.suites.catalogue import builtin_suites
 
 GOLDEN = sorted(content.TASKS.glob("*/golden.jsonl"))
 

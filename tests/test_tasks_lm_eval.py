@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness import content
-from harness.suites import builtin_suites
+from harness.suites.catalogue import builtin_suites
 
 OWN = ("arc_mini", "coherence", "domain_qa", "sql")
 CHOICE = ("arc_challenge", "arc_mini")
@@ -73,7 +73,7 @@ def test_lm_eval_agrees_with_the_golden_lines(name: str) -> None:
     from datasets import Dataset
     from lm_eval.api.task import ConfigurableTask
 
-    from harness.suites import path_of, read_config
+    from harness.suites.catalogue import path_of, read_config
 
     rows = [json.loads(line) for line in (path_of(name).parent / "golden.jsonl").open()]
     config = read_config(path_of(name))

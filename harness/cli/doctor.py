@@ -25,7 +25,7 @@ def command() -> None:
 
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     typer.echo(f"{'devices':<18} {', '.join(devices) or f'CPU, {os.cpu_count()} cores'}")
-    from harness.training.hardware import has_bf16
+    from harness.models.hardware import has_bf16
 
     typer.echo(f"{'bfloat16':<18} {'yes' if has_bf16() else 'no: training uses float32'}")
     free = shutil.disk_usage(Path.cwd()).free / 1e9

@@ -10,6 +10,6 @@ def command(context: typer.Context) -> None:
 
     Example: `harness lm-eval --model harness --model_args pretrained=gpt2 --tasks hellaswag`
     """
-    from harness.engine import lm
+    from harness.engine import lm_eval_model
 
-    lm.main(context.args)
+    lm_eval_model.main(context.args)

@@ -18,7 +18,7 @@ def command() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from harness.suites import builtin_suites
+    from harness.suites.catalogue import builtin_suites
 
     table = Table("suite", "primary metric", "margin", "what it measures")
     for suite in builtin_suites().values():

@@ -8,12 +8,25 @@ from typing import Any
 
 import torch
 
-from harness.engine import generation, identity, loading, plain, scoring
+from harness.engine import padded
+from harness.engine.adapters.switch import Arm, Stage, Switch
+from harness.engine.prefix import loglikelihood
+from harness.engine.prefix.generate import Generator, Prompt
+from harness.engine.prefix.prefill import Runner
+from harness.engine.prefix.proof import pack_or_say_why, probe_ids
 from harness.engine.rolling import join, windows
-from harness.engine.sweep import Runner
-from harness.engine.switching import Arm, Stage, Switch
-from harness.engine.tokens import Encoder, needed
+from harness.models.fingerprint import ENGINE_VERSION, text_hash, tokenizer_hash
+from harness.models.load_model import (
+    base_identity,
+    context_length,
+    end_tokens,
+    load_model,
+    load_tokenizer,
+    neutral_generation,
+    sliding_window,
+)
 from harness.records import BASE, ItemKey, Request, Response
+from harness.suites.tokenize import Encoder, needed
 
 log = logging.getLogger("harness.engine")
 
@@ -69,19 +82,17 @@ class Engine:
             "quantization": quantization,
             "trust_remote_code": trust_remote_code,
         }
-        tokenizer = loading.load_tokenizer(
-            model, revision=revision, trust_remote_code=trust_remote_code
-        )
-        loaded = loading.load_model(model, **options)
-        ends = loading.end_tokens(loaded, tokenizer)
-        loading.neutral_generation(loaded, pad=_pad(tokenizer))
+        tokenizer = load_tokenizer(model, revision=revision, trust_remote_code=trust_remote_code)
+        loaded = load_model(model, **options)
+        ends = end_tokens(loaded, tokenizer)
+        neutral_generation(loaded, pad=_pad(tokenizer))
         runner = _runner(loaded, dtype)
-        probe = loading.probe_ids(tokenizer, runner.vocabulary)
-        reason = loading.pack_or_say_why(loaded, runner, probe)
+        probe = probe_ids(tokenizer, runner.vocabulary)
+        reason = pack_or_say_why(loaded, runner, probe)
         known = {
-            "engine": identity.ENGINE_VERSION,
-            "base": loading.base_identity(model, loaded),
-            "tokenizer": identity.tokenizer_hash(tokenizer),
+            "engine": ENGINE_VERSION,
+            "base": base_identity(model, loaded),
+            "tokenizer": tokenizer_hash(tokenizer),
             "dtype": dtype,
             "quantization": quantization,
             "ends": sorted(ends),
@@ -93,16 +104,16 @@ class Engine:
             probe=torch.tensor([probe], device=loaded.device),
             packs=reason is None,
             pad=_pad(tokenizer),
-            arms={BASE: Arm("base", None, identity.text_hash(known))},
+            arms={BASE: Arm("base", None, text_hash(known))},
         )
         return cls(
             tokenizer=tokenizer,
             runner=runner,
             switch=switch,
             ends=ends,
-            context=loading.context_length(loaded.config, tokenizer),
+            context=context_length(loaded.config, tokenizer),
             known=known,
-            window=loading.sliding_window(loaded),
+            window=sliding_window(loaded),
             notes=[f"scored in plain batches: {reason}"] if reason else [],
         )
 
@@ -193,11 +204,11 @@ class Engine:
             return None
         return f"too long: {tokens} tokens where {self.max_length} fit the context"
 
-    def _pairs(self, pairs: Sequence[scoring.Pair], slow: bool) -> Iterator[Any]:
+    def _pairs(self, pairs: Sequence[loglikelihood.Pair], slow: bool) -> Iterator[Any]:
         if slow:
             model, budget = self.runner.model, self.runner.budget
-            return plain.score(model, pairs, budget=budget, pad=self.switch.pad)
-        return scoring.score(self.runner, pairs)
+            return padded.score(model, pairs, budget=budget, pad=self.switch.pad)
+        return loglikelihood.score(self.runner, pairs)
 
     def _score(self, requests: Sequence[Request], slow: bool) -> Iterator[Answers]:
         mine = [request for request in requests if request.kind == "loglikelihood"]
@@ -223,7 +234,7 @@ class Engine:
     ) -> Iterator[Answers]:
         mine = [request for request in requests if request.kind == "generate_until"]
         prompts = [
-            generation.Prompt(
+            Prompt(
                 context=request.context_ids,
                 settings=dict(request.settings),
                 drafts=tuple(
@@ -235,13 +246,13 @@ class Engine:
             for request in mine
         ]
         if slow:
-            batches = plain.generate(
+            batches = padded.generate(
                 self.runner.model, self.tokenizer, prompts,
                 ends=self.ends, budget=self.runner.budget, pad=self.switch.pad,
             )  # fmt: skip
             yield from ([(mine[i], response) for i, response in batch] for batch in batches)
             return
-        generator = generation.Generator(self.runner, self.tokenizer, self.ends)
+        generator = Generator(self.runner, self.tokenizer, self.ends)
         for batch in generator.generate(prompts):
             yield [(mine[index], response) for index, response in batch]
         self.ties += generator.ties

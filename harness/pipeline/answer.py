@@ -16,7 +16,7 @@ from harness.versions import versions
 
 if TYPE_CHECKING:
     from harness.engine import Engine, LoadedSuite, VerifiedEngine
-    from harness.engine.endpoints import Arms
+    from harness.engine.remote.endpoints import Arms
 
 Scored = Mapping[tuple[str, str], Sequence[Sample]]
 """Samples by (arm, suite)."""

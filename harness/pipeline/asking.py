@@ -10,7 +10,7 @@ from harness.store import AnswerStore
 
 if TYPE_CHECKING:
     from harness.engine import Engine, LoadedSuite, VerifiedEngine
-    from harness.engine.endpoints import Arms
+    from harness.engine.remote.endpoints import Arms
 
 Known = dict[tuple[ItemKey, int], Response]
 """Answers by item and request index."""

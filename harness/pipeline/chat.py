@@ -50,7 +50,7 @@ class Conversation:
         Returns:
             Each arm's answer.
         """
-        from harness.engine.chat import reply
+        from harness.engine.reply import reply
 
         asked = [*self.turns, {"role": "user", "content": text}]
         answers = {}

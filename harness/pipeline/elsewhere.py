@@ -10,7 +10,7 @@ from harness.study import CandidateSection
 
 if TYPE_CHECKING:
     from harness.engine import Engine, VerifiedEngine
-    from harness.engine.endpoints import Arms
+    from harness.engine.remote.endpoints import Arms
 
 
 def join_endpoints(
@@ -27,7 +27,7 @@ def join_endpoints(
         ModelError: If an endpoint refuses model or settings, or cannot do what a suite needs.
         InfrastructureError: If it cannot be reached.
     """
-    from harness.engine.endpoints import Arms, remote_arms
+    from harness.engine.remote.endpoints import Arms, remote_arms
 
     remote = remote_arms(planned.study, planned.loaded, allow_identical=planned.allow_identical)
     if not remote:

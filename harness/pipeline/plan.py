@@ -110,7 +110,7 @@ def _check_base(study: Study) -> None:
     """Refuse candidates that the base cannot take, from its configuration alone."""
     if study.base.backend:
         return
-    from harness.engine.arms import check_fits, look
+    from harness.engine.adapters.folder import check_fits, look
 
     outline = training.outline(study.model_path, study.base)
     for candidate in study.candidates:
@@ -143,7 +143,7 @@ _MODEL_FILES = ("adapter_config.json", "config.json")
 
 def _load_suites(study: Study, progress: Progress) -> list["LoadedSuite"]:
     from harness.engine import context_length, load_suite, load_tokenizer
-    from harness.engine.endpoints import check_endpoints, stand_in
+    from harness.engine.remote.endpoints import check_endpoints, stand_in
 
     with progress.task("read the suites", len(study.suites)) as advance:
         tokenizer = stand_in(study) or load_tokenizer(study.model_path, study.base)
@@ -173,7 +173,7 @@ def _load_suites(study: Study, progress: Progress) -> list["LoadedSuite"]:
 def _virtual_tokens(study: Study, candidate: CandidateSection) -> int:
     """Return how much of the context a candidate's own learnt tokens will take."""
     if candidate.adapter:
-        from harness.engine.arms import look
+        from harness.engine.adapters.folder import look
 
         return look(study.path(candidate.adapter)).virtual_tokens
     return int(training.settings_of(candidate).get("num_virtual_tokens") or 0)

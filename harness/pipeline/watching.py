@@ -48,7 +48,7 @@ def score_while_training(
         return None
 
     def score(model: Any) -> Mapping[str, float]:
-        from harness.engine.live import mean_scores
+        from harness.engine.interim import mean_scores
 
         return mean_scores(model, slices[0].tokenizer, slices)
 

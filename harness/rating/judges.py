@@ -11,7 +11,6 @@ from typing import Any
 from harness import scoring
 from harness.errors import StudyError, nearest
 from harness.records import Response, Verdict
-from harness.suites import builtin_suites
 
 Document = Mapping[str, Any]
 Judge = Callable[..., Verdict]
@@ -54,7 +53,6 @@ def coherence(doc: Document, responses: Sequence[Response]) -> Verdict:
         answers=None if answers is None else _texts(answers),
         distractors=_texts(doc.get("distractors") or ()),
         finish=responses[0].finish,
-        threshold=builtin_suites()["coherence"].threshold,
     )
 
 

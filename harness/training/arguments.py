@@ -5,7 +5,7 @@ from typing import Any
 import trl
 
 from harness.errors import ModelError
-from harness.training.hardware import precision_of
+from harness.models.hardware import precision_of
 from harness.training.job import Job
 from harness.training.preference import ORPOConfig
 

@@ -4,8 +4,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from harness.errors import ModelError
+from harness.models.hardware import device_of
 from harness.study import BaseSection, CandidateSection
-from harness.training.hardware import device_of
 from harness.training.loading import check_targets
 from harness.training.settings import method_of, settings_of
 

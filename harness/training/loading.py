@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import ModelError, nearest
+from harness.models.hardware import device_of, precision_of
 from harness.study import BaseSection
-from harness.training.hardware import device_of, precision_of
 from harness.training.methods import Method
 
 

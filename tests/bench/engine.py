@@ -118,8 +118,8 @@ def instances(work: str, items: int) -> list[Any]:
     """Return lm-eval's own requests of one kind of work."""
     from lm_eval.api.instance import Instance
 
-    from harness.engine.task import load_task, quiet
     from harness.study import SuiteSection
+    from harness.suites.lm_eval_task import load_task, quiet
 
     if work == "spider":
         settings = {"until": [], "max_gen_toks": NEW_TOKENS, "do_sample": False}
@@ -153,7 +153,7 @@ def model_of(
     """Return one side's lm-eval model."""
     peft = str(adapter) if adapter else None
     if side == "ours":
-        from harness.engine.lm import HarnessLM
+        from harness.engine.lm_eval_model import HarnessLM
 
         return HarnessLM(str(base), adapter=peft, device=device, dtype=dtype)
     from lm_eval.models.huggingface import HFLM
@@ -250,7 +250,7 @@ def floor(model: Any, asked: list[Any]) -> dict[str, Any]:
     """Return the processor time of the distinct tokens' products at the measured rate."""
     import torch
 
-    from harness.engine.trie import build as trie_of
+    from harness.engine.prefix.trie import build as trie_of
 
     if asked[0].request_type != "loglikelihood":
         return {}

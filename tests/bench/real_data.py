@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 
 from harness import content
-from harness.suites import read_config
+from harness.suites.catalogue import read_config
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"

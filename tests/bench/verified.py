@@ -18,11 +18,11 @@ from lm_eval.api.instance import Instance
 
 from harness import content
 from harness.engine import Engine, VerifiedEngine, load_suite
-from harness.engine.leads import by_item
-from harness.engine.lm import _item, _request
-from harness.engine.tokens import Encoder, generation_settings
+from harness.engine.lm_eval_model import _item, _request
+from harness.engine.verified.margins import by_item
 from harness.records import BASE, Request
 from harness.study import SuiteSection
+from harness.suites.tokenize import Encoder, generation_settings
 
 Answers = dict[Any, Any]
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from harness.engine.model import Engine
-from harness.engine.tokens import Encoder, render
-from harness.engine.verified import VerifiedEngine
+from harness.engine.verified.engine import VerifiedEngine
+from harness.suites.tokenize import Encoder, render
 
 _PROBE = "probe"
 

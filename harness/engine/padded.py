@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.engine.generation import Prompt
-from harness.engine.sampling import draw
-from harness.engine.scoring import token_logprobs
-from harness.engine.stopping import begin
-from harness.engine.sweep import is_out_of_memory
+from harness.engine.decoding.sampling import draw
+from harness.engine.decoding.stopping import begin
+from harness.engine.prefix.generate import Prompt
+from harness.engine.prefix.loglikelihood import token_logprobs
+from harness.engine.prefix.prefill import is_out_of_memory
 from harness.records import Response
 
 Pair = tuple[tuple[int, ...], tuple[int, ...]]

@@ -8,13 +8,13 @@ from typing import Any
 
 from harness.endpoint import ArmSection
 from harness.engine.model import Answers, Drafts, Engine
-from harness.engine.remote import RemoteArm
-from harness.engine.suite import LoadedSuite, instances_of
-from harness.engine.texts import Texts, Turns
-from harness.engine.verified import VerifiedEngine
+from harness.engine.remote.arm import RemoteArm
+from harness.engine.verified.engine import VerifiedEngine
 from harness.errors import ModelError, StudyError, nearest
 from harness.records import BASE, ItemKey, Request
 from harness.study import Study
+from harness.suites.load_suite import LoadedSuite, instances_of
+from harness.suites.text_tokenizer import Texts, Turns
 
 COMPLETIONS = "local-completions"
 

@@ -8,10 +8,11 @@ from typing import Any
 import torch
 
 from harness.engine.model import Engine
-from harness.engine.suite import LoadedSuite
-from harness.engine.verified import VerifiedEngine
+from harness.engine.verified.decided import is_decided_by_best
+from harness.engine.verified.engine import VerifiedEngine
 from harness.errors import ModelError
 from harness.study import VERIFIED, BaseSection
+from harness.suites.load_suite import LoadedSuite
 
 log = logging.getLogger("harness.engine")
 
@@ -78,30 +79,3 @@ def has_bf16(device: torch.device) -> bool:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
     # on x86 that call is true of processors, too, that only emulate bf16
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-def is_decided_by_best(loaded: LoadedSuite) -> bool:
-    """Say whether a suite's verdicts depend on nothing but best choices or generated texts.
-
-    Not so where a task scores log-likelihoods in its own way (``process_results``), by a metric
-    other than lm-eval's accuracies, or per character of something other than the continuations.
-    """
-    from lm_eval.api.task import ConfigurableTask
-
-    task = loaded.asking.task
-    if task.OUTPUT_TYPE == "generate_until":
-        return True
-    own = (
-        type(task).process_results is not ConfigurableTask.process_results
-        or callable(task.config.process_results)
-        or loaded.suite.judge is not None
-    )
-    if own or task.OUTPUT_TYPE != "multiple_choice" or loaded.suite.metric not in ACCURACIES:
-        return False
-    choices = [choice for item in loaded.items for choice in task.doc_to_choice(item.doc)]
-    scored = [request.continuation for request in loaded.requests]
-    return choices in (scored, [text.strip() for text in scored])
-
-
-ACCURACIES = ("acc", "acc_norm", "acc_bytes")
-"""lm-eval's metrics of a best choice: by log-likelihood, and by that per character or byte."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.engine import identity
 from harness.errors import ModelError
 from harness.files import weights_sha256
+from harness.models.fingerprint import text_hash
 
 Way = Literal["base", "shared", "prompt", "own"]
 """How an arm runs: the base; an adapter inside the loaded base; virtual tokens before it; or a
@@ -55,7 +55,7 @@ class AdapterFolder:
         """A hash of all of it that can change an answer."""
         volatile = {"base_model_name_or_path", "inference_mode", "revision", "task_type"}
         config = {key: value for key, value in self.config.items() if key not in volatile}
-        return identity.text_hash([self.weights_sha256, config])
+        return text_hash([self.weights_sha256, config])
 
 
 def look(path: Path) -> AdapterFolder:

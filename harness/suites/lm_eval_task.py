@@ -9,10 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness import suites
-from harness.engine import rows
 from harness.errors import DataError, HarnessError, StudyError, nearest
 from harness.study import SuiteSection
+from harness.suites import catalogue, dataset
 
 _NAMED = re.compile(r"""^["']?(task|group)["']?:[ ]*["']?([^\s"'#]+)["']?[ ]*$""", re.MULTILINE)
 
@@ -46,7 +45,7 @@ def load_task(section: SuiteSection, folder: Path) -> Any:
     extra: dict[str, Any] = {"config_source": str(path)}
     if section.data is not None:
         _use_data(config, folder / Path(section.data).expanduser(), section)
-    elif section.name in suites.builtin_suites():
+    elif section.name in catalogue.builtin_suites():
         if "custom_dataset" in config:
             extra["data"] = str(path.parent / "data")
         if section.split != "test":
@@ -88,14 +87,14 @@ def find(name: str) -> Path:
     Raises:
         StudyError: If there is none, with the nearest known name, or if it is a group of tasks.
     """
-    if name in suites.builtin_suites():
-        return suites.path_of(name)
+    if name in catalogue.builtin_suites():
+        return catalogue.path_of(name)
     tasks, groups = lm_eval_names()
     if name in tasks:
         return tasks[name]
     if name in groups:
         raise StudyError(f"a suite must be one task: {name!r} is a group; name its parts")
-    known = [*suites.builtin_suites(), *tasks]
+    known = [*catalogue.builtin_suites(), *tasks]
     raise StudyError(f"no suite {name!r} under tasks/ or in lm-eval{nearest(name, known)}")
 
 
@@ -134,13 +133,13 @@ def _config(path: Path, name: str) -> dict[str, Any]:
 def _use_data(config: dict[str, Any], path: Path, section: SuiteSection) -> None:
     """Put a file or folder of rows in the place of the task's own data set."""
     wanted = config.get("test_split") or config.get("validation_split") or "test"
-    splits = rows.splits_of(path, split=wanted)
+    splits = dataset.splits_of(path, split=wanted)
     scored = next((s for s in (section.split, wanted, "test") if s in splits), None)
     if scored is None:
         if len(splits) > 1:
             raise DataError(f"a data folder needs {wanted}.jsonl: {path} has {', '.join(splits)}")
         scored = next(iter(splits))
-    config["custom_dataset"] = lambda **_: rows.datasets_of(path, split=wanted)
+    config["custom_dataset"] = lambda **_: dataset.datasets_of(path, split=wanted)
     config["test_split"] = scored
     for key in ("training_split", "validation_split", "fewshot_split"):
         if config.get(key) not in splits:

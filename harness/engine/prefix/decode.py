@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from harness.engine.packed import Past
-from harness.engine.stopping import Text
+from harness.engine.decoding.stopping import Text
+from harness.engine.prefix.attention import Past
 
 _STEP = 32
 _FORESEEN = 256
@@ -53,7 +53,7 @@ class Row:
 
 @dataclass(slots=True)
 class Rows:
-    """The rows that are decoded together: a plan for `harness.engine.packed`'s attention.
+    """The rows that are decoded together: a plan for `harness.engine.prefix.attention`'s attention.
 
     Per layer, ``keys`` are ``[rows, kv_heads, d, width]`` (so that a product with them reads memory
     in order) and ``values`` ``[rows, kv_heads, width, d]``, with room for more rows and tokens.

@@ -21,9 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.engine import identity, leads, probe
 from harness.engine.model import Answers, Drafts, Engine
-from harness.engine.probe import Bound
+from harness.engine.verified import calibration, margins
+from harness.engine.verified.calibration import Bound
+from harness.models.fingerprint import text_hash
 from harness.records import ItemKey, Request, Response
 from harness.study import VERIFIED
 
@@ -39,7 +40,7 @@ class Second:
 
     requests: list[Request] = field(default_factory=list)
     guesses: dict[tuple[ItemKey, int], Sequence[str]] = field(default_factory=dict)
-    found: probe.Found = field(default_factory=dict)
+    found: calibration.Found = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -65,9 +66,9 @@ class VerifiedEngine:
     _fast: Engine | None = None
 
     def __post_init__(self) -> None:
-        self._items = leads.by_item(self.work)
+        self._items = margins.by_item(self.work)
         alone = {item for item in self._items if item.suite in self.numeric}
-        self._exactly = alone | leads.entangled(self._items)
+        self._exactly = alone | margins.entangled(self._items)
 
     @property
     def tokenizer(self) -> Any:
@@ -102,8 +103,8 @@ class VerifiedEngine:
     @property
     def known(self) -> dict[str, Any]:
         """What can change an answer: float32's, and the rule by which bf16 stands in for it."""
-        rule = [probe.CHOICE_FACTOR, probe.TEXT_FACTOR, probe.WORTH]
-        rule += [probe.CHOICES, probe.TEXTS, probe.TOKENS]
+        rule = [calibration.CHOICE_FACTOR, calibration.TEXT_FACTOR, calibration.WORTH]
+        rule += [calibration.CHOICES, calibration.TEXTS, calibration.TOKENS]
         return self.exact.known | {"dtype": VERIFIED, "verified": [*rule, *sorted(self.numeric)]}
 
     @property
@@ -133,7 +134,7 @@ class VerifiedEngine:
 
         The bounds are no part of it: whatever they were, a stored answer has float32's verdict.
         """
-        return identity.text_hash([self.exact.fingerprint(arm), VERIFIED, self.known["verified"]])
+        return text_hash([self.exact.fingerprint(arm), VERIFIED, self.known["verified"]])
 
     def attach(self, name: str, path: Path, *, allow_identical: bool = False) -> str:
         """Attach a candidate to both; see `Engine.attach`."""
@@ -164,14 +165,16 @@ class VerifiedEngine:
         """Pick out choices and greedy texts; the others are left for the second pass."""
         choices: Items = {}
         texts: list[Request] = []
-        for item, group in leads.by_item(requests).items():
+        for item, group in margins.by_item(requests).items():
             if item in self._exactly:
                 second.requests += group
-            elif leads.is_choice(whole := self._items.get(item, group)):
+            elif margins.is_choice(whole := self._items.get(item, group)):
                 choices[item] = whole
             else:
                 for request in group:
-                    (texts if probe.is_greedy_text(request) else second.requests).append(request)
+                    (texts if calibration.is_greedy_text(request) else second.requests).append(
+                        request
+                    )
         return choices, texts
 
     def _choices(self, arm: str, items: Items, second: "Second") -> Iterator[Answers]:
@@ -179,8 +182,8 @@ class VerifiedEngine:
         bound, truth = self._choice_bound(arm, items), self._truth.get(arm, {})
         left: list[Request] = []
         for group in items.values():
-            if all(leads.ids_of(request) in truth for request in group):
-                yield [(request, truth[leads.ids_of(request)]) for request in group]
+            if all(margins.ids_of(request) in truth for request in group):
+                yield [(request, truth[margins.ids_of(request)]) for request in group]
             else:
                 left += group
         if not bound.is_worth_it:
@@ -202,7 +205,7 @@ class VerifiedEngine:
         answers = [(request, second.found[request.item, request.index]) for request in group]
         if any(response.unscored for _, response in answers):
             return answers
-        if leads.lead(group, second.found) > bound.value:
+        if margins.lead(group, second.found) > bound.value:
             self.accepted += 1
             return answers
         self.rechecked += 1
@@ -234,10 +237,10 @@ class VerifiedEngine:
         for batch in self.exact.answer(arm, second.requests, drafts=second.guesses):
             truth.update({(r.item, r.index): response for r, response in batch})
             yield batch
-        for group in leads.by_item(second.requests).values():
+        for group in margins.by_item(second.requests).values():
             names = [(request.item, request.index) for request in group]
             if all(name in second.found and not truth[name].unscored for name in names):
-                error = leads.error(group, second.found, truth)
+                error = margins.error(group, second.found, truth)
                 self.worst[arm] = max(self.worst.get(arm, 0.0), error)
 
     def _choice_bound(self, arm: str, items: Items) -> Bound:
@@ -245,10 +248,10 @@ class VerifiedEngine:
         name = (arm, "choices")
         if name not in self.bounds:
             everything = self._sorted(self.work, Second())[0] or items
-            drawn = probe.draw(everything, probe.CHOICES)
-            self.bounds[name], truth = probe.of_choices(self._bf16(), self.exact, arm, drawn)
+            drawn = calibration.draw(everything, calibration.CHOICES)
+            self.bounds[name], truth = calibration.of_choices(self._bf16(), self.exact, arm, drawn)
             self._truth[arm] = {
-                leads.ids_of(request): truth[request.item, request.index]
+                margins.ids_of(request): truth[request.item, request.index]
                 for group in drawn
                 for request in group
                 if (request.item, request.index) in truth
@@ -261,9 +264,9 @@ class VerifiedEngine:
         name = (arm, "texts")
         if name not in self.bounds:
             everything = self._sorted(self.work, Second())[1] or texts
-            drawn = probe.draw(leads.by_item(everything), probe.TEXTS)
+            drawn = calibration.draw(margins.by_item(everything), calibration.TEXTS)
             asked = [group[0] for group in drawn]
-            self.bounds[name] = probe.of_texts(self._bf16(), self.exact, arm, asked)
+            self.bounds[name] = calibration.of_texts(self._bf16(), self.exact, arm, asked)
             log.info("%s", _said(*name, self.bounds[name]))
         return self.bounds[name]
 

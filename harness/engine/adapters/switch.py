@@ -9,11 +9,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from harness.engine import arms, identity, loading, packed, plain, virtual
-from harness.engine.arms import AdapterFolder, Way
-from harness.engine.packed import Past
-from harness.engine.sweep import Runner
+from harness.engine import padded
+from harness.engine.adapters import folder as arms
+from harness.engine.adapters import prompt_tuning
+from harness.engine.adapters.folder import AdapterFolder, Way
+from harness.engine.prefix import attention
+from harness.engine.prefix.attention import Past
+from harness.engine.prefix.prefill import Runner
+from harness.engine.prefix.proof import packs_like, plain_scores
 from harness.errors import ModelError, nearest
+from harness.models.fingerprint import text_hash
+from harness.models.load_model import load_model, neutral_generation
 from harness.records import BASE
 
 
@@ -60,7 +66,7 @@ class Switch:
     _base_logits: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self._base_logits = plain.logits_of(self.base, self.probe)
+        self._base_logits = padded.logits_of(self.base, self.probe)
 
     def __getitem__(self, name: str) -> Arm:
         if name not in self.arms:
@@ -78,7 +84,7 @@ class Switch:
         if folder.is_adapter and not folder.is_prompt:
             arms.check_fits(folder, self.base)
         way = self._way(folder)
-        mark = identity.text_hash([self.arms[BASE].fingerprint, folder.identity])
+        mark = text_hash([self.arms[BASE].fingerprint, folder.identity])
         self.arms[name] = Arm(way, folder, mark)
         try:
             if way == "shared":
@@ -115,7 +121,7 @@ class Switch:
     def _prove(self, name: str, *, allow_identical: bool) -> None:
         folder = self.arms[name].folder
         with self.active(name) as stage:
-            tuned = plain.logits_of(stage.whole, self.probe)
+            tuned = padded.logits_of(stage.whole, self.probe)
             if stage.slow:
                 self.slow.add(name)
         if tuned.shape != self._base_logits.shape:
@@ -129,7 +135,7 @@ class Switch:
                 "logits; train it, or pass --allow-identical if that is meant"
             )
         with self.active(BASE) as stage:
-            again = plain.logits_of(stage.whole, self.probe)
+            again = padded.logits_of(stage.whole, self.probe)
         if not torch.equal(again, self._base_logits):
             raise ModelError(
                 "an adapter must leave the base as it was: its logits differ after attaching "
@@ -173,13 +179,13 @@ class Switch:
             return self._prompted(PeftModel.from_pretrained(self.base, path).eval())
         options = {key: value for key, value in self.origin.items() if key != "model"}
         if arm.folder.is_adapter:
-            whole = loading.load_model(self.origin["model"], **options)
+            whole = load_model(self.origin["model"], **options)
             model = PeftModel.from_pretrained(whole, path).eval().get_base_model()
         else:
-            model = loading.load_model(path, **{**options, "revision": None})
-        loading.neutral_generation(model, pad=self.pad)
+            model = load_model(path, **{**options, "revision": None})
+        neutral_generation(model, pad=self.pad)
         if self.packs:
-            model.set_attn_implementation(packed.NAME)
+            model.set_attn_implementation(attention.NAME)
         return Stage(model, not self.packs, model)
 
     def _prompted(self, adapted: Any) -> Stage:
@@ -189,9 +195,9 @@ class Switch:
             return plain_stage
         try:
             probe = self.probe[0].tolist()
-            expected = loading.plain_scores(adapted, probe)
-            root = self.runner.root = virtual.root_of(adapted, self.runner)
-            same = loading.packs_like(expected, self.runner, probe)
+            expected = plain_scores(adapted, probe)
+            root = self.runner.root = prompt_tuning.root_of(adapted, self.runner)
+            same = packs_like(expected, self.runner, probe)
         except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):
             same = False
         finally:

@@ -8,13 +8,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from harness import suites
-from harness.engine import identity, verdicts
-from harness.engine.task import load_task, quiet
-from harness.engine.tokens import Encoder, cut_left, generation_settings, ids_hash, render
 from harness.errors import ComparisonError, ModelError, StudyError
+from harness.models.fingerprint import text_hash, tokenizer_hash
 from harness.records import Item, ItemKey, Request, Response, Sample, Suite
 from harness.study import SuiteSection
+from harness.suites import catalogue, score_answers
+from harness.suites.lm_eval_task import load_task, quiet
+from harness.suites.tokenize import Encoder, cut_left, generation_settings, ids_hash, render
 
 MESSAGES = "messages"
 """Rows of a suite of ours that have this field, a conversation that ends with a user's turn, are
@@ -73,7 +73,7 @@ class LoadedSuite:
             )
             for item in self.items
         ]
-        decided = verdicts.judge(
+        decided = score_answers.judge(
             self.asking.task, self.suite, self.items, self.instances, given, self.databases
         )
         return [
@@ -111,7 +111,7 @@ def load_suite(
     task = load_task(section, folder)
     suite = _declared(section, task)
     docs = list(task.eval_docs)
-    hashes = [verdicts.doc_hash(doc) for doc in docs]
+    hashes = [score_answers.doc_hash(doc) for doc in docs]
     asking = Asking(
         task=task,
         suite=suite,
@@ -133,9 +133,9 @@ def load_suite(
 
 
 def _declared(section: SuiteSection, task: Any) -> Suite:
-    suite = suites.builtin_suites().get(section.name)
+    suite = catalogue.builtin_suites().get(section.name)
     if suite is None:
-        suite = suites.declaration(section.name, verdicts.plain_config(task))
+        suite = catalogue.declaration(section.name, score_answers.plain_config(task))
     if section.allow and suite.judge != "sql":
         raise StudyError(
             f"only suites of the sql judge can allow differences: found {section.allow[0]!r} for "
@@ -149,7 +149,7 @@ def _chosen(hashes: Sequence[str], limit: int | None) -> tuple[int, ...]:
     """Return the rows to score: all, or the first few in an order that only the rows determine."""
     if limit is None or limit >= len(hashes):
         return tuple(range(len(hashes)))
-    order = sorted(range(len(hashes)), key=lambda i: (identity.text_hash(hashes[i]), i))
+    order = sorted(range(len(hashes)), key=lambda i: (text_hash(hashes[i]), i))
     return tuple(sorted(order[:limit]))
 
 
@@ -172,7 +172,7 @@ def instances_of(asking: Asking, tokenizer: Any) -> tuple[tuple[Any, ...], ...]:
         tuple(sorted(groups[place], key=lambda instance: instance.idx))
         for place in range(len(asking.chosen))
     )
-    if asking.chat and asking.suite.name in suites.builtin_suites():
+    if asking.chat and asking.suite.name in catalogue.builtin_suites():
         for instance in chain.from_iterable(made):
             if MESSAGES in instance.doc:
                 text = render(tokenizer, instance.doc[MESSAGES], generate=True)
@@ -185,7 +185,7 @@ def _templated(tokenizer: Any, history: Any, add_generation_prompt: bool = True)
 
 
 def _keys(asking: Asking, hashes: Sequence[str]) -> list[ItemKey]:
-    name = verdicts.first_filter(asking.task)
+    name = score_answers.first_filter(asking.task)
     seen: Counter[str] = Counter()
     keys = []
     for value in hashes:
@@ -277,7 +277,7 @@ def check_same_ids(loaded: Sequence[LoadedSuite], adapter: Path) -> None:
         raise ModelError(f"an adapter's tokenizer must be readable: {adapter}: {reason}") from error
     theirs.chat_template = theirs.chat_template or loaded[0].tokenizer.chat_template
     for suite in loaded:
-        if identity.tokenizer_hash(theirs) != identity.tokenizer_hash(suite.tokenizer):
+        if tokenizer_hash(theirs) != tokenizer_hash(suite.tokenizer):
             _compare(suite, theirs, adapter)
 
 

@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.engine import packed
-from harness.engine.decoding import Row, Rows
-from harness.engine.packed import Pack, Past
-from harness.engine.sampling import draw
-from harness.engine.stopping import Text, begin
-from harness.engine.sweep import OutOfMemoryError, Runner, Swept, is_out_of_memory, sweep
-from harness.engine.trie import Trie, Unit, build, chunks, units
+from harness.engine.decoding.sampling import draw
+from harness.engine.decoding.stopping import Text, begin
+from harness.engine.prefix import attention
+from harness.engine.prefix.attention import Pack, Past
+from harness.engine.prefix.decode import Row, Rows
+from harness.engine.prefix.prefill import OutOfMemoryError, Runner, Swept, is_out_of_memory, sweep
+from harness.engine.prefix.trie import Trie, Unit, build, chunks, units
 from harness.records import Response
 
 TIE = 1e-4
@@ -87,7 +87,7 @@ class Generator:
         try:
             tokens, positions = active.begin()
             everything = torch.arange(len(active.rows), device=tokens.device)
-            logits = packed.forward(self.runner.model, tokens, positions, active, everything)
+            logits = attention.forward(self.runner.model, tokens, positions, active, everything)
         except Exception as error:
             if not is_out_of_memory(error) or len(active.rows) == 1:
                 raise

@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 
-from harness.engine import loading, plain
-from harness.engine.generation import Prompt
-from harness.engine.suite import LoadedSuite
+from harness.engine import padded
+from harness.engine.prefix.generate import Prompt
+from harness.models.load_model import end_tokens, neutral_generation
 from harness.records import ItemKey, Request, Response
+from harness.suites.load_suite import LoadedSuite
 
 BUDGET = 4096
 """Padded tokens in a batch: small, because the training holds most of the memory."""
@@ -25,8 +26,8 @@ def mean_scores(model: Any, tokenizer: Any, suites: Sequence[LoadedSuite]) -> di
     model.eval()
     try:
         with torch.random.fork_rng():
-            ends = loading.end_tokens(model, tokenizer)
-            loading.neutral_generation(model, pad=pad)
+            ends = end_tokens(model, tokenizer)
+            neutral_generation(model, pad=pad)
             return {
                 suite.suite.name: _mean(suite, _answers(model, tokenizer, suite, ends, pad))
                 for suite in suites
@@ -48,8 +49,8 @@ def _answers(
     open_ended = [r for r in suite.requests if r.kind == "generate_until"]
     pairs = [(r.context_ids, r.continuation_ids) for r in choices]
     prompts = [Prompt(context=r.context_ids, settings=dict(r.settings)) for r in open_ended]
-    scored = plain.score(model, pairs, budget=BUDGET, pad=pad)
-    said = plain.generate(model, tokenizer, prompts, ends=ends, budget=BUDGET, pad=pad)
+    scored = padded.score(model, pairs, budget=BUDGET, pad=pad)
+    said = padded.generate(model, tokenizer, prompts, ends=ends, budget=BUDGET, pad=pad)
     found: dict[tuple[ItemKey, int], Response] = {}
     for requests, batches in ((choices, scored), (open_ended, said)):
         for batch in batches:

@@ -4,8 +4,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.engine import identity, leads
 from harness.engine.model import Engine
+from harness.engine.verified import margins
+from harness.models.fingerprint import text_hash
 from harness.records import ItemKey, Request, Response
 
 CHOICES, TEXTS, TOKENS = 64, 32, 64
@@ -53,7 +54,7 @@ def draw(items: Mapping[ItemKey, list[Request]], count: int) -> list[list[Reques
     """Draw items by the hash of what they are, in turn from each suite."""
     suites: dict[str, list[tuple[str, ItemKey]]] = {}
     for item in items:
-        suites.setdefault(item.suite, []).append((identity.text_hash(item), item))
+        suites.setdefault(item.suite, []).append((text_hash(item), item))
     ranked = sorted(
         (rank, mark, item)
         for drawn in suites.values()
@@ -80,8 +81,8 @@ def of_choices(
     found, truth = answers(fast, arm, requests), answers(exact, arm, requests)
     both = found.keys() & truth.keys()
     groups = [group for group in drawn if all((r.item, r.index) in both for r in group)]
-    errors = [leads.error(group, found, truth) for group in groups]
-    distances = [leads.lead(group, found) for group in groups]
+    errors = [margins.error(group, found, truth) for group in groups]
+    distances = [margins.lead(group, found) for group in groups]
     return Bound.of(errors, distances, CHOICE_FACTOR), truth
 
 

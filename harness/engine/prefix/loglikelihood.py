@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from harness.engine.sweep import OutOfMemoryError, Runner, Swept, sweep
-from harness.engine.trie import Trie, build, chunks, units
+from harness.engine.prefix.prefill import OutOfMemoryError, Runner, Swept, sweep
+from harness.engine.prefix.trie import Trie, build, chunks, units
 from harness.records import Response
 
 _ROWS = 512

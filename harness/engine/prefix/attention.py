@@ -2,7 +2,7 @@
 
 All tokens of a batch stand in one row ``[1, N]``, so that the matrix products see only real tokens.
 The attention function below is registered with transformers' own extension point and is handed a
-`Pack` (or, while decoding, a `harness.engine.decoding.Rows`) that knows who attends to whom. Called
+`Pack` (or, while decoding, a `decode.Rows`) that knows who attends to whom. Called
 without one it is transformers' SDPA attention, so that ordinary calls of the model stay ordinary.
 """
 
@@ -17,7 +17,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from harness.engine.trie import Trie, Unit
+from harness.engine.prefix.trie import Trie, Unit
 
 NAME = "harness_packed"
 """The attention implementation's name within transformers."""

@@ -4,9 +4,9 @@ from typing import Any
 
 import torch
 
-from harness.engine import packed
-from harness.engine.packed import Pack, Past
-from harness.engine.sweep import Runner
+from harness.engine.prefix import attention
+from harness.engine.prefix.attention import Pack, Past
+from harness.engine.prefix.prefill import Runner
 
 
 def root_of(adapted: Any, runner: Runner) -> Past:
@@ -29,7 +29,7 @@ def root_of(adapted: Any, runner: Runner) -> Past:
             ids=places[None], positions=places[None], spans=[(0, length)], masks=[None],
             pasts=[None], longest=length, places={}, capture=True,
         )  # fmt: skip
-        packed.forward_embedded(runner.model, prompt.to(runner.like.dtype), row)
+        attention.forward_embedded(runner.model, prompt.to(runner.like.dtype), row)
     return row.past_of(0)
 
 

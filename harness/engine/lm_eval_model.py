@@ -12,10 +12,10 @@ from typing import Any
 from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 
-from harness.engine.opening import load_engine
-from harness.engine.tokens import Encoder, generation_settings, render
+from harness.engine.open import load_engine
 from harness.errors import HarnessError, InfrastructureError
 from harness.records import BASE, ItemKey, Request, Response
+from harness.suites.tokenize import Encoder, generation_settings, render
 
 TUNED = "tuned"
 

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.engine import packed
-from harness.engine.packed import Pack, Past
-from harness.engine.trie import Trie, Unit, units
+from harness.engine.prefix import attention
+from harness.engine.prefix.attention import Pack, Past
+from harness.engine.prefix.trie import Trie, Unit, units
 
 log = logging.getLogger("harness.engine")
 
@@ -159,7 +159,7 @@ def _run(
     chosen = [plan[index] for index in batch]
     before = [runner.root if unit.past is None else pasts[unit.past] for unit in chosen]
     keep = capture or any(unit.kept for unit in chosen)
-    row = packed.pack(trie, chosen, before, like=runner.like, offset=runner.offset, capture=keep)
+    row = attention.pack(trie, chosen, before, like=runner.like, offset=runner.offset, capture=keep)
     rows = [
         (node, offset)
         for unit in chosen
@@ -171,5 +171,5 @@ def _run(
         dtype=torch.long,
         device=runner.like.device,
     )
-    logits = packed.forward(runner.model, row.ids, row.positions, row, places)
+    logits = attention.forward(runner.model, row.ids, row.positions, row, places)
     return Swept(batch, row, rows, logits)

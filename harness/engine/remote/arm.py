@@ -9,11 +9,11 @@ from importlib import metadata
 from typing import Any
 
 from harness.endpoint import ArmSection
-from harness.engine import identity
 from harness.engine.model import Answers
-from harness.engine.task import quiet
 from harness.errors import HarnessError, InfrastructureError, ModelError
+from harness.models.fingerprint import text_hash
 from harness.records import ItemKey, Request, Response
+from harness.suites.lm_eval_task import quiet
 
 Conversations = Mapping[tuple[ItemKey, int], str]
 """The turns of each request as JSON, by item and request index."""
@@ -52,7 +52,7 @@ class RemoteArm:
     def fingerprint(self) -> str:
         """The sha256 of what is known to change an answer: backend, model, address, settings."""
         settled = {k: v for k, v in self.section.model_args.items() if k not in TRANSPORT}
-        return identity.text_hash(
+        return text_hash(
             {"lm_eval": metadata.version("lm_eval"), "backend": self.section.backend, **settled}
         )
 

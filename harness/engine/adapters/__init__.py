@@ -1,0 +1,1 @@
+"""Adapters on one loaded base: read, checked, attached, switched."""

@@ -1,0 +1,1 @@
+"""Requests as a prefix trie: every shared token is computed once."""

@@ -1,0 +1,1 @@
+"""Arms that answer elsewhere, behind lm-eval's own model classes."""

@@ -1,0 +1,1 @@
+"""float32's verdicts from a first pass in bf16."""

@@ -1,0 +1,1 @@
+"""Base models: loading, hardware, fingerprints; shared by engine and training."""

@@ -1,0 +1,91 @@
+"""Load a suite's own data for lm-eval: ``custom_dataset: !function harness.suites.dataset.load``.
+
+A suite's YAML names this function; lm-eval then calls it with everything under ``metadata:`` and
+with the place of the YAML. The rows are ``data/<split>.jsonl`` beside the YAML; every file there is
+one split. So the suite needs no hub, no cache and no working directory, and strings stay strings.
+``lm_eval ... --metadata '{"data": "my.jsonl"}'`` scores other rows of the same shape.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import DataError
+
+
+def load(*, config_source: str = "", data: str | None = None, **_: Any) -> dict[str, Any]:
+    """Return a suite's splits as datasets, for lm-eval's ``custom_dataset``.
+
+    Args:
+        config_source: Path of the suite's YAML, given by lm-eval.
+        data: A JSONL file (taken as ``test``) or a folder of ``<split>.jsonl`` to use instead.
+
+    Raises:
+        DataError: If a file is missing, malformed (with its line number) or empty.
+    """
+    folder = Path(data) if data else Path(config_source).parent / "data"
+    return datasets_of(folder)
+
+
+def datasets_of(path: Path, *, split: str = "test") -> dict[str, Any]:
+    """Return ``{split: Dataset}`` of a JSONL file or of every JSONL file in a folder."""
+    from datasets import Dataset
+
+    return {name: Dataset.from_list(rows) for name, rows in splits_of(path, split=split).items()}
+
+
+def splits_of(path: Path, *, split: str = "test") -> dict[str, list[dict[str, Any]]]:
+    """Return ``{split: rows}``; a single file is the split that is named.
+
+    Raises:
+        DataError: If there is no JSONL file at that place, or one that cannot be used.
+    """
+    if path.is_dir():
+        files = {file.stem: file for file in sorted(path.glob("*.jsonl"))}
+        if not files:
+            raise DataError(f"a data folder must hold <split>.jsonl files: found none in {path}")
+    else:
+        files = {split: path}
+    return {name: read(file) for name, file in files.items()}
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Return the rows of a JSONL file.
+
+    Raises:
+        DataError: If the file is missing, holds a line that is no JSON object, or holds no row.
+    """
+    rows = list(_rows(path))
+    if not rows:
+        raise DataError(f"a data file must hold at least one row: {path} is empty")
+    keys = set().union(*(row.keys() for row in rows))
+    return [{key: row.get(key) for key in sorted(keys)} for row in rows] if _ragged(rows) else rows
+
+
+def _ragged(rows: list[dict[str, Any]]) -> bool:
+    return any(row.keys() != rows[0].keys() for row in rows)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield _row(path, number, line)
+    except FileNotFoundError as error:
+        raise DataError(f"no data file at {path}; give a JSONL file or a folder of them") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"a data file must be readable UTF-8 text: {path}: {error}") from error
+
+
+def _row(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        problem = f"{error.msg} at column {error.colno}"
+        raise DataError(f"each line must be one JSON object: {path}:{number}: {problem}") from error
+    if not isinstance(row, Mapping):
+        kind = type(row).__name__
+        raise DataError(f"each line must be one JSON object: {path}:{number} holds a {kind}")
+    return dict(row)
