@@ -37,10 +37,10 @@ def run(
 
 
 def compare(base: str | Path, tuned: str | Path, **declared: Any) -> "Result":
-    """Compare two sets of scores item by item; see `harness.comparing.compare`."""
-    from harness import comparing
+    """Compare two sets of scores item by item; see `harness.pipeline.finished.compare_scores`."""
+    from harness.pipeline.finished import compare_scores
 
-    return comparing.compare(Path(base), Path(tuned), **declared)
+    return compare_scores.compare(Path(base), Path(tuned), **declared)
 
 
 def rate(suite: str, rows: Iterable[Mapping[str, Any]], **options: Any) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli", "__init__"}),
     frozenset({"quickstart"}),
-    frozenset({"pipeline", "comparing"}),
+    frozenset({"pipeline"}),
     frozenset({"training", "engine", "store", "report", "review", "ingest"}),
     frozenset({"suites"}),
     frozenset({"models", "analysis", "rating", "metrics"}),

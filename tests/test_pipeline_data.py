@@ -13,7 +13,7 @@ from harness.cards import Copy, TrainingData
 from harness.corpus import clean
 from harness.errors import DataError, StudyError
 from harness.pipeline import plan
-from harness.pipeline.data import (
+from harness.pipeline.checks.training_rows import (
     copies,
     copy_warnings,
     describe,

@@ -179,9 +179,9 @@ def test_quantization_that_cannot_run_is_told_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """QLoRA without bitsandbytes names it, and what to take instead."""
-    from harness.training import fits
+    from harness.training.trl import compatibility
 
-    monkeypatch.setattr(fits, "find_spec", lambda _: None)
+    monkeypatch.setattr(compatibility, "find_spec", lambda _: None)
     with pytest.raises(ModelError, match="needs bitsandbytes, which does not run here"):
         pipeline.plan(write_study(tmp_path, {"method": "qlora"}), out=tmp_path / "run")
 
@@ -210,7 +210,7 @@ def test_a_reporter_that_is_not_installed_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The message says what to install."""
-    from harness.training import reporters
+    from harness.training.trl import reporters
 
     monkeypatch.setattr(reporters, "find_spec", lambda _: None)
     report = {"training": {"report_to": "wandb"}}

@@ -25,7 +25,7 @@ def rows_of(lengths: list[int]) -> list[dict[str, list[int]]]:
 @given(lengths=LENGTHS)
 def test_sharing_keeps_every_row_whole(lengths: list[int]) -> None:
     """Each row appears once, contiguous, with its own positions and labels; no line is longer."""
-    from harness.training.batches import padded, shared
+    from harness.training.rows.packing import padded, shared
 
     rows = rows_of(lengths)
     batch = shared(rows, pad=0)
@@ -52,7 +52,7 @@ def test_sharing_changes_neither_loss_nor_gradient(tiny_base: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from harness.training.batches import keeps_rows_apart, padded, shared
+    from harness.training.rows.packing import keeps_rows_apart, padded, shared
 
     model = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
     rows = rows_of([33, 20, 12, 9, 5, 4])
@@ -74,7 +74,7 @@ def test_a_model_that_mixes_rows_is_noticed(tiny_base: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from harness.training.batches import keeps_rows_apart
+    from harness.training.rows.packing import keeps_rows_apart
 
     model = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.errors import DataError
 from harness.records import Example, Message
-from harness.training.encode import IGNORED, encode, picture
+from harness.training.rows.encode import IGNORED, encode, picture
 
 pytestmark = pytest.mark.model
 

@@ -7,7 +7,7 @@ import pytest
 
 from harness.records import Example
 from harness.study import BaseSection, CandidateSection
-from harness.training.settings import method_of, settings_of, training_of
+from harness.training.config.settings import method_of, settings_of, training_of
 
 pytestmark = pytest.mark.model
 
@@ -55,10 +55,10 @@ def rows() -> list[Example]:
 
 def trainer_for(base: Path, checkpoints: Path, method: str = "lora") -> Any:
     """Return a trainer as a study would get it."""
-    from harness.training import session
-    from harness.training.encode import encode
-    from harness.training.job import Job
-    from harness.training.loading import load_tokenizer
+    from harness.training.config.job import Job
+    from harness.training.rows.encode import encode
+    from harness.training.trl import session
+    from harness.training.trl.peft_model import load_tokenizer
 
     section = BaseSection(model=str(base))
     candidate = CandidateSection(name="mine", method=method, train="rows")
@@ -94,7 +94,7 @@ def test_the_loss_is_the_models_own(family: tuple[str, Path], tmp_path: Path) ->
     """Our loss on lines as we lay them out equals transformers' loss on padded rows."""
     import torch
 
-    from harness.training.batches import padded, shared
+    from harness.training.rows.packing import padded, shared
 
     name, folder = family
     trainer = trainer_for(folder, tmp_path)
@@ -115,7 +115,7 @@ def test_looking_does_not_change_what_qlora_learns(tiny_base: Path, tmp_path: Pa
     """
     import torch
 
-    from harness.training.batches import padded
+    from harness.training.rows.packing import padded
 
     trainer = trainer_for(tiny_base, tmp_path, "qlora")
     batch = padded([trainer.train_dataset[i] for i in range(8)], 0)

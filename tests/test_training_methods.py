@@ -27,7 +27,7 @@ import json, sys, torch
 from peft import PeftModel
 from harness.study import BaseSection
 from harness.training import METHODS
-from harness.training.loading import load_model
+from harness.training.trl.peft_model import load_model
 base, folders, ids = json.loads(sys.argv[1])
 for name, folder in folders.items():
     full = METHODS[name].config is None
@@ -163,11 +163,11 @@ def test_a_fresh_process_gives_identical_logits(
     """What was in memory at the end of training is what another process loads from disk."""
     import torch
 
-    from harness.training import session
-    from harness.training.encode import encode
-    from harness.training.job import Job
-    from harness.training.loading import load_tokenizer
-    from harness.training.settings import method_of, settings_of, training_of
+    from harness.training.config.job import Job
+    from harness.training.config.settings import method_of, settings_of, training_of
+    from harness.training.rows.encode import encode
+    from harness.training.trl import session
+    from harness.training.trl.peft_model import load_tokenizer
 
     base = BaseSection(model=str(tiny_base))
     candidate = section(name)

@@ -49,7 +49,7 @@ def margin(model: Any, tiny_base: Path) -> float:
     import torch
     from transformers import AutoTokenizer
 
-    from harness.training.encode import encode
+    from harness.training.rows.encode import encode
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)
     total = 0.0
@@ -95,7 +95,7 @@ def test_an_interrupted_training_goes_on(
     tiny_base: Path, tmp_path: Path, objective: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stopped half-way and started again, it ends as if undisturbed."""
-    from harness.training import session
+    from harness.training.trl import session
 
     def stop(point: LossPoint, _steps: int) -> None:
         if point.step == 4:
@@ -127,12 +127,12 @@ def test_validation_and_divergence_work_as_in_supervised_training(
 
 def test_no_second_copy_of_the_base_is_held(tiny_base: Path, tmp_path: Path) -> None:
     """The reference is the adapter switched off, or computed before all weights change."""
-    from harness.training import session
-    from harness.training.card import prepare
-    from harness.training.job import Job
-    from harness.training.loading import load_tokenizer
-    from harness.training.objectives import OBJECTIVES as ALL
-    from harness.training.settings import method_of, settings_of, training_of
+    from harness.training.config.job import Job
+    from harness.training.config.objectives import OBJECTIVES as ALL
+    from harness.training.config.settings import method_of, settings_of, training_of
+    from harness.training.rows.card import prepare
+    from harness.training.trl import session
+    from harness.training.trl.peft_model import load_tokenizer
 
     base = BaseSection(model=str(tiny_base))
     for method in ("lora", "full"):
@@ -176,8 +176,8 @@ def test_the_data_card_shows_both_answers(tiny_base: Path) -> None:
 
 def test_kto_compares_with_an_answer_of_another_row() -> None:
     """Each row's mismatched answer is that of the row before in its batch."""
-    from harness.training.encode import IGNORED, EncodedRow
-    from harness.training.preference import pairs as dataset
+    from harness.training.rows.encode import IGNORED, EncodedRow
+    from harness.training.trl.preference import pairs as dataset
 
     rows = [EncodedRow((1, 2, i), (IGNORED, IGNORED, i), (100 + i,)) for i in range(10, 20)]
     made = dataset("kto", rows, batch=4, seed=0)

@@ -148,7 +148,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 import test_training_run as t
-from harness.training import session
+from harness.training.trl import session
 session.CHECKPOINT_SECONDS = 0.0
 t.run(Path(sys.argv[1]), Path(sys.argv[2]), t.section(training={"max_steps": 50}),
       on_progress=lambda point, steps: print(point.step, flush=True))

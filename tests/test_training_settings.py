@@ -10,8 +10,13 @@ import pytest
 from harness.errors import StudyError
 from harness.study import CandidateSection
 from harness.training import METHODS, OBJECTIVES, check
-from harness.training.fields import peft_fields, training_fields
-from harness.training.settings import OURS_IN_SETTINGS, OURS_IN_TRAINING, settings_of, training_of
+from harness.training.config.library_fields import peft_fields, training_fields
+from harness.training.config.settings import (
+    OURS_IN_SETTINGS,
+    OURS_IN_TRAINING,
+    settings_of,
+    training_of,
+)
 
 
 def candidate(**fields: Any) -> CandidateSection:
@@ -47,7 +52,7 @@ def test_training_arguments_read_from_source_are_those_of_trl(name: str) -> None
     """The same for TRL's arguments; ours are all among those of SFT."""
     import trl
 
-    from harness.training.preference import ORPOConfig
+    from harness.training.trl.preference import ORPOConfig
 
     objective = OBJECTIVES[name]
     config = ORPOConfig if name == "orpo" else getattr(trl, objective.config)

@@ -10,7 +10,7 @@ from harness.errors import ModelError, StudyError
 from harness.records import Arm, Example, LossPoint
 from harness.study import BaseSection, CandidateSection
 from harness.training import check, train
-from harness.training.space import Optuna, grid, space_of
+from harness.training.config.search_space import Optuna, grid, space_of
 
 RATES = {"training.learning_rate": [1e-5, 0.01]}
 

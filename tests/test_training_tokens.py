@@ -113,7 +113,7 @@ def family(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Family, Any]
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    from harness.training.loading import load_tokenizer
+    from harness.training.trl.peft_model import load_tokenizer
 
     this = FAMILIES[request.param]
     names = [name for name in (this.bos, this.eos, this.pad, *this.specials) if name]
@@ -139,7 +139,7 @@ def family(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Family, Any]
 
 def encoded(this: Family, tokenizer: Any) -> tuple[Any, ...]:
     """Return the rows as training encodes them."""
-    from harness.training.encode import encode
+    from harness.training.rows.encode import encode
 
     chat = this.template is not None
     return encode([ROW, LONGER], tokenizer, chat=chat, max_length=500).rows
@@ -147,7 +147,7 @@ def encoded(this: Family, tokenizer: Any) -> tuple[Any, ...]:
 
 def test_the_answer_and_its_end_are_learnt_and_nothing_else(family: tuple[Family, Any]) -> None:
     """Decoding the label mask gives the answer with one end of turn."""
-    from harness.training.encode import stretches
+    from harness.training.rows.encode import stretches
 
     this, tokenizer = family
     row, _ = encoded(this, tokenizer)
@@ -181,8 +181,8 @@ def test_the_prompt_is_what_the_model_is_asked(family: tuple[Family, Any]) -> No
 
 def test_padding_is_neither_seen_nor_learnt(family: tuple[Family, Any]) -> None:
     """Where end and padding are one token, the end of an answer is learnt all the same."""
-    from harness.training.batches import padded
-    from harness.training.encode import IGNORED
+    from harness.training.rows.encode import IGNORED
+    from harness.training.rows.packing import padded
 
     this, tokenizer = family
     assert tokenizer.pad_token == (this.pad or this.eos)

@@ -28,9 +28,10 @@ def command(
 
     Example: `harness compare base.jsonl tuned.jsonl --margin 0.03`
     """
-    from harness import comparing, report
+    from harness import report
+    from harness.pipeline.finished import compare_scores
 
-    result = comparing.compare(base, tuned, margin=margin, alpha=alpha)
+    result = compare_scores.compare(base, tuned, margin=margin, alpha=alpha)
     console.show(result)
     if json_out is not None:
         write_text(json_out, json.dumps(report.gate_json(result), indent=2) + "\n")

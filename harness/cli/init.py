@@ -21,10 +21,10 @@ def command(
 
     Example: `harness init study.yaml`
     """
-    from harness import study as studies
+    from harness import study
 
     if path.exists() and not force:
         raise StudyError(f"a file must not be overwritten by accident: {path} exists; use --force")
     write_text(path, TEMPLATE.read_text(encoding="utf-8"))
-    write_text(path.with_name(SCHEMA), json.dumps(studies.json_schema(), indent=2) + "\n")
+    write_text(path.with_name(SCHEMA), json.dumps(study.json_schema(), indent=2) + "\n")
     typer.echo(f"wrote {path} and {path.with_name(SCHEMA)}; next: harness plan {path}")

@@ -45,11 +45,11 @@ def command(
     folder = out or Path("runs") / loaded.name
     with console.stoppable(folder):
         from harness import pipeline
-        from harness.training import processes
+        from harness.training import distributed
 
-        if processes.count() > 1:
+        if distributed.count() > 1:
             raise StudyError(
-                f"a run scores in one process: found {processes.count()}; let them do "
+                f"a run scores in one process: found {distributed.count()}; let them do "
                 "'harness train' and start 'harness run' alone"
             )
         planned = pipeline.plan(

@@ -6,12 +6,12 @@ trains nothing, asks the model nothing, and rewrites the report from the stored 
 
 from pathlib import Path
 
-from harness.pipeline.aa import Noise, noise_floor
-from harness.pipeline.answer import score
-from harness.pipeline.baseline import against, keep_baseline
-from harness.pipeline.chat import Conversation, chats, talk
+from harness.pipeline.answers.score import score
 from harness.pipeline.conclude import compare, conclude, reopen
-from harness.pipeline.export import export
+from harness.pipeline.finished.baseline import against, keep_baseline
+from harness.pipeline.finished.chat import Conversation, chats, talk
+from harness.pipeline.finished.export import export
+from harness.pipeline.finished.noise_floor import Noise, noise_floor
 from harness.pipeline.outlook import DISAGREEMENT, PROBED, Outlook, outlook
 from harness.pipeline.plan import Plan, plan
 from harness.pipeline.progress import Advance, Progress, Silent

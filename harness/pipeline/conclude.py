@@ -15,8 +15,8 @@ from harness.analysis.gate import (
 )
 from harness.analysis.scores import arm_score
 from harness.errors import StudyError
-from harness.pipeline.answer import Scored
-from harness.pipeline.data import copy_warnings, without_copies
+from harness.pipeline.answers.score import Scored
+from harness.pipeline.checks.training_rows import copy_warnings, without_copies
 from harness.pipeline.progress import Progress
 from harness.records import BASE, Arm, Comparison, Result, Sample, Suite
 from harness.store import read_samples

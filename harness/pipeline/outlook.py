@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness import stats
-from harness.pipeline.asking import part
-from harness.pipeline.early import order_of
+from harness.pipeline.answers.ask import part
+from harness.pipeline.answers.sequential import order_of
 from harness.pipeline.plan import Plan
 from harness.records import BASE, Request
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from harness import training
 from harness.files import weights_sha256
-from harness.pipeline.elsewhere import remote_base, remote_candidate
+from harness.pipeline.answers.join_endpoints import remote_base, remote_candidate
+from harness.pipeline.checks.eval_suites import score_while_training
 from harness.pipeline.plan import Plan
-from harness.pipeline.watching import score_while_training
 from harness.records import BASE, Arm, LossPoint
 from harness.store.data_cards import write_card
 from harness.study import CandidateSection

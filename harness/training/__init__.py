@@ -3,17 +3,17 @@
 Nothing heavy is loaded before `train` is called.
 """
 
-from harness.training.card import DataCard, data_card
-from harness.training.fits import check_fits, outline
-from harness.training.job import Checks
-from harness.training.look import Look, look
-from harness.training.methods import METHODS, Method
-from harness.training.objectives import OBJECTIVES, Objective, check_rows
-from harness.training.processes import is_first
+from harness.training.config.job import Checks
+from harness.training.config.methods import METHODS, Method
+from harness.training.config.objectives import OBJECTIVES, Objective, check_rows
+from harness.training.config.search_space import space_of
+from harness.training.config.settings import check, settings_of
+from harness.training.distributed import is_first
+from harness.training.rows.card import DataCard, data_card
+from harness.training.rows.look import Look, look
 from harness.training.saved import fingerprint, finished
-from harness.training.settings import check, settings_of
-from harness.training.space import space_of
 from harness.training.trainer import split, train
+from harness.training.trl.compatibility import check_fits, outline
 
 __all__ = [
     "METHODS",

@@ -9,8 +9,8 @@ from typing import Any
 from harness.files import weights_sha256
 from harness.records import Arm, Example, LossPoint, SuitePoint
 from harness.study import BaseSection, CandidateSection
-from harness.training.reporters import SHOWN_ONLY
-from harness.training.settings import settings_of, training_of
+from harness.training.config.settings import settings_of, training_of
+from harness.training.trl.reporters import SHOWN_ONLY
 
 LOG = "training_log.json"
 """Written last into an adapter folder: a folder without it is not finished."""

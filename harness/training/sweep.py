@@ -16,8 +16,8 @@ from harness.errors import DivergedError, HarnessError, ModelError
 from harness.files import write_text
 from harness.records import Arm, LossPoint, Trial
 from harness.study import CandidateSection
-from harness.training import processes
-from harness.training.space import Choice, Grid, Optuna, Search, chosen, space_of
+from harness.training import distributed
+from harness.training.config.search_space import Choice, Grid, Optuna, Search, chosen, space_of
 
 Train = Callable[[CandidateSection, Path, Callable[[LossPoint, int], None]], Arm]
 """Trains a candidate into a folder, telling each point of the curve and the number of steps."""
@@ -64,15 +64,15 @@ def best_of(
             running = _Running(search, told, number, space.size)
             folder = out.with_name(f".{out.name}.trial")
             known[fingerprint] = _try(section, train, folder, running, choice)
-            processes.wait()  # all have read what the first is about to move
+            distributed.wait()  # all have read what the first is about to move
             trials.append(replace(known[fingerprint], number=number))
-            if processes.is_first():
+            if distributed.is_first():
                 if _winner(trials) is trials[-1]:
                     shutil.rmtree(best, ignore_errors=True)
                     folder.replace(best)
                 shutil.rmtree(folder, ignore_errors=True)
                 _write(ledger, known)
-            processes.wait()
+            distributed.wait()
         else:
             trials.append(replace(known[fingerprint], number=number, choice=dict(choice)))
         search.tell(trials[-1].losses, trials[-1].state)
@@ -82,10 +82,10 @@ def best_of(
             f"no trial of candidate {candidate.name!r} ended with a loss: all of {len(trials)} "
             "diverged; lower the learning rates of its sweep"
         )
-    if processes.is_first() and best.is_dir():
+    if distributed.is_first() and best.is_dir():
         shutil.rmtree(out, ignore_errors=True)
         best.replace(out)
-    processes.wait()
+    distributed.wait()
     arm = train(chosen(candidate, winner.choice), out, told)
     return replace(arm, trials=tuple(trials))
 
@@ -117,8 +117,8 @@ def _try(
         arm = train(section, folder, running)
     except (_PrunedError, DivergedError) as error:
         state = "pruned" if isinstance(error, _PrunedError) else "diverged"
-        processes.wait()
-        if processes.is_first():
+        distributed.wait()
+        if distributed.is_first():
             shutil.rmtree(folder.with_name(f".{folder.name}.training"), ignore_errors=True)
         losses, steps = tuple(running.losses), running.steps
     else:

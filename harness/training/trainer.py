@@ -11,15 +11,21 @@ from harness.corpus import hold_out, text_of
 from harness.errors import HarnessError
 from harness.records import Arm, Example, LossPoint
 from harness.study import BaseSection, CandidateSection
-from harness.training import processes, saved
-from harness.training.card import prepare
-from harness.training.job import NO_CHECKS, Checks, Job
-from harness.training.loading import load_tokenizer
-from harness.training.objectives import check_rows
-from harness.training.quiet import quiet, remarks
-from harness.training.reporters import SHOWN_ONLY, reporting
-from harness.training.settings import check, method_of, objective_of, settings_of, training_of
+from harness.training import distributed, saved
+from harness.training.config.job import NO_CHECKS, Checks, Job
+from harness.training.config.objectives import check_rows
+from harness.training.config.settings import (
+    check,
+    method_of,
+    objective_of,
+    settings_of,
+    training_of,
+)
+from harness.training.rows.card import prepare
 from harness.training.sweep import best_of
+from harness.training.trl.peft_model import load_tokenizer
+from harness.training.trl.quiet import quiet, remarks
+from harness.training.trl.reporters import SHOWN_ONLY, reporting
 from harness.versions import versions
 
 LOGS = "_logs"
@@ -120,30 +126,30 @@ def _job(
 def _fit(job: Job, rows: Rows, out: Path, mark: str, told: Told | None) -> Arm:
     """Train one job into a folder; of several processes, the first alone touches the disk."""
     done = saved.finished(out, mark)
-    processes.wait()
+    distributed.wait()
     if done is not None:
         return done
     work = job.checkpoints.parent
-    if processes.is_first():
+    if distributed.is_first():
         _claim(work, mark)
-    processes.wait()
+    distributed.wait()
     result = work / "result"
     trained = saved.finished(result, mark)
-    processes.wait()
+    distributed.wait()
     if trained is None:
         try:
             facts = _run(job, rows, result, told)
         except HarnessError:
-            if processes.is_first() and not any(job.checkpoints.glob("checkpoint-*")):
+            if distributed.is_first() and not any(job.checkpoints.glob("checkpoint-*")):
                 shutil.rmtree(work)  # nothing to go on from
             raise
-        if processes.is_first():
+        if distributed.is_first():
             saved.write_log(result, {**facts, "note": job.note, "fingerprint": mark})
-    if processes.is_first():
+    if distributed.is_first():
         shutil.rmtree(out, ignore_errors=True)
         result.replace(out)
         shutil.rmtree(work, ignore_errors=True)
-    processes.wait()
+    distributed.wait()
     return saved.read_arm(out)
 
 
@@ -151,7 +157,7 @@ def _run(job: Job, given: Rows, result: Path, told: Told | None) -> dict[str, An
     """Train and write the weights into ``result``; return what the log says about it."""
     learnt, held = given
     with quiet() as heard:
-        from harness.training import session
+        from harness.training.trl import session
 
         tokenizer = load_tokenizer(job.model, job.base)
         rows = prepare(job, learnt, tokenizer)
@@ -160,7 +166,7 @@ def _run(job: Job, given: Rows, result: Path, told: Told | None) -> dict[str, An
         started = time.monotonic()
         session.fit(trainer)
         seconds = time.monotonic() - started
-        if processes.is_first():
+        if distributed.is_first():
             shutil.rmtree(result, ignore_errors=True)
         session.write(trainer, tokenizer, result)
         return {

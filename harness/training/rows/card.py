@@ -7,12 +7,18 @@ from typing import Any
 
 from harness.records import Example
 from harness.study import BaseSection, CandidateSection
-from harness.training.encode import Encoded, encode, picture
-from harness.training.job import Job
-from harness.training.loading import context_length, load_tokenizer
-from harness.training.objectives import check_rows
-from harness.training.settings import check, method_of, objective_of, settings_of, training_of
-from harness.training.template import check_template
+from harness.training.config.job import Job
+from harness.training.config.objectives import check_rows
+from harness.training.config.settings import (
+    check,
+    method_of,
+    objective_of,
+    settings_of,
+    training_of,
+)
+from harness.training.rows.chat_template import check_template
+from harness.training.rows.encode import Encoded, encode, picture
+from harness.training.trl.peft_model import context_length, load_tokenizer
 
 LONGEST = 2048
 """Tokens in a row unless a study says otherwise or the base's context is shorter."""

@@ -13,15 +13,15 @@ from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
 from harness.errors import InfrastructureError, ModelError
 from harness.records import LossPoint
-from harness.training import arguments
-from harness.training.batches import keeps_rows_apart, padded, shared
-from harness.training.encode import Encoded
-from harness.training.job import Job
-from harness.training.loading import linear_names, load_model, peft_config
-from harness.training.preference import TRAINERS, pairs
-from harness.training.settings import CHANGES_BASE
-from harness.training.sft import CompletionTrainer
-from harness.training.watch import Watch, curve, suite_points
+from harness.training.config.job import Job
+from harness.training.config.settings import CHANGES_BASE
+from harness.training.rows.encode import Encoded
+from harness.training.rows.packing import keeps_rows_apart, padded, shared
+from harness.training.trl import arguments
+from harness.training.trl.callback import Watch, curve, suite_points
+from harness.training.trl.peft_model import linear_names, load_model, peft_config
+from harness.training.trl.preference import TRAINERS, pairs
+from harness.training.trl.sft import CompletionTrainer
 
 CHECKPOINT_SECONDS = 20.0
 """A killed training loses about so much work (more where writing a checkpoint is slow)."""

@@ -12,7 +12,7 @@ from typing import Any
 from datasets import Dataset
 from trl import DPOTrainer, KTOTrainer
 
-from harness.training.encode import IGNORED, EncodedRow
+from harness.training.rows.encode import IGNORED, EncodedRow
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # that ORPO may move inside TRL

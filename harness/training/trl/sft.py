@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from trl import SFTTrainer
 
-from harness.training.encode import IGNORED
+from harness.training.rows.encode import IGNORED
 
 
 class CompletionTrainer(SFTTrainer):

@@ -7,7 +7,7 @@ from harness.errors import StudyError, nearest
 from harness.files import write_text
 from harness.pipeline.conclude import reopen
 from harness.store.run_folder import RunFolder
-from harness.training import export as weights
+from harness.training import export_weights
 
 
 def export(
@@ -43,14 +43,14 @@ def export(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise StudyError(f"an export needs an empty folder: {out} is not; give another --out")
     source = folder.weights(arms[candidate])
-    form = weights.form_of(source, merge=merge)
+    form = export_weights.form_of(source, merge=merge)
     if gguf and form == "adapter":
         raise StudyError("GGUF needs a whole model: add --merge")
     if form == "merged":
-        weights.merge(source, out, model=folder.base_path(study), base=study.base)
+        export_weights.merge(source, out, model=folder.base_path(study), base=study.base)
     else:
-        weights.copy(source, out, base_model=study.base.model)
+        export_weights.copy(source, out, base_model=study.base.model)
     write_text(out / "README.md", report.model_card(result, candidate, form=form, licence=licence))
     if gguf:
-        weights.gguf(out)
+        export_weights.gguf(out)
     return form

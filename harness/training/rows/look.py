@@ -10,9 +10,9 @@ from typing import Any
 from harness.errors import DataError
 from harness.records import Example
 from harness.study import BaseSection
-from harness.training.encode import Stretch, encode, stretches
-from harness.training.loading import context_length, load_tokenizer
-from harness.training.template import check_template
+from harness.training.rows.chat_template import check_template
+from harness.training.rows.encode import Stretch, encode, stretches
+from harness.training.trl.peft_model import context_length, load_tokenizer
 
 _CHUNK = 1000
 _ANY_LENGTH = 1 << 60

@@ -6,8 +6,8 @@ import trl
 
 from harness.errors import ModelError
 from harness.models.hardware import precision_of
-from harness.training.job import Job
-from harness.training.preference import ORPOConfig
+from harness.training.config.job import Job
+from harness.training.trl.preference import ORPOConfig
 
 LARGE = 500_000_000
 """Parameters from which activations are recomputed to save memory (gradient checkpointing)."""

@@ -6,9 +6,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.pipeline import early
-from harness.pipeline.asking import Asking
-from harness.pipeline.elsewhere import join_endpoints
+from harness.pipeline.answers import sequential
+from harness.pipeline.answers.ask import Asking
+from harness.pipeline.answers.join_endpoints import join_endpoints
 from harness.pipeline.plan import Plan
 from harness.records import Arm, Sample
 from harness.store import AnswerStore, write_samples
@@ -36,7 +36,7 @@ def score(planned: Plan, arms: Sequence[Arm]) -> Scored:
         asking = Asking(open_arms(planned, arms, store), store, advance)
         if planned.until_decided:
             declared = folder.declared().schedules
-            samples = early.until_decided(planned, arms, asking, declared=declared)
+            samples = sequential.until_decided(planned, arms, asking, declared=declared)
         else:
             for arm in arms:
                 for loaded in planned.loaded:
@@ -67,9 +67,11 @@ def _judged(
             for loaded in planned.loaded:
                 name = loaded.suite.name
                 advance(done=len(samples), note=f"{arm.name} on {name}")
-                places = range(len(loaded.items))
-                order = early.order_of(loaded, planned.study.seed) if name in ordered else places
-                samples[arm.name, name] = asking.samples(arm.name, loaded, order)
+                places: Sequence[int] = range(len(loaded.items))
+                order = (
+                    sequential.order_of(loaded, planned.study.seed) if name in ordered else places
+                )
+                samples[arm.name, name] = asking.samples(arm.name, loaded, places)
     return samples
 
 
@@ -90,7 +92,7 @@ def _engine(planned: Plan, arms: Sequence[Arm]) -> "Engine | VerifiedEngine":
 def _declarations(planned: Plan, arms: Sequence[Arm]) -> dict[str, Any]:
     """What a comparison is, fixed before a tuned answer is scored."""
     may_end_early = planned.until_decided or bool(planned.folder.declared().schedules)
-    schedules = early.schedules(planned) if may_end_early else {}
+    schedules = sequential.schedules(planned) if may_end_early else {}
     return {
         "alpha": planned.study.gate.alpha,
         "beta": planned.study.gate.beta,

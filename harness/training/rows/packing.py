@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from harness.training.encode import IGNORED
+from harness.training.rows.encode import IGNORED
 
 Batch = dict[str, torch.Tensor]
 Rows = Sequence[Mapping[str, Sequence[int]]]

@@ -6,8 +6,8 @@ from typing import Any
 from harness.errors import ModelError
 from harness.models.hardware import device_of
 from harness.study import BaseSection, CandidateSection
-from harness.training.loading import check_targets
-from harness.training.settings import method_of, settings_of
+from harness.training.config.settings import method_of, settings_of
+from harness.training.trl.peft_model import check_targets
 
 
 def outline(model: str, base: BaseSection) -> Any | None:

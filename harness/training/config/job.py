@@ -7,8 +7,8 @@ from typing import Any
 
 from harness.records import Example
 from harness.study import BaseSection
-from harness.training.methods import Method
-from harness.training.objectives import OBJECTIVES, Objective
+from harness.training.config.methods import Method
+from harness.training.config.objectives import OBJECTIVES, Objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from typing import Any
 from harness.errors import ModelError
 from harness.files import write_text
 from harness.study import BaseSection
-from harness.training.loading import load_tokenizer
-from harness.training.quiet import quiet
+from harness.training.trl.peft_model import load_tokenizer
+from harness.training.trl.quiet import quiet
 
 _KEPT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 _CONVERT = "convert_hf_to_gguf.py"

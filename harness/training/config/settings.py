@@ -6,11 +6,11 @@ from typing import Any
 
 from harness.errors import StudyError, nearest
 from harness.study import CandidateSection
-from harness.training.fields import peft_fields, training_fields
-from harness.training.methods import METHODS, TRAINING, Method
-from harness.training.objectives import OBJECTIVES, Objective
-from harness.training.reporters import reporters_of
-from harness.training.space import chosen, examples_of, space_of
+from harness.training.config.library_fields import peft_fields, training_fields
+from harness.training.config.methods import METHODS, TRAINING, Method
+from harness.training.config.objectives import OBJECTIVES, Objective
+from harness.training.config.search_space import chosen, examples_of, space_of
+from harness.training.trl.reporters import reporters_of
 
 OURS_IN_SETTINGS = frozenset(
     {"task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path"}

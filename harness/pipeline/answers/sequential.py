@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.gate import decide_early
 from harness.errors import ComparisonError
-from harness.pipeline.asking import Asking
+from harness.pipeline.answers.ask import Asking
 from harness.pipeline.plan import Plan
 from harness.records import BASE, Arm, ItemKey, Sample
 from harness.stats import Schedule, Scores, shuffled_order

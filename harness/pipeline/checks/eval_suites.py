@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import StudyError, nearest
-from harness.pipeline.asking import part
+from harness.pipeline.answers.ask import part
 from harness.study import CandidateSection, Study
 
 if TYPE_CHECKING:

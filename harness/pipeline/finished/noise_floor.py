@@ -10,8 +10,8 @@ from harness.analysis import pair
 from harness.analysis.gate import EXIT_CODES, compare_pairs, gravest, settle
 from harness.analysis.scores import arm_score
 from harness.files import write_text
-from harness.pipeline.answer import open_arms
-from harness.pipeline.asking import Asking, Known, part
+from harness.pipeline.answers.ask import Asking, Known, part
+from harness.pipeline.answers.score import open_arms
 from harness.pipeline.plan import Plan
 from harness.records import BASE, Arm, Comparison, Result
 from harness.store import AnswerStore

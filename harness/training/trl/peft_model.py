@@ -6,7 +6,7 @@ from typing import Any
 from harness.errors import ModelError, nearest
 from harness.models.hardware import device_of, precision_of
 from harness.study import BaseSection
-from harness.training.methods import Method
+from harness.training.config.methods import Method
 
 
 def load_tokenizer(model: str, base: BaseSection) -> Any:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from harness import training
 from harness.errors import DataError
-from harness.pipeline.data import Prepared, copies
+from harness.pipeline.checks.training_rows import Prepared, copies
 from harness.study import Study
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Generate missing responses, store them, and score all."""

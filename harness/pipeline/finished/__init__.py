@@ -1,0 +1,1 @@
+"""What follows a finished run: baselines, export, chat, the noise floor."""

@@ -1,0 +1,1 @@
+"""What a study says of a training: method, objective, settings, search space."""

@@ -1,0 +1,1 @@
+"""The training itself, by TRL's trainers and PEFT's adapters."""
