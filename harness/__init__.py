@@ -44,7 +44,7 @@ def compare(base: str | Path, tuned: str | Path, **declared: Any) -> "Result":
 
 
 def rate(suite: str, rows: Iterable[Mapping[str, Any]], **options: Any) -> Iterator[dict[str, Any]]:
-    """Judge answers made elsewhere; see `harness.rating.rate`."""
+    """Judge answers made elsewhere; see `harness.rating.rate_rows`."""
     from harness import rating
 
     return rating.rate(suite, rows, **options)

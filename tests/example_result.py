@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from harness.analysis import findings, pair
-from harness.analysis.gate import EXIT_CODES, compare_pairs, gravest, settle
+from harness.analysis.decisions import EXIT_CODES, compare_pairs, gravest, settle
 from harness.cards import Copy, TrainingData
 from harness.records import (
     BASE,

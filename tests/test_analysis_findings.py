@@ -8,7 +8,7 @@ import pytest
 from example_result import example_result
 
 from harness.analysis import findings, pair
-from harness.analysis.gate import compare_pairs
+from harness.analysis.decisions import compare_pairs
 from harness.analysis.labels import PLAIN
 from harness.records import Comparison, Finding, Item, ItemKey, Response, Sample, Suite, Verdict
 

@@ -17,7 +17,7 @@ from tiny_models import llama, lora
 
 from harness import content, pipeline, study
 from harness.errors import ComparisonError, HarnessError, ModelError, StudyError
-from harness.quickstart.rows import training_rows
+from harness.quickstart.row_sets import training_rows
 
 pytestmark = pytest.mark.model
 

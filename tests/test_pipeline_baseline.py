@@ -13,7 +13,7 @@ from tiny_models import lora
 
 from harness import content, pipeline, report, study
 from harness.errors import DataError, StudyError
-from harness.store.baseline import read_baseline
+from harness.store.baseline_file import read_baseline
 from harness.store.run_folder import RunFolder
 
 pytestmark = pytest.mark.model

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from harness.analysis.gate import compare_pairs
+from harness.analysis.decisions import compare_pairs
 from harness.cards import Copy, TrainingData
 from harness.corpus import clean
 from harness.errors import DataError, StudyError

@@ -12,7 +12,7 @@ import yaml
 
 from harness import pipeline, study
 from harness.errors import DataError, HarnessError, ModelError, StudyError
-from harness.quickstart.rows import training_rows
+from harness.quickstart.row_sets import training_rows
 from harness.records import Arm
 
 pytestmark = pytest.mark.model

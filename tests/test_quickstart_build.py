@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from harness.quickstart.pools import BASE, OWN_POOLS, SPLITS, pools
 from harness.quickstart.pretrain import Recipe, build_base, make_tokenizer
-from harness.quickstart.rows import training_rows
+from harness.quickstart.row_sets import training_rows
 from harness.quickstart.tokenizer import GLUE
 
 SHORT = Recipe(

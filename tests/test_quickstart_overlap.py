@@ -10,11 +10,11 @@ from functools import cache
 
 import pytest
 
-from harness.quickstart.corpus import corpus_documents
 from harness.quickstart.pools import held_out, number_split
 from harness.quickstart.pretrain import SHARD, Recipe
-from harness.quickstart.rows import CANDIDATES, training_rows
-from harness.quickstart.suites import suite_rows
+from harness.quickstart.pretraining_text import corpus_documents
+from harness.quickstart.row_sets import CANDIDATES, training_rows
+from harness.quickstart.suite_items import suite_rows
 
 WORD = re.compile(r"\w+")
 SPLITS = ("validation", "test")

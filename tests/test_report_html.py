@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from test_report_markdown import saying
 
 from harness import report
-from harness.analysis.text import visible
+from harness.analysis.display_text import visible
 from harness.records import Comparison, Decision, Result
 from harness.report.items import item_data, json_block
-from harness.report.words import check_sentence, signed
+from harness.report.wording import check_sentence, signed
 
 XSS = [
     "<script>alert(1)</script>",

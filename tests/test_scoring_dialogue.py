@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from harness.records import Message
 from harness.scoring import coherence
 from harness.scoring.dialogue import GATES, THRESHOLD, messages
-from harness.scoring.facts import claims, contradicts
 from harness.scoring.relevance import NEUTRAL, overlap
+from harness.scoring.stated_facts import claims, contradicts
 
 DINNER = [
     "Hello!",

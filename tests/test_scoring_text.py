@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from harness.scoring import normalize, qa, token_f1
-from harness.scoring.answers import extract, region
+from harness.scoring.answer_region import extract, region
 from harness.scoring.signs import abstains, loops, repeated, spoken
 from harness.scoring.wordlists import NEGATIONS, POLAR
 

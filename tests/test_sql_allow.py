@@ -11,7 +11,7 @@ from harness.engine import load_suite, load_tokenizer
 from harness.errors import ComparisonError, StudyError
 from harness.rating import judge_all, rate
 from harness.records import Comparison, Item, ItemKey, Response, Suite
-from harness.report.words import title_of
+from harness.report.wording import title_of
 from harness.store import run_folder
 from harness.store.run_folder import RunFolder, read_suite
 from harness.study import BaseSection, SuiteSection, load, resolve_model

@@ -103,6 +103,6 @@ def _plain(text: str) -> "Text":
     """Return a model's text as rich shows it to the letter, no markup, nothing hidden."""
     from rich.text import Text
 
-    from harness.analysis.text import visible
+    from harness.analysis.display_text import visible
 
     return Text(visible(text))

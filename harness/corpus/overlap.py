@@ -1,8 +1,8 @@
 """Which test items occur in the training text: whole, in part, or nearly.
 
 An item that was trained on measures memory. The 13-gram rule is that of the GPT-3 paper (Brown et
-al. 2020, appendix C), with words as in `harness.corpus.words`; as there, stretches that many texts
-share (instructions, schemas, templates) are no sign of a copy.
+al. 2020, appendix C), with words as in `word_split`; as there, stretches that many texts share
+(instructions, schemas, templates) are no sign of a copy.
 """
 
 from collections import defaultdict
@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from harness.corpus.words import words
+from harness.corpus.word_split import words
 
 SHORTEST = 8
 """Items of fewer words count only when they equal a whole training text: they occur by chance."""

@@ -1,7 +1,7 @@
 """A user's data, wherever it lies, becomes `Example`s; what is wrong with it is told by row."""
 
 from harness.ingest.examples import iter_examples, read_examples
-from harness.ingest.files import FORMATS, read_rows
+from harness.ingest.file_formats import FORMATS, read_rows
 from harness.ingest.shapes import SHAPES, Shape, shape_of
 from harness.ingest.sources import Source, rows_of
 

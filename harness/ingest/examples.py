@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import DataError
-from harness.ingest.files import Row
+from harness.ingest.file_formats import Row
 from harness.ingest.shapes import Shape, nearest_shape, shape_of
 from harness.ingest.sources import Source, rows_of
 from harness.records import Example

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.data import Query
 from harness.errors import DataError
-from harness.ingest.files import TEXTS, Row, read_rows
+from harness.ingest.file_formats import TEXTS, Row, read_rows
 
 HUB = "hub:"
 

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from harness import report, review
 from harness.analysis import findings, pair
-from harness.analysis.gate import (
+from harness.analysis.arm_scores import arm_score
+from harness.analysis.decisions import (
     EXIT_CODES,
     compare_early,
     compare_pairs,
@@ -13,7 +14,6 @@ from harness.analysis.gate import (
     require,
     settle,
 )
-from harness.analysis.scores import arm_score
 from harness.errors import StudyError
 from harness.pipeline.answers.score import Scored
 from harness.pipeline.checks.training_rows import copy_warnings, without_copies

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.quickstart.circuit import build_model
-from harness.quickstart.corpus import corpus_documents
+from harness.quickstart.pretraining_text import corpus_documents
 from harness.quickstart.tokenizer import SPECIALS, build_tokenizer, vocabulary
 
 if TYPE_CHECKING:

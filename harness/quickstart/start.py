@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from harness.files import write_text
-from harness.quickstart.rows import training_rows
+from harness.quickstart.row_sets import training_rows
 
 STUDY = Path(__file__).with_name("study.yaml")
 MORE_CANDIDATES = Path(__file__).with_name("more_candidates.yaml")

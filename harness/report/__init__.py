@@ -11,7 +11,7 @@ from pathlib import Path
 from harness.errors import InfrastructureError
 from harness.files import write_text
 from harness.records import Result
-from harness.report.gate import gate_json
+from harness.report.gate_json import gate_json
 from harness.report.html import html
 from harness.report.junit import junit
 from harness.report.markdown import markdown

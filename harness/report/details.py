@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from harness.analysis import TRANSITIONS, answer_text, plain, target_text
-from harness.analysis.text import clip, visible
+from harness.analysis.display_text import clip, visible
 from harness.records import Comparison, Finding, Pair, Result
 from harness.report import charts
 from harness.report.headline import Check, check
 from harness.report.items import item_id
-from harness.report.words import TRANSITION_WORDS, early, percent, precise
+from harness.report.wording import TRANSITION_WORDS, early, percent, precise
 
 EXAMPLES = 3
 """Lost items shown in full within a section; the item browser has all."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.records import Arm, Comparison, GateVerdict, Result
-from harness.report.words import (
+from harness.report.wording import (
     LABEL_SYMBOLS,
     LABEL_WORDS,
     VERDICT_PHRASES,

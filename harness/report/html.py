@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.analysis.text import visible
+from harness.analysis.display_text import visible
 from harness.content import REPORTS
 from harness.records import BASE, Result, Suite
 from harness.report import headline, overview
@@ -19,7 +19,7 @@ from harness.report.details import sections
 from harness.report.items import item_data, json_block
 from harness.report.training import training
 from harness.report.training_data import training_data
-from harness.report.words import level
+from harness.report.wording import level
 
 
 def html(result: Result) -> str:

@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.analysis import TRANSITIONS, answer_text, choices, plain, target_text
-from harness.analysis.text import clip, visible
+from harness.analysis.display_text import clip, visible
 from harness.records import Comparison, Item, ItemKey, Result, Sample, Verdict
 from harness.report.outline import outline
-from harness.report.words import TRANSITION_WORDS
+from harness.report.wording import TRANSITION_WORDS
 
 _OUTCOMES = ("correct", "incorrect", "refused", "unscored")
 

@@ -3,9 +3,9 @@
 import re
 from xml.etree import ElementTree
 
-from harness.analysis.text import visible
+from harness.analysis.display_text import visible
 from harness.records import Comparison, Result
-from harness.report.words import check_sentence
+from harness.report.wording import check_sentence
 
 LISTED_ITEMS = 20
 """How many lost items a failing check names; the report has them all."""

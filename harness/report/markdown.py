@@ -9,14 +9,14 @@ import re
 from collections.abc import Sequence
 
 from harness.analysis import answer_text, target_text
-from harness.analysis.text import clip, visible
+from harness.analysis.display_text import clip, visible
 from harness.records import Comparison, Decision, Pair, Result
 from harness.report.details import transition_counts
 from harness.report.headline import Card, Check, cards
 from harness.report.items import item_id
 from harness.report.overview import warnings
 from harness.report.training_data import DataView, training_data
-from harness.report.words import level, percent, precise, title_of
+from harness.report.wording import level, percent, precise, title_of
 from harness.stats import SequentialDecision
 
 BUDGET = 60_000

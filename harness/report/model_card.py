@@ -12,7 +12,7 @@ import yaml
 from harness.records import BASE, Arm, Comparison, Finding, Result
 from harness.report.markdown import code, escape, learnt_from
 from harness.report.training_data import training_data
-from harness.report.words import between, level, percent, precise, title_of
+from harness.report.wording import between, level, percent, precise, title_of
 
 _FORM = {
     "adapter": ("peft", "a PEFT adapter: load it on top of its base model"),

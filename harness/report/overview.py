@@ -7,7 +7,7 @@ from markupsafe import Markup
 from harness.records import BASE, ArmScore, Comparison, Decision, Result
 from harness.report import charts
 from harness.report.headline import Check, anchor, check
-from harness.report.words import percent, precise, signed, title_of
+from harness.report.wording import percent, precise, signed, title_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ a turn of a conversation. SQL is judged in `harness.sql`.
 
 from harness.scoring.choice import choice, read_choice
 from harness.scoring.dialogue import coherence
+from harness.scoring.free_text import qa
 from harness.scoring.normalize import normalize, token_f1
-from harness.scoring.text import qa
 
 __all__ = ["choice", "coherence", "normalize", "qa", "read_choice", "token_f1"]

@@ -18,8 +18,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.records import Message, Verdict
-from harness.scoring import facts, relevance, signs
-from harness.scoring.answers import objection
+from harness.scoring import relevance, signs, stated_facts
+from harness.scoring.answer_region import objection
 from harness.scoring.normalize import comparable, find, words
 
 THRESHOLD = 0.4
@@ -127,7 +127,7 @@ def components(
         "role_confusion": float(signs.leaks_role(response)),
         "echo": float(echo > ECHO and len(given) > 3),
         "self_echo": float(again > ECHO and len(given) > 3),
-        "contradiction": float(facts.contradicts(history, said)),
+        "contradiction": float(stated_facts.contradicts(history, said)),
         "truncated": float(finish == "length"),
     }
 
@@ -212,7 +212,7 @@ def _forgetting(
         causes.append("refusal")
     elif any(objection(answer, said) in {"negated", "hedged"} for answer in accepted):
         causes.append("hedged")
-    elif facts.other_value(history, said):
+    elif stated_facts.other_value(history, said):
         causes.append("other_value")
     else:
         causes.append("forgot")

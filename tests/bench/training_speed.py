@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from harness.content import BUILTIN_MODELS
-from harness.quickstart import rows
+from harness.quickstart import row_sets
 from harness.records import Example, Message
 from harness.study import BaseSection, CandidateSection
 from harness.training import train
@@ -103,7 +103,7 @@ def theirs(model: str, data: list[dict[str, list[dict[str, str]]]], steps: int) 
 def main() -> None:
     """Print one line a side, and how much faster ours is."""
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else 40
-    data = rows.training_rows("mixed")
+    data = row_sets.training_rows("mixed")
     model = str(BUILTIN_MODELS["tiny"])
     figures = {"ours": ours(model, data, steps), "trl": theirs(model, data, steps)}
     for name, (total, step, loss) in figures.items():

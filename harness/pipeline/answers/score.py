@@ -68,9 +68,8 @@ def _judged(
                 name = loaded.suite.name
                 advance(done=len(samples), note=f"{arm.name} on {name}")
                 places: Sequence[int] = range(len(loaded.items))
-                order = (
-                    sequential.order_of(loaded, planned.study.seed) if name in ordered else places
-                )
+                if name in ordered:
+                    places = sequential.order_of(loaded, planned.study.seed)
                 samples[arm.name, name] = asking.samples(arm.name, loaded, places)
     return samples
 

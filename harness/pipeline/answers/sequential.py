@@ -6,7 +6,7 @@ from hashlib import sha256
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from harness.analysis.gate import decide_early
+from harness.analysis.decisions import decide_early
 from harness.errors import ComparisonError
 from harness.pipeline.answers.ask import Asking
 from harness.pipeline.plan import Plan

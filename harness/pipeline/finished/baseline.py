@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.analysis.gate import EXIT_CODES, compare_pairs, gravest, require, settle
-from harness.analysis.scores import arm_score
+from harness.analysis.arm_scores import arm_score
+from harness.analysis.decisions import EXIT_CODES, compare_pairs, gravest, require, settle
 from harness.analysis.transitions import pair
 from harness.errors import StudyError, nearest
 from harness.pipeline.conclude import Reopened, read_run
 from harness.records import BASE, Arm, Comparison, Result, Sample, Suite, Verdict
-from harness.store.baseline import (
+from harness.store.baseline_file import (
     Baseline,
     Known,
     declaration,

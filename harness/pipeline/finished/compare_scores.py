@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.analysis.gate import EXIT_CODES, compare_scores, gravest, settle
+from harness.analysis.decisions import EXIT_CODES, compare_scores, gravest, settle
 from harness.errors import ComparisonError
 from harness.records import BASE, Arm, Comparison, Result, Suite
 from harness.store import ScoredItem, read_scores

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from harness import report
 from harness.analysis import pair
-from harness.analysis.gate import EXIT_CODES, compare_pairs, gravest, settle
-from harness.analysis.scores import arm_score
+from harness.analysis.arm_scores import arm_score
+from harness.analysis.decisions import EXIT_CODES, compare_pairs, gravest, settle
 from harness.files import write_text
 from harness.pipeline.answers.ask import Asking, Known, part
 from harness.pipeline.answers.score import open_arms

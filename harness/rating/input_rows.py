@@ -19,7 +19,7 @@ _TEXTS = frozenset({"gold_sql", "pred_text", "question", "response"})
 
 
 def read_rows(path: Path) -> Iterator[str]:
-    """Yield the lines of a JSONL file, for `harness.rating.rate`.
+    """Yield the lines of a JSONL file, for `harness.rating.rate_rows`.
 
     Raises:
         DataError: If the file is missing or is no UTF-8 text.

@@ -18,8 +18,7 @@ SQuAD and its token F1 stand beside the score as ``squad_em`` and ``f1``, over t
 from collections.abc import Sequence
 
 from harness.records import Verdict
-from harness.scoring import answers as reading
-from harness.scoring import signs
+from harness.scoring import answer_region, signs
 from harness.scoring.normalize import comparable, content, find, normalize, token_f1, words
 
 PARTIAL = 0.5
@@ -78,10 +77,10 @@ def qa(
             explanation="the item has no accepted answer to compare with",
         )
     said = signs.spoken(response)
-    stated = reading.region(said)
+    stated = answer_region.region(said)
     fault, answer = _fault(accepted, response, stated)
     if fault is not None:
-        answer = reading.extract(question, stated)
+        answer = answer_region.extract(question, stated)
     if fault == "absent":
         fault = _cause(question, accepted, said, answer, context, finish)
     return Verdict(
@@ -107,7 +106,7 @@ def _fault(accepted: Sequence[str], response: str, stated: str) -> tuple[str | N
         return "repetition", ""
     whole = comparable(said)
     objections = {
-        answer: None if comparable(answer) == whole else reading.objection(answer, stated)
+        answer: None if comparable(answer) == whole else answer_region.objection(answer, stated)
         for answer in accepted
     }
     for answer, objection in objections.items():
@@ -130,7 +129,7 @@ def _cause(
     finish: str | None,
 ) -> str:
     """Say why no accepted answer stands in the answer region."""
-    if any(reading.objection(answer, said) is None for answer in accepted):
+    if any(answer_region.objection(answer, said) is None for answer in accepted):
         return "over_verbose"
     if finish == "length":
         return "truncated"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.errors import DataError, StudyError, nearest
-from harness.rating import embedding, rows
+from harness.rating import embedding, input_rows
 from harness.rating.judges import judge_all
 from harness.records import Response, Verdict
 
@@ -46,9 +46,9 @@ def rate(
         DataError: If a line is no JSON object, an ``id`` is missing or repeated, or no row at all
             can be judged; the message names the line.
     """
-    if suite not in rows.REQUIRED:
+    if suite not in input_rows.REQUIRED:
         raise StudyError(
-            f"answers can be rated for no suite {suite!r}{nearest(suite, rows.REQUIRED)}"
+            f"answers can be rated for no suite {suite!r}{nearest(suite, input_rows.REQUIRED)}"
         )
     if rule not in RULES:
         raise StudyError(f"there is no comparison rule {rule!r}{nearest(rule, RULES)}")
@@ -57,8 +57,8 @@ def rate(
         raise StudyError(
             f"rules and what they allow are for sql only: found {found!r} for {suite!r}"
         )
-    lines = rows.checked(given)
-    problems = [rows.problem(suite, row) for _, row in lines]
+    lines = input_rows.checked(given)
+    problems = [input_rows.problem(suite, row) for _, row in lines]
     if all(problems):
         raise DataError(f"line {lines[0][0]}: {problems[0]}; no row of the input can be judged")
     sound = [row for (_, row), problem in zip(lines, problems, strict=True) if problem is None]

@@ -13,10 +13,10 @@ from functools import cache
 from itertools import accumulate
 from random import Random
 
-from harness.quickstart.dialogue import smalltalk, terse_lookup
-from harness.quickstart.facts import Fact, facts, fill, templates
+from harness.quickstart.conversations import smalltalk, terse_lookup
 from harness.quickstart.handbook import memo
 from harness.quickstart.pools import any_value, content, draw_number, made_up_word
+from harness.quickstart.science_facts import Fact, facts, fill, templates
 from harness.quickstart.sql_questions import draw_slots, kinds, practice_table
 
 END = "<|end|>"

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from harness import stats
-from harness.analysis.text import clip, visible
+from harness.analysis.display_text import clip, visible
 from harness.records import (
     Comparison,
     Decision,

@@ -13,10 +13,10 @@ from random import Random
 from typing import Any
 
 from harness.quickstart import sql_questions as sql
-from harness.quickstart.dialogue import training_conversation
-from harness.quickstart.facts import facts, fill, templates
+from harness.quickstart.conversations import training_conversation
 from harness.quickstart.handbook import handbook_facts, question_templates
 from harness.quickstart.pools import any_value, draw_number, made_up_word, number_split
+from harness.quickstart.science_facts import facts, fill, templates
 
 Row = dict[str, Any]
 _LONG_NUMBER_START = re.compile(r"\b(\d{3})\d\b")

@@ -1,4 +1,4 @@
-"""Writes the suites' data: ``python -m harness.quickstart.suites TASKS_DIR``.
+"""Writes the suites' data: ``python -m harness.quickstart.suite_items TASKS_DIR``.
 
 The committed files equal what this writes; a test compares them.
 """
@@ -10,10 +10,10 @@ import json
 import sys
 from pathlib import Path
 
+from harness.quickstart.conversations import coherence_items
 from harness.quickstart.databases import scripts
-from harness.quickstart.dialogue import coherence_items
-from harness.quickstart.facts import arc_items
 from harness.quickstart.handbook import documents, domain_items
+from harness.quickstart.science_facts import arc_items
 from harness.quickstart.sql_items import sql_items
 
 SEEDS = {"validation": 101, "test": 202}
