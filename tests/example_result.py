@@ -12,12 +12,12 @@ from typing import Any
 
 from harness.analysis import findings, pair
 from harness.analysis.decisions import EXIT_CODES, compare_pairs, gravest, settle
-from harness.cards import Copy, TrainingData
 from harness.records import (
     BASE,
     Arm,
     ArmScore,
     Comparison,
+    Copy,
     Item,
     ItemKey,
     LossPoint,
@@ -25,6 +25,7 @@ from harness.records import (
     Result,
     Sample,
     Suite,
+    TrainingData,
     Verdict,
 )
 

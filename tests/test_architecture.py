@@ -21,9 +21,8 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"models", "analysis", "rating", "metrics"}),
     frozenset({"scoring", "sql", "stats", "corpus"}),
     frozenset({"study"}),
-    frozenset({"data"}),
-    frozenset({"records", "content", "endpoint", "files", "versions"}),
-    frozenset({"cards", "errors"}),
+    frozenset({"records", "content", "files", "versions"}),
+    frozenset({"errors"}),
 )
 """Rooms from the door down: each imports only from tiers below its own."""
 

@@ -16,11 +16,11 @@ from servers import PromptLogprobs, transformers_serve
 
 import harness
 from harness import content, pipeline, study
-from harness.endpoint import ArmSection
 from harness.engine.remote.arm import RemoteArm
 from harness.errors import HarnessError, InfrastructureError, ModelError, StudyError
 from harness.records import ItemKey, Request, Result
 from harness.store import read_samples
+from harness.study import ArmSection
 
 pytestmark = pytest.mark.model
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from harness.data import Query
 from harness.errors import DataError
 from harness.ingest import iter_examples, read_examples
 from harness.ingest.file_formats import PIECE
+from harness.study import Query
 
 
 def test_a_folder_of_texts_is_cut_between_paragraphs(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from harness.analysis.decisions import compare_pairs
-from harness.cards import Copy, TrainingData
 from harness.corpus import clean
 from harness.errors import DataError, StudyError
 from harness.pipeline import plan
@@ -21,7 +20,18 @@ from harness.pipeline.checks.training_rows import (
     rules_of,
     without_copies,
 )
-from harness.records import Example, Item, ItemKey, Pair, Response, Sample, Suite, Verdict
+from harness.records import (
+    Copy,
+    Example,
+    Item,
+    ItemKey,
+    Pair,
+    Response,
+    Sample,
+    Suite,
+    TrainingData,
+    Verdict,
+)
 from harness.store.data_cards import card_path, read_card, write_card
 from harness.study import Study, SuiteSection
 

@@ -52,9 +52,8 @@ def show(
     from rich.console import Console
 
     from harness import corpus, training
-    from harness.data import Query
     from harness.ingest import iter_examples
-    from harness.study import BaseSection, resolve_model
+    from harness.study import BaseSection, Query, resolve_model
 
     cleaning = corpus.Cleaning()
     shapes: list[Shape] = []

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.data import Query
 from harness.errors import DataError
 from harness.ingest.file_formats import TEXTS, Row, read_rows
+from harness.study import Query
 
 HUB = "hub:"
 

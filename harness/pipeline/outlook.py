@@ -10,7 +10,7 @@ import numpy as np
 
 from harness import stats
 from harness.pipeline.answers.ask import part
-from harness.pipeline.answers.sequential import order_of
+from harness.pipeline.answers.until_decided import order_of
 from harness.pipeline.plan import Plan
 from harness.records import BASE, Request
 

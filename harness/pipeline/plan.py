@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import training
-from harness.cards import TrainingData
 from harness.errors import StudyError
 from harness.pipeline.checks.eval_suites import check_watched
 from harness.pipeline.checks.must_pass import must_pass
 from harness.pipeline.checks.sweep_leakage import check_disjoint
 from harness.pipeline.checks.training_rows import Prepared, describe, prepare
 from harness.pipeline.progress import Progress, Silent
-from harness.records import BASE, Example, ItemKey, Suite
+from harness.records import BASE, Example, ItemKey, Suite, TrainingData
 from harness.store.run_folder import RunFolder
 from harness.study import CandidateSection, Study, SuiteSection
 

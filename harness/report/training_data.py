@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from harness.cards import TrainingData
-from harness.records import Result
+from harness.records import Result, TrainingData
 from harness.report import charts
 
 KINDS = {"exact": "whole", "ngram": "13 words in a row", "near": "nearly"}

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from harness.cards import Copy, TrainingData
 from harness.errors import InfrastructureError
 from harness.files import write_text
+from harness.records import Copy, TrainingData
 
 LISTED = 1000
 """Rows that a card names for each step; all are counted."""

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.cards import TrainingData
 from harness.errors import ComparisonError, InfrastructureError, StudyError
 from harness.files import write_text
-from harness.records import Arm, ItemKey, LossPoint, Suite, SuitePoint, Trial
+from harness.records import Arm, ItemKey, LossPoint, Suite, SuitePoint, TrainingData, Trial
 from harness.store.data_cards import read_card
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from importlib import metadata
 from typing import Any
 
-from harness.endpoint import ArmSection
 from harness.engine.model import Answers
 from harness.errors import HarnessError, InfrastructureError, ModelError
 from harness.models.fingerprint import text_hash
 from harness.records import ItemKey, Request, Response
+from harness.study import ArmSection
 from harness.suites.lm_eval_task import quiet
 
 Conversations = Mapping[tuple[ItemKey, int], str]

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
-from harness.endpoint import ArmSection
 from harness.engine.model import Answers, Drafts, Engine
 from harness.engine.remote.arm import RemoteArm
 from harness.engine.verified.engine import VerifiedEngine
 from harness.errors import ModelError, StudyError, nearest
 from harness.records import BASE, ItemKey, Request
-from harness.study import Study
+from harness.study import ArmSection, Study
 from harness.suites.load_suite import LoadedSuite, instances_of
 from harness.suites.text_tokenizer import Texts, Turns
 

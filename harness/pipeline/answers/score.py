@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.pipeline.answers import sequential
+from harness.pipeline.answers import until_decided
 from harness.pipeline.answers.ask import Asking
 from harness.pipeline.answers.join_endpoints import join_endpoints
 from harness.pipeline.plan import Plan
@@ -36,7 +36,7 @@ def score(planned: Plan, arms: Sequence[Arm]) -> Scored:
         asking = Asking(open_arms(planned, arms, store), store, advance)
         if planned.until_decided:
             declared = folder.declared().schedules
-            samples = sequential.until_decided(planned, arms, asking, declared=declared)
+            samples = until_decided.until_decided(planned, arms, asking, declared=declared)
         else:
             for arm in arms:
                 for loaded in planned.loaded:
@@ -69,7 +69,7 @@ def _judged(
                 advance(done=len(samples), note=f"{arm.name} on {name}")
                 places: Sequence[int] = range(len(loaded.items))
                 if name in ordered:
-                    places = sequential.order_of(loaded, planned.study.seed)
+                    places = until_decided.order_of(loaded, planned.study.seed)
                 samples[arm.name, name] = asking.samples(arm.name, loaded, places)
     return samples
 
@@ -91,7 +91,7 @@ def _engine(planned: Plan, arms: Sequence[Arm]) -> "Engine | VerifiedEngine":
 def _declarations(planned: Plan, arms: Sequence[Arm]) -> dict[str, Any]:
     """What a comparison is, fixed before a tuned answer is scored."""
     may_end_early = planned.until_decided or bool(planned.folder.declared().schedules)
-    schedules = sequential.schedules(planned) if may_end_early else {}
+    schedules = until_decided.schedules(planned) if may_end_early else {}
     return {
         "alpha": planned.study.gate.alpha,
         "beta": planned.study.gate.beta,

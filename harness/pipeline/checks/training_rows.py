@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import corpus, ingest, training
-from harness.cards import Copy, TrainingData
-from harness.data import DataSection, Query
 from harness.errors import DataError, InfrastructureError
-from harness.records import Comparison, Example, Finding, Item, ItemKey, Pair
+from harness.records import Comparison, Copy, Example, Finding, Item, ItemKey, Pair, TrainingData
 from harness.store.data_cards import read_card
-from harness.study import CandidateSection, Study
+from harness.study import CandidateSection, DataSection, Query, Study
 from harness.training.saved import data_sha256
 from harness.versions import versions
 

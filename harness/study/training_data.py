@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from harness.endpoint import Section
+from harness.study.endpoint import Section
 
 
 class Query(Section):

@@ -6,6 +6,29 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn of a conversation; ``role`` is ``system``, ``user`` or ``assistant``."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One training row: the loss is on the completion only.
+
+    ``prompt`` and ``completion`` are both plain text, or both turns of a conversation.
+    ``origin`` says where the row came from (``file:line``) so that errors can name it.
+    ``rejected`` makes it a preference pair: an answer that is worse than ``completion``.
+    """
+
+    prompt: str | tuple[Message, ...]
+    completion: str | tuple[Message, ...]
+    origin: str
+    rejected: str | tuple[Message, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LossPoint:
     """One entry of a training log.
 

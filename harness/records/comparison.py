@@ -1,0 +1,87 @@
+"""What the paired scores of base and candidate say."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from harness.records.items import ItemKey, Suite
+from harness.records.scored import Pair
+
+PREFERENCE = "preference"
+"""The metric of what only raters can judge: its pairs have no score, and none is expected."""
+
+
+Label = Literal[
+    "improved", "unchanged", "not_worse", "regressed_within_margin", "regressed", "inconclusive"
+]
+
+
+GateVerdict = Literal["pass", "fail", "inconclusive", "invalid"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What the paired scores of one suite say about ``tuned - base``.
+
+    ``delta`` and its interval are in score units; the interval has level ``1 - 2 alpha``.
+    ``p_regression`` is the one-sided p-value against "not a drop", ``p_non_inferior`` against
+    "a drop of at least the margin". ``items_needed`` estimates how many items would decide an
+    inconclusive verdict (None when decided), ``notes`` are warnings for a person.
+    """
+
+    label: Label
+    verdict: Literal["pass", "fail", "inconclusive"]
+    delta: float
+    ci_low: float
+    ci_high: float
+    p_regression: float
+    p_non_inferior: float
+    n: int
+    discordant: int
+    items_needed: int | None
+    method: str
+    margin: float
+    alpha: float
+    clusters: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Base against one candidate on one suite: the evidence and the decision.
+
+    ``verdict`` is the gate's, after Holm over the candidate's suites; ``decision`` is unadjusted.
+    ``base`` and ``tuned`` are mean scores over the items scored for both arms.
+    """
+
+    candidate: str
+    suite: Suite
+    pairs: tuple[Pair, ...]
+    decision: Decision | None
+    verdict: GateVerdict
+    p_adjusted: float | None
+    base: float | None
+    tuned: float | None
+    unscored: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that error analysis noticed about a comparison, with the evidence for it.
+
+    ``kind`` is ``cause`` (an error label whose share changed), ``slice`` (a group of items that
+    gained or lost) or ``warning``. ``keys`` are the items that show it.
+    """
+
+    kind: Literal["cause", "slice", "warning"]
+    candidate: str
+    suite: str
+    title: str
+    text: str
+    base_count: int = 0
+    tuned_count: int = 0
+    total: int = 0
+    delta: float | None = None
+    ci_low: float | None = None
+    ci_high: float | None = None
+    keys: tuple[ItemKey, ...] = ()

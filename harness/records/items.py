@@ -1,0 +1,100 @@
+"""What is asked and what comes back: suites, items, requests, responses."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+
+Kind = Literal["binary", "graded", "auto"]
+
+
+Tails = Literal["graded", "heavy"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """What a suite declares about itself in its YAML, before any model is loaded.
+
+    ``metric`` is the primary one, ``kind`` and ``tails`` describe its scores, ``judge`` names the
+    scoring function (None: lm-eval's own) and ``allow`` what it accepts beyond its strict default,
+    ``cluster`` the document field that groups dependent items (None: each is its own cluster),
+    ``slices`` the document fields by which a report breaks scores down, ``margin`` the default
+    margin in score units, ``threshold`` the score from which a graded answer counts as correct.
+    """
+
+    name: str
+    metric: str
+    kind: Kind = "auto"
+    tails: Tails = "graded"
+    judge: str | None = None
+    cluster: str | None = None
+    slices: tuple[str, ...] = ()
+    margin: float = 0.03
+    threshold: float = 1.0
+    allow: tuple[str, ...] = ()
+    title: str = ""
+
+
+class ItemKey(NamedTuple):
+    """What makes two answers answers to the same question."""
+
+    suite: str
+    filter: str
+    doc_hash: str
+    occurrence: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One question of a suite, the same for every arm.
+
+    ``doc`` is the data row, ``prompt`` the exact text shown to the model (without the ``cut``
+    tokens at its start that did not fit), ``prompt_hash`` the sha256 of all its requests' ids,
+    ``cluster`` what groups dependent items, ``arguments`` each request's as lm-eval logs them.
+    """
+
+    key: ItemKey
+    doc_id: int
+    doc: Mapping[str, Any]
+    prompt: str
+    prompt_hash: str
+    target: str
+    cluster: str
+    slices: Mapping[str, str] = field(default_factory=dict)
+    arguments: tuple[tuple[Any, ...], ...] = ()
+    cut: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One call on a model, as token ids; what the engine answers and the store keeps.
+
+    ``settings`` shape a generation (``until``, ``max_new_tokens``, ``temperature``, ...; empty for
+    log-likelihoods), ``item`` and ``index`` say which of an item's requests it is (choice number).
+    """
+
+    kind: Literal["loglikelihood", "loglikelihood_rolling", "generate_until"]
+    item: ItemKey
+    index: int
+    context: str
+    continuation: str
+    context_ids: tuple[int, ...]
+    continuation_ids: tuple[int, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """What a model gave back for one request.
+
+    ``logprob`` (natural log of the continuation) and ``is_greedy`` for log-likelihoods, ``text``
+    and ``finish`` (``stop`` or ``length``) for generations; ``unscored`` says why none could be had
+    through no fault of the model. ``gap`` (never stored) is a greedy answer's least lead in logits.
+    """
+
+    logprob: float | None = None
+    is_greedy: bool | None = None
+    text: str | None = None
+    finish: str | None = None
+    tokens: int = 0
+    unscored: str | None = None
+    gap: float | None = field(default=None, compare=False)

@@ -1,0 +1,67 @@
+"""Arms, and what a finished run knows about them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from harness.records.comparison import Comparison, Finding, GateVerdict
+from harness.records.items import Suite
+from harness.records.training import LossPoint, SuitePoint, TrainingData, Trial
+
+BASE = "base"
+"""The name of the arm that every candidate is compared with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arm:
+    """One thing that answers, and how it came to be.
+
+    ``path`` is the adapter folder (None for the base), ``seconds`` the wall time of its training
+    (None when it was trained elsewhere), ``trainable`` its number of trained parameters.
+    """
+
+    name: str
+    method: str = ""
+    note: str = ""
+    path: str | None = None
+    weights_sha256: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    loss: tuple[LossPoint, ...] = ()
+    seconds: float | None = None
+    trainable: int | None = None
+    trials: tuple[Trial, ...] = ()
+    watched: tuple[SuitePoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmScore:
+    """How one arm did on one suite: primary metric with interval, and the other columns."""
+
+    arm: str
+    suite: str
+    metric: str
+    n: int
+    unscored: int
+    mean: float | None
+    ci_low: float | None
+    ci_high: float | None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A finished run: everything that the gate files and the report are made from."""
+
+    study: str
+    base_model: str
+    verdict: GateVerdict
+    exit_code: int
+    arms: tuple[Arm, ...]
+    suites: tuple[Suite, ...]
+    scores: tuple[ArmScore, ...]
+    comparisons: tuple[Comparison, ...]
+    findings: tuple[Finding, ...]
+    versions: Mapping[str, str]
+    seed: int
+    notes: tuple[str, ...] = ()
+    data: tuple[TrainingData, ...] = ()

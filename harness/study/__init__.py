@@ -1,0 +1,33 @@
+"""The study file: what to train, what to score, and what counts as a regression.
+
+A study is one YAML file. Unknown keys are refused with the nearest known one; relative paths are
+relative to the study file, so that a study folder can be moved to another machine.
+"""
+
+from harness.study.endpoint import ArmSection
+from harness.study.sections import (
+    VERIFIED,
+    BaseSection,
+    CandidateSection,
+    GateSection,
+    ReviewSection,
+    SuiteSection,
+)
+from harness.study.study_file import Study, json_schema, load, resolve_model
+from harness.study.training_data import DataSection, Query
+
+__all__ = [
+    "VERIFIED",
+    "ArmSection",
+    "BaseSection",
+    "CandidateSection",
+    "DataSection",
+    "GateSection",
+    "Query",
+    "ReviewSection",
+    "Study",
+    "SuiteSection",
+    "json_schema",
+    "load",
+    "resolve_model",
+]

@@ -1,0 +1,156 @@
+"""The study file as a whole: read, checked, resolved, and its schema for editors."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+
+from harness import content
+from harness.errors import StudyError, nearest
+from harness.study.endpoint import Section
+from harness.study.sections import (
+    BaseSection,
+    CandidateSection,
+    GateSection,
+    Name,
+    ReviewSection,
+    Suites,
+    SuiteSection,
+)
+from harness.study.training_data import DataSection
+
+BUILTIN_PREFIX = "builtin:"
+
+
+class Study(Section):
+    """A whole study file."""
+
+    name: Name
+    base: Annotated[
+        BaseSection, BeforeValidator(lambda v: {"model": v} if isinstance(v, str) else v)
+    ]
+    candidates: tuple[CandidateSection, ...] = Field(min_length=1)
+    suites: tuple[Suites, ...] = Field(min_length=1)
+    data: DataSection = DataSection()
+    gate: GateSection = GateSection()
+    review: ReviewSection = ReviewSection()
+    seed: int = 0
+    folder: Path = Field(default_factory=Path.cwd, exclude=True)
+
+    @model_validator(mode="after")
+    def _distinct_names(self) -> "Study":
+        for what, names in (
+            ("candidate", [candidate.name for candidate in self.candidates]),
+            ("suite", [suite.name for suite in self.suites]),
+        ):
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"each {what} needs its own name: {name!r} is used twice")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_are_here(self) -> "Study":
+        for candidate in self.candidates:
+            if self.base.backend and not candidate.backend:
+                raise ValueError(
+                    f"candidate {candidate.name!r} changes weights of the base, and those are not "
+                    "here: the base is an endpoint; serve the candidate too and name its 'backend'"
+                )
+        return self
+
+    def path(self, value: str) -> Path:
+        """Return a path of the study file, relative ones taken from the study's folder."""
+        return self.folder / Path(value).expanduser()
+
+    @property
+    def model_path(self) -> str:
+        """What to load: a folder for ``builtin:`` and local models, else the hub name."""
+        return resolve_model(self.base.model, self.folder) if self.base.model else ""
+
+
+def resolve_model(model: str, folder: Path) -> str:
+    """Turn a study's base model into what transformers can load.
+
+    Raises:
+        StudyError: If a ``builtin:`` name or a path that is meant to be local does not exist.
+    """
+    if model.startswith(BUILTIN_PREFIX):
+        name = model.removeprefix(BUILTIN_PREFIX)
+        if name not in content.BUILTIN_MODELS:
+            known = nearest(name, content.BUILTIN_MODELS)
+            raise StudyError(f"no built-in model {name!r}{known}")
+        return str(content.BUILTIN_MODELS[name])
+    local = folder / Path(model).expanduser()
+    if local.is_dir():
+        return str(local)
+    if model.startswith((".", "/", "~")):
+        raise StudyError(f"base.model must be a model folder or a hub name: {local} is no folder")
+    return model
+
+
+def load(path: Path) -> Study:
+    """Read and check a study file.
+
+    Raises:
+        StudyError: If the file is missing, no YAML, or breaks a rule; one sentence with a remedy.
+    """
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        remedy = "'harness init' writes one to start from"
+        raise StudyError(f"no study file at {path}; {remedy}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"a study must be a readable text file: {path}: {error}") from error
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        problem = getattr(error, "problem", None) or "not YAML"
+        raise StudyError(f"a study must be YAML: {path}{line}: {problem}") from error
+    if not isinstance(data, dict):
+        raise StudyError(f"a study must be a YAML mapping with name, base, candidates: {path}")
+    try:
+        return Study.model_validate({**data, "folder": path.resolve().parent})
+    except ValidationError as error:
+        raise StudyError(f"{path}: {_one_sentence(error)}") from error
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON schema that lets an editor complete and check a study file."""
+    schema = Study.model_json_schema()
+    schema["properties"].pop("folder", None)
+    suites = schema["properties"]["suites"]
+    suites["items"] = {"anyOf": [{"type": "string"}, suites["items"]]}
+    base = schema["properties"]["base"]
+    schema["properties"]["base"] = {"anyOf": [{"type": "string"}, base]}
+    return schema
+
+
+def _one_sentence(error: ValidationError) -> str:
+    # A mistyped key also makes the right one missing: the typo is the better sentence.
+    # In a choice of forms, the sentence of a rule of ours says more than what a form needs.
+    rank = {"extra_forbidden": 0, "value_error": 1}
+    found_first = sorted(error.errors(), key=lambda e: rank.get(e["type"], 2))
+    first = found_first[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        key = str(first["loc"][-1])
+        return f"unknown key {where!r}{nearest(key, _keys_at(first['loc'][:-1]))}"
+    if first["type"] == "missing":
+        return f"a study needs {where!r}"
+    message = first["msg"].removeprefix("Value error, ")
+    found = "" if first["type"] == "value_error" else f": found {first['input']!r}"
+    return f"{where}: {message}{found}" if where else message
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    sections: dict[str, type[BaseModel]] = {
+        "base": BaseSection,
+        "candidates": CandidateSection,
+        "suites": SuiteSection,
+        "data": DataSection,
+        "gate": GateSection,
+        "review": ReviewSection,
+    }
+    section = sections.get(str(location[0]), Study) if location else Study
+    return [name for name in section.model_fields if name != "folder"]
