@@ -102,7 +102,7 @@ def p_not_worse(losses: ArrayLike, gains: ArrayLike, n: ArrayLike, margin: float
 
     Tango's statistic; without any gain the exact binomial test of the loss rate as well, because
     there the normal approximation lets up to 6 % through and would accept a handful of identical
-    outputs (exact enumeration, tests/test_stats_paired.py).
+    outputs (exact enumeration, tests/stats/test_paired.py).
     """
     score = ndtr(-tango_z(losses, gains, n, -margin))
     b, size = np.asarray(losses, dtype=np.float64), np.asarray(n, dtype=np.int64)

@@ -16,7 +16,7 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from example_studies import BASES, small
+from support.example_studies import BASES, small
 
 from harness import pipeline, study
 

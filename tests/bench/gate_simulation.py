@@ -1,7 +1,7 @@
 """How often the gate errs: seeded simulations of what `harness.stats` promises.
 
 ``python tests/bench/gate_simulation.py`` prints a table and writes JSON; about five minutes on one
-core. The fast version runs in the tests (test_stats_error_rates.py) with fewer replicates.
+core. The fast version runs in the tests (tests/stats/test_error_rates.py) with fewer replicates.
 
 Model: each item is lost with probability (D - d) / 2 and gained with (D + d) / 2, where D is the
 disagreement of the two arms and d the true difference. All error rates are nominally 5 %.

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from killing import kill_while_answering
-from tiny_models import lora
+from support.killing import kill_while_answering
+from support.tiny_models import lora
 
 from harness import content
 from harness.records import Sample

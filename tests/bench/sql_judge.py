@@ -138,7 +138,7 @@ def speed() -> None:
 
 def faults() -> None:
     """Count planted faults of which the diagnosis names the label and the clause."""
-    place = ROOT / "tests" / "test_sql_faults.py"
+    place = ROOT / "tests" / "sql" / "test_faults.py"
     spec = importlib.util.spec_from_file_location("faults", place)
     assert spec is not None
     assert spec.loader is not None

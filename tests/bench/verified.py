@@ -140,7 +140,7 @@ def sides(folder: Path | None, scratch: Path) -> list[tuple[Path, list[Path], An
     import sys
 
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from tiny_models import lora
+    from support.tiny_models import lora
 
     tiny = content.BUILTIN_MODELS["tiny"]
     return [(tiny, [lora(tiny, scratch / "tuned", r=2)], builtin_requests)]

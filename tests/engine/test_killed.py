@@ -1,0 +1,71 @@
+"""Scoring that is killed at any moment goes on where it was, and ends as if undisturbed."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.killing import kill_while_answering, requests
+from support.paths import TESTS
+from support.tiny_models import answers, llama
+
+from harness.engine import Engine
+from harness.records import BASE
+from harness.store import AnswerStore
+
+pytestmark = pytest.mark.model
+WORKER = """
+import sys
+from pathlib import Path
+from support.killing import requests
+from harness.engine import Engine
+from harness.records import BASE
+from harness.store import AnswerStore
+
+engine = Engine.load(sys.argv[1], device="cpu")
+engine.runner.budget, engine.runner.chunk, engine.runner.slots = 60, 120, 3
+store, mark = AnswerStore(Path(sys.argv[2])), engine.fingerprint(BASE)
+known = store.get(mark, requests())
+missing = [r for r in requests() if (r.item, r.index) not in known]
+print("ready", flush=True)
+for batch in engine.answer(BASE, missing):
+    store.put(mark, batch)
+    print(len(batch), flush=True)
+print("done", flush=True)
+"""
+
+
+def test_killed_three_times_it_ends_with_the_same_answers(tmp_path: Path) -> None:
+    """Kill -9 while batches finish: none that was reported is lost, the rest is answered later."""
+    base, stored = llama(tmp_path / "base"), tmp_path / "answers.db"
+    command = [sys.executable, "-c", WORKER, str(base), str(stored)]
+    draw, here = random.Random(0), TESTS
+    reported = 0
+    for _ in range(3):
+        lines = kill_while_answering(command, stored, pause=draw.random() * 0.05, cwd=here)
+        assert lines, "killed too late to show anything"
+        reported += sum(int(line) for line in lines[1:])
+        assert reported <= len(AnswerStore(stored)) < len(requests())
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=here, check=True)
+    ready, *batches, end = done.stdout.split()
+    assert (ready, end) == ("ready", "done")
+    assert 0 < sum(map(int, batches)) <= len(requests()) - reported
+    engine = Engine.load(str(base), device="cpu")
+    found = AnswerStore(stored).get(engine.fingerprint(BASE), requests())
+    undisturbed = answers(engine, BASE, requests())
+    for request, expected in zip(requests(), undisturbed, strict=True):
+        response = found[request.item, request.index]
+        assert response.text == expected.text
+        assert response.logprob == pytest.approx(expected.logprob, abs=1e-4)
+
+
+def test_two_arms_cannot_answer_at_once(tmp_path: Path) -> None:
+    """A second arm's answers would be the first one's if both were active."""
+    engine = Engine.load(str(llama(tmp_path / "base")), device="cpu")
+    first = engine.answer(BASE, requests())
+    next(first)
+    with pytest.raises(RuntimeError, match="one arm answers at a time"):
+        next(engine.answer(BASE, requests()))
+    first.close()  # type: ignore[attr-defined]
+    assert next(engine.answer(BASE, requests()))

@@ -1,0 +1,278 @@
+"""Verified bf16: float32's verdicts on thousands of items, with float32 asked only where needed."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from support.tiny_models import answers, llama, lora, prompt, question, random_tree
+
+import harness.engine.open as engine_open
+from harness import content
+from harness.engine import Engine, LoadedSuite, VerifiedEngine, load_suite
+from harness.engine.open import has_bf16, load_engine, open_engine
+from harness.engine.verified import calibration, margins
+from harness.engine.verified.decided import is_decided_by_best
+from harness.errors import ModelError, StudyError
+from harness.records import BASE, Request, Response
+from harness.store import AnswerStore
+from harness.study import VERIFIED, BaseSection, SuiteSection, load
+
+pytestmark = pytest.mark.model
+TINY = content.BUILTIN_MODELS["tiny"]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """Return the built-in base in float32 with a random adapter ``tuned``."""
+    engine = Engine.load(str(TINY), device="cpu")
+    engine.attach(
+        "tuned", lora(TINY, tmp_path_factory.mktemp("verified") / "tuned", r=2, lora_alpha=2)
+    )
+    return engine
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a small Llama whose logits are far apart."""
+    return llama(tmp_path_factory.mktemp("verified") / "base")
+
+
+def suite(engine: Engine, name: str, **changes: Any) -> LoadedSuite:
+    """Return a built-in suite as the engine sees it."""
+    return load_suite(
+        SuiteSection(name=name, **changes), engine_tokenizer=engine.tokenizer, template="auto",
+        seed=0, folder=Path(),
+    )  # fmt: skip
+
+
+def answered(engine: Any, arm: str, requests: Sequence[Request]) -> dict[Any, Response]:
+    """Return an arm's answers by item and index."""
+    return {(r.item, r.index): a for batch in engine.answer(arm, requests) for r, a in batch}
+
+
+@pytest.mark.parametrize("arm", [BASE, "tuned"])
+def test_choices_have_float32_s_verdicts(tiny: Engine, arm: str) -> None:
+    """On 1,761 questions, most of them answered in bf16 alone, no accuracy of any item differs."""
+    both = [suite(tiny, "arc_mini", split=split) for split in ("test", "validation")]
+    engine = VerifiedEngine(tiny, [request for loaded in both for request in loaded.requests])
+    for loaded in both:
+        truth = loaded.samples(arm, answered(tiny, arm, loaded.requests))
+        found = loaded.samples(arm, answered(engine, arm, loaded.requests))
+        for ours, theirs in zip(found, truth, strict=True):
+            for metric in ("acc", "acc_norm"):
+                assert ours.verdict.metrics[metric] == theirs.verdict.metrics[metric]
+            assert ours.verdict.answer == theirs.verdict.answer
+    assert 0 < engine.rechecked < engine.accepted
+    assert engine.worst[arm] < engine.bounds[arm, "choices"].value
+
+
+def test_texts_are_float32_s(tiny: Engine) -> None:
+    """Whether a text stands, is asked again, or is left to float32: it is float32's."""
+    requests = suite(tiny, "sql", limit=80).requests
+    truth = [one.text for one in answers(tiny, BASE, list(requests))]
+    careful = VerifiedEngine(tiny, requests)
+    assert [one.text for one in answers(careful, BASE, list(requests))] == truth
+    bound = careful.bounds[BASE, "texts"]
+    assert (careful.accepted == 0) == (not bound.is_worth_it)
+    eager = VerifiedEngine(tiny, requests)
+    eager.bounds[BASE, "texts"] = replace(bound, clear=bound.drawn)
+    assert [one.text for one in answers(eager, BASE, list(requests))] == truth
+    assert eager.accepted > 0 < eager.rechecked
+
+
+def test_what_is_scored_by_numbers_is_float32_s_number(base: Path) -> None:
+    """Single and rolling log-likelihoods, samples, and suites by another metric are not rounded."""
+    exact = Engine.load(str(base), device="cpu")
+    ids = tuple(range(20, 40))
+    single = [question(n, ids[: n + 2], (50, 60)) for n in range(4)]
+    rolling = [replace(question(9, ids, ()), kind="loglikelihood_rolling", continuation="")]
+    contexts = [question(10, ids[: n + 2], (50,), index=n) for n in range(2)]
+    sampled = [prompt(11, ids, do_sample=True, temperature=2.0, seed=3)]
+    choices = [question(12, ids, (n + 60, n + 70), index=n) for n in range(3)]
+    asked = [*single, *rolling, *contexts, *sampled, *choices]
+    engine = VerifiedEngine(exact, asked, numeric=["suite"])
+    assert answers(engine, BASE, asked) == answers(exact, BASE, asked)
+    engine = VerifiedEngine(exact)
+    assert answers(engine, BASE, asked[:-3]) == answers(exact, BASE, asked[:-3])
+    assert not engine.bounds
+
+
+def test_an_item_that_shares_a_choice_with_another_question_is_float32_s(base: Path) -> None:
+    """A store has one answer to a request, so its two owners must not want it in two precisions."""
+    first = [question(1, (1, 20), (30 + n,), index=n) for n in range(3)]
+    second = [question(2, (1, 20), (32 + n,), index=n) for n in range(3)]
+    twin = [question(3, (1, 21), (30 + n,), index=n) for n in range(3)]
+    again = [question(4, (1, 21), (30 + n,), index=n) for n in range(3)]
+    items = margins.by_item([*first, *second, *twin, *again])
+    assert margins.entangled(items) == {first[0].item, second[0].item}
+
+
+def test_bounds_do_not_depend_on_what_was_answered_before(tiny: Engine, tmp_path: Path) -> None:
+    """A run that is killed and goes on has the same bounds, answers and store as one that is not.
+
+    It is killed between two choices of an item, too, which is then answered whole.
+    """
+    requests = suite(tiny, "arc_mini", limit=150).requests
+    whole = VerifiedEngine(tiny, requests)
+    undisturbed = answered(whole, BASE, requests)
+    store = AnswerStore(tmp_path / "answers.db")
+    resumed = VerifiedEngine(tiny, requests)
+    mark = resumed.fingerprint(BASE)
+    for part in (requests[:201], requests[::-1][:99], requests):
+        known = store.get(mark, requests)
+        missing = [r for r in part if (r.item, r.index) not in known]
+        engine = VerifiedEngine(tiny, requests)
+        for batch in engine.answer(BASE, missing):
+            store.put(mark, batch)
+        assert engine.bounds == whole.bounds
+    stored = store.get(mark, requests)
+    assert len(stored) == len(requests)
+    for key, response in undisturbed.items():
+        assert stored[key].logprob == pytest.approx(response.logprob, abs=0.2)
+    truth = answered(tiny, BASE, requests)
+    for group in margins.by_item(requests).values():
+        best = [
+            max(group, key=lambda r, of=of: of[r.item, r.index].logprob).index
+            for of in (truth, stored, undisturbed)
+        ]
+        assert len(set(best)) == 1
+
+
+def test_its_answers_are_not_taken_for_float32_s(base: Path) -> None:
+    """The store keeps them apart from those of either precision, and of other float32 suites."""
+    exact = Engine.load(str(base), device="cpu")
+    half = Engine.load(str(base), device="cpu", dtype="bfloat16")
+    engines = [exact, half, VerifiedEngine(exact), VerifiedEngine(exact, numeric=["suite"])]
+    assert len({engine.fingerprint(BASE) for engine in engines}) == 4
+    assert VerifiedEngine(exact).known["dtype"] == VERIFIED
+
+
+def test_adapters_are_attached_to_both(base: Path, tmp_path: Path) -> None:
+    """Before or after the bf16 copy is loaded, and one that float32 refuses is attached nowhere."""
+    exact = Engine.load(str(base), device="cpu")
+    engine = VerifiedEngine(exact)
+    asked = [r for r in random_tree(3, stems=8) if r.index < 3]
+    engine.attach("early", lora(base, tmp_path / "early"))
+    answers(engine, "early", asked)
+    engine.attach("late", lora(base, tmp_path / "late", seed=2))
+    for arm in (BASE, "early", "late"):
+        found, truth = answers(engine, arm, asked), answers(exact, arm, asked)
+        assert [r.logprob for r in found] == pytest.approx([r.logprob for r in truth], abs=1.0)
+    with pytest.raises(ModelError, match="changes nothing"):
+        engine.attach("idle", lora(base, tmp_path / "idle", trained=False))
+    assert engine.max_length == exact.max_length
+    assert any("early: bf16 choices" in note or "early: choices" in note for note in engine.notes)
+
+
+def test_without_bf16_instructions_it_is_float32_and_says_so(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A processor that only emulates bf16 would be slower, so the engine is float32's own."""
+    monkeypatch.setattr(engine_open, "has_bf16", lambda _: False)
+    engine = load_engine(str(base), dtype=VERIFIED, device="cpu")
+    exact = Engine.load(str(base), device="cpu")
+    assert isinstance(engine, Engine)
+    assert engine.fingerprint(BASE) == exact.fingerprint(BASE)
+    assert any("answered in float32: cpu here has no bf16" in note for note in engine.notes)
+
+
+def test_with_bf16_instructions_the_study_s_base_opens_it(tiny: Engine) -> None:
+    """The suites say what is asked, and which of them are scored by numbers."""
+    if not has_bf16(torch.device("cpu")):
+        pytest.skip("this processor has no bf16 instructions")
+    loaded = suite(tiny, "arc_mini", limit=8)
+    numeric = replace(loaded, suite=replace(loaded.suite, metric="brier_score"))
+    section = BaseSection(model="builtin:tiny", dtype=VERIFIED, device="cpu")
+    for one, names in ((loaded, []), (numeric, ["arc_mini"])):
+        engine = open_engine(section, str(TINY), suites=[one])
+        assert isinstance(engine, VerifiedEngine)
+        assert engine.numeric == names
+        assert len(engine.work) == len(loaded.requests)
+
+
+def test_lm_eval_gets_the_same_best_choices(tiny: Engine) -> None:
+    """Its requests are put back together by row, so that a row is decided as a whole."""
+    from harness.engine.lm_eval_model import HarnessLM
+
+    loaded = suite(tiny, "arc_mini", limit=150)
+    asked = [instance for group in loaded.instances for instance in group]
+    model = HarnessLM(str(TINY), dtype=VERIFIED, device="cpu")
+    found = [logprob for logprob, _ in model.loglikelihood(asked)]
+    truth = [response.logprob or 0.0 for response in answers(tiny, BASE, list(loaded.requests))]
+    for start in range(0, len(asked), 4):
+        ours, theirs = found[start : start + 4], truth[start : start + 4]
+        assert ours.index(max(ours)) == theirs.index(max(theirs))
+    if isinstance(model.engine, VerifiedEngine):
+        assert model.engine.accepted > 0
+        assert model.loglikelihood(asked[::-1])[::-1][:4] == model.loglikelihood(asked)[:4]
+
+
+def test_quantized_weights_refuse_it(base: Path, tmp_path: Path) -> None:
+    """There is no float32 of them; both the study and the engine say so in a sentence."""
+    with pytest.raises(ModelError, match="not quantized: found quantization '4bit'; use"):
+        load_engine(str(base), dtype=VERIFIED, device="cpu", quantization="4bit")
+    path = tmp_path / "study.yaml"
+    path.write_text(
+        f"name: a\nbase: {{model: {base}, dtype: {VERIFIED}, quantization: 8bit}}\n"
+        "candidates: [{name: b, adapter: c}]\nsuites: [sql]\n"
+    )
+    with pytest.raises(StudyError, match="not quantized: found quantization '8bit'; use"):
+        load(path)
+
+
+def test_only_best_choices_and_texts_are_decided_by_best(tiny: Engine) -> None:
+    """Another metric, a judge of log-likelihoods, or other lengths than the choices' are not."""
+    choice = suite(tiny, "arc_mini", limit=5)
+    assert is_decided_by_best(choice)
+    assert is_decided_by_best(suite(tiny, "sql", limit=5))
+    for metric in ("brier_score", "exact_match", "acc_mutual_info"):
+        assert not is_decided_by_best(replace(choice, suite=replace(choice.suite, metric=metric)))
+    assert not is_decided_by_best(replace(choice, suite=replace(choice.suite, judge="choice")))
+    other = tuple(replace(r, continuation=f"= {r.continuation}") for r in choice.requests)
+    assert not is_decided_by_best(replace(choice, requests=other))
+
+
+def test_a_probe_is_drawn_from_every_suite() -> None:
+    """Whatever the order, and as evenly as the suites' sizes allow."""
+    asked = [question(n, (1, 20), (30,)) for n in range(90)]
+    few = [replace(r, item=r.item._replace(suite="few")) for r in asked[:10]]
+    drawn = calibration.draw(margins.by_item([*asked, *few]), 40)
+    again = calibration.draw(margins.by_item([*few, *asked[::-1]]), 40)
+    assert drawn == again
+    assert sum(group[0].item.suite == "few" for group in drawn) == 10
+    assert len(drawn) == 40
+
+
+numbers = st.floats(-80, 0, allow_nan=False)
+choices = st.lists(
+    st.tuples(numbers, numbers, st.integers(1, 9), st.text(min_size=1, max_size=9)),
+    min_size=2, max_size=5,
+)  # fmt: skip
+
+
+@given(choices)
+def test_a_lead_beyond_the_error_cannot_flip(drawn: list[tuple[float, float, int, str]]) -> None:
+    """If bf16's best leads by more than its error, float32's is the same by every accuracy."""
+    group = [
+        replace(question(0, (1,), (5,) * tokens, index=i), continuation=f" {text}")
+        for i, (_, _, tokens, text) in enumerate(drawn)
+    ]
+    found, truth = (
+        {
+            (r.item, r.index): Response(logprob=one[side])
+            for r, one in zip(group, drawn, strict=True)
+        }
+        for side in (0, 1)
+    )
+    if not margins.lead(group, found) > margins.error(group, found, truth) + 1e-9:
+        return
+    for of in (lambda _: 1, len, lambda text: len(text.encode())):
+        bf16, float32 = (
+            [one[side] / max(1, of(one[3].strip())) for one in drawn] for side in (0, 1)
+        )
+        assert bf16.index(max(bf16)) == float32.index(max(float32))

@@ -1,0 +1,218 @@
+"""Training inside a run: watched suites, sweeps, preferences, reporters, and what is refused."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from harness import pipeline, study
+from harness.errors import DataError, HarnessError, ModelError, StudyError
+from harness.quickstart.row_sets import training_rows
+from harness.records import Arm
+
+pytestmark = pytest.mark.model
+
+STEPS = {"max_steps": 10, "learning_rate": 0.02, "max_length": 192}
+
+
+def write_study(
+    folder: Path, candidate: dict[str, Any], *, rows: list[Any] | None = None, **changes: Any
+) -> study.Study:
+    """Write and load a study of one candidate on the built-in base."""
+    folder.mkdir(parents=True, exist_ok=True)
+    given = rows if rows is not None else training_rows("sql_only")[:64]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in given))
+    plain = {
+        "name": "small",
+        "base": "builtin:tiny",
+        "candidates": [{"name": "mine", "train": "rows.jsonl", "training": STEPS} | candidate],
+        "suites": [{"name": name, "limit": 24} for name in ("arc_mini", "domain_qa")],
+    }
+    path = folder / "study.yaml"
+    path.write_text(yaml.safe_dump(plain | changes))
+    return study.load(path)
+
+
+def trained(folder: Path, candidate: dict[str, Any], **more: Any) -> Arm:
+    """Train the candidate of a study; return its arm."""
+    planned = pipeline.plan(write_study(folder, candidate, **more), out=folder / "run")
+    return pipeline.train(planned)[1]
+
+
+def test_forgetting_shows_while_it_happens(tmp_path: Path) -> None:
+    """A rate that ruins the base shows as a falling score, step by step; the training is as ever.
+
+    The untuned base is step 0; the last look is the score of what is saved.
+    """
+    ruin = {"training": STEPS | {"learning_rate": 0.3, "warmup_steps": 0, "max_grad_norm": 0.0}}
+    arm = trained(tmp_path / "a", ruin | {"eval_suites": {"arc_mini": 24}})
+    of_arc = [point for point in arm.watched if point.suite == "arc_mini"]
+    assert [point.step for point in of_arc] == list(range(11))
+    assert of_arc[0].score > 0.4
+    assert of_arc[-1].score < of_arc[0].score - 0.15
+    assert len(arm.loss) == 10
+    assert all(point.tokens_per_second for point in arm.loss)
+    unwatched = trained(tmp_path / "b", ruin)
+    assert unwatched.weights_sha256 == arm.weights_sha256
+    assert [p.loss for p in unwatched.loss] == [p.loss for p in arm.loss]
+    assert unwatched.watched == ()
+
+
+def test_the_first_look_is_the_base_as_it_is_scored(tmp_path: Path) -> None:
+    """At step 0 the score is the base's own score on the same items."""
+    watched = {
+        "training": {"max_steps": 2, "learning_rate": 0.02},
+        "eval_suites": {"arc_mini": 24, "domain_qa": 24},
+    }
+    loaded = write_study(tmp_path, watched)
+    planned = pipeline.plan(loaded, out=tmp_path / "run")
+    arms = pipeline.train(planned)
+    samples = pipeline.score(planned, arms)
+    for suite in ("arc_mini", "domain_qa"):
+        own = [sample.verdict.score or 0.0 for sample in samples["base", suite]]
+        (first,) = [p.score for p in arms[1].watched if (p.step, p.suite) == (0, suite)]
+        assert first == pytest.approx(sum(own) / len(own), abs=1e-9)
+
+
+def test_preferences_are_learnt_in_a_run(tmp_path: Path) -> None:
+    """Rows with chosen and rejected answers go through a whole training by DPO."""
+    rows = [{"question": f"what is {i}?", "chosen": "it is", "rejected": "no"} for i in range(16)]
+    arm = trained(tmp_path, {"objective": "dpo"}, rows=rows)
+    assert arm.loss[-1].loss < 0.69
+
+
+def test_curves_go_to_reporters_on_this_machine(tmp_path: Path) -> None:
+    """TensorBoard's files and Trackio's database are in the run's folder, with suites' scores."""
+    pytest.importorskip("tensorboard", reason="needs pip install tensorboard")
+    pytest.importorskip("trackio", reason="needs pip install trackio")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    report = {"training": STEPS | {"report_to": ["tensorboard", "trackio"]}}
+    write_study(tmp_path, report | {"eval_suites": {"arc_mini": 8}})
+    command = "from harness.cli import main; main()"
+    subprocess.run(
+        [sys.executable, "-c", command, "train", "study.yaml", "--out", "run"],
+        cwd=tmp_path,
+        check=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+    )
+    logs = tmp_path / "run" / "adapters" / "_logs"
+    (folder,) = logs.glob("tensorboard/mine-*")
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    assert {"train/loss", "train/suite/arc_mini"} <= set(events.Tags()["scalars"])
+    assert list(logs.glob("trackio/*.db"))
+    log = json.loads((tmp_path / "run" / "adapters" / "mine" / "training_log.json").read_text())
+    assert "report_to" not in log["training"]
+
+
+def test_a_sweep_s_winner_is_judged_by_items_that_did_not_choose_it(tmp_path: Path) -> None:
+    """A held-out row that is an item of a suite is refused, unless such items leave the verdict."""
+    rows = training_rows("sql_only")[:40]
+    sweep = {"validation": 0.5, "sweep": {"training.learning_rate": [0.001, 0.02]}}
+    planned = pipeline.plan(write_study(tmp_path / "a", sweep, rows=rows), out=tmp_path / "run")
+    items = [item for loaded in planned.loaded for item in loaded.items]
+    asked = [{"question": item.doc["question"], "answer": item.target} for item in items[:20]]
+    with pytest.raises(DataError, match=r"judged by items that did not choose its winner: \d+ of"):
+        pipeline.plan(write_study(tmp_path / "b", sweep, rows=asked), out=tmp_path / "run")
+    excluding = {"rows": asked, "data": {"overlap": "exclude"}}
+    pipeline.plan(write_study(tmp_path / "c", sweep, **excluding), out=tmp_path / "run")
+
+
+BAD: dict[str, tuple[dict[str, Any], type[HarnessError], str]] = {
+    "a suite that is not scored": (
+        {"eval_suites": {"arc_min": 5}},
+        StudyError,
+        "'arc_min' is none; did you mean 'arc_mini'?",
+    ),
+    "no items": (
+        {"eval_suites": {"domain_qa": 0}},
+        StudyError,
+        "domain_qa needs at least one item",
+    ),
+    "an unknown reporter": (
+        {"training": {"report_to": "tensorbord"}},
+        StudyError,
+        "unknown 'report_to' 'tensorbord'; did you mean 'tensorboard'?",
+    ),
+    "a target module that the base lacks": (
+        {"settings": {"target_modules": ["q_poj"]}},
+        ModelError,
+        "the base has no module 'q_poj' (settings: target_modules); did you mean 'q_proj'?",
+    ),
+    "pairs without their objective": (
+        {"objective": "kto"},
+        DataError,
+        "objective 'kto' learns from preference pairs",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_told_before_training(tmp_path: Path, name: str) -> None:
+    """One sentence, and nothing is written."""
+    candidate, kind, message = BAD[name]
+    with pytest.raises(kind) as caught:
+        pipeline.plan(write_study(tmp_path, candidate), out=tmp_path / "run")
+    assert message in str(caught.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_adapter_of_another_base_is_told_before_training(tmp_path: Path) -> None:
+    """A candidate that cannot be scored is told before another one is trained."""
+    from support.tiny_models import llama, lora
+
+    other = lora(llama(tmp_path / "other"), tmp_path / "theirs")
+    theirs = {"name": "theirs", "adapter": str(other)}
+    mine = {"name": "mine", "train": "rows.jsonl", "training": STEPS}
+    loaded = write_study(tmp_path, {}, candidates=[mine, theirs])
+    with pytest.raises(ModelError, match="an adapter must be made for this base"):
+        pipeline.plan(loaded, out=tmp_path / "run")
+
+
+def test_quantization_that_cannot_run_is_told_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """QLoRA without bitsandbytes names it, and what to take instead."""
+    from harness.training.trl import compatibility
+
+    monkeypatch.setattr(compatibility, "find_spec", lambda _: None)
+    with pytest.raises(ModelError, match="needs bitsandbytes, which does not run here"):
+        pipeline.plan(write_study(tmp_path, {"method": "qlora"}), out=tmp_path / "run")
+
+
+def test_a_base_without_a_padding_token_trains(tmp_path: Path) -> None:
+    """Its end-of-text token pads; without one there is a sentence before training."""
+    from support.tiny_models import llama
+
+    base = llama(tmp_path / "base")
+    config = json.loads((base / "tokenizer_config.json").read_text())
+    rows = [{"prompt": f"w{i} w{i + 1}", "completion": "w9"} for i in range(3, 19)]
+    for missing in ("pad_token", "eos_token"):
+        del config[missing]
+        (base / "tokenizer_config.json").write_text(json.dumps(config))
+        study_of = {"base": str(base), "suites": [{"name": "arc_mini", "limit": 4}]}
+        mine = {"training": {"max_steps": 1}}
+        loaded = write_study(tmp_path, mine, rows=rows, **study_of)
+        if missing == "pad_token":
+            assert pipeline.train(pipeline.plan(loaded, out=tmp_path / "run"))[1].loss
+        else:
+            with pytest.raises(ModelError, match="end-of-text token"):
+                pipeline.plan(loaded, out=tmp_path / "other")
+
+
+def test_a_reporter_that_is_not_installed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message says what to install."""
+    from harness.training.trl import reporters
+
+    monkeypatch.setattr(reporters, "find_spec", lambda _: None)
+    report = {"training": {"report_to": "wandb"}}
+    with pytest.raises(StudyError, match="needs its package: pip install wandb"):
+        pipeline.plan(write_study(tmp_path, report), out=tmp_path / "run")

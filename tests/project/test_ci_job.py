@@ -1,0 +1,100 @@
+"""The README's CI job, run as it stands there: on a regression, no change, and too few items."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from junitparser import JUnitXml, Skipped
+from support.paths import ROOT
+from support.tiny_models import lora
+
+from harness import content
+
+pytestmark = pytest.mark.model
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def job() -> list[dict[str, Any]]:
+    """Return the steps of the README's workflow."""
+    text = README.split("<!-- ci job -->")[1].split("<!-- end -->")[0]
+    workflow = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])
+    return list(workflow["jobs"]["gate"]["steps"])
+
+
+def run_job(folder: Path) -> tuple[int, str]:
+    """Run the job's own commands; return the exit code of the first that fails, and all output."""
+    said, code = "", 0
+    (folder / "bin").mkdir()
+    harness = folder / "bin" / "harness"
+    harness.write_text(
+        f"#!/bin/sh\nexec {sys.executable} -c 'from harness.cli import main; main()' \"$@\"\n"
+    )
+    harness.chmod(0o755)
+    env = {
+        **os.environ,
+        "HF_HUB_OFFLINE": "1",
+        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+        "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
+    }
+    for step in job():
+        if "run" not in step or step["run"].startswith("pip "):
+            continue
+        if code and step.get("if") != "always()":
+            continue
+        done = subprocess.run(
+            ["bash", "-e", "-c", step["run"]],
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            env=env,
+            check=False,
+        )
+        said += done.stdout + done.stderr
+        code = code or done.returncode
+    return code, said
+
+
+def write_study(folder: Path, *, limit: int, trained: bool) -> None:
+    """Write a study whose one candidate was damaged, or changes nothing."""
+    folder.mkdir(exist_ok=True)
+    lora(content.BUILTIN_MODELS["tiny"], folder / "adapter", trained=trained, seed=3, lora_alpha=32)
+    plain = {
+        "name": "support-bot",
+        "base": "builtin:tiny",
+        "candidates": [{"name": "tuned", "adapter": "adapter"}],
+        "suites": [{"name": "arc_mini", "limit": limit, "margin": 0.1}],
+        "review": {"items_per_suite": 0},
+    }
+    (folder / "study.yaml").write_text(yaml.safe_dump(plain))
+
+
+@pytest.mark.parametrize(
+    ("limit", "trained", "code", "verdict", "said"),
+    [
+        (200, True, 1, "fail", "regressed"),
+        (200, False, 0, "pass", "unchanged"),
+        (15, False, 4, "inconclusive", r"inconclusive, about \d+ more items would decide"),
+    ],
+    ids=["planted regression", "unchanged model", "too few items"],
+)
+def test_the_job_says_what_happened(
+    tmp_path: Path, limit: int, trained: bool, code: int, verdict: str, said: str
+) -> None:
+    """The exit code, the terminal, the summary and the files for programs agree."""
+    write_study(tmp_path, limit=limit, trained=trained)
+    found, output = run_job(tmp_path)
+    assert found == code
+    assert re.search(said, output)
+    run = tmp_path / "runs" / "support-bot"
+    assert json.loads((run / "gate.json").read_text())["verdict"] == verdict
+    assert (tmp_path / "summary.md").read_text().startswith(f"# support-bot: {verdict}")
+    case = next(iter(next(iter(JUnitXml.fromfile(str(run / "junit.xml"))))))
+    skipped = [entry for entry in case.result if isinstance(entry, Skipped)]
+    assert bool(skipped) == (verdict == "inconclusive")

@@ -1,0 +1,48 @@
+"""Documentation that cannot drift: commands, suites, links and the README's own commands."""
+
+import re
+
+import pytest
+from support.paths import ROOT
+from typer.main import get_command
+
+from harness.cli import app
+from harness.suites.catalogue import builtin_suites
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(get_command(app).commands))
+def test_every_command_is_in_the_readme(name: str) -> None:
+    """Whoever reads the README learns of every command."""
+    assert f"harness {name}" in README
+
+
+@pytest.mark.parametrize("name", sorted(builtin_suites()))
+def test_every_suite_has_a_card_and_goldens(name: str) -> None:
+    """A suite says where its rows come from and what its judge must decide."""
+    folder = ROOT / "tasks" / name
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    assert re.search(r"licen[cs]e", card, re.IGNORECASE)
+    assert (folder / "golden.jsonl").stat().st_size > 0
+    assert name in README
+
+
+def test_links_lead_somewhere() -> None:
+    """Every relative link in the Markdown files points to a file that exists."""
+    folders = (ROOT / "tasks", ROOT / "reports", ROOT / "tests" / "bench")
+    pages = [*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))]
+    broken = [
+        f"{page.relative_to(ROOT)}: {link}"
+        for page in pages
+        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if not (page.parent / link).exists()
+    ]
+    assert not broken
+
+
+def test_ci_runs_the_readme_s_test_command() -> None:
+    """CI takes its command from the README, so that the two cannot differ."""
+    block = README.split("<!-- test command -->")[1].split("<!-- end -->")[0]
+    assert "tox" in block
+    assert "<!-- test command -->" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

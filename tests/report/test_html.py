@@ -1,0 +1,230 @@
+"""report.html as text: complete, self-contained, and deaf to what models say."""
+
+import html
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.example_result import XSS, example_result, saying
+
+from harness import report
+from harness.analysis.display_text import visible
+from harness.records import Comparison, Decision, Result
+from harness.report.items import item_data, json_block
+from harness.report.wording import check_sentence, signed
+
+
+class Tags(HTMLParser):
+    """Counts start tags and keeps attributes that could run or load something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: dict[str, int] = {}
+        self.suspicious: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Count a tag and look at its attributes."""
+        self.tags[tag] = self.tags.get(tag, 0) + 1
+        for name, value in attrs:
+            if name.startswith("on") or name in {"src", "style", "srcset"}:
+                self.suspicious.append(f"{tag} {name}={value}")
+            if name == "href" and not (value or "").startswith("#"):
+                self.suspicious.append(f"{tag} {name}={value}")
+
+
+def tags(page: str) -> Tags:
+    """Parse a page."""
+    found = Tags()
+    found.feed(page)
+    return found
+
+
+def block(page: str) -> dict:
+    """Read the JSON block of a page back."""
+    text = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    return json.loads(text.group(1))
+
+
+@pytest.mark.parametrize("text", XSS)
+def test_hostile_answers_add_no_element(text: str) -> None:
+    """A page full of attacks has the elements of a page full of words, and nothing that loads."""
+    harmless = tags(report.html(saying("hello")))
+    attacked = report.html(saying(text))
+    assert tags(attacked).tags == harmless.tags
+    assert tags(attacked).suspicious == []
+    assert visible(text).split("\n")[0] in block(attacked)["strings"]
+
+
+def test_hostile_names_add_no_element() -> None:
+    """Names of studies, candidates, notes and settings are foreign text too."""
+    result = example_result(size=12)
+    attack = "</title><script>alert(1)</script>"
+    comparisons = tuple(replace(c, candidate=attack, reason=attack) for c in result.comparisons)
+    arms = tuple(
+        replace(arm, note=attack, method=attack, settings={attack: attack}) for arm in result.arms
+    )
+    attacked = replace(
+        result, study=attack, notes=(attack,), comparisons=comparisons, arms=arms, base_model=attack
+    )
+    page = report.html(attacked)
+    assert tags(page).tags["script"] == 2
+    assert "<script>alert" not in page
+
+
+@given(
+    st.recursive(
+        st.text() | st.integers(),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+        max_leaves=12,
+    )
+)  # fmt: skip
+def test_the_json_block_is_json_and_cannot_be_left(data: object) -> None:
+    """Any data comes back from the block, which holds no character that HTML would read."""
+    text = json_block(data)
+    assert not set(text) & set("<>&\u2028\u2029")
+    assert json.loads(text) == data
+
+
+@given(st.text())
+def test_visible_text_hides_nothing(text: str) -> None:
+    """No control, direction mark or surrogate survives, and doing it twice changes nothing."""
+    shown = visible(text)
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", shown)
+    assert visible(shown) == shown
+    shown.encode()
+
+
+def test_every_answer_is_in_the_block_once() -> None:
+    """Rows cover every pair; texts that repeat are stored once."""
+    result = example_result()
+    data = item_data(result)
+    assert len(data["rows"]) == sum(len(c.pairs) for c in result.comparisons)
+    assert len(data["strings"]) == len(set(data["strings"]))
+    assert len({item[0] for item in data["items"]}) == len(data["items"])
+    bases = {row[3] for row in data["rows"]}
+    assert len(bases) == len(data["items"])
+
+
+def test_evidence_of_a_judge_is_shown() -> None:
+    """What a judge keeps as proof, such as rows that tell two queries apart, is in the block."""
+    result = example_result()
+    first, *others = result.comparisons[0].pairs
+    details = {"chosen": 1, "witness": {"gold": {"rows": [[1, None]]}}, "robust_match": None}
+    verdict = replace(first.tuned.verdict, details=details)
+    pairs = (replace(first, tuned=replace(first.tuned, verdict=verdict)), *others)
+    comparisons = (replace(result.comparisons[0], pairs=pairs), *result.comparisons[1:])
+    data = item_data(replace(result, comparisons=comparisons))
+    (shown,) = (answer[8] for answer in data["answers"] if answer[8])
+    lines = [data["strings"][line] for line in shown]
+    assert lines == ["witness:", "  gold:", "    rows:", "      1 | NULL"]
+
+
+def test_lost_items_come_first() -> None:
+    """Rows run from lost over gained to unchanged ones."""
+    moves = [row[2] for row in item_data(example_result())["rows"]]
+    assert moves == sorted(moves)
+    assert item_data(example_result())["transitions"][0][0] == "lost"
+
+
+def test_the_page_loads_nothing() -> None:
+    """The content policy forbids everything but the page's own style and script."""
+    page = report.html(example_result(size=12))
+    assert "default-src 'none'" in html.unescape(page)
+    assert "unsafe" not in page
+    assert tags(page).suspicious == []
+    assert not re.search(r"https?://", page)
+
+
+def test_the_headline_says_what_broke() -> None:
+    """The first heading names what ships, what does not, and the suite that broke."""
+    heading = re.search("<h1>(.*?)</h1>", report.html(example_result())).group(1)
+    assert heading == "mixed ships; narrow does not ship: it broke Science questions."
+
+
+def test_many_candidates_share_a_clause() -> None:
+    """A sweep's headline counts, with names by verdict, instead of a clause for each."""
+    result = example_result()
+    mixed, narrow = (
+        [c for c in result.comparisons if c.candidate == name] for name in ("mixed", "narrow")
+    )
+    comparisons = [
+        replace(c, candidate=f"{c.candidate}{copy}") for copy in (1, 2, 3) for c in mixed
+    ] + [replace(c, candidate="narrow1") for c in narrow]
+    page = report.html(replace(result, comparisons=tuple(comparisons)))
+    heading = re.search("<h1>(.*?)</h1>", page).group(1)
+    assert heading == "3 of 4 ship: mixed1, mixed2, mixed3; 1 of 4 does not ship: narrow1."
+
+
+def test_a_run_without_comparisons_still_gives_a_page() -> None:
+    """An empty result is reported as such."""
+    empty = Result(
+        study="x", base_model="m", verdict="invalid", exit_code=3, arms=(), suites=(), scores=(),
+        comparisons=(), findings=(), versions={}, seed=0,
+    )  # fmt: skip
+    assert "Nothing was compared" in report.html(empty)
+    assert "Nothing" in report.markdown(empty) or "invalid" in report.markdown(empty)
+
+
+def changed_decision(comparison: Comparison, **changes: object) -> Comparison:
+    """Change the decision of a comparison."""
+    decision: Decision = replace(comparison.decision, **changes)
+    return replace(comparison, decision=decision)
+
+
+def test_a_drop_that_holm_does_not_confirm_is_undecided() -> None:
+    """A suite that fails by itself but not within its family is not said to have broken."""
+    result = example_result()
+    why = "a drop, but not beyond chance among 4 suites"
+    comparisons = tuple(
+        replace(c, verdict="inconclusive", reason=why) if c.verdict == "fail" else c
+        for c in result.comparisons
+    )
+    page = report.html(replace(result, comparisons=comparisons))
+    assert "<h1>mixed ships; narrow is undecided.</h1>" in page
+    assert ">Broke<" not in page
+    assert why in page
+
+
+def test_a_check_with_too_much_unscored_says_so() -> None:
+    """An invalid check shows its reason, though numbers exist."""
+    result = example_result()
+    why = "9 of 60 items are unscored, more than the 5% allowed"
+    first = replace(result.comparisons[0], verdict="invalid", reason=why)
+    page = report.html(replace(result, comparisons=(first, *result.comparisons[1:])))
+    assert "<h1>mixed cannot be judged; narrow does not ship: it broke Science" in page
+    assert page.count(why) >= 2
+
+
+@pytest.mark.parametrize(
+    ("label", "verdict", "words"),
+    [
+        ("unchanged", "pass", "SQL unchanged (−0.6, between −2.4 and +1.2)"),
+        ("not_worse", "pass", "SQL not worse (−0.6, between −2.4 and +1.2)"),
+        ("improved", "pass", "SQL −0.6 points (between −2.4 and +1.2)"),
+        ("regressed", "fail", "SQL lost 0.6 points (between −2.4 and +1.2; clear)"),
+        (
+            "inconclusive",
+            "inconclusive",
+            "SQL undecided (−0.6, between −2.4 and +1.2; about 1,200 items in all would decide)",
+        ),
+    ],
+)
+def test_checks_are_said_in_words(label: str, verdict: str, words: str) -> None:
+    """Each label has its sentence, with the interval and, where it matters, how sure it is."""
+    comparison = changed_decision(
+        replace(example_result(size=12).comparisons[0], verdict=verdict, p_adjusted=0.02),
+        label=label, delta=-0.006, ci_low=-0.024, ci_high=0.012, items_needed=1200,
+    )  # fmt: skip
+    assert check_sentence(comparison) == words
+
+
+@given(st.floats(min_value=-1, max_value=1).filter(lambda x: abs(abs(x) - 0.0005) > 1e-6))
+def test_points_never_lose_their_sign(change: float) -> None:
+    """A number shown as positive is positive; what rounds to zero has no sign."""
+    text = signed(change)
+    assert text.startswith("+") == (change >= 0.0005)
+    assert text.startswith("−") == (change <= -0.0005)

@@ -1,0 +1,209 @@
+"""The files that raters get: blind, safe to open, and pleasant enough to fill in."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import openpyxl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.example_result import example_result, saying
+
+from harness.errors import InfrastructureError, StudyError
+from harness.records import Comparison, Response
+from harness.review import write_sheets
+from harness.review.sheets import CHOICES, COLUMNS, arm, disarm
+
+OFFICE = shutil.which("soffice") or shutil.which("libreoffice")
+
+HOSTILE = [
+    "=1+1",
+    "=HYPERLINK(\"http://example.com\",\"x\")",
+    "{=SUM(1)}",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "#N/A",
+    "http://example.com/",
+    "mailto:a@example.com",
+    "internal:Sheet1!A1",
+    "nul\x00tab\x0b",
+    "x" * 40_000,
+    "lone \ud800 surrogate",
+    "'quoted",
+    "＝1",
+]  # fmt: skip
+
+
+def sheets(comparisons: tuple[Comparison, ...], folder: Path, **options: int) -> dict[str, Path]:
+    """Draw sheets with a fixed seed."""
+    return write_sheets(comparisons, folder, **{"items_per_suite": 8, "seed": 5, **options})
+
+
+def answering(texts: list[str]) -> tuple[Comparison, ...]:
+    """Let the tuned arm of the first comparison answer these texts."""
+    comparison = example_result(size=max(len(texts), 12)).comparisons[0]
+    pairs = tuple(
+        replace(pair, tuned=replace(pair.tuned, responses=(Response(text=text),)))
+        for pair, text in zip(comparison.pairs, texts, strict=False)
+    )
+    return (replace(comparison, pairs=pairs),)
+
+
+def test_a_sheet_and_a_csv_for_every_rater_suite_and_candidate(tmp_path: Path) -> None:
+    """Eight sets, two raters, two formats, and how to rate; the key lies outside."""
+    files = sheets(example_result().comparisons, tmp_path)
+    assert files["key"] == tmp_path / "key.json"
+    handed_out = sorted(path.name for path in (tmp_path / "for_raters").iterdir())
+    assert len(handed_out) == 8 * 2 * 2 + 1
+    assert handed_out[0] == "arc_mini-set-1-rater-1.csv"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["for_raters", "key.json"]
+
+
+def test_nothing_handed_out_tells_an_arm(tmp_path: Path) -> None:
+    """Neither names, contents nor metadata of any file hold a candidate's name or an arm's role."""
+    result = example_result()
+    files = sheets(result.comparisons, tmp_path)
+    telling = re.compile(r"mixed|narrow|\bbase\b|\btuned\b|adapter|candidate|LoRA", re.IGNORECASE)
+    for name, path in files.items():
+        if name == "key":
+            continue
+        assert not telling.search(name)
+        if path.suffix in {".csv", ".md"}:
+            assert not telling.search(path.read_text("utf-8-sig"))
+            continue
+        with zipfile.ZipFile(path) as archive:
+            for part in archive.namelist():
+                if "styles" not in part and "theme" not in part:
+                    assert not telling.search(archive.read(part).decode()), part
+
+
+def test_the_key_says_what_the_sheets_hide(tmp_path: Path) -> None:
+    """For every row the key has item, side and probability; identical answers are counted."""
+    files = sheets(example_result().comparisons, tmp_path)
+    key = json.loads(files["key"].read_text())
+    identical = {(e["suite"], e["candidate"]): e["identical"] for e in key["sets"].values()}
+    assert identical["arc_mini", "mixed"] > 100
+    for name, one in key["sets"].items():
+        with files[f"{name}-rater-1.csv"].open(encoding="utf-8-sig", newline="") as file:
+            handed_out = {row["Row"] for row in csv.DictReader(file)}
+        assert handed_out == {row for row, known in one["rows"].items() if known["rater"] == 1}
+        assert all(0 < known["probability"] <= 1 for known in one["rows"].values())
+
+
+def test_the_workbook_is_ready_to_fill_in(tmp_path: Path) -> None:
+    """Instructions first; a frozen header, lists to choose from, and only ratings unlocked."""
+    files = sheets(example_result().comparisons, tmp_path)
+    book = openpyxl.load_workbook(files["sql-set-1-rater-1.xlsx"])
+    assert book.sheetnames == ["Instructions", "Ratings"]
+    assert book["Instructions"]["A1"].value == "How to rate"
+    ratings = book["Ratings"]
+    assert tuple(cell.value for cell in ratings[1]) == COLUMNS
+    assert ratings.freeze_panes == "B2"
+    lists = {str(v.sqref): v.formula1 for v in ratings.data_validations.dataValidation}
+    assert lists["F2:F9"] == '"' + ",".join(CHOICES) + '"'
+    assert ratings.protection.sheet
+    assert ratings["D2"].protection.locked
+    assert not ratings["F2"].protection.locked
+    assert ratings["D2"].alignment.wrap_text
+
+
+def test_no_cell_is_ever_a_formula(tmp_path: Path) -> None:
+    """Whatever models answer, a cell is text that shows it; what is too long says so."""
+    files = sheets(answering(HOSTILE), tmp_path, items_per_suite=40)
+    book = openpyxl.load_workbook(files["sql-set-1-rater-1.xlsx"])
+    cells = [cell for row in book["Ratings"].iter_rows(min_row=2, max_col=5) for cell in row]
+    assert {cell.data_type for cell in cells} == {"s"}
+    assert not any(cell.hyperlink for cell in cells)
+    shown = {cell.value for cell in cells}
+    assert {"=1+1", "@SUM(A1)", "#N/A", "mailto:a@example.com", "'quoted"} <= shown
+    assert any(value.endswith("[cut here: too long for a cell]") for value in shown)
+    text = files["sql-set-1-rater-1.csv"].read_text("utf-8-sig")
+    for row in csv.reader(io.StringIO(text, newline="")):
+        assert not any(cell[:1] in tuple("=+-@\t\r＝") for cell in row if cell)
+
+
+@given(st.text())
+def test_csv_text_comes_back(text: str) -> None:
+    """Disarming is undone exactly, and leaves nothing that a spreadsheet would run."""
+    assert arm(disarm(text)) == text
+    assert disarm(text)[:1] not in set("=+-@\t\r\n\0＝＋－＠")
+
+
+def test_hostile_prompts_are_safe_too(tmp_path: Path) -> None:
+    """Questions and references are foreign text as well as answers."""
+    comparison = saying("=cmd|' /C calc'!A0").comparisons[0]
+    changed = tuple(
+        replace(pair, tuned=replace(pair.tuned, responses=(Response(text="other"),)))
+        for pair in comparison.pairs
+    )
+    files = sheets((replace(comparison, pairs=changed),), tmp_path)
+    book = openpyxl.load_workbook(files["sql-set-1-rater-1.xlsx"])
+    assert book["Ratings"]["B2"].data_type == "s"
+
+
+def test_the_same_draw_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Workbooks carry no time of writing; two draws are equal byte for byte."""
+    result = example_result()
+    first, second = (sheets(result.comparisons, tmp_path / name) for name in "ab")
+    assert first.keys() == second.keys()
+    for name, path in first.items():
+        assert path.read_bytes() == second[name].read_bytes(), name
+
+
+def test_a_second_run_keeps_ratings(tmp_path: Path) -> None:
+    """Drawing the same again leaves filled-in sheets alone; another draw does not replace them."""
+    result = example_result()
+    path = sheets(result.comparisons, tmp_path)["sql-set-1-rater-1.csv"]
+    path.write_bytes(path.read_bytes() + b"rated\r\n")
+    sheets(result.comparisons, tmp_path)
+    assert path.read_bytes().endswith(b"rated\r\n")
+    with pytest.raises(StudyError, match="has been filled in"):
+        sheets(result.comparisons, tmp_path, seed=6)
+    path.unlink()
+    assert sheets(result.comparisons, tmp_path, seed=6)
+
+
+def test_nothing_to_rate_leaves_no_sheet(tmp_path: Path) -> None:
+    """A comparison without differing answers is in the key, with its ties, and has no file."""
+    comparison = answering(["x"] * 12)[0]
+    same = tuple(
+        replace(p, base=replace(p.base, responses=p.tuned.responses)) for p in comparison.pairs
+    )
+    files = sheets((replace(comparison, pairs=same),), tmp_path)
+    assert list(files) == ["key"]
+    assert json.loads(files["key"].read_text())["sets"]["sql-set-1"]["identical"] == 12
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """A file in the folder's place gives one sentence."""
+    (tmp_path / "review").write_text("")
+    with pytest.raises(InfrastructureError, match="review sheets need a folder"):
+        sheets(example_result(size=12).comparisons, tmp_path / "review")
+
+
+@pytest.mark.skipif(OFFICE is None, reason="no LibreOffice on this machine")
+def test_libreoffice_shows_what_was_written(tmp_path: Path) -> None:
+    """Another program reads every answer as the text it is."""
+    files = sheets(answering(HOSTILE), tmp_path, items_per_suite=40)
+    path = files["sql-set-1-rater-1.xlsx"]
+    options = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,2"
+    subprocess.run(
+        [OFFICE, "--headless", f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}",
+         "--convert-to", options, "--outdir", tmp_path, path],
+        check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    (converted,) = tmp_path.glob("*.csv")
+    with converted.open(encoding="utf-8", newline="") as file:
+        shown = list(csv.reader(file))
+    book = openpyxl.load_workbook(path)["Ratings"]
+    written = [[cell or "" for cell in row] for row in book.iter_rows(values_only=True)]
+    assert [row[:5] for row in shown if any(row)] == [row[:5] for row in written]

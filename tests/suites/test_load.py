@@ -1,0 +1,309 @@
+"""Suites as every arm sees them: lm-eval's own prompts and scores, item by item."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.suites import ARC, STORIES, loaded, needs_real_data, samples, write_rows
+from support.tiny_models import llama, lora
+
+from harness import content
+from harness.engine import Engine, LoadedSuite, check_same_ids
+from harness.errors import ComparisonError, DataError, StudyError
+from harness.records import BASE, Sample
+from harness.study import SuiteSection
+from harness.suites.lm_eval_task import load_task, quiet
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """Return an engine on a small Llama."""
+    return Engine.load(str(llama(tmp_path_factory.mktemp("suite") / "base")), device="cpu")
+
+
+def lm_eval_samples(model: Any, section: SuiteSection, folder: Path, **kwargs: Any) -> list[Any]:
+    """Run plain lm-eval with its own hf model on the same rows."""
+    from lm_eval import simple_evaluate
+    from lm_eval.models.huggingface import HFLM
+
+    with quiet():
+        task = load_task(section.model_copy(update={"limit": None}), folder)
+        results = simple_evaluate(
+            HFLM(**model, device="cpu", batch_size=8, dtype="float32"),
+            tasks=[task], bootstrap_iters=0, fewshot_random_seed=1234, **kwargs,
+        )  # fmt: skip
+    assert results is not None
+    return list(results["samples"][section.name])
+
+
+def assert_same(ours: list[Sample], theirs: list[Any], *, close: float = 1e-4) -> None:
+    """Compare hashes, targets, log-likelihoods and metrics of every item."""
+    by_hash = {row["doc_hash"]: row for row in theirs}
+    assert {sample.item.key.doc_hash for sample in ours} <= by_hash.keys()
+    from harness.store.samples import _sha256
+
+    for sample in ours:
+        row = by_hash[sample.item.key.doc_hash]
+        assert _sha256(sample.item.prompt) == row["prompt_hash"]
+        assert sample.item.target == str(row["target"])
+        for response, [(logprob, greedy)] in zip(sample.responses, row["resps"], strict=True):
+            assert response.logprob == pytest.approx(logprob, abs=close)
+            assert response.is_greedy == greedy
+        for metric in ("acc", "acc_norm"):
+            assert sample.verdict.metrics[metric] == row[metric]
+
+
+def test_our_arc_challenge_is_lm_evals_own() -> None:
+    """Field by field; only what stands under `metadata: harness:` is ours."""
+    import lm_eval.tasks
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    theirs = load_yaml(Path(lm_eval.tasks.__file__).parent / "arc" / "arc_challenge.yaml")
+    ours = load_yaml(content.TASKS / "arc_challenge" / "arc_challenge.yaml")
+    ours["metadata"].pop("harness")
+    assert ours == theirs
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("shots", [0, 3])
+def test_base_and_adapter_score_as_in_plain_lm_eval(
+    engine: Engine, tmp_path: Path, shots: int
+) -> None:
+    """Prompts, few-shot draws, log-likelihoods and metrics equal the hf model's, arm by arm."""
+    write_rows(tmp_path / "rows" / "test.jsonl")
+    write_rows(tmp_path / "rows" / "train.jsonl", 7)
+    base = Path(engine.switch.origin["model"])
+    folder = lora(base, tmp_path / "tuned", seed=3 + shots)
+    name = f"tuned{shots}"
+    engine.attach(name, folder)
+    section = SuiteSection(name="arc_challenge", data="rows", num_fewshot=shots)
+    suite = loaded(engine, tmp_path, data="rows", num_fewshot=shots)
+    for arm, model in ((BASE, {}), (name, {"peft": str(folder)})):
+        theirs = lm_eval_samples({"pretrained": str(base)} | model, section, tmp_path)
+        assert_same(samples(engine, arm, suite), theirs)
+
+
+@pytest.mark.model
+def test_chat_templates_are_applied_as_lm_eval_applies_them(tmp_path: Path) -> None:
+    """Under a template choices follow without a space, few-shot examples are turns."""
+    from support.tiny_models import write_tokenizer
+
+    base = llama(tmp_path / "base")
+    write_tokenizer(base, chat=True)
+    write_rows(tmp_path / "rows" / "test.jsonl")
+    write_rows(tmp_path / "rows" / "train.jsonl", 5)
+    engine = Engine.load(str(base), device="cpu")
+    suite = loaded(engine, tmp_path, template="auto", data="rows", num_fewshot=2)
+    section = SuiteSection(name="arc_challenge", data="rows", num_fewshot=2)
+    theirs = lm_eval_samples(
+        {"pretrained": str(base)}, section, tmp_path,
+        apply_chat_template=True, fewshot_as_multiturn=True,
+    )  # fmt: skip
+    assert " w9 " in suite.items[0].prompt
+    assert_same(samples(engine, BASE, suite), theirs)
+
+
+@pytest.mark.model
+@needs_real_data
+def test_real_arc_scores_as_in_plain_lm_eval(tmp_path: Path) -> None:
+    """On rows and on a model that nobody here made, for the base and for an adapter."""
+    engine = Engine.load(str(STORIES), device="cpu")
+    folder = lora(STORIES, tmp_path / "tuned")
+    engine.attach("tuned", folder)
+    section = SuiteSection(name="arc_challenge", data=str(ARC), limit=40)
+    suite = loaded(engine, tmp_path, data=str(ARC), limit=40)
+    for arm, model in ((BASE, {}), ("tuned", {"peft": str(folder)})):
+        theirs = lm_eval_samples(
+            {"pretrained": str(STORIES)} | model, section, tmp_path,
+            samples={"arc_challenge": list(suite.asking.chosen)},
+        )  # fmt: skip
+        assert_same(samples(engine, arm, suite), theirs, close=2e-4)
+
+
+@pytest.mark.model
+@pytest.mark.skipif(
+    not (content.BUILTIN_MODELS["tiny"] / "model.safetensors").is_file(),
+    reason="the built-in base has not been built",
+)
+def test_the_built_in_base_scores_its_suite_as_in_plain_lm_eval(tmp_path: Path) -> None:
+    """The first thing that everyone runs agrees with lm-eval, under the base's chat template."""
+    base = content.BUILTIN_MODELS["tiny"]
+    engine = Engine.load(str(base), device="cpu")
+    assert engine.notes == []
+    suite = loaded(engine, tmp_path, template="auto", name="arc_mini", limit=60)
+    theirs = lm_eval_samples(
+        {"pretrained": str(base)}, SuiteSection(name="arc_mini"), tmp_path,
+        samples={"arc_mini": list(suite.asking.chosen)},
+        apply_chat_template=suite.asking.chat, fewshot_as_multiturn=suite.asking.chat,
+    )  # fmt: skip
+    assert_same(samples(engine, BASE, suite), theirs)
+
+
+def test_loading_twice_draws_the_same_few_shot_examples(engine: Engine, tmp_path: Path) -> None:
+    """lm-eval's `evaluate` draws others on a second call; every arm of ours sees the same."""
+    write_rows(tmp_path / "rows" / "test.jsonl")
+    write_rows(tmp_path / "rows" / "train.jsonl", 9)
+    first = loaded(engine, tmp_path, data="rows", num_fewshot=3)
+    second = loaded(engine, tmp_path, data="rows", num_fewshot=3)
+    assert first.requests == second.requests
+    check_again = loaded(engine, tmp_path, data="rows", num_fewshot=3)
+    assert [i.prompt_hash for i in check_again.items] == [i.prompt_hash for i in first.items]
+
+
+def test_few_shot_from_the_scored_rows_leaves_the_scored_row_out(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """Where there are no other rows, no item is its own example."""
+    write_rows(tmp_path / "rows.jsonl", 6)
+    suite = loaded(engine, tmp_path, data="rows.jsonl", num_fewshot=4)
+    for item in suite.items:
+        assert item.prompt.count(f"Question: {item.doc['question']}\n") == 1
+
+
+def test_limit_takes_rows_that_do_not_depend_on_their_order(engine: Engine, tmp_path: Path) -> None:
+    """The same rows are chosen when the file is turned round, and they are not the first ones."""
+    path = write_rows(tmp_path / "rows.jsonl", 40)
+    suite = loaded(engine, tmp_path, data="rows.jsonl", limit=10)
+    chosen = {item.key.doc_hash for item in suite.items}
+    assert len(chosen) == 10
+    assert [item.doc_id for item in suite.items] != list(range(10))
+    path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+    turned = loaded(engine, tmp_path, data="rows.jsonl", limit=10)
+    assert {item.key.doc_hash for item in turned.items} == chosen
+    for item in suite.items:
+        assert item.doc["question"] in item.prompt
+
+
+def test_equal_rows_are_items_of_their_own(engine: Engine, tmp_path: Path) -> None:
+    """Two rows with one hash differ by their occurrence."""
+    path = write_rows(tmp_path / "rows.jsonl", 2)
+    path.write_text(path.read_text() * 2)
+    keys = [item.key for item in loaded(engine, tmp_path, data="rows.jsonl").items]
+    assert len(set(keys)) == 4
+    assert sorted(key.occurrence for key in keys) == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"id": 1}\n{"id": \n', r"rows\.jsonl:2: "),
+        ("[1, 2]\n", r"rows\.jsonl:1 holds a list"),
+        ("\n\n", "is empty"),
+        (None, "no data file"),
+        ('{"wrong": "shape"}\n', "rows of suite"),
+    ],
+)
+def test_bad_rows_are_named(engine: Engine, tmp_path: Path, text: str | None, message: str) -> None:
+    """File, line and rule stand in one sentence."""
+    if text is not None:
+        (tmp_path / "rows.jsonl").write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        loaded(engine, tmp_path, data="rows.jsonl")
+    assert "\n" not in str(caught.value)
+
+
+def test_texts_that_look_like_dates_stay_texts(engine: Engine, tmp_path: Path) -> None:
+    """A JSON loader that guesses types would turn them into timestamps."""
+    row = {
+        "question": "2024-01-01", "choices": {"text": ["2024-01-02T00:00:00", "b"],
+        "label": ["A", "B"]}, "answerKey": "A",
+    }  # fmt: skip
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    suite = loaded(engine, tmp_path, data="rows.jsonl")
+    assert suite.items[0].doc["question"] == "2024-01-01"
+    assert suite.requests[0].continuation == " 2024-01-02T00:00:00"
+
+
+def test_an_unknown_suite_names_the_nearest_one(engine: Engine, tmp_path: Path) -> None:
+    """A mistyped name is told from ours and from lm-eval's fourteen thousand."""
+    with pytest.raises(StudyError, match="did you mean 'arc_challenge'"):
+        loaded(engine, tmp_path, name="arc_chalenge")
+
+
+def test_another_lm_eval_task_can_be_named(engine: Engine, tmp_path: Path) -> None:
+    """Any task of lm-eval's works, here with rows of the user's own."""
+    write_rows(tmp_path / "rows.jsonl")
+    suite = loaded(engine, tmp_path, name="arc_easy", data="rows.jsonl")
+    assert suite.suite.metric == "acc"
+    assert len(suite.items) == 12
+
+
+@pytest.mark.parametrize("name", ["arc_mini", "coherence", "domain_qa", "sql"])
+def test_every_suite_of_ours_can_be_asked(tiny_base: Path, tmp_path: Path, name: str) -> None:
+    """Rows load from beside the YAML, settings are complete, conversations are real turns."""
+    from transformers import AutoTokenizer
+
+    suite = loaded(
+        AutoTokenizer.from_pretrained(tiny_base), tmp_path, name=name, limit=5, template="auto"
+    )
+    assert len(suite.items) == 5
+    assert all(item.prompt.endswith("<|assistant|>") for item in suite.items)
+    for request in suite.requests:
+        if request.kind == "generate_until":
+            assert request.settings["max_new_tokens"] > 0
+    if name == "coherence":
+        assert suite.items[0].prompt.count("<|user|>") == sum(
+            turn["role"] == "user" for turn in suite.items[0].doc["messages"]
+        )
+
+
+class TestSameIds:
+    """Adapters that bring a tokenizer of their own."""
+
+    @pytest.fixture
+    def suite(self, engine: Engine, tmp_path: Path) -> LoadedSuite:
+        """Return a suite over rows of the word-level tokenizer."""
+        write_rows(tmp_path / "rows.jsonl")
+        return loaded(engine, tmp_path, data="rows.jsonl")
+
+    def folder(self, tmp_path: Path, change: Any) -> Path:
+        """Return an adapter folder with a changed tokenizer."""
+        from support.tiny_models import write_tokenizer
+
+        path = tmp_path / "adapter"
+        path.mkdir()
+        write_tokenizer(path)
+        file = path / "tokenizer.json"
+        tokenizer = json.loads(file.read_text())
+        change(tokenizer["model"]["vocab"])
+        file.write_text(json.dumps(tokenizer))
+        return path
+
+    def test_other_ids_for_a_prompt_are_refused(self, suite: LoadedSuite, tmp_path: Path) -> None:
+        """Two words changed places: the arms would see different prompts."""
+
+        def swap(words: dict[str, int]) -> None:
+            words["w20"], words["w21"] = words["w21"], words["w20"]
+
+        with pytest.raises(ComparisonError, match="same token ids"):
+            check_same_ids([suite], self.folder(tmp_path, swap))
+
+    def test_words_that_no_prompt_uses_are_allowed(
+        self, suite: LoadedSuite, tmp_path: Path
+    ) -> None:
+        """Extra tokens do not matter as long as every prompt keeps its ids."""
+        check_same_ids([suite], self.folder(tmp_path, lambda words: words.update(extra=200)))
+
+    def test_no_tokenizer_is_the_bases(self, suite: LoadedSuite, tmp_path: Path) -> None:
+        """Most adapter folders bring none."""
+        check_same_ids([suite], tmp_path)
+
+    def test_another_chat_template_is_refused(self, tmp_path: Path) -> None:
+        """A template that lays turns out otherwise gives other ids."""
+        from support.tiny_models import write_tokenizer
+        from transformers import AutoTokenizer
+
+        write_rows(tmp_path / "rows.jsonl")
+        base, theirs = tmp_path / "base", tmp_path / "theirs"
+        for path in (base, theirs):
+            path.mkdir()
+            write_tokenizer(path, chat=True)
+        suite = loaded(
+            AutoTokenizer.from_pretrained(base), tmp_path, data="rows.jsonl", template="auto"
+        )
+        check_same_ids([suite], theirs)
+        for file in theirs.glob("*template*"):
+            file.write_text("{% for m in messages %}w5 {{ m['content'] }}{% endfor %}")
+        with pytest.raises(ComparisonError, match="chat template"):
+            check_same_ids([suite], theirs)

@@ -1,0 +1,64 @@
+"""Suites as tests load and answer them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.paths import SHARED
+from support.tiny_models import answers
+
+from harness.engine import Engine, LoadedSuite, load_suite
+from harness.records import Sample
+from harness.study import SuiteSection
+
+ARC = SHARED / "arc_challenge"
+
+
+STORIES = SHARED / "models" / "stories260k"
+
+
+needs_real_data = pytest.mark.skipif(
+    not (ARC.is_dir() and STORIES.is_dir()), reason="real ARC rows and stories260k are not here"
+)
+
+
+def write_rows(path: Path, count: int = 12, *, text: str = "w{}") -> Path:
+    """Write ARC-shaped rows over the word-level tokenizer's words."""
+    rows = [
+        {
+            "id": f"q{n}",
+            "question": " ".join(text.format(3 + (n * k) % 150) for k in range(1, 6 + n % 4)),
+            "choices": {
+                "text": [text.format(20 + n + i) + " " + text.format(9 + i) for i in range(4)],
+                "label": ["A", "B", "C", "D"],
+            },
+            "answerKey": "ABCD"[n % 4],
+        }
+        for n in range(count)
+    ]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def loaded(
+    engine: Any, tmp_path: Path, *, template: str = "none", room: int | None = None, **section: Any
+) -> LoadedSuite:
+    """Load a suite for an engine or a tokenizer."""
+    return load_suite(
+        SuiteSection(**({"name": "arc_challenge"} | section)),
+        engine_tokenizer=getattr(engine, "tokenizer", engine),
+        template=template,
+        seed=1234,
+        folder=tmp_path,
+        room=room,
+    )
+
+
+def samples(engine: Engine, arm: str, suite: LoadedSuite) -> list[Sample]:
+    """Answer and judge a suite."""
+    responses = answers(engine, arm, list(suite.requests))
+    return suite.samples(
+        arm, {(r.item, r.index): a for r, a in zip(suite.requests, responses, strict=True)}
+    )
