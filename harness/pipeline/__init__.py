@@ -13,7 +13,7 @@ from harness.pipeline.finished.chat import Conversation, chats, talk
 from harness.pipeline.finished.export import export
 from harness.pipeline.finished.noise_floor import Noise, noise_floor
 from harness.pipeline.outlook import DISAGREEMENT, PROBED, Outlook, outlook
-from harness.pipeline.plan import Plan, plan
+from harness.pipeline.plan import PlannedRun, plan
 from harness.pipeline.progress import Advance, Progress, Silent
 from harness.pipeline.train import train
 from harness.records import Result
@@ -26,7 +26,7 @@ __all__ = [
     "Conversation",
     "Noise",
     "Outlook",
-    "Plan",
+    "PlannedRun",
     "Progress",
     "Silent",
     "against",
@@ -81,7 +81,7 @@ def run(
     return carry_out(planned)
 
 
-def carry_out(planned: Plan) -> Result:
+def carry_out(planned: PlannedRun) -> Result:
     """Train, score, compare and report what `plan` has checked."""
     arms = train(planned)
     samples = score(planned, arms)

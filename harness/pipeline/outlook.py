@@ -11,7 +11,7 @@ import numpy as np
 from harness import stats
 from harness.pipeline.answers.ask import part
 from harness.pipeline.answers.until_decided import order_of
-from harness.pipeline.plan import Plan
+from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Request
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Outlook:
     power: stats.Plan
 
 
-def outlook(planned: Plan, *, probe: bool = True) -> tuple[Outlook, ...]:
+def outlook(planned: PlannedRun, *, probe: bool = True) -> tuple[Outlook, ...]:
     """Say for each suite what its items can show, and what one arm costs.
 
     With ``probe`` the base is loaded and answers a few items of each suite; nothing is kept.
@@ -98,7 +98,7 @@ def _design_effect(loaded: "LoadedSuite") -> float:
     return float(1.0 + (np.sum(sizes**2) / np.sum(sizes) - 1.0) * CORRELATION)
 
 
-def _probe(planned: Plan) -> dict[str, float]:
+def _probe(planned: PlannedRun) -> dict[str, float]:
     """Time one arm on a few items of each suite, and say what all would take."""
     from harness.engine import open_engine
 

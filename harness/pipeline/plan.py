@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class PlannedRun:
     """A checked study: everything that can be refused has been, and nothing is written yet."""
 
     study: Study
@@ -68,7 +68,7 @@ def plan(
     progress: Progress | None = None,
     allow_identical: bool = False,
     until_decided: bool = False,
-) -> Plan:
+) -> PlannedRun:
     """Check the whole study and read its data, before anything is written or trained.
 
     Raises:
@@ -92,7 +92,7 @@ def plan(
         check_disjoint(study, prepared, loaded)
         check_watched(study, loaded)
         cards = describe(study, prepared, loaded, folder.path)
-    return Plan(
+    return PlannedRun(
         study=study,
         folder=folder,
         prepared=prepared,

@@ -8,13 +8,13 @@ from harness import training
 from harness.files import weights_sha256
 from harness.pipeline.answers.join_endpoints import remote_base, remote_candidate
 from harness.pipeline.checks.eval_suites import score_while_training
-from harness.pipeline.plan import Plan
+from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Arm, LossPoint
 from harness.store.data_cards import write_card
 from harness.study import CandidateSection
 
 
-def train(planned: Plan) -> tuple[Arm, ...]:
+def train(planned: PlannedRun) -> tuple[Arm, ...]:
     """Train every candidate that is not trained yet; return all arms, the base first."""
     if training.is_first():
         planned.folder.claim(planned.study)
@@ -31,7 +31,7 @@ def train(planned: Plan) -> tuple[Arm, ...]:
     return tuple(arms)
 
 
-def _untuned(planned: Plan) -> Arm:
+def _untuned(planned: PlannedRun) -> Arm:
     base = Path(planned.study.model_path)
     known = weights_sha256(base) if base.is_dir() else ""  # a hub model has its revision
     return Arm(name=BASE, method="untuned", weights_sha256=known)
@@ -47,7 +47,7 @@ def _taken(candidate: CandidateSection, path: Path) -> Arm:
     )
 
 
-def _train_one(planned: Plan, candidate: CandidateSection) -> Arm:
+def _train_one(planned: PlannedRun, candidate: CandidateSection) -> Arm:
     study, rows = planned.study, planned.prepared[candidate.name]
     look, looked = score_while_training(candidate, planned.loaded), dict[str, float]()
 

@@ -4,8 +4,29 @@ Everything here is frozen data that imports nothing of ours; everything may impo
 what answers: ``base`` or a candidate. Two that are compared are ``base`` and ``tuned``.
 """
 
-from harness.records.comparison import PREFERENCE, Comparison, Decision, Finding, GateVerdict, Label
-from harness.records.items import Item, ItemKey, Kind, Request, Response, Suite, Tails
+from harness.records.answerer import Answerer
+from harness.records.comparison import (
+    PREFERENCE,
+    Comparison,
+    Decision,
+    Finding,
+    Gate,
+    GateVerdict,
+    Label,
+)
+from harness.records.items import (
+    AnswerBatch,
+    Answers,
+    Drafts,
+    Item,
+    ItemKey,
+    Kind,
+    Request,
+    RequestKey,
+    Response,
+    Suite,
+    Tails,
+)
 from harness.records.result import BASE, Arm, ArmScore, Result
 from harness.records.scored import Outcome, Pair, Sample, Transition, Verdict
 from harness.records.training import (
@@ -21,13 +42,18 @@ from harness.records.training import (
 __all__ = [
     "BASE",
     "PREFERENCE",
+    "AnswerBatch",
+    "Answerer",
+    "Answers",
     "Arm",
     "ArmScore",
     "Comparison",
     "Copy",
     "Decision",
+    "Drafts",
     "Example",
     "Finding",
+    "Gate",
     "GateVerdict",
     "Item",
     "ItemKey",
@@ -38,6 +64,7 @@ __all__ = [
     "Outcome",
     "Pair",
     "Request",
+    "RequestKey",
     "Response",
     "Result",
     "Sample",

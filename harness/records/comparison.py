@@ -19,6 +19,19 @@ GateVerdict = Literal["pass", "fail", "inconclusive", "invalid"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """The error rates that a decision is made with.
+
+    ``alpha`` is the one-sided rate of false alarms, ``beta`` that of false passes at the margin,
+    ``max_unscored`` the share of unscored items above which nothing is decided.
+    """
+
+    alpha: float = 0.05
+    beta: float = 0.05
+    max_unscored: float = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """What the paired scores of one suite say about ``tuned - base``.
 

@@ -1,6 +1,6 @@
 """What is asked and what comes back: suites, items, requests, responses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -43,6 +43,10 @@ class ItemKey(NamedTuple):
     occurrence: int
 
 
+RequestKey = tuple[ItemKey, int]
+"""An item and the place of one of its requests, such as the number of a choice."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
     """One question of a suite, the same for every arm.
@@ -81,6 +85,11 @@ class Request:
     continuation_ids: tuple[int, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def key(self) -> RequestKey:
+        """What the answers to an item's requests are found by."""
+        return self.item, self.index
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
@@ -98,3 +107,13 @@ class Response:
     tokens: int = 0
     unscored: str | None = None
     gap: float | None = field(default=None, compare=False)
+
+
+Answers = dict[RequestKey, Response]
+"""What one arm answered, by item and request."""
+
+AnswerBatch = list[tuple[Request, Response]]
+"""Answers as an engine yields them, a finished batch at a time."""
+
+Drafts = Mapping[RequestKey, Sequence[str]]
+"""Guesses of generated texts: they save time and never change an answer."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness.pipeline.plan import Plan
+from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Arm
 from harness.store import AnswerStore
 from harness.study import CandidateSection
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def join_endpoints(
-    planned: Plan, store: AnswerStore, local: Callable[[], "Engine | VerifiedEngine"]
+    planned: PlannedRun, store: AnswerStore, local: Callable[[], "Engine | VerifiedEngine"]
 ) -> "Engine | VerifiedEngine | Arms":
     """Open whatever answers a study, and try every endpoint that still has something to answer.
 
@@ -39,7 +39,7 @@ def join_endpoints(
     return Arms(None if BASE in remote else local(), remote)
 
 
-def remote_base(planned: Plan) -> Arm:
+def remote_base(planned: PlannedRun) -> Arm:
     """Return the base of a study whose base answers elsewhere."""
     base = planned.study.base
     return Arm(name=BASE, method="an endpoint", settings=dict(base.model_args))

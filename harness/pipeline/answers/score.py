@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.pipeline.answers import until_decided
 from harness.pipeline.answers.ask import Asking
 from harness.pipeline.answers.join_endpoints import join_endpoints
-from harness.pipeline.plan import Plan
+from harness.pipeline.plan import PlannedRun
 from harness.records import Arm, Sample
 from harness.store import AnswerStore, write_samples
 from harness.versions import versions
@@ -22,7 +22,7 @@ Scored = Mapping[tuple[str, str], Sequence[Sample]]
 """Samples by (arm, suite)."""
 
 
-def score(planned: Plan, arms: Sequence[Arm]) -> Scored:
+def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
     """Let every arm answer what it has not answered yet, and judge all answers.
 
     With ``planned.until_decided`` a candidate is asked only while its verdict on a suite is open.
@@ -50,14 +50,14 @@ def score(planned: Plan, arms: Sequence[Arm]) -> Scored:
 
 
 def open_arms(
-    planned: Plan, arms: Sequence[Arm], store: AnswerStore
+    planned: PlannedRun, arms: Sequence[Arm], store: AnswerStore
 ) -> "Engine | VerifiedEngine | Arms":
     """Open whatever answers for these arms, here or elsewhere."""
     return join_endpoints(planned, store, lambda: _engine(planned, arms))
 
 
 def _judged(
-    planned: Plan, arms: Sequence[Arm], asking: Asking
+    planned: PlannedRun, arms: Sequence[Arm], asking: Asking
 ) -> dict[tuple[str, str], list[Sample]]:
     """Judge every arm's answers to all items, in the declared order where there is one."""
     samples: dict[tuple[str, str], list[Sample]] = {}
@@ -74,7 +74,7 @@ def _judged(
     return samples
 
 
-def _engine(planned: Plan, arms: Sequence[Arm]) -> "Engine | VerifiedEngine":
+def _engine(planned: PlannedRun, arms: Sequence[Arm]) -> "Engine | VerifiedEngine":
     """Load the base once and attach every candidate, checked before anything is scored."""
     from harness.engine import check_same_ids, open_engine
 
@@ -88,7 +88,7 @@ def _engine(planned: Plan, arms: Sequence[Arm]) -> "Engine | VerifiedEngine":
     return engine
 
 
-def _declarations(planned: Plan, arms: Sequence[Arm]) -> dict[str, Any]:
+def _declarations(planned: PlannedRun, arms: Sequence[Arm]) -> dict[str, Any]:
     """What a comparison is, fixed before a tuned answer is scored."""
     may_end_early = planned.until_decided or bool(planned.folder.declared().schedules)
     schedules = until_decided.schedules(planned) if may_end_early else {}

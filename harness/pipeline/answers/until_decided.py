@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.analysis.decisions import decide_early
 from harness.errors import ComparisonError
 from harness.pipeline.answers.ask import Asking
-from harness.pipeline.plan import Plan
+from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Arm, ItemKey, Sample
 from harness.stats import Schedule, Scores, shuffled_order
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from harness.engine import LoadedSuite
 
 
-def schedules(planned: Plan) -> dict[str, Schedule]:
+def schedules(planned: PlannedRun) -> dict[str, Schedule]:
     """Say for every suite how many items are planned, in which order, and who shares alpha."""
     found = {}
     for loaded in planned.loaded:
@@ -78,7 +78,7 @@ class _Suite:
 
 
 def until_decided(
-    planned: Plan,
+    planned: PlannedRun,
     arms: Sequence[Arm],
     asking: Asking,
     *,

@@ -12,7 +12,7 @@ from harness.analysis.decisions import EXIT_CODES, compare_pairs, gravest, settl
 from harness.files import write_text
 from harness.pipeline.answers.ask import Asking, Known, part
 from harness.pipeline.answers.score import open_arms
-from harness.pipeline.plan import Plan
+from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Arm, Comparison, Result
 from harness.store import AnswerStore
 from harness.store.run_folder import RunFolder
@@ -40,7 +40,7 @@ class Noise:
     largest: float
 
 
-def noise_floor(planned: Plan) -> tuple[Result, tuple[Noise, ...]]:
+def noise_floor(planned: PlannedRun) -> tuple[Result, tuple[Noise, ...]]:
     """Score the base twice, in batches made up differently, and decide as for a candidate.
 
     The second time the items come in reverse and every other one apart, so that other prompts share

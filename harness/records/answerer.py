@@ -1,0 +1,30 @@
+"""What answers the requests of every arm: an engine here, endpoints elsewhere, or both."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from harness.records.items import AnswerBatch, Drafts, Request
+
+
+class Answerer(Protocol):
+    """Answers requests for the base and for every attached candidate."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know about how the arms answered."""
+        ...
+
+    def fingerprint(self, arm: str) -> str:
+        """Return the sha256 of everything that is known to change an answer of this arm."""
+        ...
+
+    def attach(self, name: str, path: Path, *, allow_identical: bool = False) -> str:
+        """Add a candidate by the folder of its weights; return their sha256."""
+        ...
+
+    def answer(
+        self, arm: str, requests: Sequence[Request], *, drafts: Drafts | None = None
+    ) -> Iterator[AnswerBatch]:
+        """Answer requests of any kinds, yielding batches as they are done, in no set order."""
+        ...
