@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from harness.engine import padded
+from harness.engine.decoding.sampling import SamplingParams
 from harness.engine.prefix.generate import Prompt
 from harness.models.load_model import end_tokens, neutral_generation
 from harness.records import ItemKey, Request, Response
@@ -48,7 +49,9 @@ def _answers(
     choices = [r for r in suite.requests if r.kind == "loglikelihood"]
     open_ended = [r for r in suite.requests if r.kind == "generate_until"]
     pairs = [(r.context_ids, r.continuation_ids) for r in choices]
-    prompts = [Prompt(context=r.context_ids, settings=dict(r.settings)) for r in open_ended]
+    prompts = [
+        Prompt(context=r.context_ids, params=SamplingParams.of(r.settings)) for r in open_ended
+    ]
     scored = padded.score(model, pairs, budget=BUDGET, pad=pad)
     said = padded.generate(model, tokenizer, prompts, ends=ends, budget=BUDGET, pad=pad)
     found: dict[tuple[ItemKey, int], Response] = {}

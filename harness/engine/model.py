@@ -10,10 +10,11 @@ import torch
 
 from harness.engine import padded
 from harness.engine.adapters.switch import Arm, Stage, Switch
+from harness.engine.decoding.sampling import SamplingParams
 from harness.engine.prefix import loglikelihood
 from harness.engine.prefix.generate import Generator, Prompt
+from harness.engine.prefix.parity_check import probe_ids, use_packed_attention
 from harness.engine.prefix.prefill import Runner
-from harness.engine.prefix.proof import pack_or_say_why, probe_ids
 from harness.engine.rolling import join, windows
 from harness.models.fingerprint import ENGINE_VERSION, text_hash, tokenizer_hash
 from harness.models.load_model import (
@@ -87,8 +88,8 @@ class Engine:
         ends = end_tokens(loaded, tokenizer)
         neutral_generation(loaded, pad=_pad(tokenizer))
         runner = _runner(loaded, dtype)
-        probe = probe_ids(tokenizer, runner.vocabulary)
-        reason = pack_or_say_why(loaded, runner, probe)
+        probe = probe_ids(tokenizer, runner.vocab_size)
+        reason = use_packed_attention(loaded, runner, probe)
         known = {
             "engine": ENGINE_VERSION,
             "base": base_identity(model, loaded),
@@ -174,14 +175,14 @@ class Engine:
             yield unscored
         with self.switch.active(arm) as stage:
             self.runner.model, home = stage.model, self.runner.model
-            self.runner.root = stage.root
+            self.runner.virtual_prefix = stage.root
             try:
                 for part, slow in self._ways(fits, stage):
                     yield from self._score(part, slow)
                     yield from self._roll(part, slow)
                     yield from self._generate(part, slow, drafts or {})
             finally:
-                self.runner.model, self.runner.root = home, None
+                self.runner.model, self.runner.virtual_prefix = home, None
 
     def _ways(self, requests: list[Request], stage: Stage) -> list[tuple[list[Request], bool]]:
         """Set apart what is longer than a sliding window, which packing does not reproduce."""
@@ -204,9 +205,9 @@ class Engine:
             return None
         return f"too long: {tokens} tokens where {self.max_length} fit the context"
 
-    def _pairs(self, pairs: Sequence[loglikelihood.Pair], slow: bool) -> Iterator[Any]:
+    def _pairs(self, pairs: Sequence[loglikelihood.TokenPair], slow: bool) -> Iterator[Any]:
         if slow:
-            model, budget = self.runner.model, self.runner.budget
+            model, budget = self.runner.model, self.runner.batch_tokens
             return padded.score(model, pairs, budget=budget, pad=self.switch.pad)
         return loglikelihood.score(self.runner, pairs)
 
@@ -236,7 +237,7 @@ class Engine:
         prompts = [
             Prompt(
                 context=request.context_ids,
-                settings=dict(request.settings),
+                params=SamplingParams.of(request.settings),
                 drafts=tuple(
                     self._draft(request, text)
                     for text in drafts.get((request.item, request.index), ())
@@ -248,7 +249,7 @@ class Engine:
         if slow:
             batches = padded.generate(
                 self.runner.model, self.tokenizer, prompts,
-                ends=self.ends, budget=self.runner.budget, pad=self.switch.pad,
+                ends=self.ends, budget=self.runner.batch_tokens, pad=self.switch.pad,
             )  # fmt: skip
             yield from ([(mine[i], response) for i, response in batch] for batch in batches)
             return
@@ -283,15 +284,16 @@ def _runner(model: Any, dtype: str) -> Runner:
     heads = getattr(config, "num_key_value_heads", None) or all_heads
     size = getattr(config, "head_dim", None) or config.hidden_size // all_heads
     like = torch.empty(0, dtype=getattr(torch, dtype), device=model.device)
-    token = 2 * config.num_hidden_layers * heads * size * like.element_size()
+    token_bytes = 2 * config.num_hidden_layers * heads * size * like.element_size()
     if model.device.type == "cpu":
-        room, budget = 384 * 2**20, 1024
+        kv_cache_bytes, batch_tokens = 384 * 2**20, 1024
     else:
-        room, budget = torch.cuda.mem_get_info(model.device)[0] // 4, 16384
+        kv_cache_bytes = torch.cuda.mem_get_info(model.device)[0] // 4
+        batch_tokens = 16384
     return Runner(
         model=model,
         like=like,
-        vocabulary=int(model.get_output_embeddings().weight.shape[0]),
-        budget=budget,
-        room=room // token,
+        vocab_size=int(model.get_output_embeddings().weight.shape[0]),
+        batch_tokens=batch_tokens,
+        kv_cache_tokens=kv_cache_bytes // token_bytes,
     )

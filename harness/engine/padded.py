@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.engine.decoding.sampling import draw
-from harness.engine.decoding.stopping import begin
+from harness.engine.decoding.sampling import sample_token
+from harness.engine.decoding.stopping import GeneratedText
 from harness.engine.prefix.generate import Prompt
 from harness.engine.prefix.loglikelihood import token_logprobs
 from harness.engine.prefix.prefill import is_out_of_memory
@@ -76,9 +76,9 @@ def generate(
     """
     groups: dict[tuple[int, int], list[int]] = {}
     for index, prompt in enumerate(prompts):
-        alike = (len(prompt.context), int(prompt.settings["max_new_tokens"]))
+        alike = (len(prompt.context), prompt.params.max_new_tokens)
         groups.setdefault(alike, []).append(index)
-    length = [len(p.context) + int(p.settings["max_new_tokens"]) for p in prompts]
+    length = [len(p.context) + p.params.max_new_tokens for p in prompts]
     for group in groups.values():
         yield from _batches(
             group,
@@ -95,13 +95,13 @@ def _generate(
 
     device = model.device
     ids = torch.tensor([prompt.context for prompt in prompts], device=device)
-    texts = [begin(tokenizer, ends, prompt.settings) for prompt in prompts]
+    texts = [GeneratedText(tokenizer, ends, prompt.params) for prompt in prompts]
 
     def drawn(_: Any, scores: Tensor) -> Tensor:
         """Leave one token to choose from, so that both ways of generating draw by one rule."""
         for row, prompt, text in zip(scores, prompts, texts, strict=True):
-            if prompt.settings.get("do_sample"):
-                token = draw(row, prompt.settings, prompt.context, len(text.ids))
+            if prompt.params.do_sample:
+                token = sample_token(row, prompt.params, prompt.context, len(text.ids))
                 row.fill_(-torch.inf)[token] = 0.0
         return scores
 
@@ -111,9 +111,7 @@ def _generate(
                 text.push(token)
         return torch.tensor([text.finish is not None for text in texts], device=device)
 
-    config = GenerationConfig(
-        max_new_tokens=prompts[0].settings["max_new_tokens"], pad_token_id=pad
-    )
+    config = GenerationConfig(max_new_tokens=prompts[0].params.max_new_tokens, pad_token_id=pad)
     with torch.no_grad():
         model.generate(
             input_ids=ids,

@@ -250,12 +250,12 @@ def floor(model: Any, asked: list[Any]) -> dict[str, Any]:
     """Return the processor time of the distinct tokens' products at the measured rate."""
     import torch
 
-    from harness.engine.prefix.trie import build as trie_of
+    from harness.engine.prefix.trie import build_trie
 
     if asked[0].request_type != "loglikelihood":
         return {}
     pairs = [model._encoder.pair(*one.args) for one in asked]
-    tokens = trie_of([context + scored[:-1] for context, scored in pairs]).size
+    tokens = build_trie([context + scored[:-1] for context, scored in pairs]).num_tokens
     network = model.engine.runner.model
     head = network.get_output_embeddings().weight
     weights = sum(w.numel() for w in network.parameters()) - head.numel()

@@ -36,7 +36,7 @@ def model(folder: Path) -> Any:
 
 
 def random_prompts(seed: int, count: int = 24) -> list[Request]:
-    """Return prompts that share stems, with different lengths to generate."""
+    """Return prompts that share prefixes, with different lengths to generate."""
     draw = random.Random(seed)
     contexts = [(1, *range(3, 40))]
     for _ in range(count):
@@ -62,13 +62,13 @@ def texts(responses: list[Response]) -> list[str | None]:
     return [response.text for response in responses]
 
 
-@pytest.mark.parametrize(("seed", "slots"), [(0, 1), (1, 7), (2, 64)])
+@pytest.mark.parametrize(("seed", "max_rows"), [(0, 1), (1, 7), (2, 64)])
 def test_batched_decoding_gives_what_each_prompt_gives_alone(
-    engine: Engine, model: Any, seed: int, slots: int
+    engine: Engine, model: Any, seed: int, max_rows: int
 ) -> None:
     """Sharing, batching, refilling and leaving at different times change no token."""
     requests = random_prompts(seed)
-    engine.runner.slots = slots
+    engine.runner.max_rows = max_rows
     found = answers(engine, BASE, requests)
     assert texts(found) == expected(model, requests)
     assert all(
@@ -90,7 +90,7 @@ def test_drafts_never_change_an_answer(engine: Engine, model: Any, seed: int) ->
         half = " ".join(parts[: len(parts) // 2])
         guesses = [text, half + " w77 w78", "w5 w6", "", text + " w4 w4", half]
         drafts[request.item, 0] = draw.sample(guesses, draw.randint(1, 3))
-    engine.runner.slots = 16
+    engine.runner.max_rows = 16
     assert texts(answers(engine, BASE, requests, drafts=drafts)) == truth
 
 
@@ -141,7 +141,7 @@ def test_a_right_draft_saves_the_decoding(engine: Engine, model: Any) -> None:
     finally:
         handle.remove()
     assert plain >= 16
-    assert len(calls) <= 6  # one a level of the trie
+    assert len(calls) <= 6  # one per level of the trie
 
 
 def test_a_stop_string_ends_its_own_row_only(engine: Engine, model: Any) -> None:
@@ -225,7 +225,7 @@ def test_memory_running_out_while_decoding_only_slows_the_run(engine: Engine, mo
     from support.memory import memory_for
 
     requests = random_prompts(4, count=30)
-    engine.runner.slots = 32
+    engine.runner.max_rows = 32
     with memory_for(engine.runner.model, 900) as sizes:
         limit = 9
 

@@ -24,10 +24,10 @@ from harness.records import BASE
 from harness.store import AnswerStore
 
 engine = Engine.load(sys.argv[1], device="cpu")
-engine.runner.budget, engine.runner.chunk, engine.runner.slots = 60, 120, 3
+engine.runner.batch_tokens, engine.runner.prefill_chunk_tokens, engine.runner.max_rows = 60, 120, 3
 store, mark = AnswerStore(Path(sys.argv[2])), engine.fingerprint(BASE)
 known = store.get(mark, requests())
-missing = [r for r in requests() if (r.item, r.index) not in known]
+missing = [r for r in requests() if r.key not in known]
 print("ready", flush=True)
 for batch in engine.answer(BASE, missing):
     store.put(mark, batch)
@@ -55,7 +55,7 @@ def test_killed_three_times_it_ends_with_the_same_answers(tmp_path: Path) -> Non
     found = AnswerStore(stored).get(engine.fingerprint(BASE), requests())
     undisturbed = answers(engine, BASE, requests())
     for request, expected in zip(requests(), undisturbed, strict=True):
-        response = found[request.item, request.index]
+        response = found[request.key]
         assert response.text == expected.text
         assert response.logprob == pytest.approx(expected.logprob, abs=1e-4)
 

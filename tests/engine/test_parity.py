@@ -35,9 +35,9 @@ def model() -> Any:
 
 def any_batches(engine: Engine, draw: random.Random) -> None:
     """Let the engine do any amount at once."""
-    engine.runner.budget = draw.choice([1, 17, 64, 300, 2048])
-    engine.runner.chunk = draw.choice([100, 700, 16384])
-    engine.runner.slots = draw.randint(1, 40)
+    engine.runner.batch_tokens = draw.choice([1, 17, 64, 300, 2048])
+    engine.runner.prefill_chunk_tokens = draw.choice([100, 700, 16384])
+    engine.runner.max_rows = draw.randint(1, 40)
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -103,7 +103,7 @@ def test_drafted_greedy_is_step_by_step_greedy_on_hundreds_of_prompts(
     drafts = {}
     for request, text in zip(requests, truth, strict=True):
         guesses = [text, text[: len(text) // 2] + " no", draw.choice(truth), targets[request.item]]
-        drafts[request.item, request.index] = draw.sample(guesses, draw.randint(0, 3))
+        drafts[request.key] = draw.sample(guesses, draw.randint(0, 3))
     any_batches(engine, draw)
     found = answers(engine, BASE, requests, drafts=drafts)
     wrong = [

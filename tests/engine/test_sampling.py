@@ -19,7 +19,7 @@ from transformers.generation.logits_process import (
 )
 
 from harness.engine import Engine
-from harness.engine.decoding.sampling import draw
+from harness.engine.decoding.sampling import SamplingParams, sample_token
 from harness.records import BASE, Request
 from harness.store import AnswerStore
 
@@ -39,13 +39,13 @@ def engine(folder: Path) -> Engine:
     return Engine.load(str(folder), device="cpu")
 
 
-def fits(counts: Counter[int], shares: torch.Tensor) -> float:
+def fits(counts: Counter[int], probs: torch.Tensor) -> float:
     """Return the chi-square p-value of drawn tokens; rare tokens are counted together."""
-    assert not [token for token in counts if shares[token] == 0], "drew what has no probability"
+    assert not [token for token in counts if probs[token] == 0], "drew what has no probability"
     total = counts.total()
-    likely = [t for t in range(len(shares)) if float(shares[t]) * total >= 8]
+    likely = [t for t in range(len(probs)) if float(probs[t]) * total >= 8]
     seen = [counts[token] for token in likely]
-    due = [float(shares[token]) * total for token in likely]
+    due = [float(probs[token]) * total for token in likely]
     if total - sum(due) > 1:
         seen, due = [*seen, total - sum(seen)], [*due, total - sum(due)]
     scale = total / sum(due)
@@ -65,12 +65,12 @@ def test_first_tokens_are_drawn_by_their_probability(
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([context])).logits[0, -1].double()
-    shares = (logits / 4.0).softmax(-1)
+    probs = (logits / 4.0).softmax(-1)
     # the three special tokens show no text
     words = [int(r.text[1:]) if r.text else 0 for r in found]
-    shares = torch.cat([shares[:3].sum()[None], torch.zeros(2), shares[3:]])
+    probs = torch.cat([probs[:3].sum()[None], torch.zeros(2), probs[3:]])
     assert len(set(words)) > 20
-    assert fits(Counter(words), shares) > 0.001
+    assert fits(Counter(words), probs) > 0.001
 
 
 @pytest.mark.parametrize(
@@ -91,9 +91,12 @@ def test_temperature_top_k_and_top_p_are_those_of_transformers(settings: dict[st
         warpers.append(TopKLogitsWarper(int(settings["top_k"])))
     if "top_p" in settings:
         warpers.append(TopPLogitsWarper(settings["top_p"]))
-    shares = warpers(torch.zeros(1, 1, dtype=torch.long), logits[None].double())[0].softmax(-1)
-    drawn = Counter(draw(logits, settings | {"seed": seed}, (1, 2), 0) for seed in range(4000))
-    assert fits(drawn, shares) > 0.001
+    probs = warpers(torch.zeros(1, 1, dtype=torch.long), logits[None].double())[0].softmax(-1)
+    drawn: Counter[int] = Counter()
+    for seed in range(4000):
+        params = SamplingParams.of(settings | {"max_new_tokens": 1, "seed": seed})
+        drawn[sample_token(logits, params, (1, 2), 0)] += 1
+    assert fits(drawn, probs) > 0.001
 
 
 def mixed(seed: int) -> list[Request]:
@@ -108,15 +111,15 @@ def mixed(seed: int) -> list[Request]:
     return made
 
 
-def test_neither_mates_nor_order_nor_slots_nor_packing_change_a_sample(engine: Engine) -> None:
+def test_neither_mates_nor_order_nor_rows_nor_packing_change_a_sample(engine: Engine) -> None:
     """Packed and plain batches of any make-up draw by one function of the seed."""
     requests = mixed(1)
     texts = [response.text for response in answers(engine, BASE, requests)]
     assert texts != [r.text for r in answers(engine, BASE, mixed(2))]
     order = random.Random(0).sample(range(len(requests)), len(requests))
-    for slots, packs in ((1, True), (5, True), (64, False)):
-        engine.runner.slots, engine.switch.packs = slots, packs
-        engine.runner.budget = 40 if packs else 2048
+    for max_rows, packs in ((1, True), (5, True), (64, False)):
+        engine.runner.max_rows, engine.switch.packs = max_rows, packs
+        engine.runner.batch_tokens = 40 if packs else 2048
         found = answers(engine, BASE, [requests[place] for place in order])
         assert [response.text for response in found] == [texts[place] for place in order]
 
@@ -131,13 +134,13 @@ def test_a_resumed_run_gives_the_same_samples(engine: Engine, folder: Path, tmp_
     known = store.get(mark, requests)
     assert 0 < len(known) < len(requests)
     later = Engine.load(str(folder), device="cpu")
-    later.runner.slots = 4
-    missing = [r for r in requests if (r.item, r.index) not in known]
+    later.runner.max_rows = 4
+    missing = [r for r in requests if r.key not in known]
     for batch in later.answer(BASE, missing):
         store.put(mark, batch)
     whole = answers(Engine.load(str(folder), device="cpu"), BASE, requests)
     ended = store.get(mark, requests)
-    assert [ended[r.item, r.index].text for r in requests] == [r.text for r in whole]
+    assert [ended[r.key].text for r in requests] == [r.text for r in whole]
 
 
 TASK = """

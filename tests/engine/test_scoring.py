@@ -36,14 +36,14 @@ def model(folder: Path) -> Any:
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("budget", [1, 50, 4096])
+@pytest.mark.parametrize("batch_tokens", [1, 50, 4096])
 def test_trees_of_any_shape_and_batch_size_score_as_single_passes(
-    engine: Engine, model: Any, seed: int, budget: int
+    engine: Engine, model: Any, seed: int, batch_tokens: int
 ) -> None:
     """Neither sharing nor batching changes a log-likelihood."""
     requests = random_tree(seed)
-    engine.runner.budget = budget
-    engine.runner.chunk = 150 if seed % 2 else 16384
+    engine.runner.batch_tokens = batch_tokens
+    engine.runner.prefill_chunk_tokens = 150 if seed % 2 else 16384
     found = [response.logprob for response in answers(engine, BASE, requests)]
     assert found == pytest.approx(one_by_one(model, requests), abs=CLOSE)
 
@@ -53,7 +53,7 @@ def test_the_tiny_model_is_scored_through_packed_attention(engine: Engine) -> No
     assert engine.notes == []
 
 
-def test_a_large_shared_stem_is_kept_for_its_branches(engine: Engine, model: Any) -> None:
+def test_a_large_shared_prefix_is_cached_for_its_branches(engine: Engine, model: Any) -> None:
     """A fixed few-shot block before many questions is computed once and gives the same scores."""
     block = (1, *range(3, 103))
     requests = [question(n, (*block, 5 + n, 7), (8 + n % 3, 9)) for n in range(60)]

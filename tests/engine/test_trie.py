@@ -5,7 +5,12 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.engine.prefix.trie import build, chunks, shared, units
+from harness.engine.prefix.trie import (
+    build_trie,
+    common_prefix_length,
+    plan_units,
+    token_chunks,
+)
 
 SEQUENCES = st.lists(
     st.lists(st.integers(0, 3), min_size=1, max_size=12).map(tuple), min_size=1, max_size=30
@@ -15,7 +20,7 @@ SEQUENCES = st.lists(
 @given(SEQUENCES)
 def test_every_sequence_can_be_read_off_its_path(sequences: list[tuple[int, ...]]) -> None:
     """Following a leaf up to the root spells the sequence that ends there."""
-    trie = build(sequences)
+    trie = build_trie(sequences)
     for number, sequence in enumerate(sequences):
         path = [trie.nodes[node] for node in trie.path(trie.leaf[number])][::-1]
         assert sum((node.tokens for node in path), ()) == sequence
@@ -26,24 +31,24 @@ def test_every_sequence_can_be_read_off_its_path(sequences: list[tuple[int, ...]
 def test_a_trie_holds_each_distinct_prefix_once(sequences: list[tuple[int, ...]]) -> None:
     """Its size is the number of different non-empty prefixes."""
     prefixes = {sequence[:n] for sequence in sequences for n in range(1, len(sequence) + 1)}
-    assert build(sequences).size == len(prefixes)
+    assert build_trie(sequences).num_tokens == len(prefixes)
 
 
 @given(SEQUENCES, st.integers(0, 20))
 def test_units_cover_every_node_once_and_parents_first(
-    sequences: list[tuple[int, ...]], small: int
+    sequences: list[tuple[int, ...]], limit: int
 ) -> None:
-    """Whatever counts as small, each node is in one unit, after the unit it builds on."""
-    trie = build(sequences)
-    plan = units(trie, small=small)
-    assert sorted(node for unit in plan for node in unit.nodes) == list(range(1, len(trie.nodes)))
-    for number, unit in enumerate(plan):
-        assert unit.size == sum(len(trie.nodes[node].tokens) for node in unit.nodes)
-        if unit.past is not None:
-            above = plan[unit.past]
-            assert unit.past < number
-            assert above.kept
-            assert trie.nodes[unit.nodes[0]].parent == above.nodes[0]
+    """Whatever fits a tree mask, each node is in one unit, after the unit it builds on."""
+    trie = build_trie(sequences)
+    units = plan_units(trie, tree_mask_tokens=limit)
+    assert sorted(node for unit in units for node in unit.nodes) == list(range(1, len(trie.nodes)))
+    for number, unit in enumerate(units):
+        assert unit.num_tokens == sum(len(trie.nodes[node].tokens) for node in unit.nodes)
+        if unit.prefix is not None:
+            before = units[unit.prefix]
+            assert unit.prefix < number
+            assert before.cached
+            assert trie.nodes[unit.nodes[0]].parent == before.nodes[0]
 
 
 @given(SEQUENCES, st.integers(1, 40))
@@ -51,16 +56,16 @@ def test_chunks_split_the_sequences_without_loss(
     sequences: list[tuple[int, ...]], tokens: int
 ) -> None:
     """Each sequence is in one chunk, and a chunk of several stays within its tokens."""
-    cut = list(chunks(sequences, tokens=tokens))
+    cut = list(token_chunks(sequences, max_tokens=tokens))
     assert sorted(index for chunk in cut for index in chunk) == list(range(len(sequences)))
     for chunk in cut:
         if len(chunk) > 1:
-            assert build([sequences[index] for index in chunk]).size <= tokens
+            assert build_trie([sequences[index] for index in chunk]).num_tokens <= tokens
 
 
 @given(st.lists(st.integers(0, 1)), st.lists(st.integers(0, 1)))
-def test_shared_counts_leading_tokens(first: list[int], second: list[int]) -> None:
+def test_common_prefix_length_counts_leading_tokens(first: list[int], second: list[int]) -> None:
     """The count is the length of the longest common prefix."""
-    count = shared(first, second)
+    count = common_prefix_length(first, second)
     assert first[:count] == second[:count]
     assert count in (len(first), len(second)) or first[count] != second[count]

@@ -52,7 +52,7 @@ def suite(engine: Engine, name: str, **changes: Any) -> LoadedSuite:
 
 def answered(engine: Any, arm: str, requests: Sequence[Request]) -> dict[Any, Response]:
     """Return an arm's answers by item and index."""
-    return {(r.item, r.index): a for batch in engine.answer(arm, requests) for r, a in batch}
+    return {r.key: a for batch in engine.answer(arm, requests) for r, a in batch}
 
 
 @pytest.mark.parametrize("arm", [BASE, "tuned"])
@@ -68,7 +68,7 @@ def test_choices_have_float32_s_verdicts(tiny: Engine, arm: str) -> None:
                 assert ours.verdict.metrics[metric] == theirs.verdict.metrics[metric]
             assert ours.verdict.answer == theirs.verdict.answer
     assert 0 < engine.rechecked < engine.accepted
-    assert engine.worst[arm] < engine.bounds[arm, "choices"].value
+    assert engine.largest_error[arm] < engine.bounds[arm, "choices"].value
 
 
 def test_texts_are_float32_s(tiny: Engine) -> None:
@@ -80,7 +80,7 @@ def test_texts_are_float32_s(tiny: Engine) -> None:
     bound = careful.bounds[BASE, "texts"]
     assert (careful.accepted == 0) == (not bound.is_worth_it)
     eager = VerifiedEngine(tiny, requests)
-    eager.bounds[BASE, "texts"] = replace(bound, clear=bound.drawn)
+    eager.bounds[BASE, "texts"] = replace(bound, clear=bound.probed)
     assert [one.text for one in answers(eager, BASE, list(requests))] == truth
     assert eager.accepted > 0 < eager.rechecked
 
@@ -95,7 +95,7 @@ def test_what_is_scored_by_numbers_is_float32_s_number(base: Path) -> None:
     sampled = [prompt(11, ids, do_sample=True, temperature=2.0, seed=3)]
     choices = [question(12, ids, (n + 60, n + 70), index=n) for n in range(3)]
     asked = [*single, *rolling, *contexts, *sampled, *choices]
-    engine = VerifiedEngine(exact, asked, numeric=["suite"])
+    engine = VerifiedEngine(exact, asked, numeric_suites=["suite"])
     assert answers(engine, BASE, asked) == answers(exact, BASE, asked)
     engine = VerifiedEngine(exact)
     assert answers(engine, BASE, asked[:-3]) == answers(exact, BASE, asked[:-3])
@@ -109,7 +109,7 @@ def test_an_item_that_shares_a_choice_with_another_question_is_float32_s(base: P
     twin = [question(3, (1, 21), (30 + n,), index=n) for n in range(3)]
     again = [question(4, (1, 21), (30 + n,), index=n) for n in range(3)]
     items = margins.by_item([*first, *second, *twin, *again])
-    assert margins.entangled(items) == {first[0].item, second[0].item}
+    assert margins.items_sharing_requests(items) == {first[0].item, second[0].item}
 
 
 def test_bounds_do_not_depend_on_what_was_answered_before(tiny: Engine, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_bounds_do_not_depend_on_what_was_answered_before(tiny: Engine, tmp_path
     mark = resumed.fingerprint(BASE)
     for part in (requests[:201], requests[::-1][:99], requests):
         known = store.get(mark, requests)
-        missing = [r for r in part if (r.item, r.index) not in known]
+        missing = [r for r in part if r.key not in known]
         engine = VerifiedEngine(tiny, requests)
         for batch in engine.answer(BASE, missing):
             store.put(mark, batch)
@@ -137,7 +137,7 @@ def test_bounds_do_not_depend_on_what_was_answered_before(tiny: Engine, tmp_path
     truth = answered(tiny, BASE, requests)
     for group in margins.by_item(requests).values():
         best = [
-            max(group, key=lambda r, of=of: of[r.item, r.index].logprob).index
+            max(group, key=lambda r, of=of: of[r.key].logprob).index
             for of in (truth, stored, undisturbed)
         ]
         assert len(set(best)) == 1
@@ -147,7 +147,7 @@ def test_its_answers_are_not_taken_for_float32_s(base: Path) -> None:
     """The store keeps them apart from those of either precision, and of other float32 suites."""
     exact = Engine.load(str(base), device="cpu")
     half = Engine.load(str(base), device="cpu", dtype="bfloat16")
-    engines = [exact, half, VerifiedEngine(exact), VerifiedEngine(exact, numeric=["suite"])]
+    engines = [exact, half, VerifiedEngine(exact), VerifiedEngine(exact, numeric_suites=["suite"])]
     assert len({engine.fingerprint(BASE) for engine in engines}) == 4
     assert VerifiedEngine(exact).known["dtype"] == VERIFIED
 
@@ -191,8 +191,8 @@ def test_with_bf16_instructions_the_study_s_base_opens_it(tiny: Engine) -> None:
     for one, names in ((loaded, []), (numeric, ["arc_mini"])):
         engine = open_engine(section, str(TINY), suites=[one])
         assert isinstance(engine, VerifiedEngine)
-        assert engine.numeric == names
-        assert len(engine.work) == len(loaded.requests)
+        assert engine.numeric_suites == names
+        assert len(engine.planned) == len(loaded.requests)
 
 
 def test_lm_eval_gets_the_same_best_choices(tiny: Engine) -> None:
@@ -241,8 +241,8 @@ def test_a_probe_is_drawn_from_every_suite() -> None:
     """Whatever the order, and as evenly as the suites' sizes allow."""
     asked = [question(n, (1, 20), (30,)) for n in range(90)]
     few = [replace(r, item=r.item._replace(suite="few")) for r in asked[:10]]
-    drawn = calibration.draw(margins.by_item([*asked, *few]), 40)
-    again = calibration.draw(margins.by_item([*few, *asked[::-1]]), 40)
+    drawn = calibration.draw_probe(margins.by_item([*asked, *few]), 40)
+    again = calibration.draw_probe(margins.by_item([*few, *asked[::-1]]), 40)
     assert drawn == again
     assert sum(group[0].item.suite == "few" for group in drawn) == 10
     assert len(drawn) == 40
@@ -256,20 +256,17 @@ choices = st.lists(
 
 
 @given(choices)
-def test_a_lead_beyond_the_error_cannot_flip(drawn: list[tuple[float, float, int, str]]) -> None:
-    """If bf16's best leads by more than its error, float32's is the same by every accuracy."""
+def test_a_margin_beyond_the_error_cannot_flip(drawn: list[tuple[float, float, int, str]]) -> None:
+    """If bf16's best wins by more than its error, float32's is the same by every accuracy."""
     group = [
         replace(question(0, (1,), (5,) * tokens, index=i), continuation=f" {text}")
         for i, (_, _, tokens, text) in enumerate(drawn)
     ]
     found, truth = (
-        {
-            (r.item, r.index): Response(logprob=one[side])
-            for r, one in zip(group, drawn, strict=True)
-        }
+        {r.key: Response(logprob=one[side]) for r, one in zip(group, drawn, strict=True)}
         for side in (0, 1)
     )
-    if not margins.lead(group, found) > margins.error(group, found, truth) + 1e-9:
+    if not margins.choice_margin(group, found) > margins.margin_error(group, found, truth) + 1e-9:
         return
     for of in (lambda _: 1, len, lambda text: len(text.encode())):
         bf16, float32 = (

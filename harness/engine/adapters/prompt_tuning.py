@@ -5,11 +5,11 @@ from typing import Any
 import torch
 
 from harness.engine.prefix import attention
-from harness.engine.prefix.attention import Pack, Past
+from harness.engine.prefix.attention import CachedPrefix
 from harness.engine.prefix.prefill import Runner
 
 
-def root_of(adapted: Any, runner: Runner) -> Past:
+def root_of(adapted: Any, runner: Runner) -> CachedPrefix:
     """Return the keys and values of a prompt-learning adapter's virtual tokens.
 
     Prefix tuning learns them directly; prompt tuning and P-tuning learn embeddings, which are read
@@ -23,17 +23,10 @@ def root_of(adapted: Any, runner: Runner) -> Past:
         prompt = adapted.get_prompt(batch_size=1)
         if not isinstance(prompt, torch.Tensor):
             return _of_cache(prompt, runner)
-        length = prompt.shape[1]
-        places = torch.arange(length, device=prompt.device)
-        row = Pack(
-            ids=places[None], positions=places[None], spans=[(0, length)], masks=[None],
-            pasts=[None], longest=length, places={}, capture=True,
-        )  # fmt: skip
-        attention.forward_embedded(runner.model, prompt.to(runner.like.dtype), row)
-    return row.past_of(0)
+        return attention.prefill_embeddings(runner.model, prompt.to(runner.like.dtype))
 
 
-def _of_cache(cache: Any, runner: Runner) -> Past:
+def _of_cache(cache: Any, runner: Runner) -> CachedPrefix:
     """Read transformers' cache object, or the older tuple of key and value a layer."""
     if hasattr(cache, "layers"):
         pairs = [(layer.keys, layer.values) for layer in cache.layers]
@@ -41,4 +34,4 @@ def _of_cache(cache: Any, runner: Runner) -> Past:
         pairs = [(entry[0], entry[1]) for entry in cache]
     keys = tuple(key[0].to(runner.like) for key, _ in pairs)
     values = tuple(value[0].to(runner.like) for _, value in pairs)
-    return Past(keys, values)
+    return CachedPrefix(keys, values)

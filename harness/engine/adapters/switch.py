@@ -14,9 +14,9 @@ from harness.engine.adapters import folder as arms
 from harness.engine.adapters import prompt_tuning
 from harness.engine.adapters.folder import AdapterFolder, Way
 from harness.engine.prefix import attention
-from harness.engine.prefix.attention import Past
+from harness.engine.prefix.attention import CachedPrefix
+from harness.engine.prefix.parity_check import packed_logprobs_match, padded_logprobs
 from harness.engine.prefix.prefill import Runner
-from harness.engine.prefix.proof import packs_like, plain_scores
 from harness.errors import ModelError, nearest
 from harness.models.fingerprint import text_hash
 from harness.models.load_model import load_model, neutral_generation
@@ -41,7 +41,7 @@ class Stage(NamedTuple):
     model: Any
     slow: bool
     whole: Any
-    root: Past | None = None
+    root: CachedPrefix | None = None
 
 
 @dataclass(slots=True)
@@ -195,11 +195,11 @@ class Switch:
             return plain_stage
         try:
             probe = self.probe[0].tolist()
-            expected = plain_scores(adapted, probe)
-            root = self.runner.root = prompt_tuning.root_of(adapted, self.runner)
-            same = packs_like(expected, self.runner, probe)
+            expected = padded_logprobs(adapted, probe)
+            root = self.runner.virtual_prefix = prompt_tuning.root_of(adapted, self.runner)
+            same = packed_logprobs_match(expected, self.runner, probe)
         except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):
             same = False
         finally:
-            self.runner.root = None
+            self.runner.virtual_prefix = None
         return Stage(self.base, False, adapted, root) if same else plain_stage

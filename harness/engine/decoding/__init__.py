@@ -1,1 +1,1 @@
-"""Which token comes next, and when an answer ends."""
+"""How the next token is chosen, and when an answer ends."""

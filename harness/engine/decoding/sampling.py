@@ -1,38 +1,98 @@
-"""Drawing tokens: the one rule of sampled decoding, for packed and plain batches alike."""
+"""Choosing the next token: greedy, or temperature, top-k and nucleus (top-p) sampling.
+
+One rule for packed and padded batches alike. Nucleus sampling is that of Holtzman et al. 2020; the
+filters follow each other as in transformers.
+"""
 
 import hashlib
 import json
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 
-def draw(logits: Tensor, settings: Mapping[str, Any], context: Sequence[int], step: int) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingParams:
+    """How one request is generated.
+
+    Attributes:
+        max_new_tokens: Where an answer is cut.
+        stop: Strings that end an answer.
+        do_sample: Draw tokens; greedy otherwise.
+        temperature: Divides the logits.
+        top_k: Keep this many of the most likely tokens; 0 keeps all.
+        top_p: Keep the most likely tokens up to this probability; 0 keeps all.
+        seed: Of what is drawn.
+        repeat: Which of several samples of the same request this is.
+    """
+
+    max_new_tokens: int
+    stop: tuple[str, ...] = ()
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 0.0
+    seed: int = 0
+    repeat: int = 0
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> "SamplingParams":
+        """Read a request's settings."""
+        return cls(
+            max_new_tokens=int(settings["max_new_tokens"]),
+            stop=tuple(stop for stop in settings.get("until") or () if stop),
+            do_sample=bool(settings.get("do_sample")),
+            temperature=float(settings.get("temperature", 1.0)),
+            top_k=int(settings.get("top_k") or 0),
+            top_p=float(settings.get("top_p") or 0.0),
+            seed=settings.get("seed", 0),
+            repeat=settings.get("repeat", 0),
+        )
+
+
+class NextToken(NamedTuple):
+    """A chosen token, and how far its logit is above the second best (infinite if drawn)."""
+
+    token: int
+    gap: float
+
+
+def greedy_tokens(logits: Tensor) -> list[NextToken]:
+    """Return the most likely token of each row of ``(R, V)``."""
+    values, tokens = logits.float().topk(2, dim=-1)  # (R, 2)
+    gaps = values[:, 0] - values[:, 1]
+    return list(map(NextToken, tokens[:, 0].tolist(), gaps.tolist()))
+
+
+def sample_token(logits: Tensor, params: SamplingParams, context: Sequence[int], step: int) -> int:
     """Draw a token by temperature, then top-k, then top-p, as transformers orders them.
 
     The randomness depends on the seed, the repeat, the context and the step alone, so that neither
     batch mates nor the order of work nor an interruption change an answer.
 
     Args:
-        logits: One row, ``[vocabulary]``.
-        settings: ``temperature``, ``top_k``, ``top_p``, ``seed`` and ``repeat`` of the request.
+        logits: One row, ``(V,)``.
+        params: Of the request.
         context: Token ids of the prompt.
         step: How many tokens have been generated already.
     """
-    shares, order = (logits.double() / float(settings.get("temperature", 1.0))).sort(
-        descending=True, stable=True
-    )
-    shares = shares.softmax(dim=-1)
-    if settings.get("top_k"):
-        shares[int(settings["top_k"]) :] = 0
-        shares /= shares.sum()
-    if settings.get("top_p"):
-        shares[(shares.cumsum(0) - shares) >= float(settings["top_p"])] = 0
-    key = json.dumps([settings.get("seed", 0), settings.get("repeat", 0), list(context), step])
-    fraction = random.Random(hashlib.sha256(key.encode()).digest()).random()
-    heap = shares.cumsum(0)
-    found = int(torch.searchsorted(heap, fraction * float(heap[-1]), right=True))
-    return int(order[min(found, int((shares > 0).sum()) - 1)])
+    # 1. Probabilities (V,), most likely first.
+    probs, order = (logits.double() / params.temperature).sort(descending=True, stable=True)
+    probs = probs.softmax(dim=-1)
+    # 2. Filters.
+    if params.top_k:
+        probs[params.top_k :] = 0
+        probs /= probs.sum()
+    if params.top_p:
+        probs[(probs.cumsum(0) - probs) >= params.top_p] = 0
+    # 3. A uniform number that belongs to this token of this request.
+    key = json.dumps([params.seed, params.repeat, list(context), step])
+    u = random.Random(hashlib.sha256(key.encode()).digest()).random()
+    # 4. Inverse transform sampling.
+    cdf = probs.cumsum(0)
+    rank = int(torch.searchsorted(cdf, u * float(cdf[-1]), right=True))
+    return int(order[min(rank, int((probs > 0).sum()) - 1)])

@@ -1,14 +1,22 @@
-"""One forward pass over a packed row: no padding, each unit of the trie attends to what it may.
+"""Packed tree attention: one row without padding, each token attends to its own ancestors.
 
-All tokens of a batch stand in one row ``[1, N]``, so that the matrix products see only real tokens.
-The attention function below is registered with transformers' own extension point and is handed a
-`Pack` (or, while decoding, a `decode.Rows`) that knows who attends to whom. Called
-without one it is transformers' SDPA attention, so that ordinary calls of the model stay ordinary.
+All tokens of a batch stand in one row ``(1, N)``, so that the matrix products see only real tokens.
+Within a unit of the trie a tree attention mask lets a token see its prefix and itself, as SpecInfer
+(Miao et al. 2024) and Medusa (Cai et al. 2024) verify trees of drafted tokens; what came before the
+unit is read from a `CachedPrefix`.
+
+`_packed_attention` is registered with transformers' extension point for attention functions. It is
+handed an `AttentionPlan`: a `PackedRow` during prefill, a `decode.DecodeBatch` while decoding.
+Called without one it is transformers' SDPA attention, so that ordinary calls of the model stay
+ordinary.
+
+Shapes: N tokens of a row, Q of one unit, P of a cached prefix (K = P + Q), H query heads, KV
+key-value heads (G = H / KV query heads share one), D head size, V vocabulary.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -17,34 +25,38 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from harness.engine.prefix.trie import Trie, Unit
+from harness.engine.prefix.trie import PrefillUnit, Trie
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 NAME = "harness_packed"
 """The attention implementation's name within transformers."""
 
-_PLAIN = {"position_ids", "use_cache", "is_causal", "output_attentions", "cache_position"}
+_HARMLESS = {"position_ids", "use_cache", "is_causal", "output_attentions", "cache_position"}
+"""Arguments of an attention function that change nothing here."""
 
 
 class UnsupportedAttentionError(Exception):
     """The model's attention does something that packing does not reproduce."""
 
 
-class Plan(Protocol):
-    """Who attends to whom in one packed row."""
+class AttentionPlan(Protocol):
+    """Who attends to whom in one packed row; ``max_context`` is its longest context in tokens."""
 
-    longest: int
+    max_context: int
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """Map ``[heads, N, d]`` queries to ``[heads, N, d]`` outputs."""
+        """Map ``(H, N, D)`` queries to ``(H, N, D)`` outputs; keys and values ``(KV, N, D)``."""
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
-    """Keys and values of a prefix that goes on from ``before``, per layer ``[kv_heads, P, d]``."""
+class CachedPrefix:
+    """The KV cache of a shared prefix: per layer ``(KV, P, D)``, those of ``parent`` included."""
 
     keys: tuple[Tensor, ...]
     values: tuple[Tensor, ...]
-    before: "Past | None" = None
+    parent: "CachedPrefix | None" = None
 
     @property
     def length(self) -> int:
@@ -52,179 +64,208 @@ class Past:
         return int(self.keys[0].shape[1])
 
     @property
-    def fresh(self) -> int:
-        """The number of tokens that ``before`` does not have."""
-        return self.length - (self.before.length if self.before else 0)
+    def own_tokens(self) -> int:
+        """The number of tokens that ``parent`` does not have."""
+        return self.length - (self.parent.length if self.parent else 0)
 
 
-def _attention(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Any, **kwargs: Any
+def _packed_attention(
+    module: torch.nn.Module,
+    query: Tensor,  # (1, H, N, D)
+    key: Tensor,  # (1, KV, N, D)
+    value: Tensor,  # (1, KV, N, D)
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    sliding_window: int | None = None,
+    harness_plan: AttentionPlan | None = None,
+    **kwargs: object,
 ) -> tuple[Tensor, None]:
-    plan: Plan | None = kwargs.pop("harness_plan", None)
-    if plan is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
-    scale = kwargs.pop("scaling", None) or query.shape[-1] ** -0.5
-    window = kwargs.pop("sliding_window", None)
+    if harness_plan is None:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask,
+            scaling=scaling, sliding_window=sliding_window, **kwargs,
+        )  # fmt: skip
     kwargs.pop("dropout", None)
-    if window is not None and plan.longest > window:
-        raise UnsupportedAttentionError(f"sliding window of {window} tokens")
+    if sliding_window is not None and harness_plan.max_context > sliding_window:
+        raise UnsupportedAttentionError(f"sliding window of {sliding_window} tokens")
     for name, given in kwargs.items():
-        if given is not None and name not in _PLAIN and not isinstance(given, bool):
+        if given is not None and name not in _HARMLESS and not isinstance(given, bool):
             raise UnsupportedAttentionError(f"attention with {name}")
-    out = plan.attend(module.layer_idx, query[0], key[0], value[0], scale)
-    return out.transpose(0, 1).unsqueeze(0).contiguous(), None
+    scale = scaling or query.shape[-1] ** -0.5
+    out = harness_plan.attend(module.layer_idx, query[0], key[0], value[0], scale)  # (H, N, D)
+    return out.transpose(0, 1).unsqueeze(0).contiguous(), None  # (1, N, H, D)
 
 
-AttentionInterface.register(NAME, _attention)
+AttentionInterface.register(NAME, _packed_attention)
 AttentionMaskInterface.register(NAME, sdpa_mask)
 
 
-@dataclass(slots=True)
-class Pack:
-    """Units in one row: ``spans`` are their places, ``masks`` what they may see.
+@dataclass(slots=True, eq=False)
+class PackedRow:
+    """Prefill units side by side in one row.
 
-    A mask is additive, ``[queries, past + own]`` in the model's dtype, or None for a plain causal
-    run without a past. ``places`` says where in the row each node of the trie begins. With
-    ``capture`` the row's keys and values are remembered per layer.
+    Per unit, ``spans`` has its start and stop in the row, ``masks`` its additive attention mask
+    ``(Q, K)`` (None: plain causal, without a prefix) and ``prefixes`` what is cached before it.
+    ``node_starts`` says where in the row each node of the trie begins. With ``capture_kv`` the
+    row's keys and values are kept per layer.
     """
 
-    ids: Tensor
-    positions: Tensor
+    input_ids: Tensor  # (1, N)
+    position_ids: Tensor  # (1, N)
     spans: list[tuple[int, int]]
     masks: list[Tensor | None]
-    pasts: list[Past | None]
-    longest: int
-    places: dict[int, int]
-    capture: bool = False
-    keys: dict[int, Tensor] = field(default_factory=dict)
-    values: dict[int, Tensor] = field(default_factory=dict)
+    prefixes: list[CachedPrefix | None]
+    max_context: int
+    node_starts: dict[int, int]
+    capture_kv: bool = False
+    keys: dict[int, Tensor] = field(default_factory=dict)  # layer -> (KV, N, D)
+    values: dict[int, Tensor] = field(default_factory=dict)  # layer -> (KV, N, D)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """Attend unit by unit; heads that share a key see it as one, without copies of it."""
-        if self.capture:
+        """Attend unit by unit; query heads that share a key-value head see it without copies."""
+        if self.capture_kv:
             self.keys[layer], self.values[layer] = key, value
-        heads, count, _ = query.shape
-        asked = query.unflatten(0, (len(key), -1))
-        out = value.new_empty(count, *asked.shape[:2], value.shape[-1])
-        for (start, stop), mask, past in zip(self.spans, self.masks, self.pasts, strict=True):
+        heads, tokens, _ = query.shape
+        query = query.unflatten(0, (len(key), -1))  # (KV, G, N, D)
+        group = query.shape[1]
+        out = value.new_empty(tokens, *query.shape[:2], value.shape[-1])  # (N, KV, G, D)
+        for (start, stop), mask, prefix in zip(self.spans, self.masks, self.prefixes, strict=True):
+            # 1. The unit's own keys and values, after those of its prefix: (KV, K, D).
             keys, values = key[:, start:stop], value[:, start:stop]
-            if past is not None:
-                keys = torch.cat((past.keys[layer], keys), dim=1)
-                values = torch.cat((past.values[layer], values), dim=1)
-            found = scaled_dot_product_attention(
-                asked[:, :, start:stop],
-                keys.unsqueeze(1).expand(-1, asked.shape[1], -1, -1),
-                values.unsqueeze(1).expand(-1, asked.shape[1], -1, -1),
+            if prefix is not None:
+                keys = torch.cat((prefix.keys[layer], keys), dim=1)
+                values = torch.cat((prefix.values[layer], values), dim=1)
+            # 2. Attention under the unit's tree mask.
+            unit_out = scaled_dot_product_attention(
+                query[:, :, start:stop],  # (KV, G, Q, D)
+                keys.unsqueeze(1).expand(-1, group, -1, -1),  # (KV, G, K, D)
+                values.unsqueeze(1).expand(-1, group, -1, -1),  # (KV, G, K, D)
                 attn_mask=mask,
                 is_causal=mask is None,
                 scale=scale,
-            )
-            out[start:stop] = found.permute(2, 0, 1, 3)
-        return out.view(count, heads, -1).transpose(0, 1)
+            )  # (KV, G, Q, D)
+            # 3. Back into the row.
+            out[start:stop] = unit_out.permute(2, 0, 1, 3)
+        return out.view(tokens, heads, -1).transpose(0, 1)  # (H, N, D)
 
-    def past_of(self, unit: int) -> Past:
-        """Return the keys and values of a kept unit together with all that came before it."""
-        start, stop = self.spans[unit]
-        before = self.pasts[unit]
-        keys, values = (
-            tuple(
-                torch.cat((old[layer], rows[layer][:, start:stop]), dim=1)
-                if old
-                else rows[layer][:, start:stop].clone()
-                for layer in sorted(rows)
-            )
-            for rows, old in (
-                (self.keys, before and before.keys),
-                (self.values, before and before.values),
-            )
-        )
-        return Past(keys, values, before)
+    def cached_prefix(self, slot: int) -> CachedPrefix:
+        """Return the KV of the unit in a slot together with all that came before it."""
+        start, stop = self.spans[slot]
+        parent = self.prefixes[slot]
+        layers = sorted(self.keys)
+        keys = [self.keys[layer][:, start:stop] for layer in layers]
+        values = [self.values[layer][:, start:stop] for layer in layers]
+        if parent is None:
+            keys, values = [key.clone() for key in keys], [value.clone() for value in values]
+        else:
+            keys = [torch.cat(pair, dim=1) for pair in zip(parent.keys, keys, strict=True)]
+            values = [torch.cat(pair, dim=1) for pair in zip(parent.values, values, strict=True)]
+        return CachedPrefix(tuple(keys), tuple(values), parent)
 
 
-def pack(
+def pack_units(
     trie: Trie,
-    chosen: Sequence[Unit],
-    pasts: Sequence[Past | None],
+    units: Sequence[PrefillUnit],
+    prefixes: Sequence[CachedPrefix | None],
     *,
     like: Tensor,
-    offset: int,
-    capture: bool,
-) -> Pack:
+    position_offset: int,
+    capture_kv: bool,
+) -> PackedRow:
     """Lay units out in one row.
 
-    ``like`` gives device and dtype of the masks, ``offset`` the position of a prompt's first token.
+    Args:
+        trie: What the units are cut from.
+        units: In the order that they take in the row.
+        prefixes: What is cached before each of them.
+        like: Has the device and dtype of the masks.
+        position_offset: The position of a context's first token.
+        capture_kv: Keep the row's keys and values.
     """
     ids: list[int] = []
     positions: list[int] = []
-    spans, masks, places = [], [], {}
-    for unit, past in zip(chosen, pasts, strict=True):
+    spans, masks, node_starts = [], [], {}
+    for unit, prefix in zip(units, prefixes, strict=True):
         start = len(ids)
         for index in unit.nodes:
             node = trie.nodes[index]
-            places[index] = len(ids)
+            node_starts[index] = len(ids)
             ids.extend(node.tokens)
-            positions.extend(range(offset + node.start, offset + node.end))
+            positions.extend(range(position_offset + node.start, position_offset + node.end))
         spans.append((start, len(ids)))
-        masks.append(_mask(trie, unit, past.length if past else 0, like))
-    return Pack(
-        ids=torch.tensor(ids, device=like.device)[None],
-        positions=torch.tensor(positions, device=like.device)[None],
+        masks.append(_tree_mask(trie, unit, prefix.length if prefix else 0, like))
+    return PackedRow(
+        input_ids=torch.tensor(ids, device=like.device)[None],
+        position_ids=torch.tensor(positions, device=like.device)[None],
         spans=spans,
         masks=masks,
-        pasts=list(pasts),
-        longest=max(positions) + 1,
-        places=places,
-        capture=capture,
+        prefixes=list(prefixes),
+        max_context=max(positions) + 1,
+        node_starts=node_starts,
+        capture_kv=capture_kv,
     )
 
 
-def _mask(trie: Trie, unit: Unit, past: int, like: Tensor) -> Tensor | None:
-    """Return what each token of a unit may see: the past, its ancestors, and itself."""
-    if len(unit.nodes) == 1 and not past:
+def _tree_mask(trie: Trie, unit: PrefillUnit, prefix_tokens: int, like: Tensor) -> Tensor | None:
+    """Return a unit's additive mask ``(Q, K)``: a token sees the prefix, its ancestors, itself."""
+    if len(unit.nodes) == 1 and not prefix_tokens:
         return None
-    allowed = torch.zeros(unit.size, past + unit.size, dtype=torch.bool)
-    allowed[:, :past] = True
-    place: dict[int, tuple[int, int]] = {}
+    allowed = torch.zeros(unit.num_tokens, prefix_tokens + unit.num_tokens, dtype=torch.bool)
+    allowed[:, :prefix_tokens] = True
+    columns: dict[int, slice] = {}
     offset = 0
     for index in unit.nodes:
         length = len(trie.nodes[index].tokens)
         rows = slice(offset, offset + length)
-        place[index] = (past + offset, past + offset + length)
+        columns[index] = slice(prefix_tokens + offset, prefix_tokens + offset + length)
         for ancestor in trie.path(trie.nodes[index].parent):
-            if ancestor not in place:
+            if ancestor not in columns:  # it is part of the cached prefix
                 break
-            allowed[rows, slice(*place[ancestor])] = True
-        allowed[rows, slice(*place[index])] = torch.ones(length, length).tril().bool()
+            allowed[rows, columns[ancestor]] = True
+        allowed[rows, columns[index]] = torch.ones(length, length).tril().bool()
         offset += length
     mask = torch.zeros(allowed.shape, dtype=like.dtype)
     return mask.masked_fill_(~allowed, torch.finfo(like.dtype).min).to(like.device)
 
 
-def forward(model: Any, ids: Tensor, positions: Tensor, plan: Plan, wanted: Tensor) -> Tensor:
-    """Return the logits ``[len(wanted), vocabulary]`` at the wanted places of a packed row.
+def forward(
+    model: "PreTrainedModel",
+    input_ids: Tensor,  # (1, N)
+    position_ids: Tensor,  # (1, N)
+    plan: AttentionPlan,
+    logit_indices: Tensor,  # (L,)
+) -> Tensor:
+    """Return the logits ``(L, V)`` at some indices of a packed row.
 
     The four-dimensional dummy mask tells transformers to build none of its own.
     """
     with torch.no_grad():
         out = model(
-            input_ids=ids,
-            position_ids=positions,
-            attention_mask=ids.new_ones(1, 1, 1, 1),
+            input_ids=input_ids,
+            position_ids=position_ids,
+            attention_mask=input_ids.new_ones(1, 1, 1, 1),
             use_cache=False,
-            logits_to_keep=wanted,
+            logits_to_keep=logit_indices,
             harness_plan=plan,
         )
     return out.logits[0]
 
 
-def forward_embedded(model: Any, embeddings: Tensor, row: Pack) -> None:
-    """Run embeddings ``[1, N, width]`` instead of tokens, for the keys and values they leave."""
+def prefill_embeddings(model: "PreTrainedModel", embeddings: Tensor) -> CachedPrefix:
+    """Return the KV that embeddings ``(1, P, width)``, such as virtual tokens, leave behind."""
+    length = embeddings.shape[1]
+    positions = torch.arange(length, device=embeddings.device)[None]  # (1, P)
+    row = PackedRow(
+        input_ids=positions, position_ids=positions, spans=[(0, length)], masks=[None],
+        prefixes=[None], max_context=length, node_starts={}, capture_kv=True,
+    )  # fmt: skip
     with torch.no_grad():
         model(
             inputs_embeds=embeddings,
-            position_ids=row.positions,
-            attention_mask=row.ids.new_ones(1, 1, 1, 1),
+            position_ids=positions,
+            attention_mask=positions.new_ones(1, 1, 1, 1),
             use_cache=False,
-            logits_to_keep=row.ids.new_zeros(1),
+            logits_to_keep=positions.new_zeros(1),
             harness_plan=row,
         )
+    return row.cached_prefix(0)

@@ -1,82 +1,102 @@
-"""Decode many rows a token at a time: shared prefixes are read once, finished rows leave at once.
+"""Decode steps for many rows: own KV in one buffer, shared prefixes read once per step.
 
 Each row has its own keys and values in a buffer and points to the prefix that it shares with other
-rows; attention over both parts is merged through their log-sum-exp (as in Hydragen, Juravsky et
-al. 2024), so that neither memory nor time grows with rows times prefix.
+rows. A step attends to the two parts apart and merges them by their log-sum-exp:
+
+    out = (e^lse_own * out_own + e^lse_prefix * out_prefix) / (e^lse_own + e^lse_prefix)
+        = lerp(out_own, out_prefix, sigmoid(lse_prefix - lse_own))
+
+which is exact attention over both (split-KV as in Flash-Decoding, Dao et al. 2023; for shared
+prefixes Hydragen, Juravsky et al. 2024, and cascade attention in FlashInfer). So neither memory nor
+time grows with rows times prefix.
+
+Shapes: R rows of the batch, W width of the buffers in tokens, P of a shared prefix, H query heads,
+KV key-value heads (G = H / KV query heads share one), D head size.
 """
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from harness.engine.decoding.stopping import Text
-from harness.engine.prefix.attention import Past
+from harness.engine.decoding.sampling import NextToken, SamplingParams
+from harness.engine.decoding.stopping import GeneratedText
+from harness.engine.prefix.attention import CachedPrefix
 
-_STEP = 32
-_FORESEEN = 256
-"""New tokens that a row is given room for; few answers are longer."""
+_GROW_TOKENS = 32
+"""The buffers' width is a multiple of this."""
+
+_RESERVED_NEW_TOKENS = 256
+"""New tokens for which a row reserves KV cache; few answers are longer."""
 
 
 @dataclass(slots=True, eq=False)
-class Row:
+class DecodeRow:
     """One request while it is generated.
 
-    ``keys`` and ``values`` (per layer some ``[kv_heads, n, d]`` pieces, not copied before the row
-    is decoded) follow those of ``prefix``; ``token`` is the last one, not yet read by the model.
-    ``room`` is how many own keys it will need at most, very long answers aside.
+    Attributes:
+        index: Of the prompt.
+        text: What has been generated.
+        params: How tokens are chosen.
+        last_token: The last token of ``text``, not yet read by the model.
+        position: Of ``last_token``.
+        prefix: The KV that other rows may share.
+        keys: Per layer the pieces ``(KV, n, D)`` that follow the prefix, not copied before the row
+            joins a batch; empty while it is in one.
+        values: Likewise.
+        context: Token ids of the prompt.
+        reserved_tokens: KV cache that the row needs at most, very long answers aside.
     """
 
     index: int
-    text: Text
-    settings: dict[str, Any]
-    token: int
+    text: GeneratedText
+    params: SamplingParams
+    last_token: int
     position: int
-    prefix: Past | None
+    prefix: CachedPrefix | None
     keys: list[list[Tensor]]
     values: list[list[Tensor]]
     context: tuple[int, ...] = ()
-    room: int = field(init=False)
+    reserved_tokens: int = field(init=False)
 
     def __post_init__(self) -> None:
-        left = self.text.limit - len(self.text.ids)
-        self.room = self.own + min(left, _FORESEEN)
+        new_tokens = self.params.max_new_tokens - len(self.text.ids)
+        self.reserved_tokens = self.own_tokens + min(new_tokens, _RESERVED_NEW_TOKENS)
 
     @property
-    def own(self) -> int:
-        """How many tokens stand in the row's own keys, until it is decoded."""
+    def own_tokens(self) -> int:
+        """How many tokens stand in ``keys``."""
         return sum(piece.shape[1] for piece in self.keys[0])
 
 
 @dataclass(slots=True)
-class Rows:
-    """The rows that are decoded together: a plan for `harness.engine.prefix.attention`'s attention.
+class DecodeBatch:
+    """The rows that are decoded together, each in a slot: the `AttentionPlan` of a decode step.
 
-    Per layer, ``keys`` are ``[rows, kv_heads, d, width]`` (so that a product with them reads memory
-    in order) and ``values`` ``[rows, kv_heads, width, d]``, with room for more rows and tokens.
+    Keys are ``(R, KV, D, W)`` per layer, so that a product with them reads memory in order, values
+    ``(R, KV, W, D)``; both may have more slots than rows. ``lengths`` counts each row's own tokens.
     """
 
-    rows: list[Row] = field(default_factory=list)
+    rows: list[DecodeRow] = field(default_factory=list)
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
-    longest: int = 0
-    _mask: Tensor | None = None
-    _place: tuple[Tensor, Tensor] | None = None
-    _groups: list[tuple[Past, slice | Tensor]] = field(default_factory=list)
+    max_context: int = 0
+    _mask: Tensor | None = None  # (R, 1, 1, W): -inf beyond a row's own tokens
+    _write_at: tuple[Tensor, Tensor] | None = None  # slots (R,) and the places in them (R,)
+    _groups: list[tuple[CachedPrefix, slice | Tensor]] = field(default_factory=list)
 
-    def add(self, rows: list[Row]) -> None:
+    def add(self, rows: list[DecodeRow]) -> None:
         """Take rows in, copying their own keys and values into the buffers."""
         first = len(self.rows)
         self.rows.extend(rows)
-        self.lengths.extend(row.own for row in rows)
+        self.lengths.extend(row.own_tokens for row in rows)
         if not self.keys:
             self.keys = [k.new_zeros(0, len(k), k.shape[2], 0) for k, *_ in rows[0].keys]
             self.values = [v.new_zeros(0, len(v), 0, v.shape[2]) for v, *_ in rows[0].values]
-        self._fit()
+        self._grow()
         for slot, row in enumerate(rows, start=first):
             length = self.lengths[slot]
             for buffer, pieces in zip(self.keys, row.keys, strict=True):
@@ -84,125 +104,140 @@ class Rows:
             for buffer, pieces in zip(self.values, row.values, strict=True):
                 torch.cat(pieces, dim=1, out=buffer[slot, :, :length])
             row.keys, row.values = [], []
-        self._regroup()
+        self._group_by_prefix()
 
-    def _fit(self) -> None:
+    def _grow(self) -> None:
         """Make the buffers large enough for every row and one more token."""
         slots, _, width, _ = self.values[0].shape
-        rows = max(0, len(self.rows) - slots)
-        tokens = max(0, max(self.lengths) + 1 - width)
-        if rows or tokens:
-            tokens = (tokens + _STEP - 1) // _STEP * _STEP
+        new_slots = max(0, len(self.rows) - slots)
+        new_tokens = max(0, max(self.lengths) + 1 - width)
+        if new_slots or new_tokens:
+            new_tokens = (new_tokens + _GROW_TOKENS - 1) // _GROW_TOKENS * _GROW_TOKENS
             for layer in range(len(self.keys)):
-                self.keys[layer] = pad(self.keys[layer], (0, tokens, 0, 0, 0, 0, 0, rows))
-                self.values[layer] = pad(self.values[layer], (0, 0, 0, tokens, 0, 0, 0, rows))
+                self.keys[layer] = pad(self.keys[layer], (0, new_tokens, 0, 0, 0, 0, 0, new_slots))
+                self.values[layer] = pad(
+                    self.values[layer], (0, 0, 0, new_tokens, 0, 0, 0, new_slots)
+                )
 
-    def drop(self, gone: set[int]) -> None:
-        """Let rows go by their place; the last ones move into the gaps."""
-        for place in sorted(gone, reverse=True):
+    def remove(self, slots: set[int]) -> None:
+        """Swap-remove rows by slot: the last row moves into each gap."""
+        for slot in sorted(slots, reverse=True):
             last = len(self.rows) - 1
-            if place != last:
+            if slot != last:
                 for buffer in (*self.keys, *self.values):
-                    buffer[place] = buffer[last]
-                self.rows[place], self.lengths[place] = self.rows[last], self.lengths[last]
+                    buffer[slot] = buffer[last]
+                self.rows[slot], self.lengths[slot] = self.rows[last], self.lengths[last]
             self.rows.pop()
             self.lengths.pop()
-        if gone:
-            self._regroup()
+        if slots:
+            self._group_by_prefix()
 
-    def park(self, keep: int) -> list[Row]:
+    def preempt(self, keep: int) -> list[DecodeRow]:
         """Take all rows but the first few out again, with copies of their keys and values."""
-        parked = []
-        for place in range(keep, len(self.rows)):
-            row, length = self.rows[place], self.lengths[place]
-            row.keys = [[b[place, :, :, :length].transpose(1, 2).clone()] for b in self.keys]
-            row.values = [[b[place, :, :length].clone()] for b in self.values]
-            parked.append(row)
+        preempted = []
+        for slot in range(keep, len(self.rows)):
+            row, length = self.rows[slot], self.lengths[slot]
+            row.keys = [[b[slot, :, :, :length].transpose(1, 2).clone()] for b in self.keys]
+            row.values = [[b[slot, :, :length].clone()] for b in self.values]
+            preempted.append(row)
         del self.rows[keep:], self.lengths[keep:]
         self.keys, self.values = (
             [buffer[:keep].clone() for buffer in buffers] for buffers in (self.keys, self.values)
         )
-        self._regroup()
-        return parked
+        self._group_by_prefix()
+        return preempted
 
-    def _regroup(self) -> None:
+    def _group_by_prefix(self) -> None:
+        """Note which slots share which prefix."""
         members: dict[int, list[int]] = defaultdict(list)
-        for place, row in enumerate(self.rows):
+        for slot, row in enumerate(self.rows):
             if row.prefix is not None:
-                members[id(row.prefix)].append(place)
+                members[id(row.prefix)].append(slot)
         self._groups = []
-        for places in members.values():
-            prefix = self.rows[places[0]].prefix
+        for slots in members.values():
+            prefix = self.rows[slots[0]].prefix
             assert prefix is not None
-            self._groups.append((prefix, _index(places, self.keys[0].device)))
+            self._groups.append((prefix, _slot_index(slots, self.keys[0].device)))
 
-    def begin(self) -> tuple[Tensor, Tensor]:
-        """Prepare one step; return the tokens ``[1, rows]`` to read and their positions."""
-        self._fit()
+    def begin_step(self) -> tuple[Tensor, Tensor]:
+        """Prepare one step; return the tokens to read and their positions, each ``(1, R)``."""
+        self._grow()
         device = self.keys[0].device
-        at = torch.tensor(self.lengths, device=device)
-        self._place = torch.arange(len(self.rows), device=device), at
-        ahead = torch.arange(max(self.lengths) + 1, device=device) > at[:, None, None, None]
-        self._mask = torch.zeros(ahead.shape, device=device).masked_fill_(ahead, -torch.inf)
-        self.longest = max(row.position for row in self.rows) + 1
-        tokens = torch.tensor([[row.token for row in self.rows]], device=device)
+        lengths = torch.tensor(self.lengths, device=device)
+        self._write_at = torch.arange(len(self.rows), device=device), lengths
+        beyond = torch.arange(max(self.lengths) + 1, device=device) > lengths[:, None, None, None]
+        self._mask = torch.zeros(beyond.shape, device=device).masked_fill_(beyond, -torch.inf)
+        self.max_context = max(row.position for row in self.rows) + 1
+        tokens = torch.tensor([[row.last_token for row in self.rows]], device=device)
         positions = torch.tensor([[row.position for row in self.rows]], device=device)
         return tokens, positions
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-        """Store the new keys, then attend to own and shared tokens; ``[heads, rows, d]``."""
-        heads, count, size = query.shape
+        """Store the new keys and values, then attend to own and shared tokens."""
+        heads, count, size = query.shape  # (H, R, D)
         assert self._mask is not None
-        assert self._place is not None
-        rows, at = self._place
-        self.keys[layer][rows, :, :, at] = key.transpose(0, 1)
-        self.values[layer][rows, :, at] = value.transpose(0, 1)
+        assert self._write_at is not None
+        # 1. Append one key and value ``(KV, R, D)`` to each row's own.
+        slots, ends = self._write_at
+        self.keys[layer][slots, :, :, ends] = key.transpose(0, 1)
+        self.values[layer][slots, :, ends] = value.transpose(0, 1)
+        # 2. Scores against the row's own keys.
         width = self._mask.shape[-1]
-        own_keys = self.keys[layer][:count, :, :, :width]
-        own_values = self.values[layer][:count, :, :width]
-        asked = (query.transpose(0, 1) * scale).reshape(count, len(key), -1, size)
-        scores = (asked @ own_keys).float().add_(self._mask)
+        own_keys = self.keys[layer][:count, :, :, :width]  # (R, KV, D, W)
+        own_values = self.values[layer][:count, :, :width]  # (R, KV, W, D)
+        query = (query.transpose(0, 1) * scale).reshape(count, len(key), -1, size)  # (R, KV, G, D)
+        scores = (query @ own_keys).float().add_(self._mask)  # (R, KV, G, W)
+        # 3. Attention, over the shared prefixes as well where there are any.
         if self._groups:
-            out = self._merge(layer, asked, scores, own_values)
+            out = self._merge_prefixes(layer, query, scores, own_values)
         else:
-            out = scores.softmax(dim=-1).to(value.dtype) @ own_values
-        return out.reshape(count, heads, -1).transpose(0, 1)
+            out = scores.softmax(dim=-1).to(value.dtype) @ own_values  # (R, KV, G, D)
+        return out.reshape(count, heads, -1).transpose(0, 1)  # (H, R, D)
 
-    def _merge(self, layer: int, asked: Tensor, scores: Tensor, own: Tensor) -> Tensor:
-        """Weigh what own and shared tokens give by the sums of their exponentials."""
-        out, norm = _average(scores, own)
-        for prefix, places in self._groups:
-            rows = asked[places].transpose(0, 1)
-            flat = rows.flatten(1, 2)
-            far, far_norm = _average(
-                (flat @ prefix.keys[layer].transpose(1, 2)).float(), prefix.values[layer]
+    def _merge_prefixes(
+        self, layer: int, query: Tensor, scores: Tensor, own_values: Tensor
+    ) -> Tensor:
+        """Merge attention to own tokens with that to shared prefixes by their log-sum-exp."""
+        out, lse = _softmax_average(scores, own_values)  # (R, KV, G, D), (R, KV, G, 1)
+        for prefix, slots in self._groups:
+            # 1. The queries of all rows that share the prefix, as one: r rows of the group.
+            group_query = query[slots].transpose(0, 1)  # (KV, r, G, D)
+            flat_query = group_query.flatten(1, 2)  # (KV, r * G, D)
+            # 2. Attention to the prefix (KV, P, D), read once for all of them.
+            prefix_out, prefix_lse = _softmax_average(
+                (flat_query @ prefix.keys[layer].transpose(1, 2)).float(), prefix.values[layer]
             )
-            far = far.view(*rows.shape[:3], -1).transpose(0, 1)
-            far_norm = far_norm.view(*rows.shape[:3], 1).transpose(0, 1)
-            out[places] = out[places].lerp(far, (far_norm - norm[places]).sigmoid_())
-        return out.to(own.dtype)
+            prefix_out = prefix_out.view(*group_query.shape[:3], -1).transpose(0, 1)
+            prefix_lse = prefix_lse.view(*group_query.shape[:3], 1).transpose(0, 1)
+            # 3. Weigh the two parts: (r, KV, G, D).
+            out[slots] = out[slots].lerp(prefix_out, (prefix_lse - lse[slots]).sigmoid_())
+        return out.to(own_values.dtype)
 
-    def end(self, chosen: list[tuple[int, float]]) -> None:
-        """Append the tokens chosen in a step, each with its distance to the second best."""
-        for place, (row, (token, gap)) in enumerate(zip(self.rows, chosen, strict=True)):
-            self.lengths[place] += 1
+    def end_step(self, chosen: list[NextToken]) -> None:
+        """Append the tokens chosen in a step, one per row."""
+        for slot, (row, (token, gap)) in enumerate(zip(self.rows, chosen, strict=True)):
+            self.lengths[slot] += 1
             row.position += 1
-            row.token = token
+            row.last_token = token
             row.text.push(token, gap)
 
 
-def _average(scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+def _softmax_average(scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Return the values' average under the scores' softmax, and the scores' log-sum-exp.
 
-    The largest softmax weight is ``exp(top - logsumexp)``, which saves a second pass of `exp`.
+    The largest softmax weight is ``exp(max - logsumexp)``, which saves a second pass of `exp`.
+
+    Args:
+        scores: ``(..., Q, K)`` in float32.
+        values: ``(..., K, D)``.
     """
     weights = scores.softmax(dim=-1)
-    norm = scores.amax(dim=-1, keepdim=True) - weights.amax(dim=-1, keepdim=True).log_()
-    return (weights.to(values.dtype) @ values).float(), norm
+    lse = scores.amax(dim=-1, keepdim=True) - weights.amax(dim=-1, keepdim=True).log_()
+    return (weights.to(values.dtype) @ values).float(), lse
 
 
-def _index(places: list[int], device: torch.device) -> slice | Tensor:
-    """Return rows as a slice where they are neighbours, which needs no copies."""
-    if places[-1] - places[0] + 1 == len(places):
-        return slice(places[0], places[-1] + 1)
-    return torch.tensor(places, device=device)
+def _slot_index(slots: list[int], device: torch.device) -> slice | Tensor:
+    """Return slots as a slice where they are neighbours, which needs no copies."""
+    if slots[-1] - slots[0] + 1 == len(slots):
+        return slice(slots[0], slots[-1] + 1)
+    return torch.tensor(slots, device=device)

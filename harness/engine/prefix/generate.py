@@ -1,283 +1,355 @@
-"""Generation: contexts (and drafts) are read as one trie, then rows are decoded and refilled.
+"""Generation: prefill contexts and drafts as one trie, verify the drafts, then decode row by row.
 
-A draft is a guess of the answer, such as another arm's. It is read together with its context in one
-pass; as much of it as greedy decoding would have produced is accepted, the rest is decoded. So the
-output is that of step-by-step decoding, up to ties within numerical noise, which are counted.
+Speculative decoding (Leviathan et al. 2023) with given drafts instead of a draft model: a draft is
+a guess of the whole answer, such as another arm's. It is read together with its context in one
+prefill; as much of it as greedy decoding would have produced is accepted, the rest is decoded. So
+the output is that of step-by-step decoding, up to ties within numerical noise, which are counted.
+
+Decoding is continuous batching: finished rows leave at once, and rows whose contexts were prefilled
+in the meantime take their slots.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from harness.engine.decoding.sampling import draw
-from harness.engine.decoding.stopping import Text, begin
+from harness.engine.decoding.sampling import (
+    NextToken,
+    SamplingParams,
+    greedy_tokens,
+    sample_token,
+)
+from harness.engine.decoding.stopping import GeneratedText
 from harness.engine.prefix import attention
-from harness.engine.prefix.attention import Pack, Past
-from harness.engine.prefix.decode import Row, Rows
-from harness.engine.prefix.prefill import OutOfMemoryError, Runner, Swept, is_out_of_memory, sweep
-from harness.engine.prefix.trie import Trie, Unit, build, chunks, units
+from harness.engine.prefix.attention import CachedPrefix, PackedRow
+from harness.engine.prefix.decode import DecodeBatch, DecodeRow
+from harness.engine.prefix.prefill import (
+    OutOfMemoryError,
+    PrefillBatch,
+    Runner,
+    is_out_of_memory,
+    prefill,
+)
+from harness.engine.prefix.trie import (
+    PrefillUnit,
+    Trie,
+    TrieToken,
+    build_trie,
+    plan_units,
+    token_chunks,
+)
 from harness.records import Response
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 TIE = 1e-4
 """Two best logits that are closer than this may come out in either order."""
 
-WORTH_SHARING = 32
+MIN_SHARED_TOKENS = 32
 """Tokens from which rows read a shared prefix together instead of having a copy each."""
 
-_FEW = 8
+_MIN_ROWS = 8
 """Rows that are decoded together however long they may become."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """One generation: its context, its settings, and guesses of the answer as token ids."""
+    """One generation: its context, how tokens are chosen, and drafts of the answer as token ids."""
 
     context: tuple[int, ...]
-    settings: dict[str, Any]
+    params: SamplingParams
     drafts: tuple[tuple[int, ...], ...] = ()
+
+    @property
+    def sequences(self) -> list[tuple[int, ...]]:
+        """What is prefilled: the context alone, and followed by each draft."""
+        return [self.context, *(self.context + draft for draft in self.drafts)]
 
 
 @dataclass(slots=True)
 class Generator:
-    """Generates with a runner; ``ties`` counts tokens chosen between two nearly equal logits."""
+    """Generates with a runner.
+
+    ``ties`` counts tokens chosen between two nearly equal logits, ``drafted_tokens`` those accepted
+    from drafts, ``decoded_tokens`` those decoded.
+    """
 
     runner: Runner
-    tokenizer: Any
-    ends: frozenset[int]
+    tokenizer: "PreTrainedTokenizerBase"
+    eos_token_ids: frozenset[int]
     ties: int = 0
-    drafted: int = 0
-    decoded: int = 0
-    _done: list[tuple[int, Response]] = field(default_factory=list)
+    drafted_tokens: int = 0
+    decoded_tokens: int = 0
+    _finished: list[tuple[int, Response]] = field(default_factory=list)
 
     def generate(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[int, Response]]]:
         """Yield ``(index, response)`` in batches, as rows finish."""
-        waiting = self._prefilled(prompts)
-        active = Rows()
-        queue: list[Row] = []
+        prefilled = self._prefill_chunks(prompts)
+        batch = DecodeBatch()
+        waiting: list[DecodeRow] = []
         more = True
-        while more or queue or active.rows:
-            while more and self._fits([*active.rows, *queue], spare=1):
-                fresh = next(waiting, None)
-                more = fresh is not None
-                queue.extend(fresh or ())
+        while more or waiting or batch.rows:
+            # 1. Prefill chunks as long as there is room for more rows.
+            while more and self._fits([*batch.rows, *waiting], extra_rows=1):
+                rows = next(prefilled, None)
+                more = rows is not None
+                waiting.extend(rows or ())
+            # 2. Refill the batch from the rows that wait.
             joining = 0
-            while joining < len(queue) and self._fits([*active.rows, *queue[: joining + 1]]):
+            while joining < len(waiting) and self._fits([*batch.rows, *waiting[: joining + 1]]):
                 joining += 1
             if joining:
-                active.add(queue[:joining])
-                del queue[:joining]
-            if active.rows:
-                queue = self._step(active) + queue
-            if self._done:
-                yield self._done
-                self._done = []
+                batch.add(waiting[:joining])
+                del waiting[:joining]
+            # 3. Decode one token of every row; rows that memory has no room for wait again.
+            if batch.rows:
+                waiting = self._decode_step(batch) + waiting
+            # 4. Hand out what is finished.
+            if self._finished:
+                yield self._finished
+                self._finished = []
 
-    def _fits(self, rows: Sequence[Row], *, spare: int = 0) -> bool:
+    def _fits(self, rows: Sequence[DecodeRow], *, extra_rows: int = 0) -> bool:
         """Tell whether rows, and some more like them, can be decoded together."""
-        count = len(rows) + spare
-        needed = count * max((row.room for row in rows), default=0)
-        return count <= self.runner.slots and (count <= _FEW or needed <= self.runner.room)
-
-    def _step(self, active: Rows) -> list[Row]:
-        """Decode one token of every active row; return rows that had to make room."""
-        try:
-            tokens, positions = active.begin()
-            everything = torch.arange(len(active.rows), device=tokens.device)
-            logits = attention.forward(self.runner.model, tokens, positions, active, everything)
-        except Exception as error:
-            if not is_out_of_memory(error) or len(active.rows) == 1:
-                raise
-            self.runner.slots = len(active.rows) // 2
-            return active.park(self.runner.slots)
-        active.end(self._choose(logits, active.rows))
-        self.decoded += len(active.rows)
-        gone = {place for place, row in enumerate(active.rows) if row.text.finish}
-        self._done.extend(
-            (row.index, _answer(row.text)) for row in (active.rows[place] for place in sorted(gone))
+        count = len(rows) + extra_rows
+        tokens = count * max((row.reserved_tokens for row in rows), default=0)
+        return count <= self.runner.max_rows and (
+            count <= _MIN_ROWS or tokens <= self.runner.kv_cache_tokens
         )
-        active.drop(gone)
+
+    def _decode_step(self, batch: DecodeBatch) -> list[DecodeRow]:
+        """Decode one token of every row; return rows that were preempted for lack of memory."""
+        # 1. One forward pass over the last token of every row.
+        try:
+            tokens, positions = batch.begin_step()  # (1, R), (1, R)
+            every = torch.arange(len(batch.rows), device=tokens.device)
+            logits = attention.forward(self.runner.model, tokens, positions, batch, every)  # (R, V)
+        except Exception as error:
+            if not is_out_of_memory(error) or len(batch.rows) == 1:
+                raise
+            self.runner.max_rows = len(batch.rows) // 2
+            return batch.preempt(self.runner.max_rows)
+        # 2. Choose and append the next tokens.
+        batch.end_step(self._choose(logits, batch.rows))
+        self.decoded_tokens += len(batch.rows)
+        # 3. Rows that ended leave.
+        ended = {slot for slot, row in enumerate(batch.rows) if row.text.finish}
+        for slot in sorted(ended):
+            self._finish(batch.rows[slot].index, batch.rows[slot].text)
+        batch.remove(ended)
         return []
 
-    def _choose(self, logits: Tensor, rows: Sequence[Row]) -> list[tuple[int, float]]:
-        best = _top(logits)
-        for place, row in enumerate(rows):
-            if row.settings.get("do_sample"):
-                token = draw(logits[place], row.settings, row.context, len(row.text.ids))
-                best[place] = token, math.inf
-        self.ties += sum(gap < TIE for _, gap in best)
-        return best
+    def _choose(self, logits: Tensor, rows: Sequence[DecodeRow]) -> list[NextToken]:
+        """Choose the next token of each row from logits ``(R, V)``."""
+        chosen = greedy_tokens(logits)
+        for slot, row in enumerate(rows):
+            if row.params.do_sample:
+                token = sample_token(logits[slot], row.params, row.context, len(row.text.ids))
+                chosen[slot] = NextToken(token, math.inf)
+        self.ties += sum(gap < TIE for _, gap in chosen)
+        return chosen
 
-    def _prefilled(self, prompts: Sequence[Prompt]) -> Iterator[list[Row]]:
-        """Yield, chunk by chunk, the rows that are left to decode after reading their prompts."""
+    def _finish(self, index: int, text: GeneratedText) -> None:
+        gap = None if math.isinf(text.gap) else text.gap
+        response = Response(text=text.text, finish=text.finish, tokens=len(text.ids), gap=gap)
+        self._finished.append((index, response))
+
+    def _prefill_chunks(self, prompts: Sequence[Prompt]) -> Iterator[list[DecodeRow]]:
+        """Yield, chunk by chunk, the rows that are left to decode after their prefill."""
         contexts = [prompt.context for prompt in prompts]
-        tokens = min(self.runner.chunk, max(self.runner.budget, self.runner.room // 2))
-        for chunk in chunks(contexts, tokens=tokens):
+        runner = self.runner
+        ahead = max(runner.batch_tokens, runner.kv_cache_tokens // 2)
+        max_tokens = min(runner.prefill_chunk_tokens, ahead)
+        for chunk in token_chunks(contexts, max_tokens=max_tokens):
             yield self._prefill({index: prompts[index] for index in chunk})
 
-    def _prefill(self, prompts: Mapping[int, Prompt]) -> list[Row]:
-        sequences = list(
-            dict.fromkeys(
-                prompt.context + draft
-                for prompt in prompts.values()
-                for draft in ((), *prompt.drafts)
-            )
-        )
-        read = Read(
-            trie=(trie := build(sequences)),
-            plan=units(trie),
-            number={sequence: place for place, sequence in enumerate(sequences)},
-        )
-        lost = self._read(read, list(prompts.values()))
+    def _prefill(self, prompts: Mapping[int, Prompt]) -> list[DecodeRow]:
+        """Prefill contexts and drafts, verify the drafts, return the rows left to decode."""
+        # 1. Prefill.
+        read = PrefilledTrie.of(list(prompts.values()))
+        lost = read.prefill(self.runner, list(prompts.values()))
         rows = []
         for index, prompt in prompts.items():
-            if read.trie.leaf[read.number[prompt.context]] in lost:
-                self._done.append((index, Response(unscored="out of memory")))
-            elif (row := self._start(read, index, prompt)) is not None:
-                rows.append(row)
+            if read.leaf(prompt.context) in lost:
+                self._finished.append((index, Response(unscored="out of memory")))
+                continue
+            # 2. Verify the drafts, which may finish the answer.
+            text, last = self._verify_drafts(read, prompt)
+            if text.finish:
+                self._finish(index, text)
+                continue
+            # 3. A row continues after the last token that was read.
+            position = read.trie.nodes[last.node].start + last.offset + 1
+            prefix, keys, values = read.split_kv(last.node, position)
+            rows.append(
+                DecodeRow(
+                    index=index,
+                    text=text,
+                    params=prompt.params,
+                    last_token=text.ids[-1],
+                    position=self.runner.position_offset + position,
+                    prefix=prefix,
+                    keys=keys,
+                    values=values,
+                    context=prompt.context,
+                )
+            )
         return rows
 
-    def _read(self, read: "Read", prompts: Sequence[Prompt]) -> set[int]:
-        """Run a trie and note the best next token at the places that matter."""
-        wanted: dict[int, set[int]] = {}
-        for prompt in prompts:
-            first = len(prompt.context) - 1
-            for draft in ((), *prompt.drafts):
-                leaf = read.trie.leaf[read.number[prompt.context + draft]]
-                for index in read.trie.path(leaf):
-                    node = read.trie.nodes[index]
-                    if node.end <= first:
-                        break
-                    places = range(max(node.start, first) - node.start, node.end - node.start)
-                    wanted.setdefault(index, set()).update(places)
-        sampled = any(prompt.settings.get("do_sample") for prompt in prompts)
-        asked = {node: sorted(offsets) for node, offsets in wanted.items()}
-        lost: set[int] = set()
-        for swept in sweep(self.runner, read.trie, asked, capture=True):
-            if isinstance(swept, OutOfMemoryError):
-                lost.update(node for unit in swept.units for node in read.plan[unit].nodes)
-            else:
-                read.note(swept, keep_logits=sampled)
-        return lost
+    def _verify_drafts(
+        self, read: "PrefilledTrie", prompt: Prompt
+    ) -> tuple[GeneratedText, TrieToken]:
+        """Accept what the drafts got right, and one token more.
 
-    def _start(self, read: "Read", index: int, prompt: Prompt) -> Row | None:
-        """Accept what the drafts got right; None if that already finished the answer."""
-        text = begin(self.tokenizer, self.ends, prompt.settings)
-        position = len(prompt.context) - 1
-        node = read.trie.leaf[read.number[prompt.context]]
-        for candidate in read.trie.path(node):
-            if read.trie.nodes[candidate].start <= position:
-                node = candidate
-                break
-        place: tuple[int, int] | None = (node, position - read.trie.nodes[node].start)
-        token = 0
-        while place is not None:
-            node, offset = place
-            token, gap = read.best[place]
-            if prompt.settings.get("do_sample"):
-                token = draw(read.logits[place], prompt.settings, prompt.context, len(text.ids))
+        Returns:
+            The text so far, and the last token that was read for it.
+        """
+        text = GeneratedText(self.tokenizer, self.eos_token_ids, prompt.params)
+        last = read.last_token(prompt.context)
+        following: TrieToken | None = last
+        while following is not None:
+            # 1. The token that the model chooses here.
+            last = following
+            token, gap = read.greedy[last]
+            if prompt.params.do_sample:
+                logits = read.logits[last]  # (V,)
+                token = sample_token(logits, prompt.params, prompt.context, len(text.ids))
                 gap = math.inf
             self.ties += gap < TIE
             text.push(token, gap)
-            if text.finish:
-                self.drafted += len(text.ids)
-                self._done.append((index, _answer(text)))
-                return None
-            position = read.trie.nodes[node].start + offset + 1
-            place = read.after(place, token)
-        self.drafted += len(text.ids) - 1
-        prefix, keys, values = read.own(node, position)
-        return Row(
-            index=index,
-            text=text,
-            settings=prompt.settings,
-            token=token,
-            position=self.runner.offset + position,
-            prefix=prefix,
-            keys=keys,
-            values=values,
-            context=prompt.context,
-        )
+            # 2. Go on as long as a draft has that very token.
+            following = None if text.finish else read.child(last, token)
+        self.drafted_tokens += len(text.ids) - (text.finish is None)
+        return text, last
 
 
 @dataclass(slots=True)
-class Read:
-    """A trie that has been run: the best next token at its places, and where its keys are."""
+class PrefilledTrie:
+    """Contexts and drafts that were prefilled: the next token at each place, and where its KV is.
+
+    Attributes:
+        trie: Of all sequences.
+        units: As they are prefilled.
+        sequence_index: The place of each sequence in ``trie.leaf``.
+        greedy: The most likely next token after each token that matters.
+        logits: The logits ``(V,)`` there, where a prompt is sampled.
+        packed: Per node, the row that computed it and the slot of its unit there.
+        copies: By the identity of a short prefix, its own keys and values.
+    """
 
     trie: Trie
-    plan: list[Unit]
-    number: dict[tuple[int, ...], int]
-    best: dict[tuple[int, int], tuple[int, float]] = field(default_factory=dict)
-    logits: dict[tuple[int, int], Tensor] = field(default_factory=dict)
-    where: dict[int, tuple[Pack, int]] = field(default_factory=dict)
-    tails: dict[int, tuple[list[Tensor], list[Tensor]]] = field(default_factory=dict)
+    units: list[PrefillUnit]
+    sequence_index: dict[tuple[int, ...], int]
+    greedy: dict[TrieToken, NextToken] = field(default_factory=dict)
+    logits: dict[TrieToken, Tensor] = field(default_factory=dict)
+    packed: dict[int, tuple[PackedRow, int]] = field(default_factory=dict)
+    copies: dict[int, tuple[list[Tensor], list[Tensor]]] = field(default_factory=dict)
 
-    def note(self, swept: Swept, *, keep_logits: bool) -> None:
-        """Remember a finished pass."""
-        for place, unit in enumerate(swept.units):
-            for node in self.plan[unit].nodes:
-                self.where[node] = (swept.pack, place)
-        if swept.rows:
-            self.best.update(zip(swept.rows, _top(swept.logits), strict=True))
+    @classmethod
+    def of(cls, prompts: Sequence[Prompt]) -> "PrefilledTrie":
+        """Lay out the trie of some prompts, with nothing read yet."""
+        sequences = list(dict.fromkeys(s for prompt in prompts for s in prompt.sequences))
+        trie = build_trie(sequences)
+        index = {sequence: place for place, sequence in enumerate(sequences)}
+        return cls(trie, plan_units(trie), index)
+
+    def leaf(self, sequence: tuple[int, ...]) -> int:
+        """Return the node in which a sequence ends."""
+        return self.trie.leaf[self.sequence_index[sequence]]
+
+    def last_token(self, sequence: tuple[int, ...]) -> TrieToken:
+        """Return the last token of a sequence."""
+        node = self.leaf(sequence)
+        return TrieToken(node, len(sequence) - 1 - self.trie.nodes[node].start)
+
+    def prefill(self, runner: Runner, prompts: Sequence[Prompt]) -> set[int]:
+        """Run the trie and note next tokens; return nodes that could not be computed."""
+        # 1. Logits are wanted at the last token of a context and at every token of its drafts.
+        wanted: dict[int, set[int]] = {}
+        for prompt in prompts:
+            first = len(prompt.context) - 1
+            for sequence in prompt.sequences:
+                for index in self.trie.path(self.leaf(sequence)):
+                    node = self.trie.nodes[index]
+                    if node.end <= first:
+                        break
+                    offsets = range(max(node.start, first) - node.start, node.end - node.start)
+                    wanted.setdefault(index, set()).update(offsets)
+        # 2. Prefill, keeping the KV.
+        keep_logits = any(prompt.params.do_sample for prompt in prompts)
+        ordered = {node: sorted(offsets) for node, offsets in wanted.items()}
+        lost: set[int] = set()
+        for batch in prefill(runner, self.trie, ordered, capture_kv=True):
+            if isinstance(batch, OutOfMemoryError):
+                lost.update(node for unit in batch.units for node in self.units[unit].nodes)
+            else:
+                self._note(batch, keep_logits=keep_logits)
+        return lost
+
+    def _note(self, batch: PrefillBatch, *, keep_logits: bool) -> None:
+        for slot, unit in enumerate(batch.units):
+            for node in self.units[unit].nodes:
+                self.packed[node] = (batch.row, slot)
+        if batch.tokens:
+            self.greedy.update(zip(batch.tokens, greedy_tokens(batch.logits), strict=True))
             if keep_logits:
-                self.logits.update(zip(swept.rows, swept.logits, strict=True))
+                self.logits.update(zip(batch.tokens, batch.logits, strict=True))
 
-    def after(self, place: tuple[int, int], token: int) -> tuple[int, int] | None:
-        """Return the place of a token that follows another, if it was read as part of a draft."""
-        index, offset = place
-        node = self.trie.nodes[index]
-        if offset + 1 < len(node.tokens):
-            following = (index, offset + 1) if node.tokens[offset + 1] == token else None
+    def child(self, place: TrieToken, token: int) -> TrieToken | None:
+        """Return where a token follows another, if it was read as part of a draft."""
+        nodes = self.trie.nodes
+        node = nodes[place.node]
+        following = None
+        if place.offset + 1 < len(node.tokens):
+            if node.tokens[place.offset + 1] == token:
+                following = TrieToken(place.node, place.offset + 1)
         else:
-            nodes = self.trie.nodes
-            following = next(((c, 0) for c in node.children if nodes[c].tokens[0] == token), None)
-        return following if following in self.best else None
+            children = (child for child in node.children if nodes[child].tokens[0] == token)
+            following = next((TrieToken(child, 0) for child in children), None)
+        return following if following in self.greedy else None
 
-    def own(self, node: int, end: int) -> tuple[Any, list[list[Tensor]], list[list[Tensor]]]:
-        """Return the shared prefix of a place and the keys and values between it and ``end``."""
-        pack, unit = self.where[node]
-        pieces = []
+    def split_kv(
+        self, node: int, end: int
+    ) -> tuple[CachedPrefix | None, list[list[Tensor]], list[list[Tensor]]]:
+        """Return the shared prefix of a node and the keys and values from there up to ``end``.
+
+        Keys and values are per layer a list of pieces ``(KV, n, D)``.
+        """
+        # 1. What the node's unit computed along its path, deepest first.
+        row, slot = self.packed[node]
+        spans = []
         for index in self.trie.path(node):
-            found, place = self.where[index]
-            if found is not pack or place != unit:
+            node_row, node_slot = self.packed[index]
+            if node_row is not row or node_slot != slot:
                 break
-            start = pack.places[index]
+            start = row.node_starts[index]
             length = min(end, self.trie.nodes[index].end) - self.trie.nodes[index].start
-            pieces.append(slice(start, start + length))
-        pieces.reverse()
+            spans.append(slice(start, start + length))
+        spans.reverse()
         keys, values = (
-            [[rows[layer][:, piece] for piece in pieces] for layer in sorted(rows)]
-            for rows in (pack.keys, pack.values)
+            [[per_layer[layer][:, span] for span in spans] for layer in sorted(per_layer)]
+            for per_layer in (row.keys, row.values)
         )
-        past = pack.pasts[unit]
-        while past is not None and past.fresh < WORTH_SHARING:
-            for layers, tail in zip((keys, values), self._tail(past), strict=True):
-                for parts, part in zip(layers, tail, strict=True):
-                    parts.insert(0, part)
-            past = past.before
-        return past, keys, values
+        # 2. Prefixes that are too short to be worth a group of their own.
+        prefix = row.prefixes[slot]
+        while prefix is not None and prefix.own_tokens < MIN_SHARED_TOKENS:
+            for layers, copy in zip((keys, values), self._own_kv(prefix), strict=True):
+                for pieces, piece in zip(layers, copy, strict=True):
+                    pieces.insert(0, piece)
+            prefix = prefix.parent
+        return prefix, keys, values
 
-    def _tail(self, past: Past) -> tuple[list[Tensor], list[Tensor]]:
-        """Return a short stem's own keys and values, one copy for all rows that follow it."""
-        if id(past) not in self.tails:
-            start = past.length - past.fresh
-            self.tails[id(past)] = (
-                [layer[:, start:].clone() for layer in past.keys],
-                [layer[:, start:].clone() for layer in past.values],
+    def _own_kv(self, prefix: CachedPrefix) -> tuple[list[Tensor], list[Tensor]]:
+        """Return a short prefix's own keys and values, one copy for all rows that follow it."""
+        if id(prefix) not in self.copies:
+            start = prefix.length - prefix.own_tokens
+            self.copies[id(prefix)] = (
+                [layer[:, start:].clone() for layer in prefix.keys],
+                [layer[:, start:].clone() for layer in prefix.values],
             )
-        return self.tails[id(past)]
-
-
-def _answer(text: Text) -> Response:
-    gap = None if math.isinf(text.gap) else text.gap
-    return Response(text=text.text, finish=text.finish, tokens=len(text.ids), gap=gap)
-
-
-def _top(logits: Tensor) -> list[tuple[int, float]]:
-    """Return each row's best token and how far its logit is above the second best."""
-    values, tokens = logits.float().topk(2, dim=-1)
-    gaps = values[:, 0] - values[:, 1]
-    return list(zip(tokens[:, 0].tolist(), gaps.tolist(), strict=True))
+        return self.copies[id(prefix)]

@@ -1,18 +1,26 @@
-"""Walk a trie through a model: kept stems first, then their branches, in batches that fit."""
+"""Prefill of a whole trie: shared prefixes first, then what follows them, in batches that fit.
+
+The loop is a depth-first walk over the units of `trie.plan_units`. A unit is ready once its prefix
+is cached; a prefix is freed as soon as its last unit has run, so that few are held at a time,
+however large the trie. When memory runs out the batch is halved and tried again.
+"""
 
 import gc
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from harness.engine.prefix import attention
-from harness.engine.prefix.attention import Pack, Past
-from harness.engine.prefix.trie import Trie, Unit, units
+from harness.engine.prefix.attention import CachedPrefix, PackedRow
+from harness.engine.prefix.trie import PrefillUnit, Trie, TrieToken, plan_units
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 log = logging.getLogger("harness.engine")
 
@@ -24,41 +32,46 @@ LOGIT_BYTES = 256 * 2**20
 class Runner:
     """A model with one arm active, and how much it is given at once.
 
-    ``like`` is a tensor with the model's device and dtype. ``budget`` (tokens per forward pass) is
-    halved for good when memory runs out, and so is ``slots`` (the most rows decoded together);
-    ``room`` is how many tokens those rows may keep of their own, and half as many are read ahead
-    for them; ``chunk`` is how many distinct tokens make one trie at most. ``root`` holds the keys
-    and values of an adapter's virtual tokens, which come before every prompt.
+    Attributes:
+        model: The arm's model, with packed attention.
+        like: A tensor with the model's device and dtype.
+        vocab_size: Width of the logits.
+        batch_tokens: Tokens per forward pass; halved for good when memory runs out.
+        kv_cache_tokens: Tokens that the rows of a decode batch may hold in caches of their own;
+            half as many are prefilled ahead for them.
+        prefill_chunk_tokens: Distinct tokens that make one trie at most.
+        max_rows: Rows that are decoded together at most; halved for good when memory runs out.
+        virtual_prefix: The KV of an adapter's virtual tokens, which come before every context.
     """
 
-    model: Any
+    model: "PreTrainedModel"
     like: Tensor
-    vocabulary: int
-    budget: int
-    room: int
-    chunk: int = 2**17
-    slots: int = 256
-    root: Past | None = None
+    vocab_size: int
+    batch_tokens: int
+    kv_cache_tokens: int
+    prefill_chunk_tokens: int = 2**17
+    max_rows: int = 256
+    virtual_prefix: CachedPrefix | None = None
 
     @property
-    def offset(self) -> int:
-        """The position of a prompt's first token: after the virtual tokens, if there are any."""
-        return self.root.length if self.root else 0
+    def position_offset(self) -> int:
+        """The position of a context's first token: after the virtual tokens, if there are any."""
+        return self.virtual_prefix.length if self.virtual_prefix else 0
 
     @property
-    def most_logits(self) -> int:
-        """How many positions of one batch may go through the output head."""
-        return max(256, LOGIT_BYTES // (4 * self.vocabulary))
+    def max_logits(self) -> int:
+        """How many tokens of one batch may go through the output head."""
+        return max(256, LOGIT_BYTES // (4 * self.vocab_size))
 
 
 @dataclass(frozen=True, slots=True)
-class Swept:
-    """One finished forward pass: ``rows[i]`` is the ``(node, offset)`` of ``logits[i]``."""
+class PrefillBatch:
+    """One finished forward pass over some units; ``logits[i]`` follow ``tokens[i]``."""
 
     units: list[int]
-    pack: Pack
-    rows: list[tuple[int, int]]
-    logits: Tensor
+    row: PackedRow
+    tokens: list[TrieToken]
+    logits: Tensor  # (len(tokens), V)
 
 
 class OutOfMemoryError(Exception):
@@ -79,67 +92,77 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def sweep(
-    runner: Runner, trie: Trie, wanted: Mapping[int, Sequence[int]], *, capture: bool = False
-) -> Iterator[Swept | OutOfMemoryError]:
+def prefill(
+    runner: Runner,
+    trie: Trie,
+    wanted: Mapping[int, Sequence[int]],
+    *,
+    capture_kv: bool = False,
+) -> Iterator[PrefillBatch | OutOfMemoryError]:
     """Run every token of a trie once and yield the logits at the wanted offsets of each node.
 
-    What follows a kept stem is run before further stems are begun, so that few are kept at a time,
-    however large the trie. Units that cannot be computed for lack of memory are yielded as an
-    `OutOfMemoryError`, with all that depend on them.
+    With ``capture_kv`` the keys and values of every unit stay in its batch's row. Units that cannot
+    be computed for lack of memory are yielded as an `OutOfMemoryError`, with all that follow them.
     """
-    plan = units(trie)
-    following: dict[int | None, list[int]] = defaultdict(list)
-    for index, unit in enumerate(plan):
-        following[unit.past].append(index)
-    waiting = {stem: len(branches) for stem, branches in following.items()}
-    pasts: dict[int, Past] = {}
-    ready = following[None][::-1]
+    units = plan_units(trie)
+    followers: dict[int | None, list[int]] = defaultdict(list)
+    for index, unit in enumerate(units):
+        followers[unit.prefix].append(index)
+    pending = {prefix: len(indices) for prefix, indices in followers.items()}
+    cached: dict[int, CachedPrefix] = {}
+    ready = followers[None][::-1]  # a stack: the next unit is its last
     while ready:
-        batch = _take(runner, plan, ready, wanted)
+        # 1. Take as many ready units as fit one forward pass.
+        indices = _pop_batch(runner, units, ready, wanted)
+        # 2. Run them; when memory runs out, retry with half, or give up on a unit alone.
         try:
-            swept = _run(runner, trie, plan, batch, pasts, wanted, capture)
+            batch = _run_batch(runner, trie, units, indices, cached, wanted, capture_kv)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            swept = None
-        if swept is None:
+            batch = None
+        if batch is None:
             gc.collect()
-            if len(batch) > 1:
-                runner.budget = max(1, sum(plan[i].size for i in batch) // 2)
-                log.warning("out of memory: going on with %d tokens a batch", runner.budget)
-                ready += batch[::-1]
+            if len(indices) > 1:
+                runner.batch_tokens = max(1, sum(units[i].num_tokens for i in indices) // 2)
+                log.warning("out of memory: retrying with %d tokens per batch", runner.batch_tokens)
+                ready += indices[::-1]
                 continue
-            yield OutOfMemoryError(_depending(batch[0], following))
-        for place, index in enumerate(batch):
-            if swept is not None and plan[index].kept:
-                pasts[index] = swept.pack.past_of(place)
-                ready += following[index][::-1]
-            stem = plan[index].past
-            waiting[stem] -= 1
-            if stem is not None and not waiting[stem]:
-                del pasts[stem]
-        if swept is not None:
-            yield swept
+            yield OutOfMemoryError(_with_followers(indices[0], followers))
+        for slot, index in enumerate(indices):
+            # 3. Cache a shared prefix, which makes the units after it ready.
+            if batch is not None and units[index].cached:
+                cached[index] = batch.row.cached_prefix(slot)
+                ready += followers[index][::-1]
+            # 4. Free the prefix of a unit if it was the last to need it.
+            prefix = units[index].prefix
+            pending[prefix] -= 1
+            if prefix is not None and not pending[prefix]:
+                del cached[prefix]
+        if batch is not None:
+            yield batch
 
 
-def _depending(unit: int, following: Mapping[int | None, Sequence[int]]) -> list[int]:
+def _with_followers(unit: int, followers: Mapping[int | None, Sequence[int]]) -> list[int]:
     """Return a unit and all that come after it."""
     found = [unit]
     for index in found:
-        found += following.get(index, ())
+        found += followers.get(index, ())
     return found
 
 
-def _take(
-    runner: Runner, plan: Sequence[Unit], ready: list[int], wanted: Mapping[int, Sequence[int]]
+def _pop_batch(
+    runner: Runner,
+    units: Sequence[PrefillUnit],
+    ready: list[int],
+    wanted: Mapping[int, Sequence[int]],
 ) -> list[int]:
-    """Remove from the end of what is ready as many units as fit one batch, at least one."""
+    """Pop as many units as fit one forward pass, at least one."""
     tokens = logits = count = 0
     for index in reversed(ready):
-        tokens += plan[index].size
-        logits += sum(len(wanted.get(node, ())) for node in plan[index].nodes)
-        if count and (tokens > runner.budget or logits > runner.most_logits):
+        tokens += units[index].num_tokens
+        logits += sum(len(wanted.get(node, ())) for node in units[index].nodes)
+        if count and (tokens > runner.batch_tokens or logits > runner.max_logits):
             break
         count += 1
     batch = ready[-count:][::-1]
@@ -147,29 +170,35 @@ def _take(
     return batch
 
 
-def _run(
+def _run_batch(
     runner: Runner,
     trie: Trie,
-    plan: Sequence[Unit],
-    batch: list[int],
-    pasts: Mapping[int, Past],
+    units: Sequence[PrefillUnit],
+    indices: list[int],
+    cached: Mapping[int, CachedPrefix],
     wanted: Mapping[int, Sequence[int]],
-    capture: bool,
-) -> Swept:
-    chosen = [plan[index] for index in batch]
-    before = [runner.root if unit.past is None else pasts[unit.past] for unit in chosen]
-    keep = capture or any(unit.kept for unit in chosen)
-    row = attention.pack(trie, chosen, before, like=runner.like, offset=runner.offset, capture=keep)
-    rows = [
-        (node, offset)
+    capture_kv: bool,
+) -> PrefillBatch:
+    """Run the units with some indices in one row."""
+    chosen = [units[index] for index in indices]
+    row = attention.pack_units(
+        trie,
+        chosen,
+        [runner.virtual_prefix if u.prefix is None else cached[u.prefix] for u in chosen],
+        like=runner.like,
+        position_offset=runner.position_offset,
+        capture_kv=capture_kv or any(unit.cached for unit in chosen),
+    )
+    tokens = [
+        TrieToken(node, offset)
         for unit in chosen
         for node in unit.nodes
         for offset in sorted(set(wanted.get(node, ())))
     ]
-    places = torch.tensor(
-        [row.places[node] + offset for node, offset in rows],
+    logit_indices = torch.tensor(
+        [row.node_starts[token.node] + token.offset for token in tokens],
         dtype=torch.long,
         device=runner.like.device,
     )
-    logits = attention.forward(runner.model, row.ids, row.positions, row, places)
-    return Swept(batch, row, rows, logits)
+    logits = attention.forward(runner.model, row.input_ids, row.position_ids, row, logit_indices)
+    return PrefillBatch(indices, row, tokens, logits)

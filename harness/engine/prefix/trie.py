@@ -1,29 +1,43 @@
-"""Prompts as a prefix trie, and the trie as units of work: each distinct token once.
+"""Token sequences as a radix tree, and the tree as units of prefill work.
 
-Pure Python, no torch: what is shared is decided here, how it is computed elsewhere.
+Sequences that begin alike share nodes, so each distinct token is computed once (the idea of
+RadixAttention in SGLang, Zheng et al. 2024, here for a batch that is known in advance):
+
+1. `token_chunks` groups sequences into trees of bounded size, neighbours together.
+2. `build_trie` sorts a chunk's sequences and inserts each after its longest common prefix with the
+   one before it.
+3. `plan_units` cuts the tree into units of one attention call each: small subtrees under a tree
+   attention mask, long or heavy shared prefixes on their own, with their KV cached.
+
+Pure Python, no torch.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-SMALL = 128
+TREE_MASK_TOKENS = 128
 """Tokens up to which subtrees are computed as one unit under a tree mask.
 
-In a larger subtree whose stem is long, or outweighed by its branches, the stem is computed first
-and its keys and values are kept for the branches, so that attention costs little more than that of
+In a larger subtree whose shared prefix is long, or outweighed by its branches, the prefix is
+computed first and its KV cached for the branches, so that attention costs little more than that of
 single sequences and masks stay small.
 """
 
 
 @dataclass(slots=True)
 class Node:
-    """A run of tokens without a branch; ``start`` is the position of its first token."""
+    """A run of tokens without a branch.
+
+    ``start`` is the position of its first token in every sequence through it, ``subtree_tokens``
+    the number of tokens below it.
+    """
 
     start: int
     tokens: tuple[int, ...]
     parent: int
     children: list[int] = field(default_factory=list)
-    below: int = 0
+    subtree_tokens: int = 0
 
     @property
     def end(self) -> int:
@@ -45,29 +59,36 @@ class Trie:
             node = self.nodes[node].parent
 
     @property
-    def size(self) -> int:
+    def num_tokens(self) -> int:
         """The number of distinct tokens."""
-        return self.nodes[0].below
+        return self.nodes[0].subtree_tokens
+
+
+class TrieToken(NamedTuple):
+    """One token of a trie: the node it is in and its offset there."""
+
+    node: int
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
-    """Nodes that are computed together; ``past`` is the kept unit whose tokens come before.
+class PrefillUnit:
+    """Nodes that are computed in one attention call, in depth-first order.
 
-    ``nodes`` are in depth-first order. A ``kept`` unit is a single node whose keys and values its
-    branches need.
+    ``prefix`` is the index of the cached unit that they follow (None: the start of the context). A
+    ``cached`` unit is a single node whose KV the units after it attend to.
     """
 
     nodes: tuple[int, ...]
-    past: int | None
-    kept: bool
-    size: int
+    prefix: int | None
+    cached: bool
+    num_tokens: int
 
 
-def shared(first: Sequence[int], second: Sequence[int]) -> int:
+def common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
     """Return how many leading tokens two sequences share.
 
-    >>> shared((1, 2, 3), (1, 2, 4, 5))
+    >>> common_prefix_length((1, 2, 3), (1, 2, 4, 5))
     2
     """
     limit = min(len(first), len(second))
@@ -80,34 +101,37 @@ def shared(first: Sequence[int], second: Sequence[int]) -> int:
     return low
 
 
-def build(sequences: Sequence[tuple[int, ...]]) -> Trie:
-    """Build the trie of some token sequences.
+def build_trie(sequences: Sequence[tuple[int, ...]]) -> Trie:
+    """Build the radix tree of some token sequences.
 
-    >>> trie = build([(1, 2, 3), (1, 2, 4), (1, 2)])
-    >>> [node.tokens for node in trie.nodes], trie.size
+    >>> trie = build_trie([(1, 2, 3), (1, 2, 4), (1, 2)])
+    >>> [node.tokens for node in trie.nodes], trie.num_tokens
     ([(), (1, 2), (3,), (4,)], 4)
     """
     nodes = [Node(0, (), -1)]
     leaf = [0] * len(sequences)
-    stack: list[int] = [0]
+    stack: list[int] = [0]  # the path to the leaf of the previous sequence
     previous: tuple[int, ...] = ()
     for index in sorted(range(len(sequences)), key=sequences.__getitem__):
         sequence = sequences[index]
-        depth = shared(previous, sequence)
-        dropped = 0
+        depth = common_prefix_length(previous, sequence)
+        # 1. Go up to where the two sequences part.
+        popped = 0
         while nodes[stack[-1]].end > depth:
-            dropped = stack.pop()
+            popped = stack.pop()
+        # 2. If that is within a node, split it.
         if nodes[stack[-1]].end < depth:
-            stack.append(_split(nodes, dropped, depth))
+            stack.append(_split(nodes, popped, depth))
+        # 3. Hang the rest of the sequence below.
         if len(sequence) > depth:
             nodes[stack[-1]].children.append(len(nodes))
             nodes.append(Node(depth, sequence[depth:], stack[-1]))
             stack.append(len(nodes) - 1)
         leaf[index], previous = stack[-1], sequence
-    for node in _children_first(nodes):
+    for node in reversed(_depth_first(nodes, 0)):
         parent = nodes[node].parent
         if parent >= 0:
-            nodes[parent].below += nodes[node].below + len(nodes[node].tokens)
+            nodes[parent].subtree_tokens += nodes[node].subtree_tokens + len(nodes[node].tokens)
     return Trie(tuple(nodes), tuple(leaf))
 
 
@@ -123,78 +147,72 @@ def _split(nodes: list[Node], lower: int, depth: int) -> int:
     return len(nodes) - 1
 
 
-def _children_first(nodes: Sequence[Node]) -> Iterator[int]:
-    order, stack = [], [0]
+def _depth_first(nodes: Sequence[Node], root: int) -> list[int]:
+    """Return a node and all nodes below it, parents before children."""
+    order, stack = [], [root]
     while stack:
         order.append(stack.pop())
-        stack.extend(nodes[order[-1]].children)
-    return reversed(order)
+        stack.extend(reversed(nodes[order[-1]].children))
+    return order
 
 
-def units(trie: Trie, *, small: int = SMALL) -> list[Unit]:
+def plan_units(trie: Trie, *, tree_mask_tokens: int = TREE_MASK_TOKENS) -> list[PrefillUnit]:
     """Cut a trie into units, parents before children; every node is in exactly one."""
-    found: list[Unit] = []
-    stack: list[tuple[int, int | None]] = [(0, None)]
+    units: list[PrefillUnit] = []
+    stack: list[tuple[int, int | None]] = [(0, None)]  # (node, the unit of its prefix)
     while stack:
-        index, past = stack.pop()
+        index, prefix = stack.pop()
+        # 1. A shared prefix is a unit of its own, and what follows attends to its cached KV.
         if index:
-            length = len(trie.nodes[index].tokens)
-            found.append(Unit((index,), past, True, length))
-            past = len(found) - 1
-        together: list[int] = []
+            units.append(PrefillUnit((index,), prefix, True, len(trie.nodes[index].tokens)))
+            prefix = len(units) - 1
+        # 2. Small subtrees that follow it are put together up to the limit.
+        roots: list[int] = []
         for child in trie.nodes[index].children:
-            if _is_stem(trie.nodes[child], small):
-                stack.append((child, past))
+            if _is_shared_prefix(trie.nodes[child], tree_mask_tokens):
+                stack.append((child, prefix))
                 continue
-            if together and _sizes(trie, [*together, child]) > small:
-                found.append(_unit(trie, together, past))
-                together = []
-            together.append(child)
-        if together:
-            found.append(_unit(trie, together, past))
-    return found
+            if roots and _num_tokens(trie, [*roots, child]) > tree_mask_tokens:
+                units.append(_tree_unit(trie, roots, prefix))
+                roots = []
+            roots.append(child)
+        if roots:
+            units.append(_tree_unit(trie, roots, prefix))
+    return units
 
 
-def _is_stem(node: Node, small: int) -> bool:
-    """Tell whether a node is computed first and kept, rather than together with its branches."""
-    length = len(node.tokens)
-    heavy = node.below > length or length > 2 * small
-    return bool(node.below) and heavy and node.below + length > small
+def _is_shared_prefix(node: Node, tree_mask_tokens: int) -> bool:
+    """Tell whether a node is computed first and cached, rather than together with its branches."""
+    length, below = len(node.tokens), node.subtree_tokens
+    heavy = below > length or length > 2 * tree_mask_tokens
+    return bool(below) and heavy and below + length > tree_mask_tokens
 
 
-def _sizes(trie: Trie, roots: Sequence[int]) -> int:
-    return sum(len(trie.nodes[root].tokens) + trie.nodes[root].below for root in roots)
+def _num_tokens(trie: Trie, roots: Sequence[int]) -> int:
+    return sum(len(trie.nodes[root].tokens) + trie.nodes[root].subtree_tokens for root in roots)
 
 
-def _unit(trie: Trie, roots: Sequence[int], past: int | None) -> Unit:
-    """Put whole subtrees that follow one stem into a unit; they do not see each other."""
-    nodes = tuple(node for root in roots for node in _descend(trie, root))
-    return Unit(nodes, past, False, _sizes(trie, roots))
+def _tree_unit(trie: Trie, roots: Sequence[int], prefix: int | None) -> PrefillUnit:
+    """Put whole subtrees that follow one prefix into a unit; they do not attend to each other."""
+    nodes = tuple(node for root in roots for node in _depth_first(trie.nodes, root))
+    return PrefillUnit(nodes, prefix, False, _num_tokens(trie, roots))
 
 
-def _descend(trie: Trie, index: int) -> tuple[int, ...]:
-    order, stack = [], [index]
-    while stack:
-        order.append(stack.pop())
-        stack.extend(reversed(trie.nodes[order[-1]].children))
-    return tuple(order)
-
-
-def chunks(sequences: Sequence[tuple[int, ...]], *, tokens: int) -> Iterator[list[int]]:
+def token_chunks(sequences: Sequence[tuple[int, ...]], *, max_tokens: int) -> Iterator[list[int]]:
     """Group sequences into tries of about so many distinct tokens, neighbours together.
 
     Yields indices into ``sequences``. A single longer sequence makes a chunk of its own.
     """
     chunk: list[int] = []
-    size = 0
+    num_tokens = 0
     previous: tuple[int, ...] = ()
     for index in sorted(range(len(sequences)), key=sequences.__getitem__):
         sequence = sequences[index]
-        fresh = len(sequence) - shared(previous, sequence)
-        if chunk and size + fresh > tokens:
+        new_tokens = len(sequence) - common_prefix_length(previous, sequence)
+        if chunk and num_tokens + new_tokens > max_tokens:
             yield chunk
-            chunk, size, fresh = [], 0, len(sequence)
+            chunk, num_tokens, new_tokens = [], 0, len(sequence)
         chunk.append(index)
-        size, previous = size + fresh, sequence
+        num_tokens, previous = num_tokens + new_tokens, sequence
     if chunk:
         yield chunk

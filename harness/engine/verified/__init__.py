@@ -1,1 +1,1 @@
-"""float32's verdicts from a first pass in bf16."""
+"""float32's verdicts from a first pass in bf16: see `engine`."""

@@ -1,106 +1,114 @@
-"""How far bf16 is from float32: measured on a few items that are drawn by hash."""
+"""Calibration of bf16 against float32: both answer a probe, whose errors set what is trusted.
+
+An `ErrorBound` is the largest error seen on the probe times a declared factor; a bf16 answer stands
+if its margin exceeds the bound. The probe is drawn by hash, so it is the same whatever the order of
+work.
+"""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from harness.engine.model import Engine
-from harness.engine.verified import margins
+from harness.engine.verified.margins import choice_margin, margin_error
 from harness.models.fingerprint import text_hash
-from harness.records import ItemKey, Request, Response
+from harness.records import Answers, ItemKey, Request, Response
 
-CHOICES, TEXTS, TOKENS = 64, 32, 64
-"""Items of each kind in a probe, and how many tokens of each of its texts are looked at."""
+PROBE_CHOICES, PROBE_TEXTS, PROBE_TOKENS = 64, 32, 64
+"""Items of each kind in a probe, and how many tokens of each of its texts are compared."""
 
 CHOICE_FACTOR, TEXT_FACTOR = 4.0, 2.0
-"""How many times the largest error seen on the probe an answer must be clear of.
+"""How many times the largest error of the probe an answer's margin must exceed.
 
 A few hundred differences of choices are seen, and their errors have long tails: 3.7 times the
 largest of a probe was found among 1,761 items of a random adapter. Of tokens thousands are seen.
 """
 
-WORTH = 0.5
-"""Share of the probe that must be clear, for less would cost more than float32 alone."""
-
-Found = dict[tuple[ItemKey, int], Response]
-"""Answers by item and request index."""
+MIN_CLEAR_SHARE = 0.5
+"""Share of the probe that must be clear of the bound, or bf16 would cost more than it saves."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """What a bf16 answer must be clear of: ``clear`` of the ``drawn`` answers of the probe were.
+class ErrorBound:
+    """What the margin of a bf16 answer must exceed for the answer to stand.
 
-    ``value`` is in the unit of `leads.error` for choices and in logits for texts; it is infinite
-    where nothing could be measured.
+    ``value`` is in the unit of `margins.margin_error` for choices and in logits for texts; it is
+    infinite where nothing could be measured. ``clear`` of the ``probed`` answers exceeded it.
     """
 
     value: float
     clear: int
-    drawn: int
+    probed: int
 
     @classmethod
-    def of(cls, errors: Sequence[float], distances: Sequence[float], factor: float) -> "Bound":
-        """Set a bound by the largest error, and count the distances that are clear of it."""
+    def of(cls, errors: Sequence[float], margins: Sequence[float], factor: float) -> "ErrorBound":
+        """Set a bound by the largest error, and count the margins that exceed it."""
         value = factor * max(errors, default=math.inf)
-        return cls(value, sum(distance > value for distance in distances), len(distances))
+        return cls(value, sum(margin > value for margin in margins), len(margins))
 
     @property
     def is_worth_it(self) -> bool:
-        """Whether bf16 settles enough to be asked first."""
-        return self.clear > 0 and self.clear >= WORTH * self.drawn
+        """Whether bf16 settles enough to be run first."""
+        return self.clear > 0 and self.clear >= MIN_CLEAR_SHARE * self.probed
 
 
-def draw(items: Mapping[ItemKey, list[Request]], count: int) -> list[list[Request]]:
-    """Draw items by the hash of what they are, in turn from each suite."""
+def draw_probe(items: Mapping[ItemKey, list[Request]], count: int) -> list[list[Request]]:
+    """Draw items by the hash of their keys, in turn from each suite."""
     suites: dict[str, list[tuple[str, ItemKey]]] = {}
     for item in items:
         suites.setdefault(item.suite, []).append((text_hash(item), item))
     ranked = sorted(
-        (rank, mark, item)
-        for drawn in suites.values()
-        for rank, (mark, item) in enumerate(sorted(drawn))
+        (rank, digest, item)
+        for of_suite in suites.values()
+        for rank, (digest, item) in enumerate(sorted(of_suite))
     )
     return [items[item] for _, _, item in ranked[:count]]
 
 
-def answers(engine: Engine, arm: str, requests: Sequence[Request]) -> Found:
-    """Return an arm's answers, those that could not be had left out."""
+def scored_answers(engine: Engine, arm: str, requests: Sequence[Request]) -> Answers:
+    """Return an arm's answers, unscored ones left out."""
     return {
-        (request.item, request.index): response
+        request.key: response
         for batch in engine.answer(arm, requests)
         for request, response in batch
         if response.unscored is None
     }
 
 
-def of_choices(
-    fast: Engine, exact: Engine, arm: str, drawn: Sequence[Sequence[Request]]
-) -> tuple[Bound, Found]:
-    """Measure by how much leads are off (see `leads.error`); return float32's answers as well."""
-    requests = [request for group in drawn for request in group]
-    found, truth = answers(fast, arm, requests), answers(exact, arm, requests)
-    both = found.keys() & truth.keys()
-    groups = [group for group in drawn if all((r.item, r.index) in both for r in group)]
-    errors = [margins.error(group, found, truth) for group in groups]
-    distances = [margins.lead(group, found) for group in groups]
-    return Bound.of(errors, distances, CHOICE_FACTOR), truth
+def calibrate_choices(
+    bf16: Engine, float32: Engine, arm: str, probe: Sequence[Sequence[Request]]
+) -> tuple[ErrorBound, Answers]:
+    """Measure `margins.margin_error` on a probe; return float32's answers as well."""
+    # 1. Both precisions answer.
+    requests = [request for group in probe for request in group]
+    found = scored_answers(bf16, arm, requests)
+    exact = scored_answers(float32, arm, requests)
+    # 2. Items that both answered whole are compared.
+    both = found.keys() & exact.keys()
+    groups = [group for group in probe if all(request.key in both for request in group)]
+    errors = [margin_error(group, found, exact) for group in groups]
+    margins = [choice_margin(group, found) for group in groups]
+    return ErrorBound.of(errors, margins, CHOICE_FACTOR), exact
 
 
-def of_texts(fast: Engine, exact: Engine, arm: str, drawn: Sequence[Request]) -> Bound:
-    """Measure by how much the distance of a token's logit from the best other one's is off.
-
-    Both are asked for the next token at every place of what bf16 says, read as given, so that they
-    are compared on the same prefixes.
-    """
-    said = answers(fast, arm, drawn)
-    asked: list[Request] = []
-    for place, request in enumerate(drawn):
-        response = said.get((request.item, request.index))
+def calibrate_texts(
+    bf16: Engine, float32: Engine, arm: str, probe: Sequence[Request]
+) -> ErrorBound:
+    """Measure by how much the gap between a token's logit and the best other one is off."""
+    # 1. bf16 generates.
+    generated = scored_answers(bf16, arm, probe)
+    # 2. Both choose the next token after every prefix of that text, so that they are compared on
+    #    the same prefixes.
+    steps: list[Request] = []
+    for number, request in enumerate(probe):
+        response = generated.get(request.key)
         if response is not None:
-            asked += _steps(request, response.text or "", place, fast)
-    found, truth = answers(fast, arm, asked), answers(exact, arm, asked)
-    errors = [_error(found[name], truth[name]) for name in found.keys() & truth.keys()]
-    return Bound.of(errors, [response.gap or 0.0 for response in said.values()], TEXT_FACTOR)
+            steps += _next_token_requests(request, response.text or "", number, bf16)
+    found, exact = scored_answers(bf16, arm, steps), scored_answers(float32, arm, steps)
+    # 3. The gaps are compared.
+    errors = [_gap_error(found[key], exact[key]) for key in found.keys() & exact.keys()]
+    gaps = [response.gap or 0.0 for response in generated.values()]
+    return ErrorBound.of(errors, gaps, TEXT_FACTOR)
 
 
 def is_greedy_text(request: Request) -> bool:
@@ -108,25 +116,27 @@ def is_greedy_text(request: Request) -> bool:
     return request.kind == "generate_until" and not request.settings.get("do_sample")
 
 
-def _steps(request: Request, text: str, place: int, engine: Engine) -> Iterable[Request]:
+def _next_token_requests(
+    request: Request, text: str, number: int, engine: Engine
+) -> Iterable[Request]:
     """Ask for the one token that follows each of the first tokens of a text."""
-    ids = tuple(engine.tokenizer.encode(text, add_special_tokens=False))[:TOKENS]
-    room = engine.max_length - len(request.context_ids) - 1
+    ids = tuple(engine.tokenizer.encode(text, add_special_tokens=False))[:PROBE_TOKENS]
+    fitting = engine.max_length - len(request.context_ids) - 1
     return [
         replace(
             request,
-            item=ItemKey("probe", "none", str(place), 0),
+            item=ItemKey("probe", "none", str(number), 0),
             index=length,
             context_ids=request.context_ids + ids[:length],
             settings={"until": [], "max_new_tokens": 1},
         )
-        for length in range(min(len(ids), room) + 1)
+        for length in range(min(len(ids), fitting) + 1)
     ]
 
 
-def _error(found: Response, truth: Response) -> float:
-    """Return by how much the lead of bf16's token over the best other one is off."""
-    if found.gap is None or truth.gap is None:
+def _gap_error(bf16: Response, float32: Response) -> float:
+    """Return by how much bf16 is off about its token's logit minus the best other one."""
+    if bf16.gap is None or float32.gap is None:
         return math.inf
-    same = (found.text, found.finish) == (truth.text, truth.finish)
-    return abs(found.gap - truth.gap) if same else found.gap + truth.gap
+    same = (bf16.text, bf16.finish) == (float32.text, float32.finish)
+    return abs(bf16.gap - float32.gap) if same else bf16.gap + float32.gap

@@ -2,6 +2,9 @@
 
 from harness.suites.load_suite import LoadedSuite
 
+ACCURACIES = ("acc", "acc_norm", "acc_bytes")
+"""lm-eval's metrics of a best choice: by log-likelihood, and by that per character or byte."""
+
 
 def is_decided_by_best(loaded: LoadedSuite) -> bool:
     """Say whether a suite's verdicts depend on nothing but best choices or generated texts.
@@ -24,7 +27,3 @@ def is_decided_by_best(loaded: LoadedSuite) -> bool:
     choices = [choice for item in loaded.items for choice in task.doc_to_choice(item.doc)]
     scored = [request.continuation for request in loaded.requests]
     return choices in (scored, [text.strip() for text in scored])
-
-
-ACCURACIES = ("acc", "acc_norm", "acc_bytes")
-"""lm-eval's metrics of a best choice: by log-likelihood, and by that per character or byte."""
