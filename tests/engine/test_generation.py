@@ -221,7 +221,7 @@ def test_top_k_of_one_is_greedy(engine: Engine, model: Any) -> None:
 
 
 def test_memory_running_out_while_decoding_only_slows_the_run(engine: Engine, model: Any) -> None:
-    """Rows that must make room wait, and then go on where they were."""
+    """Preempted rows wait, and then continue where they were."""
     from support.memory import memory_for
 
     requests = random_prompts(4, count=30)

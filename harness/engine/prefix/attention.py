@@ -107,7 +107,7 @@ class PackedRow:
     Per unit, ``spans`` has its start and stop in the row, ``masks`` its additive attention mask
     ``(Q, K)`` (None: plain causal, without a prefix) and ``prefixes`` what is cached before it.
     ``node_starts`` says where in the row each node of the trie begins. With ``capture_kv`` the
-    row's keys and values are kept per layer.
+    row's keys and values are captured per layer.
     """
 
     input_ids: Tensor  # (1, N)

@@ -94,7 +94,7 @@ class Generator:
         waiting: list[DecodeRow] = []
         more = True
         while more or waiting or batch.rows:
-            # 1. Prefill chunks as long as there is room for more rows.
+            # 1. Prefill chunks as long as more rows fit.
             while more and self._fits([*batch.rows, *waiting], extra_rows=1):
                 rows = next(prefilled, None)
                 more = rows is not None
@@ -106,7 +106,7 @@ class Generator:
             if joining:
                 batch.add(waiting[:joining])
                 del waiting[:joining]
-            # 3. Decode one token of every row; rows that memory has no room for wait again.
+            # 3. Decode one token of every row; preempted rows wait again.
             if batch.rows:
                 waiting = self._decode_step(batch) + waiting
             # 4. Hand out what is finished.
@@ -222,7 +222,7 @@ class Generator:
                 gap = math.inf
             self.ties += gap < TIE
             text.push(token, gap)
-            # 2. Go on as long as a draft has that very token.
+            # 2. Continue as long as a draft has that very token.
             following = None if text.finish else read.child(last, token)
         self.drafted_tokens += len(text.ids) - (text.finish is None)
         return text, last

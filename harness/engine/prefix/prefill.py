@@ -145,10 +145,10 @@ def prefill(
 
 def _with_followers(unit: int, followers: Mapping[int | None, Sequence[int]]) -> list[int]:
     """Return a unit and all that come after it."""
-    found = [unit]
-    for index in found:
-        found += followers.get(index, ())
-    return found
+    units = [unit]
+    for index in units:
+        units += followers.get(index, ())
+    return units
 
 
 def _pop_batch(

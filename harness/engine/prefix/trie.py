@@ -122,7 +122,7 @@ def build_trie(sequences: Sequence[tuple[int, ...]]) -> Trie:
         # 2. If that is within a node, split it.
         if nodes[stack[-1]].end < depth:
             stack.append(_split(nodes, popped, depth))
-        # 3. Hang the rest of the sequence below.
+        # 3. Insert the rest of the sequence as a new leaf.
         if len(sequence) > depth:
             nodes[stack[-1]].children.append(len(nodes))
             nodes.append(Node(depth, sequence[depth:], stack[-1]))

@@ -81,14 +81,14 @@ def calibrate_choices(
     """Measure `margins.margin_error` on a probe; return float32's answers as well."""
     # 1. Both precisions answer.
     requests = [request for group in probe for request in group]
-    found = scored_answers(bf16, arm, requests)
-    exact = scored_answers(float32, arm, requests)
+    bf16_answers = scored_answers(bf16, arm, requests)
+    float32_answers = scored_answers(float32, arm, requests)
     # 2. Items that both answered whole are compared.
-    both = found.keys() & exact.keys()
+    both = bf16_answers.keys() & float32_answers.keys()
     groups = [group for group in probe if all(request.key in both for request in group)]
-    errors = [margin_error(group, found, exact) for group in groups]
-    margins = [choice_margin(group, found) for group in groups]
-    return ErrorBound.of(errors, margins, CHOICE_FACTOR), exact
+    errors = [margin_error(group, bf16_answers, float32_answers) for group in groups]
+    margins = [choice_margin(group, bf16_answers) for group in groups]
+    return ErrorBound.of(errors, margins, CHOICE_FACTOR), float32_answers
 
 
 def calibrate_texts(
@@ -104,9 +104,11 @@ def calibrate_texts(
         response = generated.get(request.key)
         if response is not None:
             steps += _next_token_requests(request, response.text or "", number, bf16)
-    found, exact = scored_answers(bf16, arm, steps), scored_answers(float32, arm, steps)
+    bf16_answers = scored_answers(bf16, arm, steps)
+    float32_answers = scored_answers(float32, arm, steps)
     # 3. The gaps are compared.
-    errors = [_gap_error(found[key], exact[key]) for key in found.keys() & exact.keys()]
+    both = bf16_answers.keys() & float32_answers.keys()
+    errors = [_gap_error(bf16_answers[key], float32_answers[key]) for key in both]
     gaps = [response.gap or 0.0 for response in generated.values()]
     return ErrorBound.of(errors, gaps, TEXT_FACTOR)
 

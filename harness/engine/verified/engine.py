@@ -78,7 +78,7 @@ class VerifiedEngine:
         bounds: What was measured for the ``choices`` and ``texts`` of each arm.
         largest_error: Per arm, the largest error of choices that float32 has answered since.
         accepted: Items whose bf16 answers stood.
-        rechecked: Items that were asked again in float32.
+        rechecked: Items whose bf16 answers did not, so that float32 answered them again.
     """
 
     exact: Engine
@@ -157,7 +157,7 @@ class VerifiedEngine:
                     "score it with dtype float32"
                 )
         if total := self.accepted + self.rechecked:
-            notes.append(f"{self.rechecked} of {total} bf16 answers were asked again in float32")
+            notes.append(f"{self.rechecked} of {total} bf16 answers were rechecked in float32")
         return notes
 
     def fingerprint(self, arm: str) -> str:
@@ -325,7 +325,7 @@ class VerifiedEngine:
 def _bound_note(arm: str, kind: str, bound: ErrorBound) -> str:
     """Say in a sentence what a bound came to."""
     unit = "logits" if kind == "texts" else "nats per root token"
-    clear = f"{bound.clear} of {bound.probed} in a probe were clear by {bound.value:.3g} {unit}"
+    clear = f"{bound.clear} of {bound.probed} in the probe exceed {bound.value:.3g} {unit}"
     if bound.is_worth_it:
-        return f"{arm}: bf16 {kind} are kept where they are clear of the bound: {clear}"
+        return f"{arm}: bf16 {kind} are accepted where their margin exceeds the bound: {clear}"
     return f"{arm}: {kind} are answered in float32 alone, which is faster here: {clear}"
