@@ -25,9 +25,11 @@ def command() -> None:
 
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     typer.echo(f"{'devices':<18} {', '.join(devices) or f'CPU, {os.cpu_count()} cores'}")
-    from harness.models.hardware import has_bf16
+    from harness.models.hardware import device_of, has_bf16
 
-    typer.echo(f"{'bfloat16':<18} {'yes' if has_bf16() else 'no: training uses float32'}")
+    typer.echo(
+        f"{'bfloat16':<18} {'yes' if has_bf16(device_of('auto')) else 'no: training uses float32'}"
+    )
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     typer.echo(f"{'free disk':<18} {free:.0f} GB in {Path.cwd()}")
     for name, folder in content.BUILTIN_MODELS.items():

@@ -10,8 +10,7 @@ lm-eval's door, `interim` scores a model in training, `reply` answers in a conve
 from harness.engine.model import Engine
 from harness.engine.open import open_engine
 from harness.engine.verified.engine import VerifiedEngine
-from harness.models.load_model import context_of as context_length
-from harness.models.load_model import tokenizer_of as load_tokenizer
+from harness.models.load_model import context_length, load_tokenizer
 from harness.suites.load_suite import LoadedSuite, check_same_ids, load_suite
 
 __all__ = [

@@ -9,7 +9,7 @@ import torch
 from harness.engine import padded
 from harness.engine.decoding.sampling import SamplingParams
 from harness.engine.prefix.generate import Prompt
-from harness.models.load_model import end_tokens, neutral_generation
+from harness.models.load_model import end_tokens, neutral_generation, padding_id
 from harness.records import ItemKey, Request, Response
 from harness.suites.load_suite import LoadedSuite
 
@@ -23,11 +23,11 @@ def mean_scores(model: Any, tokenizer: Any, suites: Sequence[LoadedSuite]) -> di
     The model's mode, generation settings and random state are as before afterwards.
     """
     was_training, generation = model.training, getattr(model, "generation_config", None)
-    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    pad = padding_id(tokenizer)
     model.eval()
     try:
         with torch.random.fork_rng():
-            ends = end_tokens(model, tokenizer)
+            ends = end_tokens(tokenizer, model.config, generation)
             neutral_generation(model, pad=pad)
             return {
                 suite.suite.name: _mean(suite, _answers(model, tokenizer, suite, ends, pad))

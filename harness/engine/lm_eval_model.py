@@ -74,7 +74,7 @@ class HarnessLM(TemplateLM):
     @property
     def tokenizer_name(self) -> str:
         """What tells this tokenizer and template from others, for lm-eval's request cache."""
-        return str(self.engine.known["tokenizer"])
+        return self.engine.identity.tokenizer
 
     def tok_encode(
         self, string: str, add_special_tokens: bool | None = None, **_: Any

@@ -16,17 +16,18 @@ from harness.engine.prefix.generate import Generator, Prompt
 from harness.engine.prefix.parity_check import probe_ids, use_packed_attention
 from harness.engine.prefix.prefill import Runner
 from harness.engine.rolling import join, windows
-from harness.models.fingerprint import ENGINE_VERSION, text_hash, tokenizer_hash
+from harness.models.fingerprint import BaseIdentity, base_identity
 from harness.models.load_model import (
-    base_identity,
+    base_section,
     context_length,
-    end_tokens,
-    load_model,
+    load_model_for_scoring,
     load_tokenizer,
     neutral_generation,
+    padding_id,
     sliding_window,
 )
 from harness.records import BASE, ItemKey, Request, Response
+from harness.study import BaseSection
 from harness.suites.tokenize import Encoder, needed
 
 log = logging.getLogger("harness.engine")
@@ -47,73 +48,61 @@ class Engine:
     switch: Switch
     ends: frozenset[int]
     context: int
-    known: dict[str, Any]
+    identity: BaseIdentity
     window: int | None = None
     notes: list[str] = field(default_factory=list)
     ties: int = 0
 
     @classmethod
-    def load(
-        cls,
-        model: str,
-        *,
-        revision: str | None = None,
-        dtype: str = "float32",
-        device: str = "auto",
-        quantization: str = "none",
-        trust_remote_code: bool = False,
-    ) -> "Engine":
-        """Load a base model once.
+    def load(cls, model: str, **options: str | bool | None) -> "Engine":
+        """Load a base model once, by plain arguments.
 
         Args:
             model: Hub name or folder.
-            revision: Commit or tag of a hub model.
-            dtype: Precision of weights and matrix products; the softmax is always float32.
-            device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-            quantization: ``none``, ``4bit`` or ``8bit`` (bitsandbytes).
-            trust_remote_code: Allow code that comes with a hub model.
+            options: ``revision``, ``dtype`` (of weights and matrix products; the softmax is always
+                float32), ``device``, ``quantization`` and ``trust_remote_code``, as in the
+                ``base`` section of a study.
 
         Raises:
             ModelError: If model or tokenizer cannot be loaded.
         """
-        options: dict[str, Any] = {
-            "revision": revision,
-            "dtype": dtype,
-            "device": device,
-            "quantization": quantization,
-            "trust_remote_code": trust_remote_code,
-        }
-        tokenizer = load_tokenizer(model, revision=revision, trust_remote_code=trust_remote_code)
-        loaded = load_model(model, **options)
-        ends = end_tokens(loaded, tokenizer)
-        neutral_generation(loaded, pad=_pad(tokenizer))
-        runner = _runner(loaded, dtype)
+        return cls.from_base(base_section(model, **options), model)
+
+    @classmethod
+    def from_base(cls, base: BaseSection, model: str) -> "Engine":
+        """Load a study's base once, in the precision that its weights are trained in.
+
+        Args:
+            base: The study's section: revision, precision, device, quantization.
+            model: Hub name or folder.
+
+        Raises:
+            ModelError: If model or tokenizer cannot be loaded.
+        """
+        tokenizer = load_tokenizer(model, base)
+        identity = base_identity(model, base, tokenizer)
+        loaded = load_model_for_scoring(model, base)
+        pad = padding_id(tokenizer)
+        neutral_generation(loaded, pad=pad)
+        runner = _runner(loaded, base.weights_dtype)
         probe = probe_ids(tokenizer, runner.vocab_size)
         reason = use_packed_attention(loaded, runner, probe)
-        known = {
-            "engine": ENGINE_VERSION,
-            "base": base_identity(model, loaded),
-            "tokenizer": tokenizer_hash(tokenizer),
-            "dtype": dtype,
-            "quantization": quantization,
-            "ends": sorted(ends),
-        }
         switch = Switch(
             base=loaded,
             runner=runner,
-            origin={"model": model, **options},
+            origin=base.model_copy(update={"model": model}),
             probe=torch.tensor([probe], device=loaded.device),
             packs=reason is None,
-            pad=_pad(tokenizer),
-            arms={BASE: Arm("base", None, text_hash(known))},
+            pad=pad,
+            arms={BASE: Arm("base", None, identity.fingerprint)},
         )
         return cls(
             tokenizer=tokenizer,
             runner=runner,
             switch=switch,
-            ends=ends,
-            context=context_length(loaded.config, tokenizer),
-            known=known,
+            ends=frozenset(identity.ends),
+            context=context_length(model, base, tokenizer),
+            identity=identity,
             window=sliding_window(loaded),
             notes=[f"scored in plain batches: {reason}"] if reason else [],
         )
@@ -268,13 +257,6 @@ class Engine:
             ids = tuple(self.tokenizer.encode(text, add_special_tokens=False))
         room = min(int(request.settings["max_new_tokens"]), self.max_length - known)
         return ids[:room]
-
-
-def _pad(tokenizer: Any) -> int:
-    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id):
-        if token is not None:
-            return int(token)
-    return 0
 
 
 def _runner(model: Any, dtype: str) -> Runner:

@@ -1,16 +1,13 @@
 """Open the engine that a study's base asks for."""
 
 import logging
-import platform
 from collections.abc import Sequence
-from typing import Any
-
-import torch
 
 from harness.engine.model import Engine
 from harness.engine.verified.decided import is_decided_by_best
 from harness.engine.verified.engine import VerifiedEngine
-from harness.errors import ModelError
+from harness.models.hardware import has_bf16
+from harness.models.load_model import base_section
 from harness.study import VERIFIED, BaseSection
 from harness.suites.load_suite import LoadedSuite
 
@@ -29,36 +26,11 @@ def open_engine(
             in float32 what is not decided by a best choice or a text.
 
     Raises:
-        ModelError: If model or tokenizer cannot be loaded, or verified bf16 is asked of quantized
-            weights.
+        ModelError: If model or tokenizer cannot be loaded.
     """
-    return load_engine(
-        model,
-        dtype=base.dtype,
-        suites=suites,
-        revision=base.revision,
-        device=base.device,
-        quantization=base.quantization,
-        trust_remote_code=base.trust_remote_code,
-    )
-
-
-def load_engine(
-    model: str, *, dtype: str, suites: Sequence[LoadedSuite] = (), **options: Any
-) -> Engine | VerifiedEngine:
-    """Load an engine by plain arguments: `Engine.load`'s, and ``bfloat16_verified`` as a dtype.
-
-    Raises:
-        ModelError: As `open_engine`.
-    """
-    if dtype != VERIFIED:
-        return Engine.load(model, dtype=dtype, **options)
-    if options.get("quantization", "none") != "none":
-        raise ModelError(
-            f"dtype {VERIFIED} needs weights that are not quantized: found quantization "
-            f"{options['quantization']!r}; use dtype bfloat16 with it, or quantization none"
-        )
-    exact = Engine.load(model, dtype="float32", **options)
+    exact = Engine.from_base(base, model)
+    if base.dtype != VERIFIED:
+        return exact
     if not has_bf16(exact.runner.like.device):
         exact.notes.append(
             f"answered in float32: {exact.runner.like.device.type} here has no bf16 instructions, "
@@ -67,15 +39,14 @@ def load_engine(
         log.warning("%s", exact.notes[-1])
         return exact
     work = tuple(request for suite in suites for request in suite.requests)
-    numeric = [suite.suite.name for suite in suites if not is_decided_by_best(suite)]
-    return VerifiedEngine(exact, work, sorted(numeric))
+    return VerifiedEngine(exact, work, numeric_suites(suites))
 
 
-def has_bf16(device: torch.device) -> bool:
-    """Say whether a device multiplies bf16 matrices by instructions of its own."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    if platform.machine() in ("aarch64", "arm64"):
-        return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    # on x86 that call is true of processors, too, that only emulate bf16
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+def load_engine(model: str, **options: object) -> Engine | VerifiedEngine:
+    """Load an engine by plain arguments, those of a study's ``base`` section; see `open_engine`."""
+    return open_engine(base_section(model, **options), model)
+
+
+def numeric_suites(suites: Sequence[LoadedSuite]) -> list[str]:
+    """Return the suites that are not decided by a best choice or a text, so need float32."""
+    return sorted(suite.suite.name for suite in suites if not is_decided_by_best(suite))

@@ -1,165 +1,224 @@
-"""Load a base model and its tokenizer as scoring needs them."""
+"""Load a base model, its configuration and its tokenizer: once for scoring and for training."""
 
 import logging
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import torch
+from pydantic import ValidationError
 
 from harness.errors import ModelError
-from harness.files import weights_sha256
+from harness.models.hardware import device_of
 from harness.study import BaseSection
 
-log = logging.getLogger("harness.engine")
+if TYPE_CHECKING:
+    import torch
+    from transformers import BitsAndBytesConfig, GenerationConfig, PretrainedConfig
+
+    from harness.models.protocols import CausalLM, PretrainedTokenizer
+
+log = logging.getLogger("harness.models")
+
+
+def base_section(model: str, **options: object) -> BaseSection:
+    """Return the section that a study would have for a base that is given by plain arguments.
+
+    Raises:
+        ModelError: If an argument is none of the section's.
+    """
+    try:
+        return BaseSection.model_validate({"model": model, **options})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, problem = ".".join(map(str, first["loc"])), first["msg"]
+        raise ModelError(
+            problem.removeprefix("Value error, ") if not name else f"{name}: {problem}"
+        ) from error
 
 
 def load_model(
     model: str,
+    base: BaseSection,
     *,
-    revision: str | None,
-    dtype: str,
-    device: str,
-    quantization: str,
-    trust_remote_code: bool,
-) -> Any:
-    """Load a causal language model for scoring: evaluation mode, no gradients, neutral generation.
+    quantization: str | None = None,
+    compute_dtype: "torch.dtype | None" = None,
+) -> "CausalLM":
+    """Load the weights of a causal language model onto its device, as training needs them.
+
+    Args:
+        model: Hub name or folder.
+        base: Revision, dtype, device and quantization.
+        quantization: ``none``, ``4bit`` or ``8bit`` in place of the base's own.
+        compute_dtype: What 4-bit weights are multiplied in; the dtype of the weights by default.
 
     Raises:
-        ModelError: If it is not there or cannot be loaded; one sentence with the reason.
+        ModelError: If they are not there or cannot be loaded; one sentence with the reason.
     """
+    import torch
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging as transformers_log
 
-    transformers_log.disable_progress_bar()
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # tells of optional kernels
-    place = _device(device)
-    extra: dict[str, Any] = {}
-    if quantization != "none":
-        from transformers import BitsAndBytesConfig
-
-        extra = {
-            "quantization_config": BitsAndBytesConfig(
-                load_in_4bit=quantization == "4bit",
-                load_in_8bit=quantization == "8bit",
-                bnb_4bit_quant_type="nf4",
-                bnb_4bit_use_double_quant=True,  # as adapters are trained here
-                bnb_4bit_compute_dtype=getattr(torch, dtype),
-            ),
-            "device_map": {"": place},
-        }
+    device = device_of(base.device)
+    dtype: torch.dtype = getattr(torch, base.weights_dtype)
+    bits = quantization or base.quantization
+    extra: dict[str, object] = {}
+    if bits != "none":
+        extra["quantization_config"] = _quantization_config(bits, compute_dtype or dtype)
+        extra["device_map"] = {"": device}
     try:
         loaded = AutoModelForCausalLM.from_pretrained(
             model,
-            revision=revision or "main",
-            dtype=getattr(torch, dtype),
-            trust_remote_code=trust_remote_code,
+            revision=base.revision or "main",
+            dtype=dtype,
+            trust_remote_code=base.trust_remote_code,
             **extra,
         )
-        if quantization == "none":
-            loaded = loaded.to(place)
+        if bits == "none":
+            loaded = loaded.to(device)
         else:
-            _keep_unpacked(loaded)
+            _prevent_repacking(loaded)
     except (OSError, ValueError, ImportError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise ModelError(f"a base model must be loadable: {model}: {reason}") from error
-    return loaded.eval().requires_grad_(requires_grad=False)
+        raise ModelError(f"no model could be loaded from {model!r}: {_reason(error)}") from error
+    return loaded
 
 
-def _keep_unpacked(model: Any) -> None:
+def load_model_for_scoring(model: str, base: BaseSection) -> "CausalLM":
+    """Load a model in evaluation mode, without gradients; see `load_model`."""
+    from transformers.utils import logging as transformers_log
+
+    transformers_log.disable_progress_bar()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # notices of optional kernels
+    return load_model(model, base).eval().requires_grad_(requires_grad=False)
+
+
+def _quantization_config(bits: str, compute_dtype: "torch.dtype") -> "BitsAndBytesConfig":
+    """Return QLoRA's own quantization (Dettmers 2023), NF4 with double quantization; or 8 bit."""
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_4bit=bits == "4bit",
+        load_in_8bit=bits == "8bit",
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=compute_dtype,
+    )
+
+
+def _prevent_repacking(model: "CausalLM") -> None:
     """Stop bitsandbytes 0.50 from repacking 4-bit weights for a CPU at their first use.
 
-    Whatever reads the state dict afterwards, such as PEFT loading an adapter, would corrupt them.
+    The repacked weights have no gradient, so a training would go on silently wrong after one
+    forward pass without gradients; and whatever reads the state dict afterwards, such as PEFT
+    loading an adapter, would corrupt them.
     """
     for module in model.modules():
         if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
 
 
-def load_tokenizer(model: str, *, revision: str | None, trust_remote_code: bool) -> Any:
-    """Load the tokenizer that belongs to a model.
+def load_tokenizer(
+    model: str, base: BaseSection, *, padding: bool = False
+) -> "PretrainedTokenizer":
+    """Load the tokenizer that belongs to a model; no weights are needed.
+
+    Args:
+        model: Hub name or folder.
+        base: Its revision.
+        padding: Make sure that there is a padding token: the end-of-text token if it has none.
 
     Raises:
-        ModelError: If there is none.
+        ModelError: If there is none, or it cannot be loaded.
     """
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(
-            model, revision=revision or "main", trust_remote_code=trust_remote_code
+        tokenizer: PretrainedTokenizer = AutoTokenizer.from_pretrained(
+            model, revision=base.revision or "main", trust_remote_code=base.trust_remote_code
         )
     except (OSError, ValueError, ImportError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"a base model needs a tokenizer: {model}: {reason}") from error
+        reason = _reason(error)
+        raise ModelError(f"no tokenizer could be loaded from {model!r}: {reason}") from error
+    if padding and tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
 
 
-def tokenizer_of(model: str, base: BaseSection) -> Any:
-    """Load the tokenizer of a study's base, to make prompts before any weights are loaded."""
-    return load_tokenizer(model, revision=base.revision, trust_remote_code=base.trust_remote_code)
+def load_config(model: str, base: BaseSection) -> "PretrainedConfig":
+    """Load a model's configuration; no weights are needed.
+
+    Raises:
+        ModelError: If it cannot be loaded.
+    """
+    from transformers import AutoConfig
+
+    try:
+        return AutoConfig.from_pretrained(
+            model, revision=base.revision or "main", trust_remote_code=base.trust_remote_code
+        )
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(f"no model could be loaded from {model!r}: {_reason(error)}") from error
 
 
-def _device(wanted: str) -> str:
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise ModelError(f"base.device must be available here: no GPU found for {wanted!r}")
-    return wanted
+def context_length(model: str, base: BaseSection, tokenizer: object) -> int:
+    """Return how many tokens fit a model's context, by lm-eval's rule, without its weights.
+
+    Raises:
+        ModelError: If the configuration cannot be loaded.
+    """
+    from lm_eval.models.utils import resolve_max_length
+
+    return int(resolve_max_length(load_config(model, base), tokenizer, default=2048))
 
 
-def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+def load_generation_config(model: str, base: BaseSection) -> "GenerationConfig":
+    """Load the generation settings that a model comes with, as its weights' loading does."""
+    from transformers import GenerationConfig
+
+    revision = base.revision or "main"
+    try:
+        return GenerationConfig.from_pretrained(model, revision=revision)
+    except OSError:  # no generation_config.json: what config.json says of generation
+        return GenerationConfig.from_pretrained(
+            model, config_file_name="config.json", _from_model_config=True, revision=revision
+        )
+
+
+def end_tokens(*sources: object) -> frozenset[int]:
     """Return the tokens that end an answer: the tokenizer's and those the checkpoint names.
 
     They are the base's and the same for every arm. Everything else that a checkpoint's generation
-    settings say (penalties, lengths, sampling) is left aside.
+    settings say (penalties, lengths, sampling) is ignored.
+
+    Args:
+        sources: Whatever may have an ``eos_token_id``: tokenizer, configuration, generation
+            configuration.
     """
     named: set[int] = set()
-    for source in (tokenizer, model.config, getattr(model, "generation_config", None)):
+    for source in sources:
         ids = getattr(source, "eos_token_id", None)
         named.update([ids] if isinstance(ids, int) else ids or ())
     return frozenset(named)
 
 
-def neutral_generation(model: Any, *, pad: int) -> None:
-    """Forget what the checkpoint wants of generation, so that every arm generates alike."""
+def padding_id(tokenizer: "PretrainedTokenizer") -> int:
+    """Return the token that fills padded batches; it is masked, so any will do."""
+    for token in (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id):
+        if token is not None:
+            return int(token)
+    return 0
+
+
+def neutral_generation(model: "CausalLM", *, pad: int) -> None:
+    """Replace the checkpoint's generation settings, so that every arm generates alike."""
     from transformers import GenerationConfig
 
     model.generation_config = GenerationConfig(pad_token_id=pad)
 
 
-def context_length(config: Any, tokenizer: Any) -> int:
-    """Return how many tokens fit the context, by the same rule as lm-eval."""
-    from lm_eval.models.utils import resolve_max_length
-
-    return int(resolve_max_length(config, tokenizer, default=2048))
-
-
-def context_of(model: str, base: BaseSection, tokenizer: Any) -> int:
-    """Return how many tokens fit the context of a study's base, before any weights are loaded.
-
-    Raises:
-        ModelError: If the configuration cannot be loaded.
-    """
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(
-            model, revision=base.revision, trust_remote_code=base.trust_remote_code
-        )
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"no model could be loaded from {model!r}: {reason}") from error
-    return context_length(config, tokenizer)
-
-
-def sliding_window(model: Any) -> int | None:
-    """Return the window that limits attention in some layer, None where all see everything."""
+def sliding_window(model: "CausalLM") -> int | None:
+    """Return the window that limits attention in some layer, None where all attention is full."""
     config = getattr(model.config, "text_config", None) or model.config
     window = getattr(config, "sliding_window", None)
     return int(window) if window and getattr(config, "use_sliding_window", True) else None
 
 
-def base_identity(model: str, loaded: Any) -> str:
-    """Return what identifies the base's weights: their hash, or the hub commit they came from."""
-    folder = Path(model)
-    if folder.is_dir():
-        return weights_sha256(folder)
-    return str(getattr(loaded.config, "_commit_hash", None) or model)
+def _reason(error: Exception) -> str:
+    """Return the first line of a library's message."""
+    return (str(error).strip().splitlines() or [repr(error)])[0]

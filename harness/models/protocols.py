@@ -1,47 +1,158 @@
 """What is needed of a tokenizer and of a causal language model, as types.
 
-transformers' own classes satisfy both; so does what stands in for a tokenizer where an endpoint
-does its own.
+transformers' own classes satisfy them. `Tokenizer` is what prompts are made with: what stands in
+for one where an endpoint does its own (`harness.suites.text_tokenizer`) satisfies it as well.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-import torch
+if TYPE_CHECKING:
+    import torch
+    from transformers import Cache, GenerationConfig, PretrainedConfig
+
+Conversation = Sequence[Mapping[str, str]]
+"""Messages with ``role`` and ``content``, oldest first."""
 
 
 class Tokenizer(Protocol):
-    """Text to token ids and back; ``chat_template`` lays out conversations."""
+    """Text to token ids and back; ``chat_template`` lays conversations out."""
 
-    bos_token_id: int | None
-    eos_token_id: int | None
-    pad_token_id: int | None
-    unk_token_id: int | None
-    chat_template: str | None
-    all_special_ids: list[int]
+    @property
+    def bos_token_id(self) -> int | None:
+        """The beginning-of-text token."""
+        ...
 
-    def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
+    @property
+    def eos_token_id(self) -> int | None:
+        """The end-of-text token."""
+        ...
+
+    @property
+    def pad_token_id(self) -> int | None:
+        """The padding token."""
+        ...
+
+    @property
+    def unk_token_id(self) -> int | None:
+        """The token of what the vocabulary does not know."""
+        ...
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """Every special token."""
+        ...
+
+    @property
+    def chat_template(self) -> str | None:
+        """The Jinja template of conversations, None for a base that has none."""
+        ...
+
+    def encode(self, text: str, /, *, add_special_tokens: bool = True) -> list[int]:
         """Return the ids of a text."""
         ...
 
-    def decode(self, ids: int | Sequence[int]) -> str:
+    def decode(self, ids: int | Sequence[int], /) -> str:
         """Return the text of some ids."""
         ...
 
     def apply_chat_template(
-        self, turns: Sequence[Mapping[str, str]], *, add_generation_prompt: bool
+        self,
+        turns: Conversation,
+        /,
+        *,
+        tokenize: bool = True,
+        add_generation_prompt: bool = False,
+        continue_final_message: bool = False,
     ) -> str:
-        """Lay a conversation out as text."""
+        """Lay a conversation out as text (with ``tokenize=False``)."""
         ...
 
 
-class CausalLM(Protocol):
-    """A causal language model: a torch module with a configuration."""
+class PretrainedTokenizer(Tokenizer, Protocol):
+    """A tokenizer of transformers: it also encodes batches and can be saved."""
 
-    config: object
-    device: torch.device
+    pad_token: str | None
+    bos_token: str | None
+    eos_token: str | None
+
+    @property
+    def all_special_tokens(self) -> list[str]:
+        """Every special token as text."""
+        ...
+
+    @property
+    def added_tokens_decoder(self) -> Mapping[int, object]:
+        """Tokens that were added to the vocabulary, by id."""
+        ...
+
+    def __call__(
+        self, text: str | Sequence[str], /, *, add_special_tokens: bool = True
+    ) -> Mapping[str, list[list[int]]]:
+        """Encode one text or a batch: ``input_ids``, ``attention_mask``."""
+        ...
+
+    def get_vocab(self) -> dict[str, int]:
+        """Return the id of every token."""
+        ...
+
+    def save_pretrained(self, folder: str | Path, /) -> object:
+        """Write the tokenizer's files."""
+        ...
+
+
+class ModelOutput(Protocol):
+    """What a forward pass returns."""
+
+    logits: "torch.Tensor"  # (B, T, V)
+    past_key_values: "Cache | None"
+
+
+class CausalLM(Protocol):
+    """A causal language model: a torch module with a configuration and ``generate``."""
+
+    config: "PretrainedConfig"
+    generation_config: "GenerationConfig | None"
     training: bool
+
+    @property
+    def device(self) -> "torch.device":
+        """Where its weights are."""
+        ...
+
+    def __call__(self, **inputs: object) -> ModelOutput:
+        """Run a forward pass on ``input_ids`` (B, T), ``attention_mask`` (B, T), ..."""
+        ...
+
+    def generate(self, **inputs: object) -> "torch.Tensor":
+        """Generate by transformers' own loop; returns ids (B, T)."""
+        ...
+
+    def train(self, mode: bool = True, /) -> "CausalLM":
+        """Switch dropout and its like on or off."""
+        ...
 
     def eval(self) -> "CausalLM":
         """Switch dropout and its like off."""
+        ...
+
+    def requires_grad_(self, requires_grad: bool = True) -> "CausalLM":
+        """Choose whether every parameter gets a gradient."""
+        ...
+
+    def modules(self) -> "Iterator[torch.nn.Module]":
+        """Yield every module."""
+        ...
+
+    def named_modules(self) -> "Iterator[tuple[str, torch.nn.Module]]":
+        """Yield every module with its dotted name."""
+        ...
+
+    def get_output_embeddings(self) -> "torch.nn.Module":
+        """Return the head that makes logits."""
+        ...
+
+    def set_attn_implementation(self, name: str, /) -> None:
+        """Choose the attention function of every layer by its registered name."""
         ...

@@ -9,8 +9,8 @@ from typing import Any
 
 from harness.errors import ModelError
 from harness.files import write_text
+from harness.models.load_model import load_tokenizer
 from harness.study import BaseSection
-from harness.training.trl.peft_model import load_tokenizer
 from harness.training.trl.quiet import quiet
 
 _KEPT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
@@ -90,7 +90,7 @@ def merge(folder: Path, out: Path, *, model: str, base: BaseSection) -> None:
             raise ModelError(f"{folder} cannot be merged into {model!r}: {reason}") from error
         merged.to(stored).save_pretrained(out)
     own = (folder / "tokenizer_config.json").is_file()
-    load_tokenizer(str(folder) if own else model, base).save_pretrained(out)
+    load_tokenizer(str(folder) if own else model, base, padding=True).save_pretrained(out)
 
 
 def gguf(folder: Path) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 from harness.corpus import hold_out, text_of
 from harness.errors import HarnessError
+from harness.models.load_model import load_tokenizer
 from harness.records import Arm, Example, LossPoint
 from harness.study import BaseSection, CandidateSection
 from harness.training import distributed, saved
@@ -23,7 +24,6 @@ from harness.training.config.settings import (
 )
 from harness.training.rows.card import prepare
 from harness.training.sweep import best_of
-from harness.training.trl.peft_model import load_tokenizer
 from harness.training.trl.quiet import quiet, remarks
 from harness.training.trl.reporters import SHOWN_ONLY, reporting
 from harness.versions import versions
@@ -159,7 +159,7 @@ def _run(job: Job, given: Rows, result: Path, told: Told | None) -> dict[str, An
     with quiet() as heard:
         from harness.training.trl import session
 
-        tokenizer = load_tokenizer(job.model, job.base)
+        tokenizer = load_tokenizer(job.model, job.base, padding=True)
         rows = prepare(job, learnt, tokenizer)
         unseen = prepare(job, held, tokenizer) if held else None
         trainer = session.build(job, rows, tokenizer, told, validation=unseen)

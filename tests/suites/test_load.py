@@ -73,7 +73,7 @@ def test_base_and_adapter_score_as_in_plain_lm_eval(
     """Prompts, few-shot draws, log-likelihoods and metrics equal the hf model's, arm by arm."""
     write_rows(tmp_path / "rows" / "test.jsonl")
     write_rows(tmp_path / "rows" / "train.jsonl", 7)
-    base = Path(engine.switch.origin["model"])
+    base = Path(engine.switch.origin.model)
     folder = lora(base, tmp_path / "tuned", seed=3 + shots)
     name = f"tuned{shots}"
     engine.attach(name, folder)

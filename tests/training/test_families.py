@@ -26,10 +26,10 @@ def rows() -> list[Example]:
 
 def trainer_for(base: Path, checkpoints: Path, method: str = "lora") -> Any:
     """Return a trainer as a study would get it."""
+    from harness.models.load_model import load_tokenizer
     from harness.training.config.job import Job
     from harness.training.rows.encode import encode
     from harness.training.trl import session
-    from harness.training.trl.peft_model import load_tokenizer
 
     section = BaseSection(model=str(base))
     candidate = CandidateSection(name="mine", method=method, train="rows")
@@ -43,7 +43,7 @@ def trainer_for(base: Path, checkpoints: Path, method: str = "lora") -> Any:
         seed=0,
         checkpoints=checkpoints,
     )
-    tokenizer = load_tokenizer(str(base), section)
+    tokenizer = load_tokenizer(str(base), section, padding=True)
     encoded = encode(rows(), tokenizer, chat=False, max_length=128)
     return session.build(job, encoded, tokenizer, None)
 

@@ -27,11 +27,11 @@ import json, sys, torch
 from peft import PeftModel
 from harness.study import BaseSection
 from harness.training import METHODS
-from harness.training.trl.peft_model import load_model
+from harness.training.trl.peft_model import load_base
 base, folders, ids = json.loads(sys.argv[1])
 for name, folder in folders.items():
     full = METHODS[name].config is None
-    model = load_model(folder if full else base, BaseSection(model=base), METHODS[name])
+    model = load_base(folder if full else base, BaseSection(model=base), METHODS[name])
     model = model.eval() if full else PeftModel.from_pretrained(model, folder).eval()
     with torch.no_grad():
         torch.save(model(input_ids=torch.tensor([ids])).logits, folder + "/logits.pt")
@@ -163,11 +163,11 @@ def test_a_fresh_process_gives_identical_logits(
     """What was in memory at the end of training is what another process loads from disk."""
     import torch
 
+    from harness.models.load_model import load_tokenizer
     from harness.training.config.job import Job
     from harness.training.config.settings import method_of, settings_of, training_of
     from harness.training.rows.encode import encode
     from harness.training.trl import session
-    from harness.training.trl.peft_model import load_tokenizer
 
     base = BaseSection(model=str(tiny_base))
     candidate = section(name)
@@ -181,7 +181,7 @@ def test_a_fresh_process_gives_identical_logits(
         seed=0,
         checkpoints=tmp_path,
     )
-    tokenizer = load_tokenizer(str(tiny_base), base)
+    tokenizer = load_tokenizer(str(tiny_base), base, padding=True)
     encoded = encode(rows(), tokenizer, chat=True, max_length=200)
     trainer = session.build(job, encoded, tokenizer, None)
     session.fit(trainer)

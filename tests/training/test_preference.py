@@ -127,12 +127,12 @@ def test_validation_and_divergence_work_as_in_supervised_training(
 
 def test_no_second_copy_of_the_base_is_held(tiny_base: Path, tmp_path: Path) -> None:
     """The reference is the adapter switched off, or computed before all weights change."""
+    from harness.models.load_model import load_tokenizer
     from harness.training.config.job import Job
     from harness.training.config.objectives import OBJECTIVES as ALL
     from harness.training.config.settings import method_of, settings_of, training_of
     from harness.training.rows.card import prepare
     from harness.training.trl import session
-    from harness.training.trl.peft_model import load_tokenizer
 
     base = BaseSection(model=str(tiny_base))
     for method in ("lora", "full"):
@@ -148,7 +148,7 @@ def test_no_second_copy_of_the_base_is_held(tiny_base: Path, tmp_path: Path) -> 
             seed=0,
             checkpoints=tmp_path / method,
         )
-        tokenizer = load_tokenizer(str(tiny_base), base)
+        tokenizer = load_tokenizer(str(tiny_base), base, padding=True)
         trainer = session.build(job, prepare(job, pairs(), tokenizer), tokenizer, None)
         assert trainer.ref_model is None
 

@@ -113,7 +113,7 @@ def family(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Family, Any]
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    from harness.training.trl.peft_model import load_tokenizer
+    from harness.models.load_model import load_tokenizer
 
     this = FAMILIES[request.param]
     names = [name for name in (this.bos, this.eos, this.pad, *this.specials) if name]
@@ -134,7 +134,7 @@ def family(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Family, Any]
     )
     fast.chat_template = this.template
     fast.save_pretrained(tmp_path)
-    return this, load_tokenizer(str(tmp_path), BaseSection(model=str(tmp_path)))
+    return this, load_tokenizer(str(tmp_path), BaseSection(model=str(tmp_path)), padding=True)
 
 
 def encoded(this: Family, tokenizer: Any) -> tuple[Any, ...]:

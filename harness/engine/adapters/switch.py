@@ -19,8 +19,9 @@ from harness.engine.prefix.parity_check import packed_logprobs_match, padded_log
 from harness.engine.prefix.prefill import Runner
 from harness.errors import ModelError, nearest
 from harness.models.fingerprint import text_hash
-from harness.models.load_model import load_model, neutral_generation
+from harness.models.load_model import load_model_for_scoring, neutral_generation
 from harness.records import BASE
+from harness.study import BaseSection
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +49,13 @@ class Stage(NamedTuple):
 class Switch:
     """The base and its arms.
 
-    ``origin`` are the options the base was loaded with, ``probe`` the ids of a prompt by whose
+    ``origin`` says how the base was loaded, ``probe`` the ids of a prompt by whose
     logits models are told apart, ``packs`` whether attention is packed.
     """
 
     base: Any
     runner: Runner
-    origin: dict[str, Any]
+    origin: BaseSection
     probe: Tensor
     packs: bool
     pad: int
@@ -177,12 +178,11 @@ class Switch:
         path = str(arm.folder.path)
         if arm.way == "prompt":
             return self._prompted(PeftModel.from_pretrained(self.base, path).eval())
-        options = {key: value for key, value in self.origin.items() if key != "model"}
         if arm.folder.is_adapter:
-            whole = load_model(self.origin["model"], **options)
+            whole = load_model_for_scoring(self.origin.model, self.origin)
             model = PeftModel.from_pretrained(whole, path).eval().get_base_model()
         else:
-            model = load_model(path, **{**options, "revision": None})
+            model = load_model_for_scoring(path, self.origin.model_copy(update={"revision": None}))
         neutral_generation(model, pad=self.pad)
         if self.packs:
             model.set_attn_implementation(attention.NAME)

@@ -37,7 +37,7 @@ from harness.engine.verified.margins import (
     margin_error,
     token_ids,
 )
-from harness.models.fingerprint import text_hash
+from harness.models.fingerprint import BaseIdentity, text_hash
 from harness.records import (
     AnswerBatch,
     Answers,
@@ -129,14 +129,9 @@ class VerifiedEngine:
         return self.exact.ties
 
     @property
-    def known(self) -> dict[str, object]:
-        """What can change an answer: float32's, and the rule by which bf16 stands in for it."""
-        rule = [
-            calibration.CHOICE_FACTOR, calibration.TEXT_FACTOR, calibration.MIN_CLEAR_SHARE,
-            calibration.PROBE_CHOICES, calibration.PROBE_TEXTS, calibration.PROBE_TOKENS,
-        ]  # fmt: skip
-        suites = sorted(self.numeric_suites)
-        return self.exact.known | {"dtype": VERIFIED, "verified": [*rule, *suites]}
+    def identity(self) -> BaseIdentity:
+        """What can change an answer of the float32 base."""
+        return self.exact.identity
 
     @property
     def notes(self) -> list[str]:
@@ -165,7 +160,7 @@ class VerifiedEngine:
 
         The bounds are no part of it: whatever they were, a stored answer has float32's verdict.
         """
-        return text_hash([self.exact.fingerprint(arm), VERIFIED, self.known["verified"]])
+        return verified_fingerprint(self.exact.fingerprint(arm), self.numeric_suites)
 
     def attach(self, name: str, path: Path, *, allow_identical: bool = False) -> str:
         """Attach a candidate to both; see `Engine.attach`."""
@@ -315,11 +310,28 @@ class VerifiedEngine:
     def _bf16(self) -> Engine:
         """Load the bf16 copy of the base at its first use."""
         if self._bf16_engine is None:
-            self._bf16_engine = Engine.load(**{**self.exact.switch.origin, "dtype": "bfloat16"})
+            origin = self.exact.switch.origin
+            self._bf16_engine = Engine.from_base(
+                origin.model_copy(update={"dtype": "bfloat16"}), origin.model
+            )
             for name, arm in self.exact.switch.arms.items():
                 if arm.folder is not None:
                     self._bf16_engine.attach(name, arm.folder.path, allow_identical=True)
         return self._bf16_engine
+
+
+def verified_fingerprint(exact: str, numeric: Iterable[str]) -> str:
+    """Return the fingerprint of an arm of verified bf16.
+
+    Args:
+        exact: The arm's fingerprint in float32.
+        numeric: The suites that are answered in float32 alone.
+    """
+    rule = [
+        calibration.CHOICE_FACTOR, calibration.TEXT_FACTOR, calibration.MIN_CLEAR_SHARE,
+        calibration.PROBE_CHOICES, calibration.PROBE_TEXTS, calibration.PROBE_TOKENS,
+    ]  # fmt: skip
+    return text_hash([exact, VERIFIED, [*rule, *sorted(numeric)]])
 
 
 def _bound_note(arm: str, kind: str, bound: ErrorBound) -> str:

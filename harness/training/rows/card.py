@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.models.load_model import context_length, load_tokenizer
 from harness.records import Example
 from harness.study import BaseSection, CandidateSection
 from harness.training.config.job import Job
@@ -18,7 +19,6 @@ from harness.training.config.settings import (
 )
 from harness.training.rows.chat_template import check_template
 from harness.training.rows.encode import Encoded, encode, picture
-from harness.training.trl.peft_model import context_length, load_tokenizer
 
 LONGEST = 2048
 """Tokens in a row unless a study says otherwise or the base's context is shorter."""
@@ -80,7 +80,7 @@ def data_card(
         seed=0,
         checkpoints=Path(),
     )
-    tokenizer = load_tokenizer(model, base)
+    tokenizer = load_tokenizer(model, base, padding=True)
     encoded = prepare(job, examples, tokenizer)
     rows = encoded.rows
     shown = rows[:: max(1, len(rows) // pictures)][:pictures] if pictures else ()
@@ -100,7 +100,8 @@ def prepare(job: Job, examples: Sequence[Example], tokenizer: Any) -> Encoded:
     """Tokenize rows for a training: through the base's template, within its context."""
     longest = min(
         int(job.arguments.get("max_length") or LONGEST),
-        context_length(job.model, job.base) - int(job.settings.get("num_virtual_tokens") or 0),
+        context_length(job.model, job.base, tokenizer)
+        - int(job.settings.get("num_virtual_tokens") or 0),
     )
     chat = job.base.template == "auto" and bool(tokenizer.chat_template)
     if chat:

@@ -8,11 +8,11 @@ from itertools import islice
 from typing import Any
 
 from harness.errors import DataError
+from harness.models.load_model import context_length, load_tokenizer
 from harness.records import Example
 from harness.study import BaseSection
 from harness.training.rows.chat_template import check_template
 from harness.training.rows.encode import Stretch, encode, stretches
-from harness.training.trl.peft_model import context_length, load_tokenizer
 
 _CHUNK = 1000
 _ANY_LENGTH = 1 << 60
@@ -57,7 +57,7 @@ def look(
         DataError: If rows cannot be learnt from, or there are none.
         ModelError: If the tokenizer cannot be loaded, or its template cannot ask for an answer.
     """
-    tokenizer = load_tokenizer(model, base)
+    tokenizer = load_tokenizer(model, base, padding=True)
     chat = base.template == "auto" and bool(tokenizer.chat_template)
     if chat:
         check_template(tokenizer)
@@ -83,7 +83,7 @@ def look(
         tokens=tokens,
         learnt=learnt,
         lengths=lengths,
-        room=context_length(model, base),
+        room=context_length(model, base, tokenizer),
         templated=chat,
         pictures=tuple((e.origin, stretches(row, tokenizer)) for _, e, row in shown),
     )

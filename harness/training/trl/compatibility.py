@@ -5,6 +5,7 @@ from typing import Any
 
 from harness.errors import ModelError
 from harness.models.hardware import device_of
+from harness.models.load_model import load_config
 from harness.study import BaseSection, CandidateSection
 from harness.training.config.settings import method_of, settings_of
 from harness.training.trl.peft_model import check_targets
@@ -17,14 +18,9 @@ def outline(model: str, base: BaseSection) -> Any | None:
         ModelError: If the configuration cannot be loaded.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
-    trust = base.trust_remote_code
-    try:
-        config = AutoConfig.from_pretrained(model, revision=base.revision, trust_remote_code=trust)
-    except (OSError, ValueError) as error:
-        found = str(error).strip().splitlines()[0]
-        raise ModelError(f"no model could be loaded from {model!r}: {found}") from error
+    config, trust = load_config(model, base), base.trust_remote_code
     try:
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config, trust_remote_code=trust)

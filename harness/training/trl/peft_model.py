@@ -1,87 +1,28 @@
-"""The base that is to be trained: tokenizer, weights, quantization, and the adapter's settings."""
+"""The base that is to be trained, and the settings of the adapter on it."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from harness.errors import ModelError, nearest
-from harness.models.hardware import device_of, precision_of
+from harness.models.hardware import device_of, has_bf16
+from harness.models.load_model import load_model
 from harness.study import BaseSection
 from harness.training.config.methods import Method
 
 
-def load_tokenizer(model: str, base: BaseSection) -> Any:
-    """Load the base's tokenizer, with a padding token (its end-of-text token if it has none).
-
-    Raises:
-        ModelError: If it cannot be loaded.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            model, revision=base.revision, trust_remote_code=base.trust_remote_code
-        )
-    except (OSError, ValueError) as error:
-        raise ModelError(f"no tokenizer could be loaded from {model!r}: {_first(error)}") from error
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return tokenizer
-
-
-def context_length(model: str, base: BaseSection) -> int:
-    """Return how many tokens the base can see at once, from its configuration alone.
-
-    Raises:
-        ModelError: If the configuration cannot be loaded.
-    """
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(
-            model, revision=base.revision, trust_remote_code=base.trust_remote_code
-        ).get_text_config()
-    except (OSError, ValueError) as error:
-        raise ModelError(f"no model could be loaded from {model!r}: {_first(error)}") from error
-    for name in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length"):
-        if getattr(config, name, None):
-            return int(getattr(config, name))
-    return 2048
-
-
-def load_model(model: str, base: BaseSection, method: Method) -> Any:
+def load_base(model: str, base: BaseSection, method: Method) -> Any:
     """Load the base's weights on its device, quantized where the study or the method says so.
 
     Raises:
         ModelError: If they cannot be loaded, or quantization cannot run here.
     """
     import torch
-    from transformers import AutoModelForCausalLM
 
-    device = device_of(base.device)
     wanted = base.quantization if base.quantization != "none" else method.quantization
     if wanted != "none" and method.config is None:
         raise ModelError("full fine-tuning needs unquantized weights; choose qlora instead")
-    extra: dict[str, Any] = {}
-    if wanted != "none":
-        extra = {"quantization_config": _quantization(wanted, device), "device_map": {"": device}}
-    try:
-        loaded = AutoModelForCausalLM.from_pretrained(
-            model,
-            dtype=getattr(torch, base.weights_dtype),
-            revision=base.revision,
-            trust_remote_code=base.trust_remote_code,
-            **extra,
-        )
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"no model could be loaded from {model!r}: {_first(error)}") from error
-    if wanted == "none":
-        return loaded.to(device)
-    for module in loaded.modules():
-        # On a CPU one look without gradients (a probe, a validation) would repack the weights for
-        # a kernel that has no gradient, and training would go on silently wrong.
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
-    return loaded
+    compute = torch.bfloat16 if has_bf16(device_of(base.device)) else torch.float32
+    return load_model(model, base, quantization=wanted, compute_dtype=compute)
 
 
 def peft_config(method: Method, settings: Mapping[str, Any], model: Any) -> Any:
@@ -141,22 +82,6 @@ def linear_names(model: Any) -> set[str]:
         for name, module in model.named_modules()
         if "Linear" in type(module).__name__ or type(module).__name__ == "Conv1D"
     } - {"lm_head"}
-
-
-def _quantization(bits: str, device: Any) -> Any:
-    """Return QLoRA's own quantization (Dettmers 2023): NF4 with double quantization; or 8 bit."""
-    import torch
-    from transformers import BitsAndBytesConfig
-
-    if bits == "8bit":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    native = precision_of(device) == "bf16"
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16 if native else torch.float32,
-    )
 
 
 def _first(error: Exception) -> str:

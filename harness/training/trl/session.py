@@ -19,7 +19,7 @@ from harness.training.rows.encode import Encoded
 from harness.training.rows.packing import keeps_rows_apart, padded, shared
 from harness.training.trl import arguments
 from harness.training.trl.callback import Watch, curve, suite_points
-from harness.training.trl.peft_model import linear_names, load_model, peft_config
+from harness.training.trl.peft_model import linear_names, load_base, peft_config
 from harness.training.trl.preference import TRAINERS, pairs
 from harness.training.trl.sft import CompletionTrainer
 
@@ -46,7 +46,7 @@ def build(
     Raises:
         ModelError: If the base cannot be loaded, or PEFT or TRL refuse the settings.
     """
-    loaded = load_model(job.model, job.base, job.method)
+    loaded = load_base(job.model, job.base, job.method)
     config = arguments.config(job, loaded, rows.max_length, evaluated=validation is not None)
     watch = Watch(on_progress, CHECKPOINT_SECONDS, sum(row.length for row in rows.rows), job.score)
     callbacks: list[Any] = [watch]
