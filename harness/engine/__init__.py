@@ -8,12 +8,12 @@ lm-eval's door, `interim` scores a model in training, `reply` answers in a conve
 """
 
 from harness.engine.model import Engine
-from harness.engine.open import open_engine
+from harness.engine.open import LocalEngine, arm_fingerprints, open_engine
 from harness.engine.verified.engine import VerifiedEngine
 from harness.models.load_model import context_length, load_tokenizer
 from harness.suites.load_suite import LoadedSuite, check_same_ids, load_suite
 
 __all__ = [
-    "Engine", "LoadedSuite", "VerifiedEngine", "check_same_ids", "context_length", "load_suite",
-    "load_tokenizer", "open_engine",
+    "Engine", "LoadedSuite", "LocalEngine", "VerifiedEngine", "arm_fingerprints", "check_same_ids",
+    "context_length", "load_suite", "load_tokenizer", "open_engine",
 ]  # fmt: skip

@@ -1,8 +1,6 @@
-"""A look at a model while it is being trained: plain batches, nothing kept, nothing changed."""
+"""Answer suites during training: padded batches, nothing stored, the model left as it was."""
 
 from collections.abc import Sequence
-from statistics import fmean
-from typing import Any
 
 import torch
 
@@ -10,56 +8,50 @@ from harness.engine import padded
 from harness.engine.decoding.sampling import SamplingParams
 from harness.engine.prefix.generate import Prompt
 from harness.models.load_model import end_tokens, neutral_generation, padding_id
-from harness.records import ItemKey, Request, Response
+from harness.models.protocols import CausalLM, Tokenizer
+from harness.records import Answers
 from harness.suites.load_suite import LoadedSuite
 
-BUDGET = 4096
-"""Padded tokens in a batch: small, because the training holds most of the memory."""
+BATCH_TOKENS = 4096
+"""Padded tokens in a batch: few, because the training holds most of the memory."""
 
 
-def mean_scores(model: Any, tokenizer: Any, suites: Sequence[LoadedSuite]) -> dict[str, float]:
-    """Return suite name -> mean score of a model in training; unscored items are left out.
+def answer_suites(
+    model: CausalLM, tokenizer: Tokenizer, suites: Sequence[LoadedSuite]
+) -> dict[str, Answers]:
+    """Return suite name -> the answers of a model in training.
 
     The model's mode, generation settings and random state are as before afterwards.
     """
     was_training, generation = model.training, getattr(model, "generation_config", None)
-    pad = padding_id(tokenizer)
+    pad, ends = padding_id(tokenizer), end_tokens(tokenizer, model.config, generation)
     model.eval()
     try:
         with torch.random.fork_rng():
-            ends = end_tokens(tokenizer, model.config, generation)
             neutral_generation(model, pad=pad)
-            return {
-                suite.suite.name: _mean(suite, _answers(model, tokenizer, suite, ends, pad))
-                for suite in suites
-            }
+            return {s.suite.name: _answers(model, tokenizer, s, ends, pad) for s in suites}
     finally:
         model.generation_config = generation
         model.train(was_training)
 
 
-def _mean(suite: LoadedSuite, answers: dict[tuple[ItemKey, int], Response]) -> float:
-    scores = [sample.verdict.score for sample in suite.samples("in training", answers)]
-    return fmean([score for score in scores if score is not None] or [0.0])
-
-
 def _answers(
-    model: Any, tokenizer: Any, suite: LoadedSuite, ends: frozenset[int], pad: int
-) -> dict[tuple[ItemKey, int], Response]:
+    model: CausalLM,
+    tokenizer: Tokenizer,
+    suite: LoadedSuite,
+    ends: frozenset[int],
+    pad: int,
+) -> Answers:
     choices = [r for r in suite.requests if r.kind == "loglikelihood"]
-    open_ended = [r for r in suite.requests if r.kind == "generate_until"]
+    generations = [r for r in suite.requests if r.kind == "generate_until"]
     pairs = [(r.context_ids, r.continuation_ids) for r in choices]
     prompts = [
-        Prompt(context=r.context_ids, params=SamplingParams.of(r.settings)) for r in open_ended
+        Prompt(context=r.context_ids, params=SamplingParams.of(r.settings)) for r in generations
     ]
-    scored = padded.score(model, pairs, budget=BUDGET, pad=pad)
-    said = padded.generate(model, tokenizer, prompts, ends=ends, budget=BUDGET, pad=pad)
-    found: dict[tuple[ItemKey, int], Response] = {}
-    for requests, batches in ((choices, scored), (open_ended, said)):
+    scored = padded.score(model, pairs, budget=BATCH_TOKENS, pad=pad)
+    generated = padded.generate(model, tokenizer, prompts, ends=ends, budget=BATCH_TOKENS, pad=pad)
+    answers: Answers = {}
+    for requests, batches in ((choices, scored), (generations, generated)):
         for batch in batches:
-            found |= {_key(requests[index]): response for index, response in batch}
-    return found
-
-
-def _key(request: Request) -> tuple[ItemKey, int]:
-    return request.item, request.index
+            answers |= {requests[index].key: response for index, response in batch}
+    return answers

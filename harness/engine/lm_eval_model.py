@@ -5,9 +5,9 @@ lm-eval's own command does everything else, so its options, tasks, logs and resu
 
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
@@ -15,9 +15,13 @@ from lm_eval.api.registry import register_model
 from harness.engine.open import load_engine
 from harness.errors import HarnessError, InfrastructureError
 from harness.records import BASE, ItemKey, Request, Response
+from harness.suites.lm_eval_task import LmEvalInstance
 from harness.suites.tokenize import Encoder, generation_settings, render
 
 TUNED = "tuned"
+
+TokenizedPair = tuple[tuple[str, str] | None, Sequence[int], Sequence[int]]
+"""As lm-eval makes it: texts, ids of the context, ids of the continuation."""
 
 
 @register_model("harness")
@@ -47,7 +51,7 @@ class HarnessLM(TemplateLM):
         batch_size: int | str | None = None,  # noqa: ARG002 lm-eval always passes it
         max_batch_size: int | None = None,  # noqa: ARG002
         device: str | None = None,
-        **options: Any,
+        **options: object,
     ) -> None:
         super().__init__()
         self.engine = load_engine(
@@ -64,7 +68,8 @@ class HarnessLM(TemplateLM):
     @property
     def eot_token_id(self) -> int:
         """The token that ends a text."""
-        return int(self.tokenizer.eos_token_id)
+        end = self.tokenizer.eos_token_id
+        return self._encoder.prefix_id if end is None else int(end)
 
     @property
     def max_length(self) -> int:
@@ -77,7 +82,7 @@ class HarnessLM(TemplateLM):
         return self.engine.identity.tokenizer
 
     def tok_encode(
-        self, string: str, add_special_tokens: bool | None = None, **_: Any
+        self, string: str, add_special_tokens: bool | None = None, **_: object
     ) -> list[int]:
         """Return a text's ids."""
         if add_special_tokens is None:
@@ -90,47 +95,51 @@ class HarnessLM(TemplateLM):
         """Return a conversation as text."""
         return render(self.tokenizer, chat_history, generate=add_generation_prompt)
 
-    def loglikelihood(self, requests: Sequence[Any], **_: Any) -> list[tuple[float, bool]]:
+    def loglikelihood(
+        self, requests: Sequence[LmEvalInstance], **_: object
+    ) -> list[tuple[float, bool]]:
         """Return ``(log-likelihood, is greedy)`` of each continuation."""
         made = []
-        for place, request in enumerate(requests):
+        for index, request in enumerate(requests):
             ids = self._encoder.pair(*request.args)
-            made.append(_request("loglikelihood", place, request.args, ids, item=_item(request)))
+            made.append(_request("loglikelihood", index, request.args, ids, item=_item(request)))
         found = self._answers(made)
         return [(_number(r), bool(r.is_greedy)) for r in found]
 
-    def _loglikelihood_tokens(self, requests: Sequence[Any], **_: Any) -> list[tuple[float, bool]]:
+    def _loglikelihood_tokens(
+        self, requests: Sequence[TokenizedPair], **_: object
+    ) -> list[tuple[float, bool]]:
         made = [
-            _request("loglikelihood", place, texts or ("", ""), (tuple(context), tuple(scored)))
-            for place, (texts, context, scored) in enumerate(requests)
+            _request("loglikelihood", index, texts or ("", ""), (tuple(context), tuple(scored)))
+            for index, (texts, context, scored) in enumerate(requests)
         ]
         return [(_number(r), bool(r.is_greedy)) for r in self._answers(made)]
 
-    def loglikelihood_rolling(self, requests: Sequence[Any], **_: Any) -> list[float]:
+    def loglikelihood_rolling(self, requests: Sequence[LmEvalInstance], **_: object) -> list[float]:
         """Return the log-likelihood of each whole text."""
         made = []
-        for place, request in enumerate(requests):
+        for index, request in enumerate(requests):
             ids = (tuple(self._encoder.encode(request.args[0])), ())
-            made.append(_request("loglikelihood_rolling", place, (request.args[0], ""), ids))
+            made.append(_request("loglikelihood_rolling", index, (request.args[0], ""), ids))
         return [_number(response) for response in self._answers(made)]
 
-    def generate_until(self, requests: Sequence[Any], **_: Any) -> list[str]:
-        """Return the text generated for each prompt; a sampled one that is repeated draws anew."""
+    def generate_until(self, requests: Sequence[LmEvalInstance], **_: object) -> list[str]:
+        """Return the text generated for each prompt; repeats of a sampled one differ."""
         made: list[Request] = []
         repeats: Counter[str] = Counter()
-        for place, request in enumerate(requests):
+        for index, request in enumerate(requests):
             context, raw = request.args
             ids = (tuple(self._encoder.encode(context)), ())
             settings = generation_settings(raw)
             if settings.get("do_sample"):
-                again = repr((context, settings))
-                settings["repeat"] = repeats[again]
-                repeats[again] += 1
-            made.append(_request("generate_until", place, (context, ""), ids, settings=settings))
+                same = repr((context, settings))
+                settings["repeat"] = repeats[same]
+                repeats[same] += 1
+            made.append(_request("generate_until", index, (context, ""), ids, settings=settings))
         return [response.text or "" for response in self._answers(made)]
 
     def _answers(self, requests: Sequence[Request]) -> list[Response]:
-        """Answer in the requests' order; lm-eval has no place for an unscored item.
+        """Answer in the requests' order; lm-eval cannot leave an item unscored.
 
         Raises:
             InfrastructureError: If an item does not fit the context.
@@ -144,22 +153,22 @@ class HarnessLM(TemplateLM):
                         "'harness run' counts such items as unscored instead"
                     )
                 found[request.index] = response
-        return [found[place] for place in range(len(requests))]
+        return [found[index] for index in range(len(requests))]
 
 
 def _request(
-    kind: Any,
-    place: int,
+    kind: Literal["loglikelihood", "loglikelihood_rolling", "generate_until"],
+    index: int,
     texts: Sequence[str],
     ids: tuple[tuple[int, ...], tuple[int, ...]],
     *,
     item: ItemKey | None = None,
-    settings: dict[str, Any] | None = None,
+    settings: Mapping[str, object] | None = None,
 ) -> Request:
     return Request(
         kind=kind,
-        item=item or ItemKey("lm-eval", "none", str(place), 0),
-        index=place,
+        item=item or ItemKey("lm-eval", "none", str(index), 0),
+        index=index,
         context=texts[0],
         continuation=texts[1],
         context_ids=ids[0],
@@ -168,7 +177,7 @@ def _request(
     )
 
 
-def _item(instance: Any) -> ItemKey | None:
+def _item(instance: LmEvalInstance) -> ItemKey | None:
     """Return which row of which task an instance belongs to, with the other choices of that row."""
     if instance.task_name is None or instance.doc_id is None:
         return None

@@ -1,21 +1,20 @@
 """The engine: one base in memory, any number of adapters on it, answers in finished batches."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from harness.engine import padded
-from harness.engine.adapters.switch import Arm, Stage, Switch
+from harness.engine.adapters.switch import ActiveArm, AdapterSwitch, AttachedArm
 from harness.engine.decoding.sampling import SamplingParams
 from harness.engine.prefix import loglikelihood
 from harness.engine.prefix.generate import Generator, Prompt
 from harness.engine.prefix.parity_check import probe_ids, use_packed_attention
 from harness.engine.prefix.prefill import Runner
-from harness.engine.rolling import join, windows
+from harness.engine.rolling import rolling_windows, sum_windows
 from harness.models.fingerprint import BaseIdentity, base_identity
 from harness.models.load_model import (
     base_section,
@@ -26,26 +25,24 @@ from harness.models.load_model import (
     padding_id,
     sliding_window,
 )
-from harness.records import BASE, ItemKey, Request, Response
+from harness.models.protocols import CausalLM, PretrainedTokenizer
+from harness.records import BASE, AnswerBatch, Drafts, Request, Response
 from harness.study import BaseSection
-from harness.suites.tokenize import Encoder, needed
+from harness.suites.tokenize import Encoder, tokens_needed
 
 log = logging.getLogger("harness.engine")
-
-Answers = list[tuple[Request, Response]]
-Drafts = Mapping[tuple[ItemKey, int], Sequence[str]]
 
 
 @dataclass(slots=True)
 class Engine:
-    """Answers requests for the base and for every attached adapter; make one with `Engine.load`.
+    """Answers requests for the base and for every attached adapter; made by `Engine.load`.
 
-    ``notes`` says what a person should know: a model that is scored in plain batches, and why.
+    ``notes`` says what a person should know: a model that runs in padded batches, and why.
     """
 
-    tokenizer: Any
+    tokenizer: PretrainedTokenizer
     runner: Runner
-    switch: Switch
+    switch: AdapterSwitch
     ends: frozenset[int]
     context: int
     identity: BaseIdentity
@@ -87,14 +84,14 @@ class Engine:
         runner = _runner(loaded, base.weights_dtype)
         probe = probe_ids(tokenizer, runner.vocab_size)
         reason = use_packed_attention(loaded, runner, probe)
-        switch = Switch(
+        switch = AdapterSwitch(
             base=loaded,
             runner=runner,
             origin=base.model_copy(update={"model": model}),
             probe=torch.tensor([probe], device=loaded.device),
             packs=reason is None,
             pad=pad,
-            arms={BASE: Arm("base", None, identity.fingerprint)},
+            arms={BASE: AttachedArm("base", None, identity.fingerprint)},
         )
         return cls(
             tokenizer=tokenizer,
@@ -136,24 +133,24 @@ class Engine:
                 leave the base as it was.
         """
         weights = self.switch.attach(name, path, allow_identical=allow_identical)
-        if name in self.switch.slow - {BASE} and self.switch.packs:
+        if name in self.switch.padded_arms - {BASE} and self.switch.packs:
             self.notes.append(f"{name} is scored in plain batches: its attention cannot be packed")
             log.warning("%s", self.notes[-1])
         return weights
 
     def answer(
         self, arm: str, requests: Sequence[Request], *, drafts: Drafts | None = None
-    ) -> Iterator[Answers]:
+    ) -> Iterator[AnswerBatch]:
         """Answer requests of any kinds, yielding batches as they are done, in no set order.
 
         Args:
             arm: ``base`` or the name of an attached candidate.
             requests: What to answer; those that do not fit the context come back unscored.
-            drafts: Guesses of generated texts by ``(item key, request index)``; they save time and
-                never change an answer.
+            drafts: Guesses of generated texts by `Request.key`; they save time and never change an
+                answer.
         """
         fits: list[Request] = []
-        unscored: Answers = []
+        unscored: AnswerBatch = []
         for request in requests:
             reason = self._too_long(request)
             if reason is None:
@@ -162,23 +159,28 @@ class Engine:
                 unscored.append((request, Response(unscored=reason)))
         if unscored:
             yield unscored
-        with self.switch.active(arm) as stage:
-            self.runner.model, home = stage.model, self.runner.model
-            self.runner.virtual_prefix = stage.root
+        with self.switch.active(arm) as active:
+            self.runner.model, base_model = active.model, self.runner.model
+            self.runner.virtual_prefix = active.virtual_prefix
             try:
-                for part, slow in self._ways(fits, stage):
-                    yield from self._score(part, slow)
-                    yield from self._roll(part, slow)
-                    yield from self._generate(part, slow, drafts or {})
+                for part, in_padding in self._by_batching(fits, active):
+                    yield from self._loglikelihood(part, in_padding)
+                    yield from self._loglikelihood_rolling(part, in_padding)
+                    yield from self._generate_until(part, in_padding, drafts or {})
             finally:
-                self.runner.model, self.runner.virtual_prefix = home, None
+                self.runner.model, self.runner.virtual_prefix = base_model, None
 
-    def _ways(self, requests: list[Request], stage: Stage) -> list[tuple[list[Request], bool]]:
-        """Set apart what is longer than a sliding window, which packing does not reproduce."""
-        if stage.slow or stage.root or self.window is None:
-            return [(requests, stage.slow)]
-        short = [request for request in requests if needed(request) <= self.window]
-        long = [request for request in requests if needed(request) > self.window]
+    def _by_batching(
+        self, requests: list[Request], active: ActiveArm
+    ) -> list[tuple[list[Request], bool]]:
+        """Split requests into packed and padded ones (True).
+
+        What is longer than a sliding window is padded: packed attention does not reproduce it.
+        """
+        if active.needs_padding or active.virtual_prefix or self.window is None:
+            return [(requests, active.needs_padding)]
+        short = [request for request in requests if tokens_needed(request) <= self.window]
+        long = [request for request in requests if tokens_needed(request) > self.window]
         if long:
             log.warning(
                 "%d requests are longer than the sliding window of %d tokens and are answered in "
@@ -189,53 +191,63 @@ class Engine:
     def _too_long(self, request: Request) -> str | None:
         if request.kind == "loglikelihood_rolling":
             return None
-        tokens = needed(request)
+        tokens = tokens_needed(request)
         if tokens <= self.max_length:
             return None
         return f"too long: {tokens} tokens where {self.max_length} fit the context"
 
-    def _pairs(self, pairs: Sequence[loglikelihood.TokenPair], slow: bool) -> Iterator[Any]:
-        if slow:
+    def _score_pairs(
+        self, pairs: Sequence[loglikelihood.TokenPair], in_padding: bool
+    ) -> Iterator[list[tuple[int, Response]]]:
+        """Yield ``(index of the pair, response)`` batch by batch."""
+        if in_padding:
             model, budget = self.runner.model, self.runner.batch_tokens
             return padded.score(model, pairs, budget=budget, pad=self.switch.pad)
         return loglikelihood.score(self.runner, pairs)
 
-    def _score(self, requests: Sequence[Request], slow: bool) -> Iterator[Answers]:
+    def _loglikelihood(
+        self, requests: Sequence[Request], in_padding: bool
+    ) -> Iterator[AnswerBatch]:
         mine = [request for request in requests if request.kind == "loglikelihood"]
         empty = [request for request in mine if not request.continuation_ids]
         if empty:
             yield [(request, Response(logprob=0.0, is_greedy=True)) for request in empty]
         mine = [request for request in mine if request.continuation_ids]
         pairs = [(request.context_ids, request.continuation_ids) for request in mine]
-        for batch in self._pairs(pairs, slow):
+        for batch in self._score_pairs(pairs, in_padding):
             yield [(mine[index], response) for index, response in batch]
 
-    def _roll(self, requests: Sequence[Request], slow: bool) -> Iterator[Answers]:
+    def _loglikelihood_rolling(
+        self, requests: Sequence[Request], in_padding: bool
+    ) -> Iterator[AnswerBatch]:
         mine = [request for request in requests if request.kind == "loglikelihood_rolling"]
         if not mine:
             return
         prefix = Encoder(self.tokenizer).prefix_id
-        cut = [windows(request.context_ids, prefix, self.max_length) for request in mine]
-        pairs = [pair for windows_ in cut for pair in windows_]
-        yield from join(mine, [len(windows_) for windows_ in cut], self._pairs(pairs, slow))
+        windows = [
+            rolling_windows(request.context_ids, prefix, self.max_length) for request in mine
+        ]
+        pairs = [pair for of_request in windows for pair in of_request]
+        counts = [len(of_request) for of_request in windows]
+        yield from sum_windows(mine, counts, self._score_pairs(pairs, in_padding))
 
-    def _generate(
-        self, requests: Sequence[Request], slow: bool, drafts: Drafts
-    ) -> Iterator[Answers]:
+    def _generate_until(
+        self, requests: Sequence[Request], in_padding: bool, drafts: Drafts
+    ) -> Iterator[AnswerBatch]:
         mine = [request for request in requests if request.kind == "generate_until"]
         prompts = [
             Prompt(
                 context=request.context_ids,
                 params=SamplingParams.of(request.settings),
                 drafts=tuple(
-                    self._draft(request, text)
-                    for text in drafts.get((request.item, request.index), ())
+                    self._draft_ids(request, text)
+                    for text in drafts.get(request.key, ())
                     if not request.settings.get("do_sample")
                 ),
             )
             for request in mine
         ]
-        if slow:
+        if in_padding:
             batches = padded.generate(
                 self.runner.model, self.tokenizer, prompts,
                 ends=self.ends, budget=self.runner.batch_tokens, pad=self.switch.pad,
@@ -247,19 +259,19 @@ class Engine:
             yield [(mine[index], response) for index, response in batch]
         self.ties += generator.ties
 
-    def _draft(self, request: Request, text: str) -> tuple[int, ...]:
-        """Cut a guessed answer into the tokens it would have after its context."""
+    def _draft_ids(self, request: Request, text: str) -> tuple[int, ...]:
+        """Tokenize a guessed answer as it would be generated after its context."""
         whole = tuple(Encoder(self.tokenizer).encode(request.context + text))
         known = len(request.context_ids)
         if whole[:known] == request.context_ids:
             ids = whole[known:]
         else:
             ids = tuple(self.tokenizer.encode(text, add_special_tokens=False))
-        room = min(int(request.settings["max_new_tokens"]), self.max_length - known)
-        return ids[:room]
+        longest = min(int(request.settings["max_new_tokens"]), self.max_length - known)
+        return ids[:longest]
 
 
-def _runner(model: Any, dtype: str) -> Runner:
+def _runner(model: CausalLM, dtype: str) -> Runner:
     """Choose how much to do at once from what a token's keys and values take."""
     config = getattr(model.config, "text_config", None) or model.config
     all_heads = getattr(config, "num_attention_heads", None) or 1

@@ -1,11 +1,10 @@
-"""Plain padded batches, for models and adapters whose attention cannot be packed.
+"""Padded batches, for models and adapters whose attention cannot be packed.
 
 Slower and simpler: every request is one row of an ordinary forward pass, generation is
-transformers' own with per-row stopping. Also the yardstick that the packed path is held to.
+transformers' own with per-row stopping. Also the reference that the packed path is tested against.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,13 +14,17 @@ from harness.engine.decoding.stopping import GeneratedText
 from harness.engine.prefix.generate import Prompt
 from harness.engine.prefix.loglikelihood import token_logprobs
 from harness.engine.prefix.prefill import is_out_of_memory
+from harness.models.protocols import CausalLM, Tokenizer
 from harness.records import Response
 
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
-Answered = list[tuple[int, Response]]
+IndexedResponses = list[tuple[int, Response]]
+"""Responses of a finished batch, with the index of what they answer."""
 
 
-def score(model: Any, pairs: Sequence[Pair], *, budget: int, pad: int) -> Iterator[Answered]:
+def score(
+    model: CausalLM, pairs: Sequence[Pair], *, budget: int, pad: int
+) -> Iterator[IndexedResponses]:
     """Score continuations; yield ``(index, response)`` batch by batch."""
     order = sorted(range(len(pairs)), key=lambda i: -sum(map(len, pairs[i])))
     length = [len(context) + len(continuation) for context, continuation in pairs]
@@ -30,14 +33,14 @@ def score(model: Any, pairs: Sequence[Pair], *, budget: int, pad: int) -> Iterat
     )
 
 
-def logits_of(model: Any, ids: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return float32 logits ``[rows, tokens, vocabulary]``; a prompt adapter's own are cut off."""
+def logits_of(model: CausalLM, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return float32 logits (B, T, V); those of a prompt adapter's virtual tokens are cut off."""
     with torch.no_grad():
         logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
     return logits[:, -ids.shape[1] :].float()
 
 
-def _score(model: Any, pairs: Sequence[Pair], pad: int) -> list[Response]:
+def _score(model: CausalLM, pairs: Sequence[Pair], pad: int) -> list[Response]:
     rows = [(context + continuation)[:-1] for context, continuation in pairs]
     width = max(map(len, rows))
     device = model.device
@@ -60,14 +63,14 @@ def _score(model: Any, pairs: Sequence[Pair], pad: int) -> list[Response]:
 
 
 def generate(
-    model: Any,
-    tokenizer: Any,
+    model: CausalLM,
+    tokenizer: Tokenizer,
     prompts: Sequence[Prompt],
     *,
     ends: frozenset[int],
     budget: int,
     pad: int,
-) -> Iterator[Answered]:
+) -> Iterator[IndexedResponses]:
     """Generate greedily or by sampling.
 
     Only requests with the same limit and the same context length share a batch: padding on the
@@ -89,7 +92,7 @@ def generate(
 
 
 def _generate(
-    model: Any, tokenizer: Any, prompts: Sequence[Prompt], ends: frozenset[int], pad: int
+    model: CausalLM, tokenizer: Tokenizer, prompts: Sequence[Prompt], ends: frozenset[int], pad: int
 ) -> list[Response]:
     from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
@@ -97,15 +100,15 @@ def _generate(
     ids = torch.tensor([prompt.context for prompt in prompts], device=device)
     texts = [GeneratedText(tokenizer, ends, prompt.params) for prompt in prompts]
 
-    def drawn(_: Any, scores: Tensor) -> Tensor:
-        """Leave one token to choose from, so that both ways of generating draw by one rule."""
+    def keep_sampled(_: Tensor, scores: Tensor) -> Tensor:
+        """Leave one token to choose from, so that both paths sample by one rule."""
         for row, prompt, text in zip(scores, prompts, texts, strict=True):
             if prompt.params.do_sample:
                 token = sample_token(row, prompt.params, prompt.context, len(text.ids))
                 row.fill_(-torch.inf)[token] = 0.0
         return scores
 
-    def stopped(so_far: Tensor, _: Any, **__: Any) -> Tensor:
+    def stopped(so_far: Tensor, _: object, **__: object) -> Tensor:  # (B, T) -> (B,)
         for text, token in zip(texts, so_far[:, -1].tolist(), strict=True):
             if text.finish is None:
                 text.push(token)
@@ -117,7 +120,7 @@ def _generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             generation_config=config,
-            logits_processor=LogitsProcessorList([drawn]),
+            logits_processor=LogitsProcessorList([keep_sampled]),
             stopping_criteria=StoppingCriteriaList([stopped]),
         )
     return [Response(text=t.text, finish=t.finish, tokens=len(t.ids)) for t in texts]
@@ -128,7 +131,7 @@ def _batches(
     length: Sequence[int],
     budget: int,
     run: Callable[[list[int]], list[Response]],
-) -> Iterator[Answered]:
+) -> Iterator[IndexedResponses]:
     """Run requests in batches of at most ``budget`` padded tokens, halving when memory runs out."""
     queue = list(order)
     while queue:

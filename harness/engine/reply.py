@@ -1,19 +1,18 @@
-"""Talk to one arm: an answer to a conversation, told piece by piece as it is made."""
+"""Chat with one arm: its answer to a conversation, streamed as it is generated."""
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import torch
 
-from harness.engine.model import Engine
-from harness.engine.verified.engine import VerifiedEngine
+from harness.engine.open import LocalEngine
+from harness.models.protocols import Conversation, PretrainedTokenizer
 from harness.suites.tokenize import Encoder, render
 
 _PROBE = "probe"
 
 
-def prompt_of(tokenizer: Any, turns: Sequence[Mapping[str, str]]) -> str:
+def prompt_of(tokenizer: PretrainedTokenizer, turns: Conversation) -> str:
     """Return a conversation as the text that asks for the next answer.
 
     Through the tokenizer's chat template; a base without one gets plain lines with speakers.
@@ -25,23 +24,23 @@ def prompt_of(tokenizer: Any, turns: Sequence[Mapping[str, str]]) -> str:
 
 
 def reply(
-    engine: Engine | VerifiedEngine,
+    engine: LocalEngine,
     arm: str,
-    turns: Sequence[Mapping[str, str]],
+    turns: Conversation,
     *,
     tell: Callable[[str], None],
     max_new_tokens: int = 256,
     temperature: float = 0.0,
     seed: int = 0,
 ) -> str:
-    """Let one arm answer a conversation.
+    """Generate one arm's answer to a conversation.
 
     Args:
         engine: With the arm attached.
         arm: ``base`` or a candidate's name.
         turns: ``role`` and ``content`` of each turn, oldest first, the user's last.
-        tell: Called with each piece of text as soon as it is there.
-        max_new_tokens: Where an answer is cut.
+        tell: Called with each piece of text as soon as it is generated.
+        max_new_tokens: Where an answer is truncated.
         temperature: 0 is greedy.
         seed: Of sampling.
 
@@ -55,7 +54,7 @@ def reply(
     ids = ids[-max(1, engine.max_length - max_new_tokens) :]
     pieces: list[str] = []
 
-    class Teller(TextStreamer):  # type: ignore[misc]  # transformers is opaque to mypy
+    class PieceStreamer(TextStreamer):  # type: ignore[misc]  # transformers is opaque to mypy
         def on_finalized_text(self, text: str, stream_end: bool = False) -> None:  # noqa: ARG002
             pieces.append(text)
             tell(text)
@@ -70,22 +69,22 @@ def reply(
         **({"temperature": temperature} if temperature > 0 else {}),
     )
     torch.manual_seed(seed)
-    with engine.switch.active(arm) as stage, torch.no_grad(), warnings.catch_warnings():
+    with engine.switch.active(arm) as active, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PEFT's, of arguments that generate() itself passes
-        given = torch.tensor([ids], device=stage.whole.device)
-        stage.whole.generate(
-            input_ids=given,
-            attention_mask=torch.ones_like(given),
+        prompt = torch.tensor([ids], device=active.full_model.device)
+        active.full_model.generate(
+            input_ids=prompt,
+            attention_mask=torch.ones_like(prompt),
             generation_config=config,
-            streamer=Teller(tokenizer, skip_prompt=True, skip_special_tokens=True),
+            streamer=PieceStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True),
             tokenizer=tokenizer,
         )
     text = "".join(pieces)
     return (text.partition(end)[0] if end else text).strip()
 
 
-def _end_of_turn(tokenizer: Any) -> str:
-    r"""Return what the template writes after an assistant's turn; without one, a new speaker."""
+def _end_of_turn(tokenizer: PretrainedTokenizer) -> str:
+    """Return the stop sequence: what the template writes after an assistant's turn."""
     if not tokenizer.chat_template:
         return "\nUser:"
     turns = [{"role": "user", "content": _PROBE}, {"role": "assistant", "content": _PROBE}]

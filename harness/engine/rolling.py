@@ -1,29 +1,29 @@
-"""Log-likelihood of whole texts, in windows no longer than the context, as lm-eval cuts them."""
+"""Rolling log-likelihood: perplexity windows no longer than the context, as lm-eval makes them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from harness.records import Request, Response
+from harness.records import AnswerBatch, Request, Response
 
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
 
-def windows(ids: Sequence[int], prefix: int, longest: int) -> list[Pair]:
-    """Cut a text into disjoint (context, continuation) windows that cover every token once."""
+def rolling_windows(ids: Sequence[int], prefix_token: int, max_length: int) -> list[Pair]:
+    """Split a text into disjoint (context, continuation) windows that score every token once."""
     from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
     cut = get_rolling_token_windows(
-        token_list=list(ids), prefix_token=prefix, max_seq_len=longest, context_len=1
+        token_list=list(ids), prefix_token=prefix_token, max_seq_len=max_length, context_len=1
     )
     return [(tuple(before), tuple(scored)) for before, scored in map(make_disjoint_window, cut)]
 
 
-def join(
+def sum_windows(
     requests: Sequence[Request],
     counts: Sequence[int],
     batches: Iterable[list[tuple[int, Response]]],
-) -> Iterator[list[tuple[Request, Response]]]:
-    """Add the windows of each request up; a request is done with its last window."""
+) -> Iterator[AnswerBatch]:
+    """Add up the windows of each request; a request is done with its last window."""
     owner = [number for number, count in enumerate(counts) for _ in range(count)]
     left = dict(enumerate(counts))
     parts: dict[int, list[Response]] = defaultdict(list)

@@ -6,18 +6,25 @@ Nothing here loads weights: the fingerprint of an arm is known before its model 
 import hashlib
 import json
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.files import weights_sha256
 from harness.models.load_model import end_tokens, load_config, load_generation_config
-from harness.study import BaseSection
+from harness.study import ArmSection, BaseSection
 
 if TYPE_CHECKING:
-    from harness.models.protocols import PretrainedTokenizer
+    from harness.models.protocols import PretrainedTokenizer, Tokenizer
 
 ENGINE_VERSION = "1"
 """Raised whenever the engine's numbers may change, so that stored answers are not reused."""
+
+
+TRANSPORT = frozenset(
+    {"batch_size", "ca_cert_path", "max_retries", "num_concurrent", "timeout", "verify_certificate"}
+)
+"""An endpoint's arguments that say how an answer travels and cannot change it."""
 
 
 def text_hash(value: object) -> str:
@@ -26,7 +33,7 @@ def text_hash(value: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def tokenizer_hash(tokenizer: "PretrainedTokenizer") -> str:
+def tokenizer_hash(tokenizer: "Tokenizer") -> str:
     """Return a hash of how a tokenizer cuts text and lays out conversations."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     cuts = backend.to_str() if backend is not None else tokenizer.get_vocab()
@@ -105,3 +112,14 @@ def adapter_fingerprint(base: str, identity: str) -> str:
         identity: `harness.models.adapter_folder.AdapterFolder.identity`.
     """
     return text_hash([base, identity])
+
+
+def endpoint_fingerprint(section: ArmSection) -> str:
+    """Return the fingerprint of an arm that answers elsewhere: backend, model, address, settings.
+
+    Its weights cannot be hashed: a change behind the same name goes unnoticed.
+    """
+    settings = {k: v for k, v in section.model_args.items() if k not in TRANSPORT}
+    return text_hash(
+        {"lm_eval": metadata.version("lm_eval"), "backend": section.backend, **settings}
+    )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import BitsAndBytesConfig, GenerationConfig, PretrainedConfig
 
-    from harness.models.protocols import CausalLM, PretrainedTokenizer
+    from harness.models.protocols import CausalLM, PretrainedTokenizer, Tokenizer
 
 log = logging.getLogger("harness.models")
 
@@ -53,6 +53,7 @@ def load_model(
         ModelError: If they are not there or cannot be loaded; one sentence with the reason.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
     device = device_of(base.device)
@@ -74,7 +75,7 @@ def load_model(
             loaded = loaded.to(device)
         else:
             _prevent_repacking(loaded)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
+    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"no model could be loaded from {model!r}: {_reason(error)}") from error
     return loaded
 
@@ -197,7 +198,7 @@ def end_tokens(*sources: object) -> frozenset[int]:
     return frozenset(named)
 
 
-def padding_id(tokenizer: "PretrainedTokenizer") -> int:
+def padding_id(tokenizer: "Tokenizer") -> int:
     """Return the token that fills padded batches; it is masked, so any will do."""
     for token in (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id):
         if token is not None:

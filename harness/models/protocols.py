@@ -16,7 +16,23 @@ Conversation = Sequence[Mapping[str, str]]
 """Messages with ``role`` and ``content``, oldest first."""
 
 
-class Tokenizer(Protocol):
+class ChatTemplate(Protocol):
+    """Lays conversations out."""
+
+    def apply_chat_template(
+        self,
+        turns: Conversation,
+        /,
+        *,
+        tokenize: bool = True,
+        add_generation_prompt: bool = False,
+        continue_final_message: bool = False,
+    ) -> str:
+        """Lay a conversation out as text (with ``tokenize=False``)."""
+        ...
+
+
+class Tokenizer(ChatTemplate, Protocol):
     """Text to token ids and back; ``chat_template`` lays conversations out."""
 
     @property
@@ -49,24 +65,16 @@ class Tokenizer(Protocol):
         """The Jinja template of conversations, None for a base that has none."""
         ...
 
+    def get_vocab(self) -> dict[str, int]:
+        """Return the id of every token."""
+        ...
+
     def encode(self, text: str, /, *, add_special_tokens: bool = True) -> list[int]:
         """Return the ids of a text."""
         ...
 
     def decode(self, ids: int | Sequence[int], /) -> str:
         """Return the text of some ids."""
-        ...
-
-    def apply_chat_template(
-        self,
-        turns: Conversation,
-        /,
-        *,
-        tokenize: bool = True,
-        add_generation_prompt: bool = False,
-        continue_final_message: bool = False,
-    ) -> str:
-        """Lay a conversation out as text (with ``tokenize=False``)."""
         ...
 
 
@@ -76,6 +84,7 @@ class PretrainedTokenizer(Tokenizer, Protocol):
     pad_token: str | None
     bos_token: str | None
     eos_token: str | None
+    chat_template: str | None
 
     @property
     def all_special_tokens(self) -> list[str]:
@@ -91,10 +100,6 @@ class PretrainedTokenizer(Tokenizer, Protocol):
         self, text: str | Sequence[str], /, *, add_special_tokens: bool = True
     ) -> Mapping[str, list[list[int]]]:
         """Encode one text or a batch: ``input_ids``, ``attention_mask``."""
-        ...
-
-    def get_vocab(self) -> dict[str, int]:
-        """Return the id of every token."""
         ...
 
     def save_pretrained(self, folder: str | Path, /) -> object:

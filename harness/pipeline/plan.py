@@ -109,16 +109,16 @@ def _check_base(study: Study) -> None:
     """Refuse candidates that the base cannot take, from its configuration alone."""
     if study.base.backend:
         return
-    from harness.engine.adapters.folder import check_fits, look
+    from harness.models.adapter_folder import check_shapes, read_adapter_folder
 
     outline = training.outline(study.model_path, study.base)
     for candidate in study.candidates:
         if candidate.train:
             training.check_fits(candidate, model=outline, base=study.base)
         elif candidate.adapter and outline is not None:
-            folder = look(study.path(candidate.adapter))
+            folder = read_adapter_folder(study.path(candidate.adapter))
             if folder.is_adapter:
-                check_fits(folder, outline)
+                check_shapes(folder, outline)
 
 
 def _check_paths(study: Study) -> None:
@@ -142,14 +142,16 @@ _MODEL_FILES = ("adapter_config.json", "config.json")
 
 def _load_suites(study: Study, progress: Progress) -> list["LoadedSuite"]:
     from harness.engine import context_length, load_suite, load_tokenizer
-    from harness.engine.remote.endpoints import check_endpoints, stand_in
+    from harness.engine.remote.endpoints import check_endpoints, substitute_tokenizer
 
     with progress.task("read the suites", len(study.suites)) as advance:
-        tokenizer = stand_in(study) or load_tokenizer(study.model_path, study.base)
-        fits = room = None
+        tokenizer = substitute_tokenizer(study) or load_tokenizer(study.model_path, study.base)
+        fits = max_tokens = None
         if not study.base.backend:
             fits = context_length(study.model_path, study.base, tokenizer)
-            room = fits - max(_virtual_tokens(study, candidate) for candidate in study.candidates)
+            max_tokens = fits - max(
+                _virtual_tokens(study, candidate) for candidate in study.candidates
+            )
         loaded = []
         for done, section in enumerate(study.suites):
             advance(done=done, note=section.name)
@@ -160,7 +162,7 @@ def _load_suites(study: Study, progress: Progress) -> list["LoadedSuite"]:
                     template=study.base.template,
                     seed=study.seed,
                     folder=study.folder,
-                    room=room,
+                    max_tokens=max_tokens,
                 )
             )
         check_endpoints(study, loaded)
@@ -172,9 +174,9 @@ def _load_suites(study: Study, progress: Progress) -> list["LoadedSuite"]:
 def _virtual_tokens(study: Study, candidate: CandidateSection) -> int:
     """Return how much of the context a candidate's own learnt tokens will take."""
     if candidate.adapter:
-        from harness.engine.adapters.folder import look
+        from harness.models.adapter_folder import read_adapter_folder
 
-        return look(study.path(candidate.adapter)).virtual_tokens
+        return read_adapter_folder(study.path(candidate.adapter)).virtual_tokens
     return int(training.settings_of(candidate).get("num_virtual_tokens") or 0)
 
 

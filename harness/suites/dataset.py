@@ -1,20 +1,23 @@
 """Load a suite's own data for lm-eval: ``custom_dataset: !function harness.suites.dataset.load``.
 
 A suite's YAML names this function; lm-eval then calls it with everything under ``metadata:`` and
-with the place of the YAML. The rows are ``data/<split>.jsonl`` beside the YAML; every file there is
-one split. So the suite needs no hub, no cache and no working directory, and strings stay strings.
+with the path of the YAML. The rows are ``data/<split>.jsonl`` beside the YAML; every file there is
+one split. So a suite needs no hub, no cache and no working directory, and strings stay strings.
 ``lm_eval ... --metadata '{"data": "my.jsonl"}'`` scores other rows of the same shape.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harness.errors import DataError
 
+if TYPE_CHECKING:
+    from datasets import Dataset
 
-def load(*, config_source: str = "", data: str | None = None, **_: Any) -> dict[str, Any]:
+
+def load(*, config_source: str = "", data: str | None = None, **_: object) -> "dict[str, Dataset]":
     """Return a suite's splits as datasets, for lm-eval's ``custom_dataset``.
 
     Args:
@@ -28,14 +31,14 @@ def load(*, config_source: str = "", data: str | None = None, **_: Any) -> dict[
     return datasets_of(folder)
 
 
-def datasets_of(path: Path, *, split: str = "test") -> dict[str, Any]:
+def datasets_of(path: Path, *, split: str = "test") -> "dict[str, Dataset]":
     """Return ``{split: Dataset}`` of a JSONL file or of every JSONL file in a folder."""
     from datasets import Dataset
 
     return {name: Dataset.from_list(rows) for name, rows in splits_of(path, split=split).items()}
 
 
-def splits_of(path: Path, *, split: str = "test") -> dict[str, list[dict[str, Any]]]:
+def splits_of(path: Path, *, split: str = "test") -> dict[str, list[dict[str, object]]]:
     """Return ``{split: rows}``; a single file is the split that is named.
 
     Raises:
@@ -50,7 +53,7 @@ def splits_of(path: Path, *, split: str = "test") -> dict[str, list[dict[str, An
     return {name: read(file) for name, file in files.items()}
 
 
-def read(path: Path) -> list[dict[str, Any]]:
+def read(path: Path) -> list[dict[str, object]]:
     """Return the rows of a JSONL file.
 
     Raises:
@@ -63,11 +66,11 @@ def read(path: Path) -> list[dict[str, Any]]:
     return [{key: row.get(key) for key in sorted(keys)} for row in rows] if _ragged(rows) else rows
 
 
-def _ragged(rows: list[dict[str, Any]]) -> bool:
+def _ragged(rows: list[dict[str, object]]) -> bool:
     return any(row.keys() != rows[0].keys() for row in rows)
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
+def _rows(path: Path) -> Iterator[dict[str, object]]:
     try:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
@@ -79,7 +82,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         raise DataError(f"a data file must be readable UTF-8 text: {path}: {error}") from error
 
 
-def _row(path: Path, number: int, line: str) -> dict[str, Any]:
+def _row(path: Path, number: int, line: str) -> dict[str, object]:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:

@@ -1,13 +1,13 @@
-"""Find and build real lm-eval tasks, with the study's data, split and few-shot count put in."""
+"""Find and build real lm-eval tasks, with the study's data, split and few-shot count."""
 
 import io
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 from harness.errors import DataError, HarnessError, StudyError, nearest
 from harness.study import SuiteSection
@@ -16,9 +16,112 @@ from harness.suites import catalogue, dataset
 _NAMED = re.compile(r"""^["']?(task|group)["']?:[ ]*["']?([^\s"'#]+)["']?[ ]*$""", re.MULTILINE)
 
 
+class LmEvalInstance(Protocol):
+    """What is used of ``lm_eval.api.instance.Instance``: one request of one row."""
+
+    request_type: Literal["loglikelihood", "loglikelihood_rolling", "generate_until"]
+    doc: Mapping[str, object]
+    arguments: tuple[object, ...]
+    idx: int
+    doc_id: int | None
+    task_name: str | None
+    repeats: int | None
+    resps: list[object]
+    filtered_resps: dict[str, object]
+
+    @property
+    def args(self) -> tuple[Any, ...]:
+        """``arguments`` as a tuple: texts, and for generations their settings."""
+        ...
+
+
+class LmEvalFilter(Protocol):
+    """What is used of ``lm_eval.api.filter.FilterEnsemble``."""
+
+    name: str
+
+    def apply(self, instances: list[LmEvalInstance], /) -> None:
+        """Write ``filtered_resps`` into instances that have ``resps``."""
+        ...
+
+
+class LmEvalTaskConfig(Protocol):
+    """What is used of ``lm_eval.config.task.TaskConfig``."""
+
+    task: str
+    metric_list: list[dict[str, object]] | None
+    metadata: Mapping[str, object] | None
+    process_results: object
+
+
+class LmEvalTask(Protocol):
+    """What is used of ``lm_eval.api.task.ConfigurableTask``."""
+
+    OUTPUT_TYPE: str
+    multiple_input: bool | int
+    instances: list[LmEvalInstance]
+    _filters: list[LmEvalFilter]
+
+    @property
+    def config(self) -> LmEvalTaskConfig:
+        """The task's YAML, as read."""
+        ...
+
+    @property
+    def eval_docs(self) -> Sequence[Mapping[str, object]]:
+        """The rows that are scored; read anew at each access."""
+        ...
+
+    def get_config(self, key: str, /) -> object:
+        """Return one entry of the configuration."""
+        ...
+
+    def set_config(self, *, key: str, value: object) -> None:
+        """Change one entry of the configuration."""
+        ...
+
+    def set_fewshot_seed(self, seed: int, /) -> None:
+        """Seed the draw of few-shot examples."""
+        ...
+
+    def build_all_requests(
+        self,
+        *,
+        samples: Collection[int],
+        apply_chat_template: bool,
+        fewshot_as_multiturn: bool,
+        chat_template: Callable[..., str] | None,
+        tokenizer_name: str,
+    ) -> None:
+        """Make ``instances`` of the rows at some places."""
+        ...
+
+    def doc_to_text(self, doc: Mapping[str, object], /) -> object:
+        """Return a row's prompt, or its gold choice where each choice has its own context."""
+        ...
+
+    def doc_to_target(self, doc: Mapping[str, object], /) -> object:
+        """Return a row's reference answer, or the gold choice's index."""
+        ...
+
+    def doc_to_choice(self, doc: Mapping[str, object], /) -> Sequence[str]:
+        """Return a row's choices."""
+        ...
+
+    def process_results(
+        self, doc: Mapping[str, object], results: list[object], /
+    ) -> Mapping[str, object]:
+        """Return the metrics of a row's filtered responses."""
+        ...
+
+    def aggregation(self) -> Mapping[str, object]:
+        """Return the aggregation of each metric."""
+        ...
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep lm-eval's notices and progress bars off a user's terminal."""
+    """Suppress lm-eval's notices and progress bars."""
     log = logging.getLogger("lm_eval")
     before = log.level
     log.setLevel(logging.ERROR)
@@ -29,7 +132,7 @@ def quiet() -> Iterator[None]:
         log.setLevel(before)
 
 
-def load_task(section: SuiteSection, folder: Path) -> Any:
+def load_task(section: SuiteSection, folder: Path) -> LmEvalTask:
     """Return lm-eval's task object for a suite of a study.
 
     Args:
@@ -38,11 +141,11 @@ def load_task(section: SuiteSection, folder: Path) -> Any:
 
     Raises:
         StudyError: If there is no such task, or it fixes what the study wants changed.
-        DataError: If its rows cannot be had.
+        DataError: If its rows are not available.
     """
     path = find(section.name)
     config = _config(path, section.name)
-    extra: dict[str, Any] = {"config_source": str(path)}
+    extra: dict[str, object] = {"config_source": str(path)}
     if section.data is not None:
         _use_data(config, folder / Path(section.data).expanduser(), section)
     elif section.name in catalogue.builtin_suites():
@@ -53,14 +156,16 @@ def load_task(section: SuiteSection, folder: Path) -> Any:
     return _build(config, extra, section)
 
 
-def _build(config: dict[str, Any], extra: dict[str, Any], section: SuiteSection) -> Any:
+def _build(
+    config: dict[str, object], extra: dict[str, object], section: SuiteSection
+) -> LmEvalTask:
     from lm_eval.tasks import TaskManager
 
     name = section.name
     with quiet():
         manager = TaskManager(include_defaults=False, metadata=extra)
         try:
-            task = manager.load([config])["tasks"][config["task"]]
+            task: LmEvalTask = manager.load([config])["tasks"][config["task"]]
         except HarnessError:
             raise
         except KeyError as error:
@@ -118,7 +223,7 @@ def lm_eval_names() -> tuple[dict[str, Path], set[str]]:
     return tasks, groups - tasks.keys()
 
 
-def _config(path: Path, name: str) -> dict[str, Any]:
+def _config(path: Path, name: str) -> dict[str, object]:
     from lm_eval.tasks._yaml_loader import load_yaml
 
     try:
@@ -130,9 +235,9 @@ def _config(path: Path, name: str) -> dict[str, Any]:
     return config
 
 
-def _use_data(config: dict[str, Any], path: Path, section: SuiteSection) -> None:
-    """Put a file or folder of rows in the place of the task's own data set."""
-    wanted = config.get("test_split") or config.get("validation_split") or "test"
+def _use_data(config: dict[str, object], path: Path, section: SuiteSection) -> None:
+    """Replace the task's own dataset by a file or folder of rows."""
+    wanted = str(config.get("test_split") or config.get("validation_split") or "test")
     splits = dataset.splits_of(path, split=wanted)
     scored = next((s for s in (section.split, wanted, "test") if s in splits), None)
     if scored is None:

@@ -1,4 +1,4 @@
-"""A suite ready to be answered: items, requests as token ids, and how answers become samples."""
+"""Load a suite: its items, its requests as token ids, and how answers become samples."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from statistics import fmean
+from typing import Any, cast
 
 from harness.errors import ComparisonError, ModelError, StudyError
 from harness.models.fingerprint import text_hash, tokenizer_hash
-from harness.records import Item, ItemKey, Request, Response, Sample, Suite
+from harness.models.protocols import ChatTemplate, Conversation, PretrainedTokenizer, Tokenizer
+from harness.records import Answers, Item, ItemKey, Request, Response, Sample, Suite
 from harness.study import SuiteSection
 from harness.suites import catalogue, score_answers
-from harness.suites.lm_eval_task import load_task, quiet
+from harness.suites.lm_eval_task import LmEvalInstance, LmEvalTask, load_task, quiet
 from harness.suites.tokenize import Encoder, cut_left, generation_settings, ids_hash, render
 
 MESSAGES = "messages"
@@ -22,35 +24,36 @@ shown as real turns where a chat template is in use, and as lm-eval's plain tran
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class PromptRecipe:
     """How prompts are made; together with a tokenizer it determines every token id.
 
-    ``room`` is the number of tokens to which longer items are cut, None where they stay whole.
+    ``doc_ids`` are the rows that are scored, ``chat`` says whether the chat template is used,
+    ``max_tokens`` is the length to which longer items are truncated, None where they are not.
     """
 
-    task: Any
+    task: LmEvalTask
     suite: Suite
-    chosen: tuple[int, ...]
+    doc_ids: tuple[int, ...]
     chat: bool
     seed: int
-    room: int | None = None
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedSuite:
-    """A suite as every arm sees it.
+    """A suite as every arm gets it.
 
-    ``requests`` are in the order of ``items``; a request belongs to its item by
-    ``(request.item, request.index)``. Where a task has several filters, an item bears the name of
-    the first; the metrics of the others are columns of its verdict.
+    ``requests`` are in the order of ``items`` and belong to them by `Request.key`. Where a task has
+    several filters, an item bears the name of the first; the metrics of the others are columns of
+    its verdict.
     """
 
     suite: Suite
     items: tuple[Item, ...]
     requests: tuple[Request, ...]
-    asking: Asking
-    instances: tuple[tuple[Any, ...], ...]
-    tokenizer: Any
+    recipe: PromptRecipe
+    instances: tuple[tuple[LmEvalInstance, ...], ...]
+    tokenizer: Tokenizer
     databases: str | None = None
 
     @property
@@ -63,33 +66,38 @@ class LoadedSuite:
         )
         return [text] if cuts else []
 
-    def samples(self, arm: str, answers: Mapping[tuple[ItemKey, int], Response]) -> list[Sample]:
-        """Judge one arm's answers: lm-eval's own filters and metrics, or the suite's judge."""
+    def samples(self, arm: str, answers: Answers) -> list[Sample]:
+        """Score one arm's answers: lm-eval's own filters and metrics, or the suite's judge."""
         count = Counter(request.item for request in self.requests)
-        given = [
+        responses = [
             tuple(
                 answers.get((item.key, index), Response(unscored="not answered"))
                 for index in range(count[item.key])
             )
             for item in self.items
         ]
-        decided = score_answers.judge(
-            self.asking.task, self.suite, self.items, self.instances, given, self.databases
+        verdicts = score_answers.judge(
+            self.recipe.task, self.suite, self.items, self.instances, responses, self.databases
         )
         return [
-            Sample(item=item, arm=arm, responses=responses, verdict=verdict)
-            for item, responses, verdict in zip(self.items, given, decided, strict=True)
+            Sample(item=item, arm=arm, responses=of_item, verdict=verdict)
+            for item, of_item, verdict in zip(self.items, responses, verdicts, strict=True)
         ]
+
+    def mean_score(self, arm: str, answers: Answers) -> float:
+        """Return the mean score of one arm's answers; unscored items are left out."""
+        scores = [sample.verdict.score for sample in self.samples(arm, answers)]
+        return fmean([score for score in scores if score is not None] or [0.0])
 
 
 def load_suite(
     section: SuiteSection,
     *,
-    engine_tokenizer: Any,
+    engine_tokenizer: Tokenizer,
     template: str,
     seed: int,
     folder: Path,
-    room: int | None = None,
+    max_tokens: int | None = None,
 ) -> LoadedSuite:
     """Load a suite and make its prompts.
 
@@ -99,7 +107,7 @@ def load_suite(
         template: ``auto`` (the tokenizer's chat template if it has one) or ``none`` (plain text).
         seed: Seed of the few-shot draw (lm-eval's ``fewshot_random_seed``) and of sampled answers.
         folder: The study's folder, to which relative paths belong.
-        room: Tokens that fit every arm's context, to which a suite with left truncation is cut.
+        max_tokens: What fits every arm's context; a suite with left truncation is cut to it.
 
     Raises:
         StudyError: If the suite or template is not known, or has no score per item.
@@ -112,30 +120,30 @@ def load_suite(
     suite = _declared(section, task)
     docs = list(task.eval_docs)
     hashes = [score_answers.doc_hash(doc) for doc in docs]
-    asking = Asking(
+    recipe = PromptRecipe(
         task=task,
         suite=suite,
-        chosen=_chosen(hashes, section.limit),
+        doc_ids=_chosen_docs(hashes, section.limit),
         chat=chosen_template == "auto" and bool(engine_tokenizer.chat_template),
         seed=seed,
-        room=room if section.truncation == "left" else None,
+        max_tokens=max_tokens if section.truncation == "left" else None,
     )
-    instances = instances_of(asking, engine_tokenizer)
-    keys = _keys(asking, [hashes[index] for index in asking.chosen])
-    made = _requests(asking, instances, keys, engine_tokenizer)
+    instances = instances_of(recipe, engine_tokenizer)
+    keys = _keys(recipe, [hashes[index] for index in recipe.doc_ids])
+    made = _requests(recipe, instances, keys, engine_tokenizer)
     items = tuple(
-        _item(asking, key, index, group, *made[key])
-        for key, index, group in zip(keys, asking.chosen, instances, strict=True)
+        _item(recipe, key, index, group, *made[key])
+        for key, index, group in zip(keys, recipe.doc_ids, instances, strict=True)
     )
     databases = str(folder / section.databases) if section.databases else None
     everything = tuple(request for key in keys for request in made[key][0])
-    return LoadedSuite(suite, items, everything, asking, instances, engine_tokenizer, databases)
+    return LoadedSuite(suite, items, everything, recipe, instances, engine_tokenizer, databases)
 
 
-def _declared(section: SuiteSection, task: Any) -> Suite:
+def _declared(section: SuiteSection, task: LmEvalTask) -> Suite:
     suite = catalogue.builtin_suites().get(section.name)
     if suite is None:
-        suite = catalogue.declaration(section.name, score_answers.plain_config(task))
+        suite = catalogue.declaration(section.name, score_answers.declared_config(task))
     if section.allow and suite.judge != "sql":
         raise StudyError(
             f"only suites of the sql judge can allow differences: found {section.allow[0]!r} for "
@@ -145,7 +153,7 @@ def _declared(section: SuiteSection, task: Any) -> Suite:
     return replace(suite, margin=suite.margin if section.margin is None else section.margin)
 
 
-def _chosen(hashes: Sequence[str], limit: int | None) -> tuple[int, ...]:
+def _chosen_docs(hashes: Sequence[str], limit: int | None) -> tuple[int, ...]:
     """Return the rows to score: all, or the first few in an order that only the rows determine."""
     if limit is None or limit >= len(hashes):
         return tuple(range(len(hashes)))
@@ -153,49 +161,56 @@ def _chosen(hashes: Sequence[str], limit: int | None) -> tuple[int, ...]:
     return tuple(sorted(order[:limit]))
 
 
-def instances_of(asking: Asking, tokenizer: Any) -> tuple[tuple[Any, ...], ...]:
+def instances_of(
+    recipe: PromptRecipe, tokenizer: ChatTemplate
+) -> tuple[tuple[LmEvalInstance, ...], ...]:
     """Let lm-eval build the requests of each chosen row, few-shot draws freshly seeded."""
-    task = asking.task
-    task.set_fewshot_seed(asking.seed)
+    task = recipe.task
+    task.set_fewshot_seed(recipe.seed)
     with quiet():
         task.build_all_requests(
-            samples=set(asking.chosen),
-            apply_chat_template=asking.chat,
-            fewshot_as_multiturn=asking.chat,
-            chat_template=partial(_templated, tokenizer) if asking.chat else None,
+            samples=set(recipe.doc_ids),
+            apply_chat_template=recipe.chat,
+            fewshot_as_multiturn=recipe.chat,
+            chat_template=partial(_apply_template, tokenizer) if recipe.chat else None,
             tokenizer_name="",
         )
-    groups: dict[int, list[Any]] = defaultdict(list)
+    groups: dict[int | None, list[LmEvalInstance]] = defaultdict(list)
     for instance in task.instances:
         groups[instance.doc_id].append(instance)
     made = tuple(
         tuple(sorted(groups[place], key=lambda instance: instance.idx))
-        for place in range(len(asking.chosen))
+        for place in range(len(recipe.doc_ids))
     )
-    if asking.chat and asking.suite.name in catalogue.builtin_suites():
+    if recipe.chat and recipe.suite.name in catalogue.builtin_suites():
         for instance in chain.from_iterable(made):
             if MESSAGES in instance.doc:
-                text = render(tokenizer, instance.doc[MESSAGES], generate=True)
+                text = render(tokenizer, cast(Conversation, instance.doc[MESSAGES]), generate=True)
                 instance.arguments = (text, *instance.arguments[1:])
     return made
 
 
-def _templated(tokenizer: Any, history: Any, add_generation_prompt: bool = True) -> str:
+def _apply_template(
+    tokenizer: ChatTemplate, history: Conversation, add_generation_prompt: bool = True
+) -> str:
     return render(tokenizer, history, generate=add_generation_prompt)
 
 
-def _keys(asking: Asking, hashes: Sequence[str]) -> list[ItemKey]:
-    name = score_answers.first_filter(asking.task)
+def _keys(recipe: PromptRecipe, hashes: Sequence[str]) -> list[ItemKey]:
+    name = score_answers.first_filter(recipe.task)
     seen: Counter[str] = Counter()
     keys = []
     for value in hashes:
-        keys.append(ItemKey(asking.suite.name, name, value, seen[value]))
+        keys.append(ItemKey(recipe.suite.name, name, value, seen[value]))
         seen[value] += 1
     return keys
 
 
 def _requests(
-    asking: Asking, instances: Sequence[Sequence[Any]], keys: Sequence[ItemKey], tokenizer: Any
+    recipe: PromptRecipe,
+    instances: Sequence[Sequence[LmEvalInstance]],
+    keys: Sequence[ItemKey],
+    tokenizer: Tokenizer,
 ) -> dict[ItemKey, tuple[list[Request], int]]:
     """Return each item's requests, and how many tokens were cut from their start."""
     encoder = Encoder(tokenizer)
@@ -203,15 +218,21 @@ def _requests(
     for key, group in zip(keys, instances, strict=True):
         draws = [(one, repeat) for one in group for repeat in range(one.repeats or 1)]
         requests = [
-            _request(instance, key, index, encoder, {"seed": asking.seed, "repeat": repeat})
+            _request(instance, key, index, encoder, {"seed": recipe.seed, "repeat": repeat})
             for index, (instance, repeat) in enumerate(draws)
         ]
-        made[key] = cut_left(requests, asking.room, tokenizer) if asking.room else (requests, 0)
+        made[key] = (
+            cut_left(requests, recipe.max_tokens, tokenizer) if recipe.max_tokens else (requests, 0)
+        )
     return made
 
 
 def _request(
-    instance: Any, key: ItemKey, index: int, encoder: Encoder, sampling: Mapping[str, int]
+    instance: LmEvalInstance,
+    key: ItemKey,
+    index: int,
+    encoder: Encoder,
+    sampling: Mapping[str, int],
 ) -> Request:
     kind, args = instance.request_type, instance.args
     if kind == "loglikelihood":
@@ -232,15 +253,15 @@ def _request(
 
 
 def _item(
-    asking: Asking,
+    recipe: PromptRecipe,
     key: ItemKey,
     index: int,
-    group: Sequence[Any],
+    group: Sequence[LmEvalInstance],
     requests: Sequence[Request],
     cut: int,
 ) -> Item:
     doc = group[0].doc
-    suite = asking.suite
+    suite = recipe.suite
     cluster = doc.get(suite.cluster) if suite.cluster else None
     return Item(
         key=key,
@@ -248,7 +269,7 @@ def _item(
         doc=doc,
         prompt=requests[0].context,
         prompt_hash=ids_hash([[*r.context_ids, -1, *r.continuation_ids] for r in requests]),
-        target=str(asking.task.doc_to_target(doc)),
+        target=str(recipe.task.doc_to_target(doc)),
         cluster=f"{key.doc_hash}:{key.occurrence}" if cluster is None else str(cluster),
         slices={n: str(doc[n]) for n in suite.slices if doc.get(n) is not None},
         arguments=tuple(tuple(instance.args) for instance in group),
@@ -257,7 +278,7 @@ def _item(
 
 
 def check_same_ids(loaded: Sequence[LoadedSuite], adapter: Path) -> None:
-    """Refuse an adapter whose own tokenizer would show the model other ids for any prompt.
+    """Refuse an adapter whose own tokenizer gives other ids for any prompt.
 
     Extra tokens that no prompt uses are allowed; so is a folder without a tokenizer, or without a
     chat template of its own.
@@ -271,23 +292,23 @@ def check_same_ids(loaded: Sequence[LoadedSuite], adapter: Path) -> None:
     from transformers import AutoTokenizer
 
     try:
-        theirs = AutoTokenizer.from_pretrained(str(adapter))
+        theirs: PretrainedTokenizer = AutoTokenizer.from_pretrained(str(adapter))
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"an adapter's tokenizer must be readable: {adapter}: {reason}") from error
     theirs.chat_template = theirs.chat_template or loaded[0].tokenizer.chat_template
     for suite in loaded:
         if tokenizer_hash(theirs) != tokenizer_hash(suite.tokenizer):
-            _compare(suite, theirs, adapter)
+            _compare_ids(suite, theirs, adapter)
 
 
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 
 
-def _compare(suite: LoadedSuite, theirs: Any, adapter: Path) -> None:
-    instances = instances_of(suite.asking, theirs)
+def _compare_ids(suite: LoadedSuite, theirs: Tokenizer, adapter: Path) -> None:
+    instances = instances_of(suite.recipe, theirs)
     keys = [item.key for item in suite.items]
-    made = _requests(suite.asking, instances, keys, theirs)
+    made = _requests(suite.recipe, instances, keys, theirs)
     for request in suite.requests:
         other = made[request.item][0][request.index]
         ours = (request.context_ids, request.continuation_ids)

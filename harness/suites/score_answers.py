@@ -1,20 +1,20 @@
-"""Answers to verdicts: lm-eval's filters and metrics, or the suite's own judge."""
+"""Score answers: lm-eval's filters and metrics, or the suite's own judge, make verdicts."""
 
 import json
 import math
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
-from typing import Any
 
 from harness.errors import StudyError
 from harness.records import Item, Response, Suite, Verdict
+from harness.suites.lm_eval_task import LmEvalInstance, LmEvalTask
 
 ROLLING = "byte_likelihood"
 """Score of a whole text: its likelihood to the power of one over its bytes, in (0, 1]."""
 
 
-def doc_hash(doc: Mapping[str, Any]) -> str:
+def doc_hash(doc: Mapping[str, object]) -> str:
     """Return lm-eval's ``doc_hash`` of a row."""
     from lm_eval.utils import handle_non_serializable, hash_string
 
@@ -22,13 +22,13 @@ def doc_hash(doc: Mapping[str, Any]) -> str:
     return str(hash_string(text))
 
 
-def first_filter(task: Any) -> str:
+def first_filter(task: LmEvalTask) -> str:
     """Return the name of a task's first filter, whose answers are the ones that are compared."""
     return str(task._filters[0].name)
 
 
-def plain_config(task: Any) -> dict[str, Any]:
-    """Return what a foreign task declares, with a metric that gives a score per item.
+def declared_config(task: LmEvalTask) -> dict[str, object]:
+    """Return what a task of lm-eval declares, with a metric that gives a score per item.
 
     Raises:
         StudyError: If none of its metrics does.
@@ -54,21 +54,21 @@ _CORPUS_LEVEL = {
 
 
 def judge(
-    task: Any,
+    task: LmEvalTask,
     suite: Suite,
     items: Sequence[Item],
-    instances: Sequence[Sequence[Any]],
+    instances: Sequence[Sequence[LmEvalInstance]],
     given: Sequence[tuple[Response, ...]],
     databases: str | None,
 ) -> list[Verdict]:
     """Return one verdict per item, in order."""
-    open_ = [i for i, responses in enumerate(given) if not any(r.unscored for r in responses)]
+    scorable = [i for i, responses in enumerate(given) if not any(r.unscored for r in responses)]
     decided: dict[int, Verdict] = {}
     if suite.judge:
-        decided = _own_judge(suite, items, given, open_, databases)
+        decided = _own_judge(suite, items, given, scorable, databases)
     else:
-        _filter(task, instances, given, open_)
-        for i in open_:
+        _filter(task, instances, given, scorable)
+        for i in scorable:
             decided[i] = _lm_eval(task, suite, items[i], instances[i], given[i])
     return [decided.get(i) or _unscored(responses) for i, responses in enumerate(given)]
 
@@ -83,19 +83,19 @@ def _own_judge(
     suite: Suite,
     items: Sequence[Item],
     given: Sequence[tuple[Response, ...]],
-    open_: Sequence[int],
+    scorable: Sequence[int],
     databases: str | None,
 ) -> dict[int, Verdict]:
     from harness import rating
 
     assert suite.judge is not None
-    asked = [(_placed(items[i].doc, databases), given[i]) for i in open_]
+    asked = [(_with_database_path(items[i].doc, databases), given[i]) for i in scorable]
     settings = {"allow": suite.allow} if suite.allow else {}
-    return dict(zip(open_, rating.judge_all(suite.judge, asked, **settings), strict=True))
+    return dict(zip(scorable, rating.judge_all(suite.judge, asked, **settings), strict=True))
 
 
-def _placed(doc: Mapping[str, Any], databases: str | None) -> Mapping[str, Any]:
-    """Tell a judge in which file the study keeps a row's database."""
+def _with_database_path(doc: Mapping[str, object], databases: str | None) -> Mapping[str, object]:
+    """Add the path of a row's database file, where the study names a folder of them."""
     name = doc.get("db_id")
     if databases is None or not name or Path(str(name)).name != name:
         return doc
@@ -103,17 +103,19 @@ def _placed(doc: Mapping[str, Any], databases: str | None) -> Mapping[str, Any]:
 
 
 def _filter(
-    task: Any,
-    instances: Sequence[Sequence[Any]],
+    task: LmEvalTask,
+    instances: Sequence[Sequence[LmEvalInstance]],
     given: Sequence[tuple[Response, ...]],
-    open_: Sequence[int],
+    scorable: Sequence[int],
 ) -> None:
-    """Put the answers into lm-eval's instances and run its filters over them."""
-    flat = []
-    for i in open_:
-        left = iter(given[i])
+    """Put responses into lm-eval's instances and run its filters over them."""
+    flat: list[LmEvalInstance] = []
+    for i in scorable:
+        responses = iter(given[i])
         for instance in instances[i]:
-            instance.resps = [_raw(next(left)) for _ in range(instance.repeats or 1)]
+            instance.resps = [
+                _lm_eval_response(next(responses)) for _ in range(instance.repeats or 1)
+            ]
             instance.filtered_resps = {}
             flat.append(instance)
     if flat:
@@ -121,7 +123,7 @@ def _filter(
             ensemble.apply(flat)
 
 
-def _raw(response: Response) -> Any:
+def _lm_eval_response(response: Response) -> object:
     if response.text is not None:
         return response.text
     if response.is_greedy is None:
@@ -130,13 +132,13 @@ def _raw(response: Response) -> Any:
 
 
 def _lm_eval(
-    task: Any,
+    task: LmEvalTask,
     suite: Suite,
     item: Item,
-    instances: Sequence[Any],
+    instances: Sequence[LmEvalInstance],
     responses: Sequence[Response],
 ) -> Verdict:
-    """Ask lm-eval for an item's metrics; what it cannot score is unscored, never a zero."""
+    """Return a verdict by lm-eval's metrics; what it cannot score is unscored, never a zero."""
     if any(math.isnan(response.logprob or 0.0) for response in responses):
         return Verdict(
             outcome="incorrect", score=0.0, labels=("not_a_number",),
@@ -168,7 +170,7 @@ def _lm_eval(
     return _by_score(suite, item, responses, metrics, filtered_text(instances, item))
 
 
-def filtered_text(instances: Sequence[Any], item: Item) -> str | None:
+def filtered_text(instances: Sequence[LmEvalInstance], item: Item) -> str | None:
     """Return what the first filter made of a generated answer."""
     value = instances[0].filtered_resps.get(item.key.filter)
     return value if isinstance(value, str) else None
@@ -193,19 +195,18 @@ def _by_score(
 
 
 def _choice(
-    task: Any,
+    task: LmEvalTask,
     suite: Suite,
     item: Item,
     responses: Sequence[Response],
     metrics: Mapping[str, float],
 ) -> Verdict:
-    """Name the choice that was made, and how sure the model was of it and of the right one."""
+    """Return the chosen choice, and how sure the model was of it and of the gold."""
     choices = [str(choice) for choice in task.doc_to_choice(item.doc)]
     lls = [float(response.logprob or 0.0) for response in responses][: len(choices)]
     if len(lls) != len(choices):  # several contexts, one continuation each
         choices = [str(i) for i in range(len(lls))]
-    divisor = {"acc_norm": len, "acc_bytes": lambda text: len(text.encode())}.get(suite.metric)
-    sizes = [max(1, divisor(choice)) if divisor else 1 for choice in choices]
+    sizes = [max(1, _divisor(suite.metric, choice)) for choice in choices]
     ranked = [ll / size for ll, size in zip(lls, sizes, strict=True)]
     chosen = max(range(len(ranked)), key=ranked.__getitem__)
     golds = _golds(task, item, choices)
@@ -225,7 +226,13 @@ def _choice(
     )
 
 
-def _golds(task: Any, item: Item, choices: Sequence[str]) -> list[int]:
+def _divisor(metric: str, choice: str) -> int:
+    """Return by what a metric divides a choice's log-likelihood."""
+    lengths = {"acc_norm": len(choice), "acc_bytes": len(choice.encode())}
+    return lengths.get(metric, 1)
+
+
+def _golds(task: LmEvalTask, item: Item, choices: Sequence[str]) -> list[int]:
     gold = task.doc_to_text(item.doc) if task.multiple_input else task.doc_to_target(item.doc)
     found = []
     for one in gold if isinstance(gold, list) else [gold]:
@@ -238,7 +245,7 @@ def _golds(task: Any, item: Item, choices: Sequence[str]) -> list[int]:
 def _calibration(
     lls: Sequence[float], ranked: Sequence[float], golds: Sequence[int]
 ) -> dict[str, float]:
-    """Return the gold's share of probability among the choices, and its lead over the best other.
+    """Return the gold's share of probability among the choices, and its margin over the best other.
 
     ``p_gold`` is the softmax of the log-likelihoods; ``margin`` is in nats (per character or byte
     where the metric normalises by them), positive when the gold is chosen.

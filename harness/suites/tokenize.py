@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.errors import StudyError
+from harness.errors import ModelError, StudyError
+from harness.models.protocols import ChatTemplate, Conversation, Tokenizer
 from harness.records import Request
 
 DEFAULT_NEW_TOKENS = 256
@@ -21,26 +22,32 @@ _LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion
 
 
 class Encoder:
-    """Encodes prompts with one tokenizer and remembers the contexts that choices share."""
+    """Encodes prompts with one tokenizer and caches the contexts that choices share."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
-        self._beginning = tokenizer.decode(self.prefix_id)
-        self._seen: dict[str, list[int]] = {}
+        self._bos_text = tokenizer.decode(self.prefix_id)
+        self._cache: dict[str, list[int]] = {}
 
     @property
     def prefix_id(self) -> int:
-        """The token that stands before an otherwise empty context."""
-        begin = self.tokenizer.bos_token_id
-        return int(begin if begin is not None else self.tokenizer.eos_token_id)
+        """The token that stands before an otherwise empty context.
+
+        Raises:
+            ModelError: If the tokenizer has neither a beginning-of-text nor an end-of-text token.
+        """
+        for token in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):
+            if token is not None:
+                return int(token)
+        raise ModelError("a tokenizer needs a beginning-of-text or end-of-text token: found none")
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text that begins a sequence."""
-        if text not in self._seen:
-            special = not (self._beginning and text.startswith(self._beginning))
+        if text not in self._cache:
+            special = not (self._bos_text and text.startswith(self._bos_text))
             kwargs = {} if special else {"add_special_tokens": False}
-            self._seen[text] = self.tokenizer.encode(text, **kwargs)
-        return self._seen[text]
+            self._cache[text] = self.tokenizer.encode(text, **kwargs)
+        return self._cache[text]
 
     def pair(self, context: str, continuation: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Return the ids of a context and of the continuation whose likelihood is asked for.
@@ -55,13 +62,13 @@ class Encoder:
         stripped = context.rstrip()
         continuation = context[len(stripped) :] + continuation
         head = self.encode(stripped)
-        special = not (self._beginning and stripped.startswith(self._beginning))
+        special = not (self._bos_text and stripped.startswith(self._bos_text))
         kwargs = {} if special else {"add_special_tokens": False}
         whole = self.tokenizer.encode(stripped + continuation, **kwargs)
         return tuple(head), tuple(whole[len(head) :])
 
 
-def render(tokenizer: Any, history: Sequence[Mapping[str, str]], *, generate: bool) -> str:
+def render(tokenizer: ChatTemplate, history: Conversation, *, generate: bool) -> str:
     """Return a conversation as text through the tokenizer's chat template.
 
     ``generate`` appends the opening of an assistant's turn; otherwise the last turn is continued.
@@ -69,7 +76,7 @@ def render(tokenizer: Any, history: Sequence[Mapping[str, str]], *, generate: bo
     """
     from jinja2.exceptions import TemplateError
 
-    def rendered(turns: Sequence[Mapping[str, str]]) -> str:
+    def rendered(turns: Conversation) -> str:
         return tokenizer.apply_chat_template(
             list(turns),
             tokenize=False,
@@ -84,46 +91,48 @@ def render(tokenizer: Any, history: Sequence[Mapping[str, str]], *, generate: bo
 
 
 def generation_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn lm-eval's ``generation_kwargs`` into the settings of a `Request`, nothing left implicit.
+    """Convert lm-eval's ``generation_kwargs`` to the settings of a `Request`, all explicit.
 
     Greedy unless ``do_sample`` is set together with a temperature above 0.
 
     Raises:
         StudyError: If a setting is asked for that would be silently ignored.
     """
-    left = dict(raw)
-    until = left.pop("until", None) or []
-    lengths = [left.pop(name, None) for name in _LENGTH_NAMES]
+    remaining = dict(raw)
+    until = remaining.pop("until", None) or []
+    lengths = [remaining.pop(name, None) for name in _LENGTH_NAMES]
     settings: dict[str, Any] = {
         "until": [until] if isinstance(until, str) else list(until),
         "max_new_tokens": int(next((n for n in lengths if n is not None), DEFAULT_NEW_TOKENS)),
     }
-    temperature = float(left.pop("temperature", None) or 0.0)
-    sample = left.pop("do_sample", None)
+    temperature = float(remaining.pop("temperature", None) or 0.0)
+    sample = remaining.pop("do_sample", None)
     if sample and temperature == 0.0:
         temperature = 1.0
     if sample or (sample is None and temperature > 0):
         settings |= {"do_sample": True, "temperature": temperature}
         for name in ("top_k", "top_p", "seed"):
-            if left.get(name) is not None:
-                settings[name] = left[name]
+            if remaining.get(name) is not None:
+                settings[name] = remaining[name]
     for name in ("top_k", "top_p", "seed", "use_cache"):
-        left.pop(name, None)
-    if left:
-        names = ", ".join(sorted(left))
+        remaining.pop(name, None)
+    if remaining:
+        names = ", ".join(sorted(remaining))
         raise StudyError(f"generation settings must be ones the engine obeys: found {names}")
     return settings
 
 
-def needed(request: Request) -> int:
-    """Return how many tokens the model must read for a request, room for its answer included."""
+def tokens_needed(request: Request) -> int:
+    """Return how many positions a request takes in the context, its answer included."""
     if request.kind == "generate_until":
         return len(request.context_ids) + int(request.settings["max_new_tokens"])
-    # the last token is predicted, never read
+    # the last token is predicted, never an input
     return len(request.context_ids) + max(0, len(request.continuation_ids) - 1)
 
 
-def cut_left(requests: Sequence[Request], room: int, tokenizer: Any) -> tuple[list[Request], int]:
+def cut_left(
+    requests: Sequence[Request], max_tokens: int, tokenizer: Tokenizer
+) -> tuple[list[Request], int]:
     """Cut the contexts of one item's requests at their start until the longest fits.
 
     All contexts lose the same number of tokens, so that choices stay comparable. Only a context
@@ -132,8 +141,8 @@ def cut_left(requests: Sequence[Request], room: int, tokenizer: Any) -> tuple[li
 
     Args:
         requests: All requests of the item.
-        room: How many tokens fit the context of every arm.
-        tokenizer: Turns what is left of a context back into text.
+        max_tokens: How many tokens fit the context of every arm.
+        tokenizer: Decodes what remains of a context.
 
     Returns:
         The requests, and how many tokens they lost: 0 where all fit, and where a context would
@@ -141,15 +150,15 @@ def cut_left(requests: Sequence[Request], room: int, tokenizer: Any) -> tuple[li
     """
     whole = [not r.context or r.kind == "loglikelihood_rolling" for r in requests]
     long = [request for request, stays in zip(requests, whole, strict=True) if not stays]
-    cut = max((needed(request) - room for request in long), default=0)
+    cut = max((tokens_needed(request) - max_tokens for request in long), default=0)
     if cut <= 0 or any(len(request.context_ids) <= cut for request in long):
         return list(requests), 0
     shorter = [
         replace(r, context_ids=(ids := r.context_ids[cut:]), context=tokenizer.decode(ids))
         for r in long
     ]
-    left = iter(shorter)
-    return [r if stays else next(left) for r, stays in zip(requests, whole, strict=True)], cut
+    cut_ones = iter(shorter)
+    return [r if stays else next(cut_ones) for r, stays in zip(requests, whole, strict=True)], cut
 
 
 def ids_hash(parts: Sequence[Sequence[int]]) -> str:

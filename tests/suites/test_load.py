@@ -116,7 +116,7 @@ def test_real_arc_scores_as_in_plain_lm_eval(tmp_path: Path) -> None:
     for arm, model in ((BASE, {}), ("tuned", {"peft": str(folder)})):
         theirs = lm_eval_samples(
             {"pretrained": str(STORIES)} | model, section, tmp_path,
-            samples={"arc_challenge": list(suite.asking.chosen)},
+            samples={"arc_challenge": list(suite.recipe.doc_ids)},
         )  # fmt: skip
         assert_same(samples(engine, arm, suite), theirs, close=2e-4)
 
@@ -134,8 +134,8 @@ def test_the_built_in_base_scores_its_suite_as_in_plain_lm_eval(tmp_path: Path) 
     suite = loaded(engine, tmp_path, template="auto", name="arc_mini", limit=60)
     theirs = lm_eval_samples(
         {"pretrained": str(base)}, SuiteSection(name="arc_mini"), tmp_path,
-        samples={"arc_mini": list(suite.asking.chosen)},
-        apply_chat_template=suite.asking.chat, fewshot_as_multiturn=suite.asking.chat,
+        samples={"arc_mini": list(suite.recipe.doc_ids)},
+        apply_chat_template=suite.recipe.chat, fewshot_as_multiturn=suite.recipe.chat,
     )  # fmt: skip
     assert_same(samples(engine, BASE, suite), theirs)
 

@@ -16,7 +16,7 @@ from harness.pipeline import plan
 from harness.records import BASE, Request
 from harness.store import read_samples, write_samples
 from harness.suites.lm_eval_task import quiet
-from harness.suites.tokenize import cut_left, needed
+from harness.suites.tokenize import cut_left, tokens_needed
 
 pytestmark = pytest.mark.model
 ROOM = 300
@@ -76,8 +76,8 @@ def test_choices_lose_the_same_start_and_score_as_in_lm_eval(
 ) -> None:
     """The item's hash changes with the cut, and lm-eval's hf gives the same numbers."""
     long_rows(tmp_path / "rows.jsonl")
-    uncut = loaded(engine, tmp_path, data="rows.jsonl", room=ROOM)
-    suite = loaded(engine, tmp_path, data="rows.jsonl", room=ROOM, truncation="left")
+    uncut = loaded(engine, tmp_path, data="rows.jsonl", max_tokens=ROOM)
+    suite = loaded(engine, tmp_path, data="rows.jsonl", max_tokens=ROOM, truncation="left")
     check_choices(suite, uncut)
     assert [item.cut > 0 for item in suite.items] == [n % 2 == 1 for n in range(12)]
     for item, before in zip(suite.items, uncut.items, strict=True):
@@ -112,12 +112,12 @@ def test_generations_keep_room_for_the_answer_as_in_lm_eval(
     """Context and new tokens fit together; texts are those of lm-eval's hf."""
     section = {"name": "sql", "template": "auto", "limit": 12}
     whole = loaded(engine, tmp_path, **section)
-    needs = sorted(needed(request) for request in whole.requests)
+    needs = sorted(tokens_needed(request) for request in whole.requests)
     room = needs[6]
     assert needs[0] < room < needs[-1]
-    suite = loaded(engine, tmp_path, **section, room=room, truncation="left")
+    suite = loaded(engine, tmp_path, **section, max_tokens=room, truncation="left")
     for request, before in zip(suite.requests, whole.requests, strict=True):
-        assert needed(request) == min(room, needed(before))
+        assert tokens_needed(request) == min(room, tokens_needed(before))
         assert before.context_ids[-len(request.context_ids) :] == request.context_ids
     instances = [one for group in suite.instances for one in group]
     with quiet():
@@ -129,7 +129,7 @@ def test_generations_keep_room_for_the_answer_as_in_lm_eval(
 def test_without_the_option_long_items_are_unscored(engine: Engine, tmp_path: Path) -> None:
     """The default cuts nothing in silence."""
     long_rows(tmp_path / "rows.jsonl")
-    suite = loaded(engine, tmp_path, data="rows.jsonl", room=ROOM)
+    suite = loaded(engine, tmp_path, data="rows.jsonl", max_tokens=ROOM)
     assert suite.notes == []
     for n, sample in enumerate(samples(engine, BASE, suite)):
         assert (sample.verdict.outcome == "unscored") == (n % 2 == 1)
@@ -139,7 +139,7 @@ def test_without_the_option_long_items_are_unscored(engine: Engine, tmp_path: Pa
 def test_the_cut_reaches_the_samples_file(engine: Engine, tmp_path: Path) -> None:
     """A reader of the log sees which items were cut, by how much, and what the model saw."""
     long_rows(tmp_path / "rows.jsonl")
-    suite = loaded(engine, tmp_path, data="rows.jsonl", room=ROOM, truncation="left")
+    suite = loaded(engine, tmp_path, data="rows.jsonl", max_tokens=ROOM, truncation="left")
     judged = samples(engine, BASE, suite)
     write_samples(tmp_path / "samples.jsonl", judged)
     lines = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]

@@ -43,7 +43,12 @@ def write_rows(path: Path, count: int = 12, *, text: str = "w{}") -> Path:
 
 
 def loaded(
-    engine: Any, tmp_path: Path, *, template: str = "none", room: int | None = None, **section: Any
+    engine: Any,
+    tmp_path: Path,
+    *,
+    template: str = "none",
+    max_tokens: int | None = None,
+    **section: Any,
 ) -> LoadedSuite:
     """Load a suite for an engine or a tokenizer."""
     return load_suite(
@@ -52,7 +57,7 @@ def loaded(
         template=template,
         seed=1234,
         folder=tmp_path,
-        room=room,
+        max_tokens=max_tokens,
     )
 
 

@@ -1,6 +1,7 @@
-"""Adapters that work by virtual tokens, as keys and values that come before every prompt."""
+"""Prompt-learning adapters as keys and values that come before every prompt."""
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -8,12 +9,16 @@ from harness.engine.prefix import attention
 from harness.engine.prefix.attention import CachedPrefix
 from harness.engine.prefix.prefill import Runner
 
+if TYPE_CHECKING:
+    from peft import PeftModel
+    from transformers import Cache
 
-def root_of(adapted: Any, runner: Runner) -> CachedPrefix:
+
+def virtual_prefix(adapted: "PeftModel", runner: Runner) -> CachedPrefix:
     """Return the keys and values of a prompt-learning adapter's virtual tokens.
 
-    Prefix tuning learns them directly; prompt tuning and P-tuning learn embeddings, which are read
-    once through the base.
+    Prefix tuning learns them directly; prompt tuning and P-tuning learn embeddings, which go
+    through the base once.
 
     Args:
         adapted: The PEFT model around the base.
@@ -26,8 +31,8 @@ def root_of(adapted: Any, runner: Runner) -> CachedPrefix:
         return attention.prefill_embeddings(runner.model, prompt.to(runner.like.dtype))
 
 
-def _of_cache(cache: Any, runner: Runner) -> CachedPrefix:
-    """Read transformers' cache object, or the older tuple of key and value a layer."""
+def _of_cache(cache: "Cache | Sequence[Sequence[torch.Tensor]]", runner: Runner) -> CachedPrefix:
+    """Read transformers' cache object, or the older tuple of key and value per layer."""
     if hasattr(cache, "layers"):
         pairs = [(layer.keys, layer.values) for layer in cache.layers]
     else:

@@ -5,23 +5,20 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.engine.model import Answers
 from harness.errors import HarnessError, InfrastructureError, ModelError
-from harness.models.fingerprint import text_hash
-from harness.records import ItemKey, Request, Response
+from harness.models.fingerprint import endpoint_fingerprint
+from harness.models.protocols import Tokenizer
+from harness.records import AnswerBatch, Request, RequestKey, Response
 from harness.study import ArmSection
 from harness.suites.lm_eval_task import quiet
 
-Conversations = Mapping[tuple[ItemKey, int], str]
-"""The turns of each request as JSON, by item and request index."""
+if TYPE_CHECKING:
+    from lm_eval.api.model import LM
 
-TRANSPORT = frozenset(
-    {"batch_size", "ca_cert_path", "max_retries", "num_concurrent", "timeout", "verify_certificate"}
-)
-"""Arguments that say how an answer travels and cannot change it."""
+Conversations = Mapping[RequestKey, str]
+"""The messages of each request as JSON."""
 
 REFUSED = frozenset({400, 413, 422})
 """HTTP status codes by which a server refuses one request, such as one beyond its context."""
@@ -35,7 +32,7 @@ _PROBED = 300
 
 @dataclass(slots=True)
 class RemoteArm:
-    """One arm behind an lm-eval backend; nothing is contacted before it is asked something.
+    """One arm behind an lm-eval backend; nothing is contacted before the first request.
 
     ``conversations`` is empty where the endpoint takes text. ``tokenizer``, where there is one,
     only counts an answer's tokens.
@@ -43,21 +40,18 @@ class RemoteArm:
 
     name: str
     section: ArmSection
-    model_args: Mapping[str, Any]
+    model_args: Mapping[str, object]
     conversations: Conversations
-    tokenizer: Any = None
-    model: Any = None
+    tokenizer: Tokenizer | None = None
+    model: "LM | None" = None
 
     @property
     def fingerprint(self) -> str:
-        """The sha256 of what is known to change an answer: backend, model, address, settings."""
-        settled = {k: v for k, v in self.section.model_args.items() if k not in TRANSPORT}
-        return text_hash(
-            {"lm_eval": metadata.version("lm_eval"), "backend": self.section.backend, **settled}
-        )
+        """The sha256 of what is known to change an answer; see `endpoint_fingerprint`."""
+        return endpoint_fingerprint(self.section)
 
     def check(self, requests: Sequence[Request]) -> None:
-        """Ask one short request of each kind, so that trouble shows before anything is scored.
+        """Send one short request of each kind, so that errors show before anything is scored.
 
         Raises:
             ModelError: If model, settings or kind of request are refused.
@@ -68,11 +62,11 @@ class RemoteArm:
             probe = min(mine, key=lambda r: len(r.context) + len(r.continuation))
             if kind == "generate_until":
                 probe = replace(probe, settings={**probe.settings, "max_new_tokens": 1})
-            self._asked([probe])
+            self._ask_or_explain([probe])
             if kind == "loglikelihood":
                 self._check_sums(probe)
 
-    def answer(self, requests: Sequence[Request]) -> Iterator[Answers]:
+    def answer(self, requests: Sequence[Request]) -> Iterator[AnswerBatch]:
         """Answer requests of any kinds, yielding batches as they are done.
 
         What the server refuses (a prompt beyond its context) comes back unscored.
@@ -83,46 +77,46 @@ class RemoteArm:
         """
         for kind in sorted({request.kind for request in requests}):
             mine = [request for request in requests if request.kind == kind]
-            for start in range(0, len(mine), self._at_once):
-                part = mine[start : start + self._at_once]
+            for start in range(0, len(mine), self._batch_size):
+                part = mine[start : start + self._batch_size]
                 try:
                     batch = self._ask(part)
                 except Exception as error:
                     if _status(error) not in REFUSED:
-                        raise self._trouble(error) from error
-                    batch = [self._alone(request) for request in part]
+                        raise self._explain(error) from error
+                    batch = [self._ask_alone(request) for request in part]
                 yield batch
 
     @property
-    def _at_once(self) -> int:
-        """How many requests make a batch: enough to keep the server busy, few enough to lose."""
+    def _batch_size(self) -> int:
+        """Requests per batch: enough to keep the server busy, few enough to lose in a crash."""
         if "base_url" not in self.model_args:
             return 256  # a library in this process batches by itself
         size, concurrent = (
-            int(value) if str(value := self.model_args.get(name, 1)).isdigit() else 1
+            int(str(value)) if str(value := self.model_args.get(name, 1)).isdigit() else 1
             for name in ("batch_size", "num_concurrent")
         )
         return max(1, size) * (4 * concurrent if concurrent > 1 else 1)
 
-    def _alone(self, request: Request) -> tuple[Request, Response]:
+    def _ask_alone(self, request: Request) -> tuple[Request, Response]:
         try:
             return self._ask([request])[0]
         except Exception as error:
             if _status(error) not in REFUSED:
-                raise self._trouble(error) from error
-            return request, Response(unscored=f"refused by the server: {_said(error)}")
+                raise self._explain(error) from error
+            return request, Response(unscored=f"refused by the server: {_reason(error)}")
 
-    def _asked(self, requests: Sequence[Request]) -> Answers:
+    def _ask_or_explain(self, requests: Sequence[Request]) -> AnswerBatch:
         try:
             return self._ask(requests)
         except Exception as error:
-            raise self._trouble(error) from error
+            raise self._explain(error) from error
 
-    def _ask(self, requests: Sequence[Request]) -> Answers:
-        """Let lm-eval's model answer requests of one kind."""
+    def _ask(self, requests: Sequence[Request]) -> AnswerBatch:
+        """Answer requests of one kind through lm-eval's model."""
         from lm_eval.api.instance import Instance
 
-        model = self._opened()
+        model = self._lm_eval_model()
         with quiet():
             made = [
                 Instance(
@@ -136,7 +130,7 @@ class RemoteArm:
             for request, answer in zip(requests, answers, strict=True)
         ]
 
-    def _opened(self) -> Any:
+    def _lm_eval_model(self) -> "LM":
         if self.model is None:
             from lm_eval.api.registry import get_model
 
@@ -147,26 +141,26 @@ class RemoteArm:
                 except Exception as error:
                     raise ModelError(
                         f"{self.name!r} needs lm-eval's {self.section.backend}, which cannot "
-                        f"start: {_said(error)}"
+                        f"start: {_reason(error)}"
                     ) from error
             self.model = made
-            logging.getLogger("asyncio").addFilter(_not_left_over)
+            logging.getLogger("asyncio").addFilter(_is_not_orphaned)
         return self.model
 
-    def _arguments(self, request: Request) -> tuple[Any, ...]:
+    def _arguments(self, request: Request) -> tuple[object, ...]:
         if request.kind == "loglikelihood":
             return request.context, request.continuation
         if request.kind == "loglikelihood_rolling":
             return (request.context,)
-        context: Any = request.context
-        if self.conversations:
-            turns = json.loads(self.conversations[request.item, request.index])
-            context = self.model.apply_chat_template(turns)
-        return context, self._generation(request.settings)
+        settings = self._generation_kwargs(request.settings)
+        if not self.conversations:
+            return request.context, settings
+        messages = json.loads(self.conversations[request.key])
+        return self._lm_eval_model().apply_chat_template(messages), settings
 
-    def _generation(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+    def _generation_kwargs(self, settings: Mapping[str, Any]) -> dict[str, object]:
         """Return a request's settings by lm-eval's names."""
-        kwargs: dict[str, Any] = {
+        kwargs: dict[str, object] = {
             "until": list(settings["until"]),
             "max_gen_toks": settings["max_new_tokens"],
             "do_sample": bool(settings.get("do_sample")),
@@ -181,8 +175,8 @@ class RemoteArm:
                 kwargs["seed"] = int(settings.get("seed", _SEED)) + int(settings.get("repeat", 0))
         return kwargs
 
-    def _response(self, request: Request, answer: Any) -> Response:
-        if request.kind == "loglikelihood":
+    def _response(self, request: Request, answer: tuple[float, bool] | float | str) -> Response:
+        if isinstance(answer, tuple):
             return Response(logprob=float(answer[0]), is_greedy=bool(answer[1]))
         if request.kind == "loglikelihood_rolling":
             return Response(logprob=float(answer))
@@ -202,16 +196,16 @@ class RemoteArm:
         beginning-of-text token) shifts every sum without an error.
         """
         text = (like.context + like.continuation)[:_PROBED].rstrip()
-        first, *later = self._cuts(text) or [0]
+        first, *later = self._word_boundaries(text) or [0]
 
-        def asked(begin: int, end: int) -> float:
+        def logprob_of(begin: int, end: int) -> float:
             # one at a time: in one batch lm-eval's hf takes equal texts for equal requests
             probe = replace(like, context=text[:begin], continuation=text[begin:end])
-            return self._asked([probe])[0][1].logprob or 0.0
+            return self._ask_or_explain([probe])[0][1].logprob or 0.0
 
-        whole = asked(first, len(text)) if later else 0.0
+        whole = logprob_of(first, len(text)) if later else 0.0
         for cut in later[-3:]:
-            parts = (asked(first, cut), asked(cut, len(text)))
+            parts = (logprob_of(first, cut), logprob_of(cut, len(text)))
             if not abs(whole - sum(parts)) <= _TOLERANCE:
                 raise ModelError(
                     f"the log-likelihoods of {self.name!r} must add up: those of two parts give "
@@ -219,7 +213,7 @@ class RemoteArm:
                     "lm-eval: set tokenizer, tokenized_requests or add_bos_token in model_args"
                 )
 
-    def _cuts(self, text: str) -> list[int]:
+    def _word_boundaries(self, text: str) -> list[int]:
         """Return where a text can be cut before a word without changing its tokens."""
         encode = getattr(self.model, "tok_encode", None)
         if encode is None:
@@ -229,25 +223,25 @@ class RemoteArm:
         heads = [(place, list(encode(text[:place]))) for place in spaces]
         return [place for place, head in heads if whole[: len(head)] == head]
 
-    def _trouble(self, error: Exception) -> HarnessError:
-        """Say in one sentence what went wrong."""
+    def _explain(self, error: Exception) -> HarnessError:
+        """Return an error of ours that says in one sentence what went wrong."""
         if isinstance(error, HarnessError):
             return error
-        status, said, where = _status(error), _said(error), self.section.endpoint
+        status, reason, where = _status(error), _reason(error), self.section.endpoint
         if status is not None and 400 <= status < 500 and status != _BUSY:
             return ModelError(
-                f"{self.name!r} ({where}) refused a request ({status}): {said}; change its "
+                f"{self.name!r} ({where}) refused a request ({status}): {reason}; change its "
                 "model_args (tokenized_requests: false sends text, not token ids)"
             )
         if status is not None or isinstance(error, OSError):
-            reason = f"{status}: {said}" if status else type(error).__name__
+            cause = f"{status}: {reason}" if status else type(error).__name__
             return InfrastructureError(
-                f"{self.name!r} needs its server: {where} does not answer ({reason}); run the "
+                f"{self.name!r} needs its server: {where} does not answer ({cause}); run the "
                 "study again once it does, what was answered before is kept"
             )
         return ModelError(
             f"the answers of {self.name!r} must be what lm-eval's {self.section.backend} reads: "
-            f"{type(error).__name__}: {said}; for log-likelihoods a server must return those of "
+            f"{type(error).__name__}: {reason}; for log-likelihoods a server must return those of "
             "the prompt ('echo' with 'logprobs')"
         )
 
@@ -258,12 +252,12 @@ def _status(error: Exception) -> int | None:
     return found if found is not None else getattr(error, "status", None)
 
 
-def _not_left_over(record: logging.LogRecord) -> bool:
+def _is_not_orphaned(record: logging.LogRecord) -> bool:
     """Drop what asyncio logs of failures beside the one that lm-eval raises for a batch."""
     return "exception was never retrieved" not in str(record.msg)
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Return what a server or library gave as its reason: one short line without any key."""
     text = getattr(getattr(error, "response", None), "text", "") or str(error)
     for name, value in os.environ.items():

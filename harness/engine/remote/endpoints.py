@@ -4,16 +4,14 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any
+from pathlib import Path
 
-from harness.engine.model import Answers, Drafts, Engine
 from harness.engine.remote.arm import RemoteArm
-from harness.engine.verified.engine import VerifiedEngine
 from harness.errors import ModelError, StudyError, nearest
-from harness.records import BASE, ItemKey, Request
+from harness.records import BASE, AnswerBatch, Answerer, Drafts, Request, RequestKey
 from harness.study import ArmSection, Study
 from harness.suites.load_suite import LoadedSuite, instances_of
-from harness.suites.text_tokenizer import Texts, Turns
+from harness.suites.text_tokenizer import MessageTemplate, TextTokenizer
 
 COMPLETIONS = "local-completions"
 
@@ -28,21 +26,34 @@ UNPROVEN = (
 class Arms:
     """All arms of a study, wherever they answer; ``local`` is None where all answer elsewhere."""
 
-    local: Engine | VerifiedEngine | None
+    local: Answerer | None
     remote: Mapping[str, RemoteArm]
 
     @property
     def notes(self) -> list[str]:
         """What a person should know about how the arms answered."""
-        here = self.local.notes if self.local else []
-        elsewhere = [f"{name} is {arm.section.endpoint}" for name, arm in self.remote.items()]
-        return [*here, *elsewhere, UNPROVEN]
+        local = self.local.notes if self.local else []
+        remote = [f"{name} is {arm.section.endpoint}" for name, arm in self.remote.items()]
+        return [*local, *remote, UNPROVEN]
 
     def fingerprint(self, arm: str) -> str:
         """Return the sha256 of everything that is known to change an answer of this arm."""
         if arm in self.remote:
             return self.remote[arm].fingerprint
-        return self._here.fingerprint(arm)
+        return self._engine.fingerprint(arm)
+
+    def attach(self, name: str, path: Path, *, allow_identical: bool = False) -> str:
+        """Attach a candidate's folder to the engine that is loaded here.
+
+        Raises:
+            ModelError: If the base answers elsewhere, or the folder does not fit it.
+        """
+        if self.local is None:
+            raise ModelError(
+                f"candidate {name!r} needs a base that is loaded here: the study's base is an "
+                "endpoint; serve the candidate there and name it by 'backend' and 'model_args'"
+            )
+        return self.local.attach(name, path, allow_identical=allow_identical)
 
     def check(self, arm: str, requests: Sequence[Request]) -> None:
         """Try a remote arm on requests that it is about to get; see `RemoteArm.check`."""
@@ -51,14 +62,14 @@ class Arms:
 
     def answer(
         self, arm: str, requests: Sequence[Request], *, drafts: Drafts | None = None
-    ) -> Iterator[Answers]:
+    ) -> Iterator[AnswerBatch]:
         """Answer requests of any kinds, yielding batches as they are done, in no set order."""
         if arm in self.remote:
             return self.remote[arm].answer(requests)
-        return self._here.answer(arm, requests, drafts=drafts)
+        return self._engine.answer(arm, requests, drafts=drafts)
 
     @property
-    def _here(self) -> Engine | VerifiedEngine:
+    def _engine(self) -> Answerer:
         assert self.local is not None
         return self.local
 
@@ -69,14 +80,14 @@ def remote_sections(study: Study) -> dict[str, ArmSection]:
     return {name: section for name, section in sections.items() if section.backend}
 
 
-def takes_turns(section: ArmSection) -> bool:
+def takes_messages(section: ArmSection) -> bool:
     """Say whether a backend takes conversations, not text: lm-eval has it in every such name."""
     return "chat" in (section.backend or "")
 
 
-def stand_in(study: Study) -> Texts | None:
-    """Return what makes the prompts of a study whose base names no tokenizer, else None."""
-    return None if study.base.model else Texts(chat=takes_turns(study.base))
+def substitute_tokenizer(study: Study) -> TextTokenizer | None:
+    """Return what stands in for the tokenizer of a study whose base names none, else None."""
+    return None if study.base.model else TextTokenizer(chat=takes_messages(study.base))
 
 
 def check_endpoints(study: Study, loaded: Sequence[LoadedSuite]) -> None:
@@ -87,9 +98,9 @@ def check_endpoints(study: Study, loaded: Sequence[LoadedSuite]) -> None:
     """
     for name, section in remote_sections(study).items():
         _check_arguments(name, section)
-        for asked, suite in zip(study.suites, loaded, strict=True):
-            problem = _cannot(section, suite)
-            if asked.truncation == "left" and (study.base.backend or takes_turns(section)):
+        for declared, suite in zip(study.suites, loaded, strict=True):
+            problem = _why_unsupported(section, suite)
+            if declared.truncation == "left" and (study.base.backend or takes_messages(section)):
                 problem = "left truncation needs a base here, and an arm that takes text"
             if problem:
                 raise StudyError(f"{name!r} cannot be asked suite {suite.suite.name!r}: {problem}")
@@ -127,22 +138,22 @@ def _check_arguments(name: str, section: ArmSection) -> None:
             raise StudyError(f"{name!r}: {backend} has no argument {argument!r}{close}")
 
 
-def _cannot(section: ArmSection, suite: LoadedSuite) -> str | None:
+def _why_unsupported(section: ArmSection, suite: LoadedSuite) -> str | None:
     """Say why a suite's requests cannot be put to a backend."""
     likelihoods = any(request.kind != "generate_until" for request in suite.requests)
-    without_tokenizer = isinstance(suite.tokenizer, Texts)
-    if takes_turns(section):
+    without_tokenizer = isinstance(suite.tokenizer, TextTokenizer)
+    if takes_messages(section):
         if likelihoods:
             return (
                 "it needs log-likelihoods, which chat endpoints do not give; leave the suite out, "
                 f"or use {COMPLETIONS} on a server that returns those of the prompt"
             )
-        if not suite.asking.chat:
+        if not suite.recipe.chat:
             return (
                 "it is plain text (no chat template), and a chat endpoint would lay it out by its "
                 f"own; use {COMPLETIONS}"
             )
-    elif without_tokenizer and suite.asking.chat:
+    elif without_tokenizer and suite.recipe.chat:
         return (
             "the base takes conversations and this arm takes text; name the model whose chat "
             "template turns one into the other as base.model"
@@ -168,12 +179,12 @@ def remote_arms(
     made: dict[str, RemoteArm] = {}
     for name, section in remote_sections(study).items():
         tokenizer = loaded[0].tokenizer
-        counts = not isinstance(tokenizer, Texts)
+        counts = not isinstance(tokenizer, TextTokenizer)
         made[name] = RemoteArm(
             name=name,
             section=section,
-            model_args=_completed(section, study.model_path if counts else None),
-            conversations=dict(_conversations(loaded)) if takes_turns(section) else {},
+            model_args=_with_tokenizer(section, study.model_path if counts else None),
+            conversations=dict(_conversations(loaded)) if takes_messages(section) else {},
             tokenizer=tokenizer if counts else None,
         )
     base = made.get(BASE)
@@ -186,7 +197,7 @@ def remote_arms(
     return made
 
 
-def _completed(section: ArmSection, tokenizer: str | None) -> Mapping[str, Any]:
+def _with_tokenizer(section: ArmSection, tokenizer: str | None) -> Mapping[str, object]:
     """Give lm-eval's text completions the tokenizer of every other arm, or none."""
     given = dict(section.model_args)
     if section.backend != COMPLETIONS or "tokenizer_backend" in given:
@@ -196,10 +207,12 @@ def _completed(section: ArmSection, tokenizer: str | None) -> Mapping[str, Any]:
     return {"tokenizer_backend": "none", "tokenized_requests": False} | given
 
 
-def _conversations(loaded: Sequence[LoadedSuite]) -> Iterator[tuple[tuple[ItemKey, int], str]]:
-    """Lay every request out once more, as turns."""
+def _conversations(loaded: Sequence[LoadedSuite]) -> Iterator[tuple[RequestKey, str]]:
+    """Yield the messages of every request as JSON."""
     for suite in loaded:
-        for item, group in zip(suite.items, instances_of(suite.asking, Turns()), strict=True):
+        for item, group in zip(
+            suite.items, instances_of(suite.recipe, MessageTemplate()), strict=True
+        ):
             repeated = [one for one in group for _ in range(one.repeats or 1)]
             for index, instance in enumerate(repeated):
                 yield (item.key, index), instance.args[0]

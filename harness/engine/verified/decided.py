@@ -14,7 +14,7 @@ def is_decided_by_best(loaded: LoadedSuite) -> bool:
     """
     from lm_eval.api.task import ConfigurableTask
 
-    task = loaded.asking.task
+    task = loaded.recipe.task
     if task.OUTPUT_TYPE == "generate_until":
         return True
     own = (

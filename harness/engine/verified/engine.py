@@ -22,9 +22,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from harness.engine.adapters.switch import Switch
+from harness.engine.adapters.switch import AdapterSwitch
 from harness.engine.model import Engine
 from harness.engine.verified import calibration
 from harness.engine.verified.calibration import ErrorBound
@@ -38,6 +37,7 @@ from harness.engine.verified.margins import (
     token_ids,
 )
 from harness.models.fingerprint import BaseIdentity, text_hash
+from harness.models.protocols import PretrainedTokenizer
 from harness.records import (
     AnswerBatch,
     Answers,
@@ -48,9 +48,6 @@ from harness.records import (
     Response,
 )
 from harness.study import VERIFIED
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase
 
 log = logging.getLogger("harness.engine")
 
@@ -99,12 +96,12 @@ class VerifiedEngine:
         self._float32_items = numeric | items_sharing_requests(self._items)
 
     @property
-    def tokenizer(self) -> "PreTrainedTokenizerBase":
+    def tokenizer(self) -> PretrainedTokenizer:
         """The base's tokenizer."""
         return self.exact.tokenizer
 
     @property
-    def switch(self) -> Switch:
+    def switch(self) -> AdapterSwitch:
         """The float32 base and its arms, for whoever needs a model itself."""
         return self.exact.switch
 

@@ -5,12 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.pipeline.progress import Advance
-from harness.records import ItemKey, Request, Response, Sample
+from harness.records import Answerer, ItemKey, Request, Response, Sample
 from harness.store import AnswerStore
 
 if TYPE_CHECKING:
-    from harness.engine import Engine, LoadedSuite, VerifiedEngine
-    from harness.engine.remote.endpoints import Arms
+    from harness.engine import LoadedSuite
 
 Known = dict[tuple[ItemKey, int], Response]
 """Answers by item and request index."""
@@ -20,7 +19,7 @@ Known = dict[tuple[ItemKey, int], Response]
 class Asking:
     """The engine and the store behind one question: what does this arm answer to these items?"""
 
-    engine: "Engine | VerifiedEngine | Arms"
+    engine: Answerer
     store: AnswerStore
     advance: Advance
     done: int = 0

@@ -1,21 +1,16 @@
 """Join the arms that answer elsewhere to those that answer here."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from harness.pipeline.plan import PlannedRun
-from harness.records import BASE, Arm
+from harness.records import BASE, Answerer, Arm
 from harness.store import AnswerStore
 from harness.study import CandidateSection
 
-if TYPE_CHECKING:
-    from harness.engine import Engine, VerifiedEngine
-    from harness.engine.remote.endpoints import Arms
-
 
 def join_endpoints(
-    planned: PlannedRun, store: AnswerStore, local: Callable[[], "Engine | VerifiedEngine"]
-) -> "Engine | VerifiedEngine | Arms":
+    planned: PlannedRun, store: AnswerStore, local: Callable[[], Answerer]
+) -> Answerer:
     """Open whatever answers a study, and try every endpoint that still has something to answer.
 
     Args:

@@ -10,13 +10,12 @@ from harness.pipeline.answers import until_decided
 from harness.pipeline.answers.ask import Asking
 from harness.pipeline.answers.join_endpoints import join_endpoints
 from harness.pipeline.plan import PlannedRun
-from harness.records import Arm, Sample
+from harness.records import Answerer, Arm, Sample
 from harness.store import AnswerStore, write_samples
 from harness.versions import versions
 
 if TYPE_CHECKING:
-    from harness.engine import Engine, LoadedSuite, VerifiedEngine
-    from harness.engine.remote.endpoints import Arms
+    from harness.engine import LoadedSuite
 
 Scored = Mapping[tuple[str, str], Sequence[Sample]]
 """Samples by (arm, suite)."""
@@ -49,9 +48,7 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
     return samples
 
 
-def open_arms(
-    planned: PlannedRun, arms: Sequence[Arm], store: AnswerStore
-) -> "Engine | VerifiedEngine | Arms":
+def open_arms(planned: PlannedRun, arms: Sequence[Arm], store: AnswerStore) -> Answerer:
     """Open whatever answers for these arms, here or elsewhere."""
     return join_endpoints(planned, store, lambda: _engine(planned, arms))
 
@@ -74,7 +71,7 @@ def _judged(
     return samples
 
 
-def _engine(planned: PlannedRun, arms: Sequence[Arm]) -> "Engine | VerifiedEngine":
+def _engine(planned: PlannedRun, arms: Sequence[Arm]) -> Answerer:
     """Load the base once and attach every candidate, checked before anything is scored."""
     from harness.engine import check_same_ids, open_engine
 

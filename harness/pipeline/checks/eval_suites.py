@@ -48,8 +48,9 @@ def score_while_training(
         return None
 
     def score(model: Any) -> Mapping[str, float]:
-        from harness.engine.interim import mean_scores
+        from harness.engine.interim import answer_suites
 
-        return mean_scores(model, slices[0].tokenizer, slices)
+        answers = answer_suites(model, slices[0].tokenizer, slices)
+        return {s.suite.name: s.mean_score("in training", answers[s.suite.name]) for s in slices}
 
     return score

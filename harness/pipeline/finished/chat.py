@@ -14,7 +14,7 @@ from harness.store.run_folder import RunFolder
 from harness.store.transcripts import add_turn, comparisons
 
 if TYPE_CHECKING:
-    from harness.engine import Engine, VerifiedEngine
+    from harness.engine import LocalEngine
 
 
 @dataclass(slots=True)
@@ -25,7 +25,7 @@ class Conversation:
     asked the same, and raters can compare what they said.
     """
 
-    engine: "Engine | VerifiedEngine"
+    engine: "LocalEngine"
     arms: tuple[str, ...]
     kept: str
     transcript: Path

@@ -1,28 +1,29 @@
-"""Adapters on one loaded base: checked that they fit, attached, switched, proven to act."""
+"""What a candidate's folder declares, and whether its adapter fits a base; loads no weights."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING
 
 from harness.errors import ModelError
 from harness.files import weights_sha256
 from harness.models.fingerprint import text_hash
 
-Way = Literal["base", "shared", "prompt", "own"]
-"""How an arm runs: the base; an adapter inside the loaded base; virtual tokens before it; or a
-model of its own (full fine-tunes, adapters that rewrite base weights or clash with the others)."""
+if TYPE_CHECKING:
+    import torch
+
+    from harness.models.protocols import CausalLM
 
 _HARMLESS_INIT = {True, False, None, "gaussian", "orthogonal"}
 
 
 @dataclass(frozen=True, slots=True)
 class AdapterFolder:
-    """What a folder says about itself before anything of it is loaded."""
+    """A folder in PEFT's format, or of a whole model, as its configuration describes it."""
 
     path: Path
-    config: dict[str, Any]
+    config: Mapping[str, object]
     is_adapter: bool
 
     @property
@@ -31,14 +32,14 @@ class AdapterFolder:
         return str(self.config.get("peft_type", "")).upper()
 
     @property
-    def is_prompt(self) -> bool:
-        """Whether it works by virtual tokens."""
+    def is_prompt_learning(self) -> bool:
+        """Whether it works by virtual tokens: prompt tuning, P-tuning, prefix tuning."""
         return "num_virtual_tokens" in self.config
 
     @property
     def virtual_tokens(self) -> int:
         """How many tokens of the context it takes."""
-        return int(self.config.get("num_virtual_tokens") or 0)
+        return int(str(self.config.get("num_virtual_tokens") or 0))
 
     @property
     def rewrites_base(self) -> bool:
@@ -52,14 +53,14 @@ class AdapterFolder:
 
     @property
     def identity(self) -> str:
-        """A hash of all of it that can change an answer."""
+        """A hash of all of its content that can change an answer."""
         volatile = {"base_model_name_or_path", "inference_mode", "revision", "task_type"}
         config = {key: value for key, value in self.config.items() if key not in volatile}
         return text_hash([self.weights_sha256, config])
 
 
-def look(path: Path) -> AdapterFolder:
-    """Read what an adapter or model folder declares.
+def read_adapter_folder(path: Path) -> AdapterFolder:
+    """Read what an adapter or model folder declares about itself.
 
     Raises:
         ModelError: If it is neither.
@@ -77,8 +78,8 @@ def look(path: Path) -> AdapterFolder:
     )
 
 
-def check_fits(folder: AdapterFolder, base: Any) -> None:
-    """Compare an adapter's weights with the base's modules before loading it.
+def check_shapes(folder: AdapterFolder, base: "CausalLM") -> None:
+    """Compare the shapes of an adapter's weights with the base's modules before loading it.
 
     Raises:
         ModelError: If it has weights for a module that the base lacks or that has other dimensions.
@@ -128,7 +129,9 @@ def _module_of(name: str) -> tuple[str, str | None]:
     return name, None
 
 
-def _dimension(part: str, shape: tuple[int, ...], module: Any) -> tuple[int, int | None]:
+def _dimension(
+    part: str, shape: tuple[int, ...], module: "torch.nn.Module"
+) -> tuple[int, int | None]:
     if part == "lora_A":
         return shape[-1], getattr(module, "in_features", None)
     if part == "lora_B":
@@ -138,7 +141,7 @@ def _dimension(part: str, shape: tuple[int, ...], module: Any) -> tuple[int, int
     return shape[0], getattr(module, "embedding_dim", None)
 
 
-def _title(base: Any) -> str:
+def _title(base: "CausalLM") -> str:
     config = base.config
     layers = getattr(config, "num_hidden_layers", "?")
     return f"the base ({config.model_type}, {layers} layers, width {config.hidden_size})"
