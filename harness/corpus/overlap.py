@@ -1,8 +1,8 @@
 """Contamination: test items that occur in training texts, verbatim, in part, or nearly.
 
 An item that was trained on measures memorization. The 13-gram rule is that of the GPT-3 paper
-(Brown et al. 2020, appendix C), with words as in `word_split`; as there, stretches that many texts share
-(instructions, schemas, templates) are no sign of a copy.
+(Brown et al. 2020, appendix C), with words as in `word_split`; as there, stretches that many texts
+share (instructions, schemas, templates) are no sign of a copy.
 """
 
 from collections import defaultdict

@@ -47,7 +47,7 @@ OBJECTIVES: dict[str, Objective] = {
             summary="prefer the chosen answer to the rejected one, staying near the base",
             config="DPOConfig",
             source="trainer/dpo_config.py",
-            # One pass: pairs are soon learnt by heart, and the answers then drift.
+            # One epoch: pairs are soon memorized, and the answers then drift.
             training={"num_train_epochs": 1, "beta": 0.1},
             rate=0.025,  # Zephyr's recipes: 5e-7 for all weights, 5e-6 for an adapter
             reference=True,

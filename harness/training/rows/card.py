@@ -17,11 +17,11 @@ BINS = 8
 
 @dataclass(slots=True, kw_only=True)
 class DataCard:
-    """Counts over tokenized rows, taken as they stream by; only the rows of pictures stay.
+    """Counts over a stream of tokenized rows; only the rows that are shown stay in memory.
 
     ``tokens`` is what is read in one epoch, ``learnt`` what the loss is on, ``lengths`` maps a row
     length in tokens to its number of rows. ``shown`` rows are drawn at random (reservoir sampling)
-    and kept with their number.
+    and stored with their number.
     """
 
     shown: int = 0

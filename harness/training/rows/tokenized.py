@@ -97,7 +97,7 @@ class Encoded:
 
 
 class TokenizedRows:
-    """Cleaned rows whose token ids are computed at their first use, once, and then kept.
+    """Cleaned rows whose token ids are computed once, at first use, and cached.
 
     Candidates with the same rows and loss mask share one. Ids take four bytes each; of rows beyond
     the base's context only the length stays.
