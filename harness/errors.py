@@ -4,7 +4,7 @@ HarnessError              exit code 2: usage or configuration; the message is on
 ├── StudyError            the study file or a command's arguments
 ├── DataError             a data file: path, line number, rule, remedy
 ├── ModelError            a base or an adapter that cannot be used as asked
-│   └── DivergedError     a training whose loss is no number any more
+│   └── DivergedError     training loss became NaN or infinite
 ├── ComparisonError       exit code 3: arms, items, prompts or scorers that may not be compared
 └── InfrastructureError   exit code 3: disk, memory or database trouble; finished work is kept
 """
@@ -35,7 +35,7 @@ class ModelError(HarnessError):
 
 
 class DivergedError(ModelError):
-    """A training whose loss is no number any more."""
+    """Training loss became NaN or infinite."""
 
 
 class ComparisonError(HarnessError):

@@ -1,6 +1,5 @@
-"""``harness data``: look at training rows before a model learns them."""
+"""``harness data``: show training rows as the model sees them, with lengths and loss mask."""
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,11 +14,10 @@ if TYPE_CHECKING:
     from harness.corpus import Cleaning
     from harness.ingest import Shape
     from harness.records import Example
-    from harness.training import Look
+    from harness.training import DataCard, RowTokenizer
 
 app = typer.Typer(name="data", help="Look at training rows.", no_args_is_help=True)
 
-BINS = 8
 BAR = 32
 FIRST = 3
 """Rows that are named for a step of cleaning."""
@@ -52,6 +50,7 @@ def show(
     from rich.console import Console
 
     from harness import corpus, training
+    from harness.errors import DataError
     from harness.ingest import iter_examples
     from harness.study import BaseSection, Query, resolve_model
 
@@ -66,18 +65,19 @@ def show(
             yield example
 
     with console.stoppable(Path.cwd()):
-        seen = training.look(
-            cleaning.rows(read()),
-            model=resolve_model(base, Path.cwd()),
-            base=BaseSection(model=base),
-            pictures=rows,
-        )
+        tokenizer = training.RowTokenizer(resolve_model(base, Path.cwd()), BaseSection(model=base))
+        card = training.DataCard(shown=rows).count(tokenizer.encode(cleaning.rows(read())))
+        if not card.rows:
+            raise DataError("there must be rows to show: cleaning left none")
+        context = tokenizer.context_length
     out = Console(highlight=False, soft_wrap=True)
     keys = ", ".join(shapes[0].keys)
     out.print(f"[bold]{source}[/]: shape [bold]{shapes[0].name}[/] (rows with {keys})")
     _show_cleaning(out, cleaning)
-    _show_lengths(out, seen, base)
-    _show_rows(out, seen)
+    template = "through its chat template" if tokenizer.chat else "as plain text"
+    out.print(f"\nLengths in tokens of {base}, {template}:")
+    _show_lengths(out, card, context)
+    _show_rows(out, card, tokenizer)
 
 
 def _show_cleaning(out: "Console", cleaning: "Cleaning") -> None:
@@ -102,44 +102,34 @@ def _show_cleaning(out: "Console", cleaning: "Cleaning") -> None:
         out.print(f"{places}{more}", style="dim", markup=False)
 
 
-def _show_lengths(out: "Console", seen: "Look", base: str) -> None:
-    template = "through its chat template" if seen.templated else "as plain text"
-    out.print(f"\nLengths in tokens of {base}, {template}:")
-    binned, width = _binned(seen.lengths)
-    most = max(binned.values())
-    for end in range(min(binned), max(binned) + width, width):
-        bar = "█" * -(-BAR * binned[end] // most)
-        out.print(f"  up to {end:>7,}  {bar:<{BAR}} {binned[end]:>9,} rows")
-    longest = max(seen.lengths)
+def _show_lengths(out: "Console", card: "DataCard", context: int) -> None:
+    bins = list(card.histogram())
+    most = max(rows for _, rows in bins)
+    while not bins[0][1]:
+        del bins[0]
+    for end, rows in bins:
+        bar = "█" * -(-BAR * rows // most)
+        out.print(f"  up to {end:>7,}  {bar:<{BAR}} {rows:>9,} rows")
+    too_long = card.longer_than(context)
     out.print(
-        f"  longest {longest:,}; {seen.too_long:,} rows ({seen.too_long / seen.rows:.1%}) exceed "
-        f"the {seen.room:,} tokens that the base can see"
-        + (", and would be left out" if seen.too_long else "")
+        f"  longest {card.longest:,}; {too_long:,} rows ({too_long / card.rows:.1%}) exceed "
+        f"the {context:,} tokens that the base can see"
+        + (", and would be left out" if too_long else "")
     )
 
 
-def _binned(lengths: Counter[int]) -> tuple[Counter[int], int]:
-    """Return rows by the upper end of their bin, and the width of a bin."""
-    width = max(1, -(-max(lengths) // BINS))
-    binned: Counter[int] = Counter()
-    for length, rows in lengths.items():
-        binned[-(-length // width) * width] += rows
-    return binned, width
-
-
-def _show_rows(out: "Console", seen: "Look") -> None:
+def _show_rows(out: "Console", card: "DataCard", tokenizer: "RowTokenizer") -> None:
     from rich.text import Text
 
-    share = seen.learnt / seen.tokens
+    from harness.training import marked
+
+    share = card.learnt / card.tokens
     coloured = out.is_terminal and not out.no_color
     how = "in green" if coloured else "in ⟦ ⟧"
     out.print(f"\nLearnt is what stands {how}, {share:.0%} of all tokens; the rest is only read.")
-    for origin, parts in seen.pictures:
+    for origin, parts in card.pictures(tokenizer.tokenizer):
         out.print(f"\n{origin}", style="bold", markup=False)
-        text = Text()
-        for part, learnt in parts:
-            if coloured:
-                text.append(part, style="green" if learnt else "dim")
-            else:
-                text.append(f"⟦{part}⟧" if learnt else part)
+        text = Text() if coloured else Text(marked(parts))
+        for part, learnt in parts if coloured else ():
+            text.append(part, style="green" if learnt else "dim")
         out.print(text)

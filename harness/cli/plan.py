@@ -36,16 +36,19 @@ def command(
 
         planned = pipeline.plan(loaded, out=out, progress=console.TerminalProgress())
         suites = pipeline.outlook(planned, probe=probe)
-    for candidate in loaded.candidates:
-        rows = len(planned.examples.get(candidate.name, ()))
-        what = f"{candidate.method} on {rows} rows" if candidate.train else "as it is"
-        if candidate.sweep:
-            what += f", the best of {training.space_of(candidate).size} trials"
+    for candidate in planned.candidates:
+        section = candidate.section
+        what = (
+            f"{section.method} on {len(candidate.examples)} rows" if section.train else "as it is"
+        )
+        if section.sweep:
+            what += f", the best of {training.space_of(section).size} trials"
         typer.echo(f"candidate {candidate.name}: {what}")
-    for card in planned.cards:
-        if card.copies:
-            fate = "left out of its verdict" if card.excluded else "counted all the same"
-            typer.echo(f"  rows of {card.candidate} hold {len(card.copies)} test items: {fate}")
+    for candidate in planned.candidates:
+        if candidate.card and candidate.card.copies:
+            found = len(candidate.card.copies)
+            fate = "left out of its verdict" if candidate.card.excluded else "counted all the same"
+            typer.echo(f"  rows of {candidate.name} hold {found} test items: {fate}")
     for suite in suites:
         _tell(suite)
     arms = len(planned.arms)

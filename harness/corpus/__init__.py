@@ -1,4 +1,4 @@
-"""Pure functions over training texts: clean, hold out, find repetitions and test items."""
+"""Pure functions over training texts: clean, deduplicate, hold out, detect contamination."""
 
 from harness.corpus.clean import Cleaned, Cleaning, Rules, clean, text_of
 from harness.corpus.near import near_duplicates

@@ -1,4 +1,4 @@
-"""Cleaning of training rows: every step is named, counted, and tells which rows it touched.
+"""Clean training rows: every step is named and counted, and lists the rows it touched.
 
 Plain-text sides keep their white space: a completion's leading space is part of what is learnt.
 """
@@ -22,7 +22,7 @@ EMPTY, EXACT, NEAR = "nothing to learn", "exact repetition", "near repetition"
 SHORT, LONG, FOREIGN = "too short", "too long", "other language"
 
 WINDOW = 100_000
-"""Rows among which near repetitions are looked for: it bounds the memory (about 6 kB a row)."""
+"""Rows among which near-duplicates are searched; bounds the memory (about 6 kB per row)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,7 @@ class Cleaned:
 
 @dataclass(slots=True)
 class Cleaning:
-    """A cleaning under way: rows go through `rows`, what happened gathers here."""
+    """Streaming cleaner: rows pass through `rows`; counts and origins accumulate here."""
 
     rules: Rules = field(default_factory=Rules)
     window: int = WINDOW
@@ -107,7 +107,7 @@ class Cleaning:
                     yield row
 
     def _single(self, examples: Iterable[Example]) -> Iterator[tuple[Example, bool]]:
-        """Do what each row needs by itself; say of each whether it repeats an earlier one."""
+        """Clean rows one by one; yield each with whether it repeats an earlier one exactly."""
         for example in examples:
             self.read += 1
             row = self._mended(example) if self.rules.texts else example

@@ -1,13 +1,25 @@
-"""The language of a text, told by py3langid (BSD; a small model inside the package)."""
+"""Language identification by py3langid (BSD; a small model inside the package)."""
 
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Protocol
 
 from harness.errors import DataError, nearest
 
 SHORTEST = 40
-"""Texts of fewer characters are not judged: a few words tell no language reliably."""
+"""Texts of fewer characters are not classified: a few words identify no language reliably."""
+
+
+class LanguageModel(Protocol):
+    """What is used of py3langid."""
+
+    def classify(self, text: str, /) -> tuple[str, float]:
+        """Return the likeliest language of a text, and its score."""
+        ...
+
+    def rank(self, text: str, /) -> list[tuple[str, float]]:
+        """Return every known language with its score for a text."""
+        ...
 
 
 def is_in(text: str, wanted: Sequence[str]) -> bool:
@@ -29,7 +41,7 @@ def _codes() -> frozenset[str]:
 
 
 @cache
-def _model() -> Any:
+def _model() -> LanguageModel:
     try:
         import py3langid
     except ImportError as error:
@@ -37,4 +49,5 @@ def _model() -> Any:
             "choosing rows by language needs py3langid; install it with "
             "'pip install finetune-harness[languages]'"
         ) from error
-    return py3langid
+    identifier: LanguageModel = py3langid
+    return identifier

@@ -1,4 +1,4 @@
-"""Near-duplicates by MinHash: rows that say nearly the same in nearly the same words.
+"""Near-duplicate rows by MinHash and locality-sensitive hashing.
 
 Broder 1997; banding as in Leskovec, Rajaraman and Ullman, "Mining of Massive Datasets", 3.4.
 Candidates from the bands are compared exactly, so that every reported pair is a real one.

@@ -1,8 +1,8 @@
-"""Which test items occur in the training text: whole, in part, or nearly.
+"""Contamination: test items that occur in training texts, verbatim, in part, or nearly.
 
-An item that was trained on measures memory. The 13-gram rule is that of the GPT-3 paper (Brown et
-al. 2020, appendix C), with words as in `word_split`; as there, stretches that many texts share
-(instructions, schemas, templates) are no sign of a copy.
+An item that was trained on measures memorization. The 13-gram rule is that of the GPT-3 paper
+(Brown et al. 2020, appendix C), with words as in `word_split`; as there, stretches that many texts
+share (instructions, schemas, templates) are no sign of a copy.
 """
 
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""What a person should look at before a model learns it: personal data, keys, broken text."""
+"""Flag personal data, secret keys and broken encodings in training texts."""
 
 import re
 from collections.abc import Iterator

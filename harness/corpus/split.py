@@ -1,4 +1,4 @@
-"""Hold rows out without letting their like stay behind."""
+"""Hold out rows for validation by group, so that no group is on both sides."""
 
 import hashlib
 from collections.abc import Sequence

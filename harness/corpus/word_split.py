@@ -1,4 +1,4 @@
-"""Texts as words, so that case, punctuation and spacing do not hide a copy."""
+"""Normalized words of a text, so that case, punctuation and spacing do not hide a copy."""
 
 import re
 import unicodedata

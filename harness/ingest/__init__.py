@@ -1,4 +1,4 @@
-"""A user's data, wherever it lies, becomes `Example`s; what is wrong with it is told by row."""
+"""Read training data from files, the hub or databases as `Example`s; errors name the row."""
 
 from harness.ingest.examples import iter_examples, read_examples
 from harness.ingest.file_formats import FORMATS, read_rows

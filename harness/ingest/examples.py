@@ -1,10 +1,10 @@
-"""From a source of rows to training examples: one shape a source, every row checked."""
+"""Turn a source's rows into training examples: one shape per source, every row checked."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 from harness.errors import DataError
-from harness.ingest.file_formats import Row
+from harness.ingest.file_formats import SourceRow
 from harness.ingest.shapes import Shape, nearest_shape, shape_of
 from harness.ingest.sources import Source, rows_of
 from harness.records import Example
@@ -27,12 +27,12 @@ def read_examples(source: Source | Path, folder: Path = Path()) -> list[Example]
 def iter_examples(source: Source | Path, folder: Path = Path()) -> Iterator[tuple[Shape, Example]]:
     """Yield the training rows of a source one at a time, each with the shape of all.
 
-    Nothing is kept, so that a source may be larger than memory; see `read_examples`.
+    A stream: the source may be larger than memory; see `read_examples`.
     """
     origin = str(source) if isinstance(source, Path) else source
     first: tuple[Shape, str] | None = None
     for row in rows_of(origin, folder):
-        shape = _recognise(row)
+        shape = _recognize(row)
         if first is None:
             first = (shape, row.origin)
         if shape is not first[0]:
@@ -54,7 +54,7 @@ def iter_examples(source: Source | Path, folder: Path = Path()) -> Iterator[tupl
         raise DataError(f"training needs at least one row: {source} is empty")
 
 
-def _recognise(row: Row) -> Shape:
+def _recognize(row: SourceRow) -> Shape:
     shape = shape_of(row.fields)
     if shape is None:
         found = ", ".join(row.fields) or "no keys"

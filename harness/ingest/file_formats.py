@@ -7,19 +7,19 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from harness.errors import DataError, nearest
 
 
-class Row(NamedTuple):
-    """One data row and where it stands: ``file:line``."""
+class SourceRow(NamedTuple):
+    """One data row and its ``origin``, such as ``file:line``."""
 
     origin: str
-    fields: Mapping[str, Any]
+    fields: Mapping[str, object]
 
 
-def read_rows(path: Path) -> Iterator[Row]:
+def read_rows(path: Path) -> Iterator[SourceRow]:
     """Yield the rows of a data file, one at a time; the suffix says which format it is.
 
     Raises:
@@ -45,15 +45,15 @@ def read_rows(path: Path) -> Iterator[Row]:
         raise DataError(f"a data file must be readable: {path}: {error.strerror}") from error
 
 
-def _jsonl(path: Path) -> Iterator[Row]:
+def _jsonl(path: Path) -> Iterator[SourceRow]:
     with path.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 origin = f"{path}:{number}"
-                yield Row(origin, _mapping(_parse(line, origin), origin))
+                yield SourceRow(origin, _mapping(_parse(line, origin), origin))
 
 
-def _json(path: Path) -> Iterator[Row]:
+def _json(path: Path) -> Iterator[SourceRow]:
     data = _parse(path.read_text(encoding="utf-8-sig"), str(path))
     if isinstance(data, dict):
         lists = [key for key, value in data.items() if isinstance(value, list)]
@@ -67,10 +67,10 @@ def _json(path: Path) -> Iterator[Row]:
         raise DataError(f"a JSON data file must be a list of rows: {path} is {_kind(data)}")
     for number, row in enumerate(data, start=1):
         origin = f"{path}:row {number}"
-        yield Row(origin, _mapping(row, origin))
+        yield SourceRow(origin, _mapping(row, origin))
 
 
-def _separated(path: Path, delimiter: str) -> Iterator[Row]:
+def _separated(path: Path, delimiter: str) -> Iterator[SourceRow]:
     csv.field_size_limit(2**31 - 1)
     with path.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
@@ -84,20 +84,20 @@ def _separated(path: Path, delimiter: str) -> Iterator[Row]:
                         f"every row must have the header's {len(reader.fieldnames or ())} fields: "
                         f"{origin} has {found}; quote fields that contain {delimiter!r}"
                     )
-                yield Row(origin, fields)
+                yield SourceRow(origin, fields)
         except csv.Error as error:
             raise DataError(f"malformed row at {path}:{reader.line_num}: {error}") from error
 
 
-def _csv(path: Path) -> Iterator[Row]:
+def _csv(path: Path) -> Iterator[SourceRow]:
     return _separated(path, ",")
 
 
-def _tsv(path: Path) -> Iterator[Row]:
+def _tsv(path: Path) -> Iterator[SourceRow]:
     return _separated(path, "\t")
 
 
-def _parquet(path: Path) -> Iterator[Row]:
+def _parquet(path: Path) -> Iterator[SourceRow]:
     import pyarrow
     import pyarrow.parquet
 
@@ -107,7 +107,7 @@ def _parquet(path: Path) -> Iterator[Row]:
             for batch in file.iter_batches(batch_size=1024):
                 for fields in batch.to_pylist():
                     number += 1
-                    yield Row(f"{path}:row {number}", fields)
+                    yield SourceRow(f"{path}:row {number}", fields)
     except pyarrow.ArrowException as error:
         raise DataError(f"a .parquet file must be in Parquet format: {path}: {error}") from error
 
@@ -116,18 +116,18 @@ PIECE = 1500
 """Characters of a plain text in one row, about 350 tokens: it is cut between paragraphs."""
 
 
-def _text(path: Path) -> Iterator[Row]:
+def _text(path: Path) -> Iterator[SourceRow]:
     piece: list[str] = []
     size = first = 0
     for number, paragraph in _paragraphs(path):
         if piece and size + len(paragraph) > PIECE:
-            yield Row(f"{path}:{first}", {"text": "\n\n".join(piece)})
+            yield SourceRow(f"{path}:{first}", {"text": "\n\n".join(piece)})
             piece, size = [], 0
         first = first if piece else number
         piece.append(paragraph)
         size += len(paragraph)
     if piece:
-        yield Row(f"{path}:{first}", {"text": "\n\n".join(piece)})
+        yield SourceRow(f"{path}:{first}", {"text": "\n\n".join(piece)})
 
 
 def _paragraphs(path: Path) -> Iterator[tuple[int, str]]:
@@ -147,7 +147,7 @@ def _paragraphs(path: Path) -> Iterator[tuple[int, str]]:
         yield number - len(gathered) + 1, "\n".join(gathered)
 
 
-FORMATS: dict[str, Callable[[Path], Iterator[Row]]] = {
+FORMATS: dict[str, Callable[[Path], Iterator[SourceRow]]] = {
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,
     ".json": _json,
@@ -157,11 +157,11 @@ FORMATS: dict[str, Callable[[Path], Iterator[Row]]] = {
 }
 """File suffix -> reader of rows."""
 
-TEXTS: dict[str, Callable[[Path], Iterator[Row]]] = {".txt": _text, ".md": _text}
+TEXTS: dict[str, Callable[[Path], Iterator[SourceRow]]] = {".txt": _text, ".md": _text}
 """File suffix -> reader of a plain text, whose pieces become rows."""
 
 
-def _parse(text: str, origin: str) -> Any:
+def _parse(text: str, origin: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -169,16 +169,16 @@ def _parse(text: str, origin: str) -> Any:
         raise DataError(f"malformed JSON at {origin}, {where}: {error.msg.lower()}") from error
 
 
-def _mapping(row: Any, origin: str) -> Mapping[str, Any]:
+def _mapping(row: object, origin: str) -> Mapping[str, object]:
     if not isinstance(row, dict):
         raise DataError(f"every row must be a JSON object: {origin} is {_kind(row)}")
     return row
 
 
-def _names(keys: Mapping[str, Any]) -> str:
+def _names(keys: Mapping[str, object]) -> str:
     return ", ".join(repr(key) for key in keys) or "none"
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     kinds = {list: "a list", str: "a text", bool: "a boolean", dict: "an object"}
     return kinds.get(type(value), "empty (null)" if value is None else "a number")

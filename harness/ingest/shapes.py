@@ -1,4 +1,4 @@
-"""Row shapes: which keys a row has, and the prompt and completion that it stands for.
+"""Row shapes: the keys of each dataset format, and how a row becomes prompt and completion.
 
 Question-like shapes become conversations (the base's chat template applies to them);
 ``prompt``/``completion`` texts stay plain text, exactly as written; all of a ``text`` is learnt.
@@ -7,13 +7,15 @@ Question-like shapes become conversations (the base's chat template applies to t
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from typing import Any
 
 from harness.errors import DataError, nearest
 from harness.records import Message
 
 Side = str | tuple[Message, ...]
 Turns = tuple[Message, ...]
+
+Fields = Mapping[str, object]
+"""A row as its source has it: key -> value."""
 
 ROLES = {
     "system": "system",
@@ -27,7 +29,7 @@ ROLES = {
     "bot": "assistant",
     "chatgpt": "assistant",
 }
-"""Names that data sets use for a speaker -> ours."""
+"""Role names that datasets use -> ours."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class Shape:
     name: str
     keys: tuple[str, ...]
     optional: tuple[str, ...] = ()
-    convert: Callable[[Mapping[str, Any], str], tuple[Side, ...]]
+    convert: Callable[[Fields, str], tuple[Side, ...]]
 
 
 def shape_of(keys: Collection[str]) -> Shape | None:
@@ -90,7 +92,7 @@ def split_turns(turns: Sequence[Message], origin: str) -> tuple[Turns, Turns]:
     return tuple(turns[:cut]), tuple(turns[cut:])
 
 
-def _turns(value: Any, where: str, names: tuple[str, str] = ("role", "content")) -> Turns:
+def _turns(value: object, where: str, names: tuple[str, str] = ("role", "content")) -> Turns:
     role_key, text_key = names
     if not isinstance(value, (list, tuple)):
         raise DataError(
@@ -115,7 +117,7 @@ def _turns(value: Any, where: str, names: tuple[str, str] = ("role", "content"))
     return tuple(turns)
 
 
-def _text(row: Mapping[str, Any], key: str, where: str, *, blank: bool = False) -> str:
+def _text(row: Fields, key: str, where: str, *, blank: bool = False) -> str:
     value = row[key]
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
@@ -127,7 +129,7 @@ def _text(row: Mapping[str, Any], key: str, where: str, *, blank: bool = False) 
     return value
 
 
-def _optional(row: Mapping[str, Any], key: str, where: str) -> str:
+def _optional(row: Fields, key: str, where: str) -> str:
     return _text(row, key, where, blank=True) if row.get(key) not in (None, "") else ""
 
 
@@ -143,11 +145,11 @@ def _below(*parts: str) -> str:
     return "\n\n".join(part for part in parts if part.strip())
 
 
-def _messages(row: Mapping[str, Any], where: str) -> tuple[Side, Side]:
+def _messages(row: Fields, where: str) -> tuple[Side, Side]:
     return split_turns(_turns(row["messages"], where), where)
 
 
-def _sharegpt(row: Mapping[str, Any], where: str) -> tuple[Side, Side]:
+def _sharegpt(row: Fields, where: str) -> tuple[Side, Side]:
     turns = row["conversations"]
     first = turns[0] if isinstance(turns, (list, tuple)) and turns else None
     ours = isinstance(first, Mapping) and "role" in first
@@ -157,7 +159,7 @@ def _sharegpt(row: Mapping[str, Any], where: str) -> tuple[Side, Side]:
     return split_turns((*head, *read), where)
 
 
-def _prompt_completion(row: Mapping[str, Any], where: str) -> tuple[Side, Side]:
+def _prompt_completion(row: Fields, where: str) -> tuple[Side, Side]:
     prompt, completion = row["prompt"], row["completion"]
     lists = [isinstance(side, (list, tuple)) for side in (prompt, completion)]
     if lists == [True, True]:
@@ -173,36 +175,36 @@ def _prompt_completion(row: Mapping[str, Any], where: str) -> tuple[Side, Side]:
     return _text(row, "prompt", where), _text(row, "completion", where)
 
 
-def _instruction(row: Mapping[str, Any], where: str) -> tuple[Side, Side]:
+def _instruction(row: Fields, where: str) -> tuple[Side, Side]:
     question = _below(_text(row, "instruction", where), _optional(row, "input", where))
     return _ask(question, _text(row, "output", where), _optional(row, "system", where))
 
 
-def _dolly(row: Mapping[str, Any], where: str) -> tuple[Side, Side]:
+def _dolly(row: Fields, where: str) -> tuple[Side, Side]:
     question = _below(_text(row, "instruction", where), _optional(row, "context", where))
     return _ask(question, _text(row, "response", where))
 
 
-def _gretel_sql(row: Mapping[str, Any], where: str) -> tuple[Side, Side]:
+def _gretel_sql(row: Fields, where: str) -> tuple[Side, Side]:
     question = _below(_optional(row, "sql_context", where), _text(row, "sql_prompt", where))
     return _ask(question, _text(row, "sql", where))
 
 
-def _spider(row: Mapping[str, Any], where: str) -> tuple[Side, Side]:
+def _spider(row: Fields, where: str) -> tuple[Side, Side]:
     question = _below(_optional(row, "schema", where), _text(row, "question", where))
     return _ask(question, _text(row, "query", where))
 
 
-def _question(row: Mapping[str, Any], where: str) -> tuple[Side, Side]:
+def _question(row: Fields, where: str) -> tuple[Side, Side]:
     question = _below(_optional(row, "context", where), _text(row, "question", where))
     return _ask(question, _text(row, "answer", where))
 
 
-def _plain(row: Mapping[str, Any], where: str) -> tuple[Side, Side]:
+def _plain(row: Fields, where: str) -> tuple[Side, Side]:
     return "", _text(row, "text", where)
 
 
-def _preference(row: Mapping[str, Any], where: str) -> tuple[Side, Side, Side]:
+def _preference(row: Fields, where: str) -> tuple[Side, Side, Side]:
     asked = next((key for key in ("prompt", "question", "instruction") if row.get(key)), None)
     pairs = [_with_answer(row, asked, key, where) for key in ("chosen", "rejected")]
     if pairs[0][0] != pairs[1][0]:
@@ -212,9 +214,7 @@ def _preference(row: Mapping[str, Any], where: str) -> tuple[Side, Side, Side]:
     return (*pairs[0], pairs[1][1])
 
 
-def _with_answer(
-    row: Mapping[str, Any], asked: str | None, key: str, where: str
-) -> tuple[Side, Side]:
+def _with_answer(row: Fields, asked: str | None, key: str, where: str) -> tuple[Side, Side]:
     """Return what is asked, and one of the two answers to it."""
     if isinstance(row[key], (list, tuple)):
         turns = _turns(row[key], where)

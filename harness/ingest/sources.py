@@ -1,20 +1,23 @@
-"""Where rows come from: a file, a folder of texts, a data set on the hub, or a database."""
+"""Sources of training rows: a file, a folder of texts, a dataset on the hub, or a database."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harness.errors import DataError
-from harness.ingest.file_formats import TEXTS, Row, read_rows
+from harness.ingest.file_formats import TEXTS, SourceRow, read_rows
 from harness.study import Query
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 HUB = "hub:"
 
 Source = str | Query
 
 
-def rows_of(source: Source, folder: Path) -> Iterator[Row]:
+def rows_of(source: Source, folder: Path) -> Iterator[SourceRow]:
     """Yield the rows of a training source one at a time.
 
     Args:
@@ -32,7 +35,7 @@ def rows_of(source: Source, folder: Path) -> Iterator[Row]:
     return _folder(path) if path.is_dir() else read_rows(path)
 
 
-def _folder(path: Path) -> Iterator[Row]:
+def _folder(path: Path) -> Iterator[SourceRow]:
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in TEXTS)
     if not files:
         raise DataError(
@@ -43,7 +46,7 @@ def _folder(path: Path) -> Iterator[Row]:
         yield from read_rows(file)
 
 
-def _hub(name: str) -> Iterator[Row]:
+def _hub(name: str) -> Iterator[SourceRow]:
     import datasets
 
     where, _, split = name.partition(":")
@@ -58,10 +61,10 @@ def _hub(name: str) -> Iterator[Row]:
             f"{_first(error)}; {remedy}"
         ) from error
     for number, fields in enumerate(found, start=1):
-        yield Row(f"{HUB}{name}:row {number}", fields)
+        yield SourceRow(f"{HUB}{name}:row {number}", fields)
 
 
-def _database(source: Query, folder: Path) -> Iterator[Row]:
+def _database(source: Query, folder: Path) -> Iterator[SourceRow]:
     try:
         import sqlalchemy
     except ImportError as error:
@@ -75,7 +78,7 @@ def _database(source: Query, folder: Path) -> Iterator[Row]:
         with engine.connect().execution_options(stream_results=True) as connection:
             found = connection.execute(sqlalchemy.text(source.query))
             for number, fields in enumerate(found.mappings(), start=1):
-                yield Row(f"{url.database}:row {number}", dict(fields))
+                yield SourceRow(f"{url.database}:row {number}", dict(fields))
         engine.dispose()
     except ImportError as error:
         raise DataError(f"a database needs its driver: {error}; install it with pip") from error
@@ -86,7 +89,7 @@ def _database(source: Query, folder: Path) -> Iterator[Row]:
         ) from error
 
 
-def _address(url: str, folder: Path) -> Any:
+def _address(url: str, folder: Path) -> "URL":
     """Fill in environment variables; open SQLite files read-only, from the study's folder."""
     import sqlalchemy
 

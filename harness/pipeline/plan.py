@@ -1,18 +1,15 @@
-"""Check a whole study before anything is written, trained or asked."""
+"""Plan a run: check the whole study before anything is written, trained or generated."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import training
 from harness.errors import StudyError
-from harness.pipeline.checks.eval_suites import check_watched
+from harness.pipeline.candidates import CandidatePlanner, PlannedCandidate
 from harness.pipeline.checks.must_pass import must_pass
-from harness.pipeline.checks.sweep_leakage import check_disjoint
-from harness.pipeline.checks.training_rows import Prepared, describe, prepare
 from harness.pipeline.progress import Progress, Silent
-from harness.records import BASE, Example, ItemKey, Suite, TrainingData
+from harness.records import BASE, ItemKey, Suite
 from harness.store.run_folder import RunFolder
 from harness.study import CandidateSection, Study, SuiteSection
 
@@ -26,18 +23,12 @@ class PlannedRun:
 
     study: Study
     folder: RunFolder
-    prepared: Mapping[str, Prepared]
+    candidates: tuple[PlannedCandidate, ...]
     loaded: Sequence["LoadedSuite"]
-    cards: Sequence[TrainingData] = ()
     progress: Progress = field(default_factory=Silent)
     allow_identical: bool = False
     until_decided: bool = False
     must_pass: Mapping[str, Sequence[ItemKey]] = field(default_factory=dict)
-
-    @property
-    def examples(self) -> dict[str, Sequence[Example]]:
-        """The rows that each candidate learns from, cleaned."""
-        return {name: rows.examples for name, rows in self.prepared.items()}
 
     @property
     def suites(self) -> tuple[Suite, ...]:
@@ -58,7 +49,7 @@ class PlannedRun:
     @property
     def arms(self) -> tuple[str, ...]:
         """Everything that answers, the base first."""
-        return (BASE, *(candidate.name for candidate in self.study.candidates))
+        return (BASE, *(candidate.name for candidate in self.candidates))
 
 
 def plan(
@@ -82,22 +73,22 @@ def plan(
             "an early end counts on every item: 'data: overlap: exclude' leaves some out; use warn "
             "or refuse, or all items"
         )
+    _check_suite_paths(study)
     progress = progress or Silent()
+    planner = CandidatePlanner(study)
     with progress.task("read the rows"):
-        prepared = prepare(study)
-    _check_paths(study)
-    _check_base(study)
-    loaded = _load_suites(study, progress)
+        candidates = [
+            planner.plan(one, seed=seed, recipe=recipe)
+            for one, seed, recipe in _one_per_seed(study)
+        ]
+    loaded = _load_suites(study, progress, max(one.virtual_tokens for one in candidates))
     with progress.task("check the rows"):
-        check_disjoint(study, prepared, loaded)
-        check_watched(study, loaded)
-        cards = describe(study, prepared, loaded, folder.path)
+        candidates = [planner.check_with_suites(one, loaded, folder.path) for one in candidates]
     return PlannedRun(
         study=study,
         folder=folder,
-        prepared=prepared,
+        candidates=tuple(candidates),
         loaded=loaded,
-        cards=cards,
         progress=progress,
         allow_identical=allow_identical,
         until_decided=until_decided,
@@ -105,30 +96,16 @@ def plan(
     )
 
 
-def _check_base(study: Study) -> None:
-    """Refuse candidates that the base cannot take, from its configuration alone."""
-    if study.base.backend:
-        return
-    from harness.models.adapter_folder import check_shapes, read_adapter_folder
-
-    outline = training.outline(study.model_path, study.base)
+def _one_per_seed(study: Study) -> Iterator[tuple[CandidateSection, int, str]]:
+    """Yield each candidate with its training seed and recipe; one with ``seeds`` once for each."""
     for candidate in study.candidates:
-        if candidate.train:
-            training.check_fits(candidate, model=outline, base=study.base)
-        elif candidate.adapter and outline is not None:
-            folder = read_adapter_folder(study.path(candidate.adapter))
-            if folder.is_adapter:
-                check_shapes(folder, outline)
+        if not candidate.seeds:
+            yield candidate, study.seed, ""
+        for one, seed in zip(candidate.per_seed(), candidate.seeds, strict=False):
+            yield one, seed, candidate.name
 
 
-def _check_paths(study: Study) -> None:
-    for candidate in study.candidates:
-        folder = study.path(candidate.adapter) if candidate.adapter else None
-        if folder and not any((folder / name).is_file() for name in _MODEL_FILES):
-            raise StudyError(
-                f"candidate {candidate.name!r} needs an adapter folder: {folder} holds none of "
-                f"{', '.join(_MODEL_FILES)}"
-            )
+def _check_suite_paths(study: Study) -> None:
     for section in study.suites:
         for key, value in (("data", section.data), ("databases", section.databases)):
             if value and not study.path(value).exists():
@@ -137,10 +114,8 @@ def _check_paths(study: Study) -> None:
                 )
 
 
-_MODEL_FILES = ("adapter_config.json", "config.json")
-
-
-def _load_suites(study: Study, progress: Progress) -> list["LoadedSuite"]:
+def _load_suites(study: Study, progress: Progress, virtual_tokens: int) -> list["LoadedSuite"]:
+    """Load every suite, with prompts that fit the context beside the candidates' virtual tokens."""
     from harness.engine import context_length, load_suite, load_tokenizer
     from harness.engine.remote.endpoints import check_endpoints, substitute_tokenizer
 
@@ -149,9 +124,7 @@ def _load_suites(study: Study, progress: Progress) -> list["LoadedSuite"]:
         fits = max_tokens = None
         if not study.base.backend:
             fits = context_length(study.model_path, study.base, tokenizer)
-            max_tokens = fits - max(
-                _virtual_tokens(study, candidate) for candidate in study.candidates
-            )
+            max_tokens = fits - virtual_tokens
         loaded = []
         for done, section in enumerate(study.suites):
             advance(done=done, note=section.name)
@@ -169,15 +142,6 @@ def _load_suites(study: Study, progress: Progress) -> list["LoadedSuite"]:
         if fits is not None:
             _check_context(loaded, fits)
     return loaded
-
-
-def _virtual_tokens(study: Study, candidate: CandidateSection) -> int:
-    """Return how much of the context a candidate's own learnt tokens will take."""
-    if candidate.adapter:
-        from harness.models.adapter_folder import read_adapter_folder
-
-        return read_adapter_folder(study.path(candidate.adapter)).virtual_tokens
-    return int(training.settings_of(candidate).get("num_virtual_tokens") or 0)
 
 
 def _check_context(loaded: Sequence["LoadedSuite"], fits: int) -> None:

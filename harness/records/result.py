@@ -18,6 +18,8 @@ class Arm:
 
     ``path`` is the adapter folder (None for the base), ``seconds`` the wall time of its training
     (None when it was trained elsewhere), ``trainable`` its number of trained parameters.
+    ``recipe`` names the candidate whose ``seeds`` it is one of: arms of one recipe differ by their
+    training seed alone.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Arm:
     trainable: int | None = None
     trials: tuple[Trial, ...] = ()
     watched: tuple[SuitePoint, ...] = ()
+    recipe: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

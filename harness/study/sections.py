@@ -11,6 +11,7 @@ VERIFIED = "bfloat16_verified"
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class BaseSection(ArmSection):
@@ -99,6 +100,11 @@ class CandidateSection(ArmSection):
         description="rows held out, a share of all by prompt or a source like 'train': training "
         "keeps the checkpoint that is best on them, and stops when it no longer improves",
     )
+    seeds: tuple[Seed, ...] = Field(
+        (),
+        description="training seeds, such as [0, 1, 2]: one adapter is trained and judged with "
+        "each; three or more also decide about the recipe, whatever its seed",
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> "CandidateSection":
@@ -110,6 +116,32 @@ class CandidateSection(ArmSection):
         if self.name == "base":
             raise ValueError("a candidate cannot be called 'base': that is the untuned model")
         return self
+
+    @model_validator(mode="after")
+    def _seeds_of_a_training(self) -> "CandidateSection":
+        if not self.seeds:
+            return self
+        if len(set(self.seeds)) != len(self.seeds) or len(self.seeds) < 2:
+            raise ValueError(
+                f"'seeds' of candidate {self.name!r} need at least two different whole numbers: "
+                f"found {list(self.seeds)}; one seed is the study's 'seed'"
+            )
+        for key in ("adapter", "backend", "sweep"):
+            if getattr(self, key):
+                raise ValueError(
+                    f"'seeds' of candidate {self.name!r} train one recipe several times: remove "
+                    f"them, or {key!r}"
+                )
+        return self
+
+    @property
+    def arms(self) -> tuple[str, ...]:
+        """The names of the arms that this candidate becomes: itself, or one for each seed."""
+        return tuple(f"{self.name}-seed{seed}" for seed in self.seeds) or (self.name,)
+
+    def per_seed(self) -> "tuple[CandidateSection, ...]":
+        """Return one candidate for each of its ``seeds``, named like their `arms`."""
+        return tuple(self.model_copy(update={"name": arm, "seeds": ()}) for arm in self.arms)
 
 
 def _suite_by_name(value: Any) -> Any:

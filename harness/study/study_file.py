@@ -41,7 +41,7 @@ class Study(Section):
     @model_validator(mode="after")
     def _distinct_names(self) -> "Study":
         for what, names in (
-            ("candidate", [candidate.name for candidate in self.candidates]),
+            ("candidate", [arm for candidate in self.candidates for arm in candidate.arms]),
             ("suite", [suite.name for suite in self.suites]),
         ):
             for name in names:

@@ -1,39 +1,52 @@
-"""Candidates are trained by TRL and PEFT; here is which method, on which tokens, and what is kept.
+"""Candidates are trained by TRL and PEFT: methods and settings, tokenized rows, saved adapters.
 
-Nothing heavy is loaded before `train` is called.
+Nothing heavy is loaded before rows are tokenized or `train` is called.
 """
 
-from harness.training.config.job import Checks
+from harness.training.config.job import ScoreModel
 from harness.training.config.methods import METHODS, Method
 from harness.training.config.objectives import OBJECTIVES, Objective, check_rows
 from harness.training.config.search_space import space_of
-from harness.training.config.settings import check, settings_of
+from harness.training.config.settings import check, settings_of, training_of
 from harness.training.distributed import is_first
-from harness.training.rows.card import DataCard, data_card
-from harness.training.rows.look import Look, look
-from harness.training.saved import fingerprint, finished
-from harness.training.trainer import split, train
+from harness.training.rows.card import DataCard
+from harness.training.rows.encode import marked
+from harness.training.rows.tokenized import (
+    RowTokenizer,
+    TokenForm,
+    TokenizedRows,
+    TrainingRows,
+    token_form,
+    training_rows,
+)
+from harness.training.saved import data_sha256, fingerprint, finished
+from harness.training.trainer import train
 from harness.training.trl.compatibility import check_fits, outline
 
 __all__ = [
     "METHODS",
     "OBJECTIVES",
-    "Checks",
     "DataCard",
-    "Look",
     "Method",
     "Objective",
+    "RowTokenizer",
+    "ScoreModel",
+    "TokenForm",
+    "TokenizedRows",
+    "TrainingRows",
     "check",
     "check_fits",
     "check_rows",
-    "data_card",
+    "data_sha256",
     "fingerprint",
     "finished",
     "is_first",
-    "look",
+    "marked",
     "outline",
     "settings_of",
     "space_of",
-    "split",
+    "token_form",
     "train",
+    "training_of",
+    "training_rows",
 ]

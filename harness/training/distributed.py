@@ -1,20 +1,20 @@
-"""Several processes that train one model together, as ``accelerate launch`` starts them."""
+"""Distributed training: rank, world size and barrier, as ``accelerate launch`` sets them."""
 
 import os
 
 
 def count() -> int:
-    """Return how many processes train together."""
+    """Return the world size."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def is_first() -> bool:
-    """Tell whether this process is the one that writes and prints."""
+    """Tell whether this process is rank 0, which writes and prints."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
 def wait() -> None:
-    """Wait until every process is here."""
+    """Wait at a barrier for every process."""
     if count() > 1:
         from accelerate import PartialState
 

@@ -1,11 +1,10 @@
-"""A candidate as others load it: the adapter by itself, or merged into its base."""
+"""Export a candidate's weights: the adapter by itself, merged into its base, or GGUF."""
 
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from harness.errors import ModelError
 from harness.files import write_text
@@ -13,7 +12,7 @@ from harness.models.load_model import load_tokenizer
 from harness.study import BaseSection
 from harness.training.trl.quiet import quiet
 
-_KEPT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+_EXPORTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 _CONVERT = "convert_hf_to_gguf.py"
 _OURS = ("training_log.json", "data_card.json")
 
@@ -46,7 +45,7 @@ def copy(folder: Path, out: Path, *, base_model: str) -> None:
         base_model: Hub name or path of the base, for the adapter's configuration.
     """
     out.mkdir(parents=True, exist_ok=True)
-    for pattern in _KEPT:
+    for pattern in _EXPORTED:
         for file in folder.glob(pattern):
             if file.name not in _OURS:
                 shutil.copy2(file, out / file.name)
@@ -74,7 +73,7 @@ def merge(folder: Path, out: Path, *, model: str, base: BaseSection) -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    options: dict[str, Any] = {
+    options: dict[str, object] = {
         "revision": base.revision,
         "trust_remote_code": base.trust_remote_code,
     }

@@ -1,10 +1,9 @@
-"""What a finished training leaves: weights, tokenizer and log, all of them or nothing."""
+"""The folder of a finished training: weights, tokenizer and log, written atomically."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.files import weights_sha256
 from harness.records import Arm, Example, LossPoint, SuitePoint
@@ -63,13 +62,15 @@ def finished(out: Path, fingerprint: str) -> Arm | None:
 def read_arm(out: Path) -> Arm:
     """Return the arm that a finished training left in a folder, from its log."""
     log = json.loads((out / LOG).read_text(encoding="utf-8"))
+    objective = log.get("objective", "sft")
+    shown = {} if objective == "sft" else {"objective": objective}
     return Arm(
         name=log["name"],
         method=log["method"],
         note=log["note"],
         path=str(out),
         weights_sha256=log["weights_sha256"],
-        settings=_shown(log),
+        settings={**shown, **log["settings"], **log["training"]},
         loss=tuple(LossPoint(**point) for point in log["loss"]),
         seconds=log["seconds"],
         trainable=log["trainable"],
@@ -77,19 +78,9 @@ def read_arm(out: Path) -> Arm:
     )
 
 
-def _shown(log: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a report says about how an arm was trained."""
-    objective = log.get("objective", "sft")
-    return {
-        **({} if objective == "sft" else {"objective": objective}),
-        **log["settings"],
-        **log["training"],
-    }
-
-
-def write_log(folder: Path, facts: Mapping[str, Any]) -> None:
+def write_log(folder: Path, facts: Mapping[str, object]) -> None:
     """Write the log of a training beside its weights; `finished` reads it back."""
-    log = {**facts, "weights_sha256": weights_sha256(folder)}
+    log: dict[str, object] = {**facts, "weights_sha256": weights_sha256(folder)}
     log["loss"] = log.pop("loss")  # the long part last
     text = json.dumps(log, indent=1, ensure_ascii=False, default=str)
     (folder / LOG).write_text(text + "\n", encoding="utf-8")

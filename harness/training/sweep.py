@@ -1,7 +1,7 @@
-"""A sweep: several trainings of one candidate, of which the best on held-out rows is kept.
+"""Hyperparameter sweeps: trials of one candidate, of which the lowest validation loss wins.
 
-A trial leaves one line in ``<candidate>.trials.json``; weights are kept of the best one only. A
-trial that stands in the file is not trained again.
+A trial leaves one entry in ``<candidate>.trials.json``; only the best one's weights are saved. A
+trial that is in the file is not trained again.
 """
 
 import json
@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from harness.errors import DivergedError, HarnessError, ModelError
 from harness.files import write_text
@@ -20,11 +19,11 @@ from harness.training import distributed
 from harness.training.config.search_space import Choice, Grid, Optuna, Search, chosen, space_of
 
 Train = Callable[[CandidateSection, Path, Callable[[LossPoint, int], None]], Arm]
-"""Trains a candidate into a folder, telling each point of the curve and the number of steps."""
+"""Trains a candidate into a folder, reporting each point of the loss curve and the steps in all."""
 
 
 class _PrunedError(HarnessError):
-    """A trial that is given up."""
+    """A trial is pruned."""
 
 
 def best_of(
@@ -33,17 +32,17 @@ def best_of(
     *,
     out: Path,
     seed: int,
-    mark: Callable[[CandidateSection], str],
+    fingerprint_of: Callable[[CandidateSection], str],
     on_progress: Callable[[LossPoint, int], None] | None,
 ) -> Arm:
     """Train every trial of a candidate's sweep that is not in the file yet; keep the best.
 
     Args:
         candidate: A candidate with a ``sweep``.
-        train: Trains one choice; it finds what it left.
-        out: Where the winner goes.
-        seed: Decides what Optuna tries.
-        mark: The fingerprint of one choice's training.
+        train: Trains one choice, or returns the arm that an earlier training left.
+        out: The winner's folder.
+        seed: Of Optuna's sampler.
+        fingerprint_of: The fingerprint of one choice's training.
         on_progress: Called with points whose step counts through all trials.
 
     Raises:
@@ -55,13 +54,13 @@ def best_of(
     best = out.with_name(f".{out.name}.best")
     known = _read(ledger)
     trials: list[Trial] = []
-    told = on_progress or (lambda _point, _steps: None)
+    report = on_progress or (lambda _point, _steps: None)
     for number in range(space.size):
         choice = search.ask()
         section = chosen(candidate, choice)
-        fingerprint = mark(section)
+        fingerprint = fingerprint_of(section)
         if fingerprint not in known:
-            running = _Running(search, told, number, space.size)
+            running = _Running(search, report, number, space.size)
             folder = out.with_name(f".{out.name}.trial")
             known[fingerprint] = _try(section, train, folder, running, choice)
             distributed.wait()  # all have read what the first is about to move
@@ -86,26 +85,26 @@ def best_of(
         shutil.rmtree(out, ignore_errors=True)
         best.replace(out)
     distributed.wait()
-    arm = train(chosen(candidate, winner.choice), out, told)
+    arm = train(chosen(candidate, winner.choice), out, report)
     return replace(arm, trials=tuple(trials))
 
 
 class _Running:
-    """Watches one trial: counts its steps on, and gives it up where the search says so."""
+    """Reports one trial's progress within the sweep, and prunes it where the search says so."""
 
     def __init__(
-        self, search: Search, told: Callable[[LossPoint, int], None], number: int, total: int
+        self, search: Search, report: Callable[[LossPoint, int], None], number: int, total: int
     ) -> None:
-        self._search, self._told, self._number, self._total = search, told, number, total
+        self._search, self._report, self._number, self._total = search, report, number, total
         self.losses: list[float] = []
         self.steps = 0
 
     def __call__(self, point: LossPoint, steps: int) -> None:
         self.steps = point.step
-        self._told(replace(point, step=self._number * steps + point.step), self._total * steps)
+        self._report(replace(point, step=self._number * steps + point.step), self._total * steps)
         if point.eval_loss is not None:
             self.losses.append(point.eval_loss)
-            if self._search.hopeless(round(10 * point.step / steps), point.eval_loss):
+            if self._search.should_prune(round(10 * point.step / steps), point.eval_loss):
                 raise _PrunedError
 
 
@@ -143,7 +142,7 @@ def _winner(trials: Sequence[Trial]) -> Trial | None:
 
 def _read(ledger: Path) -> dict[str, Trial]:
     try:
-        rows: list[dict[str, Any]] = json.loads(ledger.read_text(encoding="utf-8"))
+        rows = json.loads(ledger.read_text(encoding="utf-8"))
         return {
             row.pop("fingerprint"): Trial(**{**row, "losses": tuple(row["losses"])}) for row in rows
         }
@@ -152,5 +151,5 @@ def _read(ledger: Path) -> dict[str, Trial]:
 
 
 def _write(ledger: Path, known: dict[str, Trial]) -> None:
-    rows = [{"fingerprint": mark, **asdict(trial)} for mark, trial in known.items()]
+    rows = [{"fingerprint": key, **asdict(trial)} for key, trial in known.items()]
     write_text(ledger, json.dumps(rows, indent=1, default=str) + "\n")

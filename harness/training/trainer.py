@@ -1,19 +1,18 @@
-"""One candidate from rows to a finished adapter folder."""
+"""Train one candidate: from its rows to a finished adapter folder."""
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from harness.corpus import hold_out, text_of
 from harness.errors import HarnessError
 from harness.models.load_model import load_tokenizer
-from harness.records import Arm, Example, LossPoint
+from harness.records import Arm, LossPoint
 from harness.study import BaseSection, CandidateSection
 from harness.training import distributed, saved
-from harness.training.config.job import NO_CHECKS, Checks, Job
+from harness.training.config.job import Job, ScoreModel
 from harness.training.config.objectives import check_rows
 from harness.training.config.settings import (
     check,
@@ -22,46 +21,45 @@ from harness.training.config.settings import (
     settings_of,
     training_of,
 )
-from harness.training.rows.card import prepare
+from harness.training.rows.tokenized import Encoded, TrainingRows, token_form
 from harness.training.sweep import best_of
-from harness.training.trl.quiet import quiet, remarks
+from harness.training.trl.quiet import library_warnings, quiet
 from harness.training.trl.reporters import SHOWN_ONLY, reporting
 from harness.versions import versions
 
 LOGS = "_logs"
 """Where reporters write, beside the adapters."""
 
-Told = Callable[[LossPoint, int], None]
-Rows = tuple[Sequence[Example], Sequence[Example]]
-"""Those to learn from, and those held out."""
+OnProgress = Callable[[LossPoint, int], None]
+"""Is called with each point of the loss curve and the number of steps in all."""
 
 
 def train(
     candidate: CandidateSection,
-    examples: Sequence[Example],
+    rows: TrainingRows,
     *,
     model: str,
     base: BaseSection,
     out: Path,
     seed: int,
-    on_progress: Callable[[LossPoint, int], None] | None = None,
-    checks: Checks = NO_CHECKS,
+    on_progress: OnProgress | None = None,
+    score: ScoreModel | None = None,
 ) -> Arm:
-    """Train a candidate, or return what an earlier run with the same inputs left in ``out``.
+    """Train a candidate, or return the arm that a training with the same inputs left in ``out``.
 
     ``out`` appears only when everything in it is complete; until then work and checkpoints are in
-    a hidden folder beside it, from which an interrupted training continues.
+    a hidden folder beside it, from which an interrupted training resumes.
 
     Args:
         candidate: Method, settings (PEFT's names) and training arguments (TRL's names).
-        examples: Rows to learn from; the loss is on their completions.
+        rows: Rows to train on and held-out ones; they are tokenized only if something is trained.
         model: What transformers can load: a folder or a hub name.
         base: How the base is loaded: precision, device, quantization, template.
         out: The adapter's folder (full weights for the method ``full``).
-        seed: Decides adapter initialisation, data order and dropout.
+        seed: Of adapter initialisation, data order and dropout.
         on_progress: Called with each point of the loss curve and the number of steps in all, and
             once more when the point gets its validation loss.
-        checks: Validation rows of a source of their own, and what else is watched.
+        score: Evaluates suites on the model during training.
 
     Raises:
         StudyError: If method, settings or training arguments are not known.
@@ -69,41 +67,38 @@ def train(
         ModelError: If the base cannot be loaded or trained so, or the training diverges.
     """
     check(candidate)
-    check_rows(candidate.objective, [*examples, *checks.held_out])
-    inputs: dict[str, Any] = {"model": model, "base": base, "seed": seed}
-    rows = (examples, checks.held_out) if checks.held_out else split(candidate, examples, seed=seed)
+    validation = rows.validation.examples if rows.validation is not None else ()
+    check_rows(candidate.objective, [*rows.all_rows.examples, *validation])
 
-    def mark(section: CandidateSection) -> str:
-        return saved.fingerprint(section, examples, **inputs, held_out=checks.held_out)
+    fingerprint_of = partial(
+        saved.fingerprint,
+        examples=rows.all_rows.examples,
+        model=model,
+        base=base,
+        seed=seed,
+        held_out=validation,
+    )
 
-    def fit(section: CandidateSection, folder: Path, told: Told | None) -> Arm:
-        job = _job(section, work=_workplace(folder), **inputs)
-        fingerprint = mark(section)
+    def fit(section: CandidateSection, folder: Path, report: OnProgress | None) -> Arm:
+        job = _job(section, work=_work_folder(folder), model=model, base=base, seed=seed)
+        fingerprint = fingerprint_of(section)
         shown = {"run_name": f"{candidate.name}-{fingerprint[:8]}", "project": "harness"}
-        job = replace(job, score=checks.score, arguments={**shown, **job.arguments})
+        job = replace(job, score=score, arguments={**shown, **job.arguments})
         with reporting(job.arguments, out.parent / LOGS):
-            return _fit(job, rows, folder, fingerprint, told)
+            return _fit(job, rows, folder, fingerprint, report)
 
     if candidate.sweep is None:
         arm = fit(candidate, out, on_progress)
     else:
-        arm = best_of(candidate, fit, out=out, seed=seed, mark=mark, on_progress=on_progress)
+        arm = best_of(
+            candidate,
+            fit,
+            out=out,
+            seed=seed,
+            fingerprint_of=fingerprint_of,
+            on_progress=on_progress,
+        )
     return replace(arm, name=candidate.name, note=candidate.note)
-
-
-def split(
-    candidate: CandidateSection, examples: Sequence[Example], *, seed: int
-) -> tuple[Sequence[Example], Sequence[Example]]:
-    """Split off a candidate's ``validation`` share of its rows, as its training does.
-
-    Returns:
-        The rows to learn from and those held out; rows with the same prompt stay on one side.
-    """
-    if not isinstance(candidate.validation, float):
-        return examples, ()
-    prompts = [text_of(replace(row, completion="", rejected=None)) for row in examples]
-    kept, held = hold_out(prompts, share=candidate.validation, seed=seed)
-    return [examples[i] for i in kept], [examples[i] for i in held]
 
 
 def _job(
@@ -123,28 +118,30 @@ def _job(
     )
 
 
-def _fit(job: Job, rows: Rows, out: Path, mark: str, told: Told | None) -> Arm:
-    """Train one job into a folder; of several processes, the first alone touches the disk."""
-    done = saved.finished(out, mark)
+def _fit(
+    job: Job, rows: TrainingRows, out: Path, fingerprint: str, report: OnProgress | None
+) -> Arm:
+    """Train one job into a folder; of several processes, only rank 0 writes."""
+    done = saved.finished(out, fingerprint)
     distributed.wait()
     if done is not None:
         return done
     work = job.checkpoints.parent
     if distributed.is_first():
-        _claim(work, mark)
+        _claim(work, fingerprint)
     distributed.wait()
     result = work / "result"
-    trained = saved.finished(result, mark)
+    trained = saved.finished(result, fingerprint)
     distributed.wait()
     if trained is None:
         try:
-            facts = _run(job, rows, result, told)
+            facts = _run(job, rows, result, report)
         except HarnessError:
             if distributed.is_first() and not any(job.checkpoints.glob("checkpoint-*")):
-                shutil.rmtree(work)  # nothing to go on from
+                shutil.rmtree(work)  # no checkpoint to resume from
             raise
         if distributed.is_first():
-            saved.write_log(result, {**facts, "note": job.note, "fingerprint": mark})
+            saved.write_log(result, {**facts, "note": job.note, "fingerprint": fingerprint})
     if distributed.is_first():
         shutil.rmtree(out, ignore_errors=True)
         result.replace(out)
@@ -153,16 +150,16 @@ def _fit(job: Job, rows: Rows, out: Path, mark: str, told: Told | None) -> Arm:
     return saved.read_arm(out)
 
 
-def _run(job: Job, given: Rows, result: Path, told: Told | None) -> dict[str, Any]:
-    """Train and write the weights into ``result``; return what the log says about it."""
-    learnt, held = given
-    with quiet() as heard:
+def _run(
+    job: Job, rows: TrainingRows, result: Path, report: OnProgress | None
+) -> dict[str, object]:
+    """Train and write the weights into ``result``; return the training log's facts."""
+    with quiet() as caught:
         from harness.training.trl import session
 
+        learnt, held_out = rows.encoded(token_form(job.settings, job.arguments))
         tokenizer = load_tokenizer(job.model, job.base, padding=True)
-        rows = prepare(job, learnt, tokenizer)
-        unseen = prepare(job, held, tokenizer) if held else None
-        trainer = session.build(job, rows, tokenizer, told, validation=unseen)
+        trainer = session.build(job, learnt, tokenizer, report, validation=held_out)
         started = time.monotonic()
         session.fit(trainer)
         seconds = time.monotonic() - started
@@ -177,28 +174,35 @@ def _run(job: Job, given: Rows, result: Path, told: Told | None) -> dict[str, An
             "training": {k: v for k, v in job.arguments.items() if k not in SHOWN_ONLY},
             "seed": job.seed,
             "seconds": round(seconds, 2),
-            "data_sha256": saved.data_sha256([*learnt, *held]),
-            "rows": len(rows.rows),
-            "rows_held_out": len(unseen.rows) if unseen else 0,
-            "rows_too_long": rows.too_long,
-            "tokens": sum(len(row.input_ids) for row in rows.rows),
-            "tokens_learnt": sum(row.learnt for row in rows.rows),
-            "longest_row": rows.longest,
-            "notes": [*rows.notes, *remarks(heard)],
+            **_row_facts(rows, learnt, held_out),
+            "notes": [*learnt.notes, *library_warnings(caught)],
             **session.facts(trainer),
             "versions": versions(),
         }
 
 
-def _workplace(out: Path) -> Path:
-    """Return the hidden work folder beside ``out``."""
+def _row_facts(rows: TrainingRows, learnt: Encoded, held_out: Encoded | None) -> dict[str, object]:
+    """Return what the training log says about the rows."""
+    return {
+        "data_sha256": saved.data_sha256([*rows.learnt_examples, *rows.held_out_examples]),
+        "rows": len(learnt.rows),
+        "rows_held_out": len(held_out.rows) if held_out else 0,
+        "rows_too_long": learnt.too_long,
+        "tokens": sum(len(row.input_ids) for row in learnt.rows),
+        "tokens_learnt": sum(row.learnt for row in learnt.rows),
+        "longest_row": learnt.longest,
+    }
+
+
+def _work_folder(out: Path) -> Path:
+    """Return the hidden folder beside ``out`` with checkpoints and unfinished work."""
     return out.parent / f".{out.name}.training"
 
 
-def _claim(work: Path, mark: str) -> None:
+def _claim(work: Path, fingerprint: str) -> None:
     """Empty a work folder unless it is from the same inputs."""
     note = work / "fingerprint"
-    if not (note.is_file() and note.read_text(encoding="utf-8") == mark):
+    if not (note.is_file() and note.read_text(encoding="utf-8") == fingerprint):
         shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
-    note.write_text(mark, encoding="utf-8")
+    note.write_text(fingerprint, encoding="utf-8")

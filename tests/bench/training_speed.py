@@ -14,7 +14,7 @@ from harness.content import BUILTIN_MODELS
 from harness.quickstart import row_sets
 from harness.records import Example, Message
 from harness.study import BaseSection, CandidateSection
-from harness.training import train
+from harness.training import RowTokenizer, TokenizedRows, train, training_rows
 
 SETTINGS = {"r": 32, "lora_alpha": 64, "target_modules": "all-linear", "lora_dropout": 0.0}
 TRAINING = {
@@ -46,11 +46,13 @@ def ours(model: str, data: list[dict[str, list[dict[str, str]]]], steps: int) ->
     )
     with tempfile.TemporaryDirectory() as folder:
         started = time.process_time()
+        base = BaseSection(model=model)
+        rows = TokenizedRows([example(row) for row in data], RowTokenizer(model, base))
         arm = train(
             candidate,
-            [example(row) for row in data],
+            training_rows(candidate, rows, seed=0),
             model=model,
-            base=BaseSection(model=model),
+            base=base,
             out=Path(folder) / "ours",
             seed=0,
             on_progress=lambda _point, _steps: marks.append(time.process_time()),

@@ -9,17 +9,11 @@ from typing import Any
 import pytest
 
 from harness.analysis.decisions import compare_pairs
-from harness.corpus import clean
+from harness.corpus import Cleaned, clean
 from harness.errors import DataError, StudyError
 from harness.pipeline import plan
-from harness.pipeline.checks.training_rows import (
-    copies,
-    copy_warnings,
-    describe,
-    prepare,
-    rules_of,
-    without_copies,
-)
+from harness.pipeline.candidates import CandidatePlanner, RowReader, rules_of
+from harness.pipeline.checks.training_rows import copies, copy_warnings, without_copies
 from harness.records import (
     Copy,
     Example,
@@ -54,6 +48,19 @@ def study(folder: Path, rows: Sequence[Any], *, data: Any = None, **candidate: A
     )
 
 
+def read(made: Study) -> Cleaned:
+    """Return the rows of a study's one candidate, cleaned."""
+    return RowReader(made).read(made.candidates[0].train or "").cleaned
+
+
+def described(made: Study, run: Path) -> TrainingData:
+    """Return the data card of a study's one candidate, as a plan without suites makes it."""
+    planner = CandidatePlanner(made)
+    planned = planner.check_with_suites(planner.plan(made.candidates[0], seed=0), (), run)
+    assert planned.card is not None
+    return planned.card
+
+
 def write(path: Path, rows: Sequence[Any]) -> None:
     """Write rows as JSONL."""
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
@@ -86,27 +93,27 @@ ROWS = [
 
 def test_rows_are_mended_and_kept_unless_a_study_says_otherwise(tmp_path: Path) -> None:
     """By default texts are repaired and repetitions pointed out; a study may drop them."""
-    mine = prepare(study(tmp_path, ROWS))["mine"]
+    mine = read(study(tmp_path, ROWS))
     assert [row.completion[0].content for row in mine.examples] == [  # type: ignore[union-attr]
         "A place for boats. ",
         "A place for boats.",
         "ann.lee@example.org",
     ]
-    assert mine.cleaned.flagged["exact repetition"] == ("train.jsonl:2",)
-    dropping = prepare(study(tmp_path, ROWS, data={"repetitions": "drop_exact"}))["mine"]
+    assert mine.flagged["exact repetition"] == ("train.jsonl:2",)
+    dropping = read(study(tmp_path, ROWS, data={"repetitions": "drop_exact"}))
     assert len(dropping.examples) == 2
-    raw = prepare(study(tmp_path, ROWS, data={"clean": False}))["mine"]
+    raw = read(study(tmp_path, ROWS, data={"clean": False}))
     assert raw.examples[0].completion[0].content.endswith("\u00a0")  # type: ignore[union-attr]
 
 
 def test_a_length_filter_counts_what_it_drops(tmp_path: Path) -> None:
     """Rows outside the lengths of a study are dropped, and at least one has to be left."""
     limits = {"min_characters": 30, "max_characters": 37}
-    mine = prepare(study(tmp_path, ROWS, data=limits))["mine"]
-    assert {name: len(rows) for name, rows in mine.cleaned.dropped.items() if rows}
-    assert len(mine.examples) + sum(len(rows) for rows in mine.cleaned.dropped.values()) == 3
+    mine = read(study(tmp_path, ROWS, data=limits))
+    assert {name: len(rows) for name, rows in mine.dropped.items() if rows}
+    assert len(mine.examples) + sum(len(rows) for rows in mine.dropped.values()) == 3
     with pytest.raises(DataError, match=r"must leave rows to learn: .*3 too short"):
-        prepare(study(tmp_path, ROWS, data={"min_characters": 500}))
+        read(study(tmp_path, ROWS, data={"min_characters": 500}))
 
 
 def test_rows_in_another_language_are_dropped(tmp_path: Path) -> None:
@@ -117,21 +124,23 @@ def test_rows_in_another_language_are_dropped(tmp_path: Path) -> None:
         ask("Où est le port de la ville et qui y travaille?", "Au sud, où travaille la capitaine."),
         ask("ok?", "ok"),
     ]
-    mine = prepare(study(tmp_path, rows, data={"languages": ["en", "de"]}))["mine"]
+    mine = read(study(tmp_path, rows, data={"languages": ["en", "de"]}))
     assert [row.origin[-1] for row in mine.examples] == ["1", "2", "4"]
     with pytest.raises(DataError, match="unknown language 'english'"):
-        prepare(study(tmp_path, rows, data={"languages": ["english"]}))
+        read(study(tmp_path, rows, data={"languages": ["english"]}))
 
 
 def test_validation_rows_may_not_be_among_the_training_rows(tmp_path: Path) -> None:
     """A question of both files is named with its rows; without it the rows are held apart."""
     write(tmp_path / "held.jsonl", [ask("New?", "Yes."), ask("Who  answers mail?", "Bo")])
+    made = study(tmp_path, ROWS, validation="held.jsonl")
+    (mine,) = made.candidates
     with pytest.raises(DataError, match=r"held.jsonl:2 asks what train.jsonl:3 asks, 1 of 2"):
-        prepare(study(tmp_path, ROWS, validation="held.jsonl"))
+        RowReader(made).rows_of(mine, seed=0)
     write(tmp_path / "held.jsonl", [ask("New?", "Yes.")])
-    mine = prepare(study(tmp_path, ROWS, validation="held.jsonl"))["mine"]
-    assert [row.origin for row in mine.validation] == ["held.jsonl:1"]
-    assert len(mine.examples) == 3
+    rows = RowReader(made).rows_of(mine, seed=0)
+    assert [row.origin for row in rows.held_out_examples] == ["held.jsonl:1"]
+    assert len(rows.learnt_examples) == 3
 
 
 def test_copied_items_are_found_by_what_is_their_own() -> None:
@@ -248,17 +257,15 @@ def test_rows_are_refused_before_anything_is_trained(
 @pytest.mark.model
 def test_a_second_plan_does_not_describe_the_same_rows_again(tmp_path: Path) -> None:
     """A card in the run folder is taken as it is until a row, an item or a setting changes."""
-    made = study(tmp_path, ROWS)
-    prepared = prepare(made)
-    (card,) = describe(made, prepared, (), tmp_path / "run")
-    marked = replace(card, source="as an earlier run left it")
-    write_card(tmp_path / "run", marked, prepared["mine"].touched)
-    assert describe(made, prepared, (), tmp_path / "run") == (marked,)
+    made, run = study(tmp_path, ROWS), tmp_path / "run"
+    card = described(made, run)
+    earlier = replace(card, source="as an earlier run left it")
+    write_card(run, earlier, {})
+    assert described(made, run) == earlier
     write(tmp_path / "train.jsonl", [*ROWS, ask("More?", "Yes.")])
-    (again,) = describe(made, prepare(made), (), tmp_path / "run")
+    again = described(made, run)
     assert (again.source, again.rows) == ("train.jsonl", 4)
-    card_path(tmp_path / "run", "mine").write_text("cut sho", encoding="utf-8")
-    assert describe(made, prepared, (), tmp_path / "run") == (card,)
-    other = study(tmp_path, ROWS, training={"max_length": 64})
-    (shorter,) = describe(other, prepare(other), (), tmp_path / "run")
-    assert shorter.max_length == 64
+    write(tmp_path / "train.jsonl", ROWS)
+    card_path(run, "mine").write_text("cut sho", encoding="utf-8")
+    assert described(made, run) == card
+    assert described(study(tmp_path, ROWS, training={"max_length": 64}), run).max_length == 64

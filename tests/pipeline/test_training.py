@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,107 @@ def test_the_first_look_is_the_base_as_it_is_scored(tmp_path: Path) -> None:
         own = [sample.verdict.score or 0.0 for sample in samples["base", suite]]
         (first,) = [p.score for p in arms[1].watched if (p.step, p.suite) == (0, suite)]
         assert first == pytest.approx(sum(own) / len(own), abs=1e-9)
+
+
+class CountingTokenizer:
+    """A real tokenizer that counts how often each text is encoded."""
+
+    def __init__(self, tokenizer: Any, texts: Counter[str]) -> None:
+        self._tokenizer, self._texts = tokenizer, texts
+
+    def __call__(self, texts: list[str], **options: Any) -> Any:
+        """Encode texts, and count them."""
+        self._texts.update(texts)
+        return self._tokenizer(texts, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count the texts of rows that are tokenized from now on."""
+    from harness.training.rows import tokenized
+
+    texts: Counter[str] = Counter()
+    load = tokenized.load_tokenizer
+
+    def load_counting(*args: Any, **options: Any) -> Any:
+        return CountingTokenizer(load(*args, **options), texts)
+
+    monkeypatch.setattr(tokenized, "load_tokenizer", load_counting)
+    return texts
+
+
+def test_a_row_is_tokenized_once_for_its_card_and_its_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plan and training read each row's tokens once; a finished training reads none."""
+    rows = [{"prompt": f"What is {i}?", "completion": f" It is {i}."} for i in range(16)]
+    texts = counted(monkeypatch)
+    two = [
+        {"name": name, "train": "rows.jsonl", "validation": 0.25, "training": {"max_steps": 1}}
+        for name in ("one", "two")
+    ]
+    loaded = write_study(tmp_path, {}, rows=rows, candidates=two)
+    arms = pipeline.train(pipeline.plan(loaded, out=tmp_path / "run"))
+    whole = {text: count for text, count in texts.items() if "It is" in text}
+    assert len(whole) == 16
+    assert set(whole.values()) == {1}
+    texts.clear()
+    assert pipeline.train(pipeline.plan(loaded, out=tmp_path / "run")) == arms
+    assert not texts
+
+
+def test_a_trial_with_another_loss_mask_has_tokens_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another length needs no tokens again, another mask does: for that trial alone."""
+    turns = ["Hi", "Hello.", "Who?", "A model."]
+    rows = [
+        {
+            "messages": [
+                {"role": "assistant" if i % 2 else "user", "content": f"{turn} {number}"}
+                for i, turn in enumerate(turns)
+            ]
+        }
+        for number in range(16)
+    ]
+    texts = counted(monkeypatch)
+    tried = {"training.assistant_only_loss": [False, True], "training.max_length": [100, 64]}
+    sweep = {"validation": 0.25, "sweep": tried, "training": {"max_steps": 1}}
+    arm = trained(tmp_path, sweep, rows=rows)
+    assert [trial.state for trial in arm.trials] == ["finished"] * 4
+    whole = {text: count for text, count in texts.items() if "A model." in text}
+    assert len(whole) == 16
+    assert set(whole.values()) == {1 + 2}
+
+
+def test_a_recipe_is_trained_with_each_of_its_seeds(tmp_path: Path) -> None:
+    """Each seed is an arm of the recipe, as a study of that seed trains it; none is trained twice.
+
+    What the run's folder keeps of the arms names the recipe.
+    """
+    recipe = {"seeds": [3, 1], "training": {"max_steps": 2, "learning_rate": 0.02}}
+    loaded = write_study(tmp_path, recipe)
+    planned = pipeline.plan(loaded, out=tmp_path / "run")
+    assert planned.arms == ("base", "mine-seed3", "mine-seed1")
+    arms = pipeline.train(planned)
+    assert [(arm.name, arm.recipe) for arm in arms[1:]] == [
+        ("mine-seed3", "mine"),
+        ("mine-seed1", "mine"),
+    ]
+    assert arms[1].weights_sha256 != arms[2].weights_sha256
+    weights = tmp_path / "run" / "adapters" / "mine-seed1" / "adapter_model.safetensors"
+    written = weights.stat().st_mtime_ns
+    assert pipeline.train(pipeline.plan(loaded, out=tmp_path / "run")) == arms
+    assert weights.stat().st_mtime_ns == written
+    alone = write_study(tmp_path / "alone", {"training": recipe["training"]}, seed=1)
+    (_, arm) = pipeline.train(pipeline.plan(alone, out=tmp_path / "alone" / "run"))
+    assert (arm.weights_sha256, arm.recipe) == (arms[2].weights_sha256, "")
+    pipeline.score(planned, arms)
+    from harness.pipeline.conclude import read_run
+
+    assert read_run(planned.folder).arms == list(arms)
 
 
 def test_preferences_are_learnt_in_a_run(tmp_path: Path) -> None:

@@ -57,6 +57,16 @@ def test_paths_belong_to_the_study_file(tmp_path: Path) -> None:
         (("train: rows.jsonl", "note: none"), "needs either 'train'"),
         (("name: second", "name: first"), "'first' is used twice"),
         (("name: second", "name: base"), "cannot be called 'base'"),
+        (("name: first", "name: first, seeds: [1]"), "two different whole numbers: found [1]"),
+        (
+            ("name: first", "name: first, seeds: [1, 1]"),
+            "different whole numbers: found [1, 1]",
+        ),
+        (("name: second", "name: second, seeds: [1, 2]"), "remove them, or 'adapter'"),
+        (
+            ("{name: first,", "{name: a-seed1, train: b}\n  - {name: a, seeds: [1, 2],"),
+            "'a-seed1' is used twice",
+        ),
         (("candidates:", "candidates: ["), "must be YAML"),
         (("name: first", "name: ../../etc"), "candidates.0.name"),
     ],

@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 from support.paths import TESTS
 
-from harness.study import BaseSection, CandidateSection
-from harness.training import train
+from harness.study import CandidateSection
 
 pytestmark = pytest.mark.model
 
@@ -35,7 +34,7 @@ SWEEP = {"training.learning_rate": [1e38, 0.01]}
 
 def run(base: str, out: Path, *, sweep: dict[str, list[float]] | None = None, **steps: int) -> None:
     """Train a candidate with rows held out."""
-    from support.trainings import rows
+    from support.trainings import rows, train_on
 
     candidate = CandidateSection(
         name="mine",
@@ -44,7 +43,7 @@ def run(base: str, out: Path, *, sweep: dict[str, list[float]] | None = None, **
         sweep=sweep,
         training=BASE_STEPS | {"max_grad_norm": 0.0} | steps,
     )
-    train(candidate, rows(), model=base, base=BaseSection(model=base), out=out, seed=0)
+    train_on(candidate, rows(), model=base, out=out)
 
 
 def test_two_processes_learn_what_one_learns(tiny_base: Path, tmp_path: Path) -> None:

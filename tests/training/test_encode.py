@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from harness.errors import DataError
 from harness.records import Example, Message
-from harness.training.rows.encode import IGNORED, encode, picture
+from harness.study import BaseSection
+from harness.training import RowTokenizer, TokenForm, TokenizedRows
+from harness.training.rows.encode import IGNORED, encode, marked, text_spans
 
 pytestmark = pytest.mark.model
 
@@ -38,9 +40,9 @@ def chat_row(*turns: str, answers: int = 1) -> Example:
 
 
 def shown(example: Example, tokenizer: Any, *, chat: bool = True) -> str:
-    """Return the picture of one encoded row."""
-    (row,) = encode([example], tokenizer, chat=chat, max_length=200).rows
-    return picture(row, tokenizer)
+    """Return one encoded row as text, with ⟦ ⟧ around what the loss is on."""
+    (row,) = encode([example], tokenizer, chat=chat)
+    return marked(text_spans(row, tokenizer))
 
 
 def test_a_conversation_goes_through_the_template_and_ends_once(tokenizer: Any) -> None:
@@ -54,8 +56,8 @@ def test_a_conversation_goes_through_the_template_and_ends_once(tokenizer: Any) 
 def test_every_answer_can_be_learnt(tokenizer: Any) -> None:
     """With TRL's assistant_only_loss all assistant turns are learnt, each with its end."""
     row = chat_row("Hi", "Hello", "Who?", "A model.")
-    (encoded,) = encode([row], tokenizer, chat=True, max_length=200, every_answer=True).rows
-    assert picture(encoded, tokenizer) == (
+    (encoded,) = encode([row], tokenizer, chat=True, every_answer=True)
+    assert marked(text_spans(encoded, tokenizer)) == (
         "<|user|>Hi<|end|><|assistant|>⟦Hello<|end|>⟧<|user|>Who?<|end|><|assistant|>"
         "⟦A model.<|end|>⟧"
     )
@@ -119,8 +121,8 @@ def test_the_templates_of_well_known_models_end_once(tokenizer: Any, family: str
     other.add_special_tokens({"extra_special_tokens": sorted({*FAMILIES.values()} - {"<|end|>"})})
     folder = Path(trl.__file__).parent / "chat_templates"
     other.chat_template = (folder / f"{family}.jinja").read_text(encoding="utf-8")
-    (row,) = encode([chat_row("Hi", "Yo", "Who?", "Me.")], other, chat=True, max_length=900).rows
-    whole = picture(row, other)
+    (row,) = encode([chat_row("Hi", "Yo", "Who?", "Me.")], other, chat=True)
+    whole = marked(text_spans(row, other))
     assert whole.count("⟦") == 1
     learnt = whole[whole.index("⟦") + 1 :]
     assert learnt.removesuffix("⟧").endswith(FAMILIES[family])
@@ -135,7 +137,7 @@ def test_a_template_that_refuses_a_role_names_the_row(tokenizer: Any) -> None:
     other = copy.deepcopy(tokenizer)
     other.chat_template = "{{ raise_exception('no system role') }}"
     with pytest.raises(DataError, match=r"refuses rows\.jsonl:1: no system role"):
-        encode([chat_row("Who?", "Me.")], other, chat=True, max_length=100)
+        [*encode([chat_row("Who?", "Me.")], other, chat=True)]
 
 
 @pytest.mark.parametrize("template_begins", [True, False])
@@ -157,19 +159,22 @@ def test_the_beginning_of_text_stands_once(tokenizer: Any, template_begins: bool
     assert shown(text_row("Who?", " Me."), other) == "</s>Who?⟦ Me.<|end|>⟧"
 
 
-def test_rows_that_are_too_long_are_left_out_and_counted(tokenizer: Any) -> None:
+def test_rows_that_are_too_long_are_left_out_and_counted(tiny_base: Path) -> None:
     """A few long rows are told; many are an error that names the first."""
+    tokenizer = RowTokenizer(str(tiny_base), BaseSection(model=str(tiny_base)))
     rows = [text_row("a", "b")] * 19 + [text_row("a" * 50, "b")]
-    encoded = encode(rows, tokenizer, chat=True, max_length=20)
+    tokenized = TokenizedRows(rows, tokenizer)
+    encoded = tokenized.within(TokenForm(max_length=20))
     assert (len(encoded.rows), encoded.too_long, encoded.longest) == (19, 1, 52)
     assert encoded.notes == ("1 of 20 rows are longer than 20 tokens and left out",)
     with pytest.raises(DataError, match=r"rows\.jsonl:1 has 52 tokens"):
-        encode(rows[15:], tokenizer, chat=True, max_length=20)
+        tokenized.within(TokenForm(max_length=20), range(15, 20))
+    assert len(tokenized.within(TokenForm(max_length=60)).rows) == 20
 
 
 def test_an_empty_prompt_still_has_something_before_the_answer(tokenizer: Any) -> None:
     """The first learnt token needs a token to be predicted from."""
-    (row,) = encode([text_row("", "abc")], tokenizer, chat=True, max_length=20).rows
+    (row,) = encode([text_row("", "abc")], tokenizer, chat=True)
     assert row.labels[0] == IGNORED
     assert row.learnt == 4
 
@@ -180,7 +185,7 @@ def test_every_row_keeps_its_prompt_and_learns_its_answer(
     tokenizer: Any, prompt: str, completion: str
 ) -> None:
     """The prompt's ids are those that the model is asked with; the answer is learnt to its end."""
-    (row,) = encode([text_row(prompt, completion)], tokenizer, chat=True, max_length=500).rows
+    (row,) = encode([text_row(prompt, completion)], tokenizer, chat=True)
     asked = tokenizer(prompt)["input_ids"]
     assert list(row.input_ids[: len(asked)]) == asked
     learnt = [label for label in row.labels if label != IGNORED]

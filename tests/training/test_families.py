@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from support.model_families import FAMILIES
+from support.trainings import encoded
 
 from harness.records import Example
 from harness.study import BaseSection, CandidateSection
@@ -28,7 +29,6 @@ def trainer_for(base: Path, checkpoints: Path, method: str = "lora") -> Any:
     """Return a trainer as a study would get it."""
     from harness.models.load_model import load_tokenizer
     from harness.training.config.job import Job
-    from harness.training.rows.encode import encode
     from harness.training.trl import session
 
     section = BaseSection(model=str(base))
@@ -44,8 +44,8 @@ def trainer_for(base: Path, checkpoints: Path, method: str = "lora") -> Any:
         checkpoints=checkpoints,
     )
     tokenizer = load_tokenizer(str(base), section, padding=True)
-    encoded = encode(rows(), tokenizer, chat=False, max_length=128)
-    return session.build(job, encoded, tokenizer, None)
+    given = encoded(rows(), tokenizer, chat=False, max_length=128)
+    return session.build(job, given, tokenizer, None)
 
 
 @pytest.fixture(params=FAMILIES)

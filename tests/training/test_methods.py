@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.trainings import encoded, train_on
 
 from harness import content
 from harness.records import Arm, Example, Message
 from harness.study import BaseSection, CandidateSection
-from harness.training import METHODS, train
+from harness.training import METHODS
 
 pytestmark = pytest.mark.model
 
@@ -66,14 +67,7 @@ def trained(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
     """Train one arm by each method."""
     folder = tmp_path_factory.mktemp("adapters")
     return {
-        name: train(
-            section(name),
-            rows(),
-            model=str(tiny_base),
-            base=BaseSection(model=str(tiny_base)),
-            out=folder / name,
-            seed=0,
-        )
+        name: train_on(section(name), rows(), model=str(tiny_base), out=folder / name)
         for name in METHODS
     }
 
@@ -143,14 +137,7 @@ def test_no_method_changes_the_base_it_is_loaded_on(
 def test_dora_leaves_out_what_it_would_divide_by_zero(tmp_path: Path) -> None:
     """The built-in base has outputs of zero weights, whose norm DoRA divides by."""
     base = str(content.BUILTIN_MODELS["tiny"])
-    arm = train(
-        section("dora"),
-        rows(),
-        model=base,
-        base=BaseSection(model=base),
-        out=tmp_path / "dora",
-        seed=0,
-    )
+    arm = train_on(section("dora"), rows(), model=base, out=tmp_path / "dora")
     assert all(math.isfinite(point.loss) for point in arm.loss)
     adapter = json.loads((tmp_path / "dora" / "adapter_config.json").read_text())
     assert adapter["exclude_modules"] == ["model.layers.0.self_attn.v_proj"]
@@ -166,7 +153,6 @@ def test_a_fresh_process_gives_identical_logits(
     from harness.models.load_model import load_tokenizer
     from harness.training.config.job import Job
     from harness.training.config.settings import method_of, settings_of, training_of
-    from harness.training.rows.encode import encode
     from harness.training.trl import session
 
     base = BaseSection(model=str(tiny_base))
@@ -182,8 +168,7 @@ def test_a_fresh_process_gives_identical_logits(
         checkpoints=tmp_path,
     )
     tokenizer = load_tokenizer(str(tiny_base), base, padding=True)
-    encoded = encode(rows(), tokenizer, chat=True, max_length=200)
-    trainer = session.build(job, encoded, tokenizer, None)
+    trainer = session.build(job, encoded(rows(), tokenizer), tokenizer, None)
     session.fit(trainer)
     model = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False).eval()
     for weight in model.parameters():

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.trainings import encoded, train_on
 
 from harness.errors import DataError, ModelError
 from harness.records import Arm, Example, LossPoint, Message
 from harness.study import BaseSection, CandidateSection
-from harness.training import data_card, train
+from harness.training import DataCard, RowTokenizer, marked
 
 pytestmark = pytest.mark.model
 
@@ -38,10 +39,7 @@ def run(tiny_base: Path, out: Path, objective: str, **fields: Any) -> Arm:
     candidate = CandidateSection(
         name="mine", train="pairs.jsonl", objective=objective, training=training, **fields
     )
-    base = BaseSection(model=str(tiny_base))
-    return train(
-        candidate, data, model=str(tiny_base), base=base, out=out, seed=0, on_progress=progress
-    )
+    return train_on(candidate, data, model=str(tiny_base), out=out, on_progress=progress)
 
 
 def margin(model: Any, tiny_base: Path) -> float:
@@ -53,10 +51,10 @@ def margin(model: Any, tiny_base: Path) -> float:
 
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)
     total = 0.0
-    for row in encode(pairs(), tokenizer, chat=True, max_length=256).rows:
+    for row in encode(pairs(), tokenizer, chat=True):
         cut = row.prompt_length
         for sign, answer in ((1, row.input_ids[cut:]), (-1, row.rejected)):
-            ids = torch.tensor([row.input_ids[:cut] + answer])
+            ids = torch.tensor([(row.input_ids[:cut] + answer).tolist()])
             with torch.no_grad():
                 scores = model(input_ids=ids).logits[0, :-1].log_softmax(-1)
             total += sign * float(scores.gather(1, ids[0, 1:, None])[cut - 1 :].mean())
@@ -131,7 +129,6 @@ def test_no_second_copy_of_the_base_is_held(tiny_base: Path, tmp_path: Path) -> 
     from harness.training.config.job import Job
     from harness.training.config.objectives import OBJECTIVES as ALL
     from harness.training.config.settings import method_of, settings_of, training_of
-    from harness.training.rows.card import prepare
     from harness.training.trl import session
 
     base = BaseSection(model=str(tiny_base))
@@ -149,7 +146,7 @@ def test_no_second_copy_of_the_base_is_held(tiny_base: Path, tmp_path: Path) -> 
             checkpoints=tmp_path / method,
         )
         tokenizer = load_tokenizer(str(tiny_base), base, padding=True)
-        trainer = session.build(job, prepare(job, pairs(), tokenizer), tokenizer, None)
+        trainer = session.build(job, encoded(pairs(), tokenizer), tokenizer, None)
         assert trainer.ref_model is None
 
 
@@ -165,21 +162,24 @@ def test_rows_of_the_wrong_shape_are_told_before_training(tiny_base: Path, tmp_p
 
 def test_the_data_card_shows_both_answers(tiny_base: Path) -> None:
     """The picture of a pair has the chosen and the rejected answer, each with its end of turn."""
-    candidate = CandidateSection(name="a", train="b", objective="dpo")
-    base = BaseSection(model=str(tiny_base))
-    card = data_card(candidate, pairs(), model=str(tiny_base), base=base, pictures=1)
-    assert card.pictures == (
+    tokenizer = RowTokenizer(str(tiny_base), BaseSection(model=str(tiny_base)))
+    card = DataCard(shown=1).count(tokenizer.encode(pairs(1)))
+    ((origin, parts),) = card.pictures(tokenizer.tokenizer)
+    assert origin == "pairs.jsonl:1"
+    assert marked(parts) == (
         "<|user|>what is 0?<|end|><|assistant|>⟦it is 0<|end|>⟧"
-        " rather than ⟦who knows what 0 may be<|end|>⟧",
+        " rather than ⟦who knows what 0 may be<|end|>⟧"
     )
 
 
 def test_kto_compares_with_an_answer_of_another_row() -> None:
     """Each row's mismatched answer is that of the row before in its batch."""
-    from harness.training.rows.encode import IGNORED, EncodedRow
+    from harness.training.rows.encode import EncodedRow, token_ids
     from harness.training.trl.preference import pairs as dataset
 
-    rows = [EncodedRow((1, 2, i), (IGNORED, IGNORED, i), (100 + i,)) for i in range(10, 20)]
+    rows = [
+        EncodedRow(token_ids([1, 2, i]), ((2, 3),), token_ids([100 + i])) for i in range(10, 20)
+    ]
     made = dataset("kto", rows, batch=4, seed=0)
     assert sorted(map(tuple, made["completion_ids"])) == sorted(
         [(i,) for i in range(10, 20)] + [(100 + i,) for i in range(10, 20)]

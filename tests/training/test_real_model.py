@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from support.paths import SHARED
+from support.trainings import train_on
 
 from harness.ingest import read_examples
-from harness.study import BaseSection, CandidateSection
-from harness.training import train
+from harness.study import CandidateSection
 
 pytestmark = [
     pytest.mark.model,
@@ -26,7 +26,7 @@ def test_text_to_sql_rows_are_learnt(tmp_path: Path) -> None:
     data = tmp_path / "spider.jsonl"
     data.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     model = str(SHARED / "models" / "stories260k")
-    arm = train(
+    arm = train_on(
         CandidateSection(
             name="sql",
             train=str(data),
@@ -34,9 +34,7 @@ def test_text_to_sql_rows_are_learnt(tmp_path: Path) -> None:
         ),
         read_examples(data),
         model=model,
-        base=BaseSection(model=model),
         out=tmp_path / "sql",
-        seed=0,
     )
     assert arm.loss[-1].loss < arm.loss[0].loss - 0.5
     log = json.loads((tmp_path / "sql" / "training_log.json").read_text())

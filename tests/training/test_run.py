@@ -14,7 +14,7 @@ from support.trainings import rows, run, section
 from harness.errors import DataError, ModelError, StudyError
 from harness.records import Example, LossPoint
 from harness.study import BaseSection
-from harness.training import data_card, fingerprint, finished
+from harness.training import DataCard, RowTokenizer, fingerprint, finished, marked
 
 pytestmark = pytest.mark.model
 
@@ -190,16 +190,19 @@ def test_validation_keeps_the_best_and_stops(tiny_base: Path, tmp_path: Path) ->
 
 def test_the_data_card_shows_what_is_learnt(tiny_base: Path) -> None:
     """Counts, lengths and pictures of rows, from the tokenizer alone."""
-    base = BaseSection(model=str(tiny_base))
-    card = data_card(section(), rows(), model=str(tiny_base), base=base, pictures=2)
-    assert (card.rows, card.too_long, card.max_length) == (40, 0, 256)
-    assert sum(count for _, count in card.lengths) == 40
-    assert card.lengths[-1][0] >= card.longest > card.lengths[-2][0]
+    tokenizer = RowTokenizer(str(tiny_base), BaseSection(model=str(tiny_base)))
+    card = DataCard(shown=2).count(tokenizer.encode(rows()))
+    assert (card.rows, card.longer_than(tokenizer.context_length)) == (40, 0)
+    lengths = card.histogram()
+    assert sum(count for _, count in lengths) == 40
+    assert lengths[-1][0] >= card.longest > lengths[-2][0]
     assert card.learnt < card.tokens
-    assert card.pictures == (
-        "<|user|>what is 0?<|end|><|assistant|>⟦it is 0<|end|>⟧",
-        "<|user|>what is 20?<|end|><|assistant|>⟦it is 10<|end|>⟧",
-    )
+    shown = card.pictures(tokenizer.tokenizer)
+    assert len(shown) == 2
+    for origin, parts in shown:
+        i = int(origin.rpartition(":")[2]) - 1
+        asked = f"<|user|>what is {i}?{' please' * (i % 4)}<|end|><|assistant|>"
+        assert marked(parts) == f"{asked}⟦it is {i * 7 % 13}<|end|>⟧"
 
 
 def test_rows_can_be_packed_by_trl(tiny_base: Path, tmp_path: Path) -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.trainings import train_on
 
 from harness.errors import ModelError, StudyError
 from harness.records import Arm, Example, LossPoint
-from harness.study import BaseSection, CandidateSection
-from harness.training import check, train
+from harness.study import CandidateSection
+from harness.training import check
 from harness.training.config.search_space import Optuna, grid, space_of
 
 RATES = {"training.learning_rate": [1e-5, 0.01]}
@@ -37,8 +38,7 @@ def rows(count: int = 40) -> list[Example]:
 
 def run(tiny_base: Path, out: Path, section: CandidateSection, **more: Any) -> Arm:
     """Train on the tiny base."""
-    base = BaseSection(model=str(tiny_base))
-    return train(section, rows(), model=str(tiny_base), base=base, out=out, seed=0, **more)
+    return train_on(section, rows(), model=str(tiny_base), out=out, **more)
 
 
 def test_a_grid_is_every_combination() -> None:
@@ -163,13 +163,13 @@ def test_a_trial_behind_the_median_is_hopeless() -> None:
     search = Optuna(space_of(candidate({"trials": 9, **RATES})), 0)
     for level in (1.3, 1.2, 1.1, 1.0):
         search.ask()
-        assert not any(search.hopeless(tenth, level - tenth / 100) for tenth in range(1, 4))
+        assert not any(search.should_prune(tenth, level - tenth / 100) for tenth in range(1, 4))
         search.tell((level,), "finished")
     search.ask()
-    assert not search.hopeless(3, 0.5)
+    assert not search.should_prune(3, 0.5)
     search.tell((0.5,), "finished")
     search.ask()
-    assert [search.hopeless(tenth, 5.0) for tenth in (1, 2, 3)] == [False, True, True]
+    assert [search.should_prune(tenth, 5.0) for tenth in (1, 2, 3)] == [False, True, True]
 
 
 @pytest.mark.model

@@ -142,16 +142,16 @@ def encoded(this: Family, tokenizer: Any) -> tuple[Any, ...]:
     from harness.training.rows.encode import encode
 
     chat = this.template is not None
-    return encode([ROW, LONGER], tokenizer, chat=chat, max_length=500).rows
+    return tuple(encode([ROW, LONGER], tokenizer, chat=chat))
 
 
 def test_the_answer_and_its_end_are_learnt_and_nothing_else(family: tuple[Family, Any]) -> None:
     """Decoding the label mask gives the answer with one end of turn."""
-    from harness.training.rows.encode import stretches
+    from harness.training.rows.encode import text_spans
 
     this, tokenizer = family
     row, _ = encoded(this, tokenizer)
-    parts = stretches(row, tokenizer)
+    parts = text_spans(row, tokenizer)
     assert [text for text, learnt in parts if learnt] == [this.learnt]
     assert [learnt for _, learnt in parts] == [False, True]
 

@@ -1,1 +1,1 @@
-"""What is refused or warned of before anything is trained."""
+"""Checks of a candidate before anything is trained."""

@@ -1,4 +1,4 @@
-"""Find the items that a study says a candidate must answer right."""
+"""Resolve ``must_pass``: the items that every candidate has to answer right."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -1,27 +1,19 @@
-"""What one training has to do, with all defaults filled in."""
+"""One training with all defaults filled in."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from harness.records import Example
 from harness.study import BaseSection
-from harness.training.config.methods import Method
+from harness.training.config.methods import Method, Settings
 from harness.training.config.objectives import OBJECTIVES, Objective
 
+if TYPE_CHECKING:
+    from harness.models.protocols import CausalLM
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checks:
-    """What a training is checked on while it runs.
-
-    ``held_out`` are validation rows from a source of their own (without them the candidate's
-    ``validation`` share of its rows is held out). ``score`` is called now and then with the model
-    in training and returns suite name -> mean score.
-    """
-
-    held_out: Sequence[Example] = ()
-    score: Callable[[Any], Mapping[str, float]] | None = None
+ScoreModel = Callable[["CausalLM"], Mapping[str, float]]
+"""Evaluates suites on a model in training: returns suite name -> mean score."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,21 +21,18 @@ class Job:
     """A candidate ready to be trained.
 
     ``settings`` are PEFT's, ``arguments`` TRL's, both with the method's defaults; ``model`` is a
-    folder or a hub name; ``checkpoints`` is where an interrupted training goes on from; ``score``
-    is that of `Checks`.
+    folder or a hub name; ``checkpoints`` is where an interrupted training resumes from; ``score``
+    evaluates suites during training.
     """
 
     name: str
     method: Method
-    settings: Mapping[str, Any]
-    arguments: Mapping[str, Any]
+    settings: Settings
+    arguments: Settings
     model: str
     base: BaseSection
     seed: int
     checkpoints: Path
-    score: Callable[[Any], Mapping[str, float]] | None = None
+    score: ScoreModel | None = None
     objective: Objective = OBJECTIVES["sft"]
     note: str = ""
-
-
-NO_CHECKS = Checks()

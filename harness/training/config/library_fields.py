@@ -1,6 +1,6 @@
-"""Which settings PEFT and TRL know, read from their source without importing them.
+"""Fields of PEFT's and TRL's configurations, read from their source without importing them.
 
-Importing either takes seconds because it loads torch; a study is checked before that.
+Importing either loads torch, which takes seconds; a study is checked before that.
 """
 
 import ast

@@ -1,4 +1,4 @@
-"""The fine-tuning methods: one entry each, with the defaults and why they are so.
+"""The fine-tuning methods: one entry each, with its default hyperparameters and their sources.
 
 A study names a method and overrides settings by PEFT's names and training arguments by TRL's.
 """
@@ -6,7 +6,10 @@ A study names a method and overrides settings by PEFT's names and training argum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
+
+Settings = Mapping[str, object]
+"""Settings by PEFT's names or training arguments by TRL's, as a study file can say them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +26,13 @@ class Method:
     summary: str
     config: str | None
     source: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
+    training: Settings = field(default_factory=dict)
     quantization: Literal["none", "4bit", "8bit"] = "none"
     virtual_tokens: bool = False
 
 
-TRAINING: Mapping[str, Any] = MappingProxyType(
+TRAINING: Settings = MappingProxyType(
     {
         "num_train_epochs": 3,
         "per_device_train_batch_size": 8,

@@ -1,32 +1,32 @@
-"""What a training minimises: one entry each, with the defaults and why they are so.
+"""Training objectives: one entry each, with its default hyperparameters and their sources.
 
 A study names an objective beside the method; the method says which weights change, the objective
 what they learn from. TRL trains all of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from harness.errors import DataError
 from harness.records import Example
+from harness.training.config.methods import Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
-    """One thing to learn from.
+    """One training objective, and TRL's configuration for it.
 
     ``config`` is TRL's configuration class and ``source`` the file of the trl package that declares
     it. ``training`` are our defaults by TRL's names; ``rate`` is the share of the method's learning
     rate. ``pairs`` says that a row holds a chosen and a rejected answer, ``reference`` that the
-    loss also needs the untuned model's opinion.
+    loss also needs a reference model's log-probabilities.
     """
 
     name: str
     summary: str
     config: str
     source: str
-    training: Mapping[str, Any] = field(default_factory=dict)
+    training: Settings = field(default_factory=dict)
     rate: float = 1.0
     pairs: bool = True
     reference: bool = False
@@ -47,7 +47,7 @@ OBJECTIVES: dict[str, Objective] = {
             summary="prefer the chosen answer to the rejected one, staying near the base",
             config="DPOConfig",
             source="trainer/dpo_config.py",
-            # One pass: pairs are soon learnt by heart, and the answers then drift.
+            # One epoch: pairs are soon memorized, and the answers then drift.
             training={"num_train_epochs": 1, "beta": 0.1},
             rate=0.025,  # Zephyr's recipes: 5e-7 for all weights, 5e-6 for an adapter
             reference=True,

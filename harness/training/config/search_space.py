@@ -1,14 +1,17 @@
-"""What a sweep tries: the settings that a study declares, and who chooses the next ones."""
+"""The search space of a sweep, and the searches through it: grid and Optuna."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from harness.errors import StudyError, nearest
 from harness.study import CandidateSection
 
-Choice = Mapping[str, Any]
+if TYPE_CHECKING:
+    import optuna
+
+Choice = Mapping[str, object]
 """Settings of one trial by their place in the study, such as ``training.learning_rate``."""
 
 CHANGES_LOSS = frozenset({"beta", "loss_type", "loss_weights", "label_smoothing", "ld_alpha"})
@@ -28,7 +31,7 @@ class Range:
 class Space:
     """What is tried: values or ranges by place; ``trials`` None tries every combination."""
 
-    values: Mapping[str, tuple[Any, ...] | Range]
+    values: Mapping[str, tuple[object, ...] | Range]
     trials: int | None = None
 
     @property
@@ -75,7 +78,7 @@ def space_of(candidate: CandidateSection) -> Space:
 
 def chosen(candidate: CandidateSection, choice: Choice) -> CandidateSection:
     """Return a candidate with one choice of its sweep written into its settings."""
-    sections: dict[str, dict[str, Any]] = {
+    sections: dict[str, dict[str, object]] = {
         "settings": dict(candidate.settings),
         "training": dict(candidate.training),
     }
@@ -85,7 +88,7 @@ def chosen(candidate: CandidateSection, choice: Choice) -> CandidateSection:
     return candidate.model_copy(update={**sections, "sweep": None})
 
 
-def examples_of(space: Space) -> list[dict[str, Any]]:
+def examples_of(space: Space) -> list[Choice]:
     """Return choices in which each declared value occurs alone, for checking."""
     ends = {
         place: (value.low, value.high) if isinstance(value, Range) else value
@@ -94,34 +97,34 @@ def examples_of(space: Space) -> list[dict[str, Any]]:
     return [{place: value} for place, values in ends.items() for value in values]
 
 
-def grid(space: Space) -> list[dict[str, Any]]:
+def grid(space: Space) -> list[Choice]:
     """Return every combination of declared values, the last place changing fastest."""
     lists = [value for value in space.values.values() if not isinstance(value, Range)]
     return [dict(zip(space.values, combination, strict=True)) for combination in product(*lists)]
 
 
 class Search(Protocol):
-    """Who chooses the next trial."""
+    """Chooses the next trial of a sweep."""
 
     def ask(self) -> Choice:
         """Return the next choice."""
         ...
 
-    def hopeless(self, number: int, loss: float) -> bool:
-        """Tell whether the running trial may be given up, from its latest validation loss.
+    def should_prune(self, number: int, loss: float) -> bool:
+        """Tell whether the running trial may be pruned, from its latest validation loss.
 
         ``number`` is how far it is, in tenths.
         """
         ...
 
     def tell(self, losses: Sequence[float], state: str) -> None:
-        """Take in how the trial ended: ``finished``, ``pruned`` or ``diverged``."""
+        """Report how the trial ended: ``finished``, ``pruned`` or ``diverged``."""
         ...
 
 
 @dataclass(slots=True)
 class Grid:
-    """Every combination in turn; none is given up."""
+    """Every combination in turn; none is pruned."""
 
     space: Space
     asked: int = 0
@@ -131,25 +134,25 @@ class Grid:
         self.asked += 1
         return grid(self.space)[self.asked - 1]
 
-    def hopeless(self, number: int, loss: float) -> bool:  # noqa: ARG002
-        """Never give up: the study names each combination."""
+    def should_prune(self, number: int, loss: float) -> bool:  # noqa: ARG002
+        """Never prune: the study names each combination."""
         return False
 
     def tell(self, losses: Sequence[float], state: str) -> None:
-        """Take nothing in: the order is fixed."""
+        """Ignore results: the order is fixed."""
 
 
 @dataclass(slots=True)
 class Optuna:
     """Optuna's TPE sampler, and its median pruner on validation losses.
 
-    Asked and told the same, it chooses the same: an interrupted sweep is told again what it knew.
+    Deterministic: an interrupted sweep resumes by telling it the finished trials again.
     """
 
     space: Space
     seed: int
-    _study: Any = None
-    _trial: Any = field(default=None, repr=False)
+    _study: "optuna.Study" = field(init=False, repr=False)
+    _trial: "optuna.Trial" = field(init=False, repr=False)
     _reported: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -173,7 +176,7 @@ class Optuna:
         self._reported = set()
         return {place: self._draw(place, value) for place, value in self.space.values.items()}
 
-    def hopeless(self, number: int, loss: float) -> bool:
+    def should_prune(self, number: int, loss: float) -> bool:
         """Tell whether the best loss so far is worse than the median of earlier trials."""
         if number not in self._reported:
             self._reported.add(number)
@@ -181,7 +184,7 @@ class Optuna:
         return bool(self._trial.should_prune())
 
     def tell(self, losses: Sequence[float], state: str) -> None:
-        """Take in a trial's validation losses and how it ended."""
+        """Report a trial's validation losses and how it ended."""
         from optuna.trial import TrialState
 
         if not self._reported:  # known from an earlier run
@@ -193,7 +196,7 @@ class Optuna:
         else:
             self._study.tell(self._trial, min(losses))
 
-    def _draw(self, place: str, value: tuple[Any, ...] | Range) -> Any:
+    def _draw(self, place: str, value: tuple[object, ...] | Range) -> object:
         if not isinstance(value, Range):
             return value[self._trial.suggest_int(place, 0, len(value) - 1)]
         if isinstance(value.low, int) and isinstance(value.high, int):
@@ -201,7 +204,7 @@ class Optuna:
         return self._trial.suggest_float(place, value.low, value.high, log=value.log)
 
 
-def _values(value: Any, where: str, *, ranged: bool) -> tuple[Any, ...] | Range:
+def _values(value: object, where: str, *, ranged: bool) -> tuple[object, ...] | Range:
     if isinstance(value, list) and value:
         return tuple(value)
     if not isinstance(value, dict):
@@ -220,13 +223,13 @@ def _values(value: Any, where: str, *, ranged: bool) -> tuple[Any, ...] | Range:
     return Range(low=low, high=high, log=log)
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     """Read a number that YAML took for text, such as ``1e-5``."""
     if isinstance(value, bool):
         return None
     if isinstance(value, (int, float)):
         return value
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        return float(value) if isinstance(value, str) else None
+    except ValueError:
         return None

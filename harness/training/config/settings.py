@@ -1,13 +1,12 @@
-"""Settings of a candidate: checked before anything heavy is loaded, and merged with defaults."""
+"""PEFT settings and TRL arguments of a candidate: checked, and merged with the defaults."""
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from harness.errors import StudyError, nearest
 from harness.study import CandidateSection
 from harness.training.config.library_fields import peft_fields, training_fields
-from harness.training.config.methods import METHODS, TRAINING, Method
+from harness.training.config.methods import METHODS, TRAINING, Method, Settings
 from harness.training.config.objectives import OBJECTIVES, Objective
 from harness.training.config.search_space import chosen, examples_of, space_of
 from harness.training.trl.reporters import reporters_of
@@ -16,7 +15,7 @@ OURS_IN_SETTINGS = frozenset(
     {"task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path"}
     | {"revision", "inference_mode", "runtime_config"}
 )
-"""PEFT settings that follow from the study."""
+"""PEFT settings that other parts of the study decide."""
 
 OURS_IN_TRAINING = {
     "output_dir": "the run's folder",
@@ -59,7 +58,7 @@ def check(candidate: CandidateSection) -> None:
     _check_objective(candidate)
     settings_of(candidate)
     arguments = training_of(candidate)
-    if candidate.objective == "kto" and arguments["per_device_train_batch_size"] < 2:
+    if candidate.objective == "kto" and whole_number(arguments, "per_device_train_batch_size") < 2:
         raise StudyError(
             f"candidate {candidate.name!r}: objective 'kto' compares answers within a batch: set "
             "'per_device_train_batch_size' to 2 or more"
@@ -88,7 +87,7 @@ def objective_of(candidate: CandidateSection) -> Objective:
     return OBJECTIVES[candidate.objective]
 
 
-def settings_of(candidate: CandidateSection) -> dict[str, Any]:
+def settings_of(candidate: CandidateSection) -> dict[str, object]:
     """Return the method's PEFT settings with those of the candidate put over them."""
     method = method_of(candidate)
     known = peft_fields(method.config, method.source) if method.config else {}
@@ -103,7 +102,7 @@ def settings_of(candidate: CandidateSection) -> dict[str, Any]:
     return {**method.settings, **_checked(candidate.settings, known, f"{where}: setting")}
 
 
-def training_of(candidate: CandidateSection) -> dict[str, Any]:
+def training_of(candidate: CandidateSection) -> dict[str, object]:
     """Return the method's training arguments with those of the candidate put over them."""
     method, objective = method_of(candidate), objective_of(candidate)
     where = f"candidate {candidate.name!r}"
@@ -116,12 +115,24 @@ def training_of(candidate: CandidateSection) -> dict[str, Any]:
         if name not in known and name in settings:
             raise StudyError(f"{where}: {name!r} belongs under 'settings', not under 'training'")
     merged = {**TRAINING, **method.training, **objective.training}
-    merged["learning_rate"] *= objective.rate
+    merged["learning_rate"] = objective.rate * number(merged, "learning_rate")
     if objective.reference and method.config is None:
         merged["precompute_ref_log_probs"] = True  # else a second copy of all weights is held
     merged |= _checked(candidate.training, known, f"{where}: training argument")
     reporters_of(merged, where)
     return merged
+
+
+def number(settings: Settings, name: str) -> float:
+    """Return a number among settings, 0 where there is none."""
+    value = settings.get(name)
+    return value if isinstance(value, (int, float)) else 0
+
+
+def whole_number(settings: Settings, name: str) -> int:
+    """Return a whole number among settings, 0 where there is none."""
+    value = settings.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def _training_fields(candidate: CandidateSection) -> dict[str, str]:
@@ -153,7 +164,7 @@ CHANGES_BASE = ("pissa", "olora", "corda")
 """Beginnings of ``init_lora_weights`` that start an adapter as a part of the base's weights."""
 
 
-def _checked(given: Mapping[str, Any], known: Mapping[str, str], where: str) -> dict[str, Any]:
+def _checked(given: Settings, known: Mapping[str, str], where: str) -> dict[str, object]:
     checked = {}
     for name, value in given.items():
         if name not in known:
@@ -166,7 +177,7 @@ def _kinds(annotation: str) -> set[str]:
     return set(re.findall(r"\w+", annotation))
 
 
-def _typed(value: Any, kinds: Collection[str], where: str) -> Any:
+def _typed(value: object, kinds: Collection[str], where: str) -> object:
     """Read numbers that YAML took for text (it reads ``2e-4`` as text, ``2.0e-4`` as a number)."""
     if not {"int", "float"} & set(kinds) or {"str", "dict", "list", "Literal"} & set(kinds):
         return value

@@ -1,17 +1,20 @@
-"""Whether a base's chat template can be asked for an answer."""
+"""Check that a base's chat template has a generation prompt."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harness.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _ASKED, _SAID = "question-probe", "answer-probe"
 
 
-def check_template(tokenizer: Any) -> None:
-    """Refuse a chat template that opens the assistant's turn in conversations, but not when asked.
+def check_template(tokenizer: "PreTrainedTokenizerBase") -> None:
+    """Refuse a chat template that opens assistant turns, but has no generation prompt.
 
-    Such a template would have the model learn the opening, and never show it when it is asked.
-    Templates without any opening (Llama 2, Mistral) are fine.
+    The model would learn to generate the opening, and never see it in a prompt. Templates without
+    any opening (Llama 2, Mistral) are fine.
 
     Raises:
         ModelError: If the template has no generation prompt.
@@ -21,7 +24,7 @@ def check_template(tokenizer: Any) -> None:
         closed = tokenizer.apply_chat_template(turns[:1], tokenize=False)
         given = tokenizer.apply_chat_template(turns[:1], tokenize=False, add_generation_prompt=True)
         whole = tokenizer.apply_chat_template(turns, tokenize=False)
-    except Exception:  # noqa: BLE001 - what a template refuses is told with the row it refuses
+    except Exception:  # noqa: BLE001 - what a template refuses is reported with its row
         return
     opening = whole.removeprefix(given).partition(_SAID)[0].strip()
     if given == closed and whole.startswith(given) and opening:

@@ -1,36 +1,62 @@
-"""From examples to token ids and labels: what the model sees and what it learns from.
+"""Tokenize training rows: input ids, and the loss mask over completions.
 
-The prompt has exactly the token ids that the model is given when it answers. The completion ends
-with one end-of-turn token, written by the chat template or, where there is none, by us.
+The prompt has exactly the token ids that the model is given at inference. The completion ends with
+one end-of-turn token, written by the chat template or, where there is none, by us.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from itertools import groupby
-from typing import Any
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from harness.errors import DataError, ModelError
 from harness.records import Example, Message
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
+
 IGNORED = -100
-"""The label of tokens that are shown but not learnt (torch's cross entropy skips it)."""
+"""The label of tokens without loss (``ignore_index`` of torch's cross entropy)."""
+
+BATCH = 1000
+"""Rows that are tokenized in one call."""
+
+Span = tuple[int, int]
+"""Start and end of a stretch of tokens."""
+
+
+def token_ids(ids: Iterable[int] = ()) -> "array[int]":
+    """Return token ids in four bytes each."""
+    return array("i", ids)
 
 
 @dataclass(frozen=True, slots=True)
 class EncodedRow:
-    """One training row; ``labels`` is `IGNORED` where the loss does not look.
+    """One training row: token ids (four bytes each) and the ``spans`` that the loss is on.
 
-    ``rejected`` are the ids of a preference pair's worse answer to the same prompt.
+    ``rejected`` are the ids of a preference pair's worse answer to the same prompt, ``origin`` says
+    where the row stands.
     """
 
-    input_ids: tuple[int, ...]
-    labels: tuple[int, ...]
-    rejected: tuple[int, ...] = ()
+    input_ids: "array[int]"
+    spans: tuple[Span, ...]
+    rejected: "array[int]" = field(default_factory=token_ids)
+    origin: str = ""
+
+    @property
+    def labels(self) -> "array[int]":
+        """The ids where the loss is, `IGNORED` elsewhere."""
+        labels = token_ids([IGNORED]) * len(self.input_ids)
+        for start, end in self.spans:
+            labels[start:end] = self.input_ids[start:end]
+        return labels
 
     @property
     def prompt_length(self) -> int:
-        """Number of tokens before the first one that is learnt."""
-        return next(i for i, label in enumerate(self.labels) if label != IGNORED)
+        """Number of tokens before the first one with loss."""
+        return self.spans[0][0]
 
     @property
     def length(self) -> int:
@@ -39,90 +65,59 @@ class EncodedRow:
 
     @property
     def learnt(self) -> int:
-        """Number of tokens that the loss looks at."""
-        return sum(label != IGNORED for label in self.labels)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Encoded:
-    """All rows of a candidate, and what had to be left out.
-
-    ``too_long`` counts rows above ``max_length`` tokens, ``notes`` are sentences for a person.
-    """
-
-    rows: tuple[EncodedRow, ...]
-    too_long: int
-    longest: int
-    max_length: int
-    notes: tuple[str, ...] = ()
+        """Number of tokens with loss."""
+        return sum(end - start for start, end in self.spans)
 
 
 def encode(
-    examples: Sequence[Example],
-    tokenizer: Any,
+    examples: Iterable[Example],
+    tokenizer: "PreTrainedTokenizerBase",
     *,
     chat: bool,
-    max_length: int,
     every_answer: bool = False,
-) -> Encoded:
-    """Tokenize examples, with the loss on completions only.
+) -> Iterator[EncodedRow]:
+    """Tokenize examples one batch at a time, with the loss on completions only.
 
     Args:
-        examples: Rows to learn from.
-        tokenizer: A transformers tokenizer with an end-of-text token.
+        examples: Training rows, perhaps more than fit into memory.
+        tokenizer: A tokenizer with an end-of-text token.
         chat: Whether turns go through the tokenizer's chat template; else they become plain text.
-        max_length: Longest row in tokens; longer ones are left out and counted.
-        every_answer: Whether earlier assistant turns of a conversation are learnt too.
+        every_answer: Whether earlier assistant turns of a conversation have loss too.
 
     Raises:
-        DataError: If more than one row in ten is too long, or a row has nothing to learn.
+        DataError: If the chat template refuses a row, or a completion has no token.
         ModelError: If the tokenizer has no end-of-text token.
     """
     if tokenizer.eos_token is None:
         raise ModelError("training needs a base whose tokenizer has an end-of-text token: no eos")
-    rows: list[EncodedRow] = []
-    too_long = longest = 0
-    first_long = ""
-    for start in range(0, len(examples), 1000):
-        part = examples[start : start + 1000]
-        for example, row in zip(part, _encode_pairs(part, tokenizer, chat=chat), strict=True):
-            longest = max(longest, row.length)
-            if row.length > max_length:
-                too_long += 1
-                first_long = first_long or f"{example.origin} has {row.length}"
-            elif every_answer and chat:
-                rows.append(_with_earlier_answers(row, example, tokenizer))
-            else:
-                rows.append(row)
-    _refuse_too_long(too_long, len(examples), f"{first_long} tokens, longest {longest}", max_length)
-    notes = (
-        (f"{too_long} of {len(examples)} rows are longer than {max_length} tokens and left out",)
-        if too_long
-        else ()
-    )
-    return Encoded(
-        rows=tuple(rows), too_long=too_long, longest=longest, max_length=max_length, notes=notes
-    )
+    rows = iter(examples)
+    while batch := list(islice(rows, BATCH)):
+        for example, row in zip(batch, _encode_pairs(batch, tokenizer, chat=chat), strict=True):
+            yield _with_earlier_answers(row, example, tokenizer) if every_answer and chat else row
 
 
-Stretch = tuple[str, bool]
-"""A part of a row as text, and whether it is learnt or only read."""
+TextSpan = tuple[str, bool]
+"""A part of a row as text, and whether the loss is on it."""
 
 
-def stretches(row: EncodedRow, tokenizer: Any) -> tuple[Stretch, ...]:
-    """Return the text of a row, cut where learning begins and ends."""
-    parts: list[Stretch] = []
-    pairs = zip(row.input_ids, row.labels, strict=True)
-    for learnt, stretch in groupby(pairs, key=lambda pair: pair[1] != IGNORED):
-        parts.append((tokenizer.decode([token for token, _ in stretch]), learnt))
+def text_spans(row: EncodedRow, tokenizer: "PreTrainedTokenizerBase") -> tuple[TextSpan, ...]:
+    """Return the text of a row, cut where the loss mask changes."""
+    parts: list[TextSpan] = []
+    done = 0
+    for start, end in row.spans:
+        if done < start:
+            parts.append((tokenizer.decode(row.input_ids[done:start].tolist()), False))
+        parts.append((tokenizer.decode(row.input_ids[start:end].tolist()), True))
+        done = end
+    if done < len(row.input_ids):
+        parts.append((tokenizer.decode(row.input_ids[done:].tolist()), False))
     if row.rejected:
-        parts += [(" rather than ", False), (tokenizer.decode(row.rejected), True)]
+        parts += [(" rather than ", False), (tokenizer.decode(row.rejected.tolist()), True)]
     return tuple(parts)
 
 
-def picture(row: EncodedRow, tokenizer: Any) -> str:
-    """Show what is learnt of a row: the text, with learnt stretches in ⟦ ⟧."""
-    parts = stretches(row, tokenizer)
+def marked(parts: Iterable[TextSpan]) -> str:
+    """Write a row with ⟦ ⟧ around what the loss is on."""
     return "".join(f"⟦{text}⟧" if learnt else text for text, learnt in parts)
 
 
@@ -140,15 +135,9 @@ def plain(turns: Sequence[Message]) -> str:
     return "\n".join([*lines, "Assistant:"])
 
 
-def _refuse_too_long(too_long: int, total: int, found: str, max_length: int) -> None:
-    if too_long * 10 > total:
-        raise DataError(
-            f"at most one row in ten may be longer than max_length={max_length} tokens: {too_long} "
-            f"of {total} are ({found}); raise 'max_length' under 'training' or shorten the rows"
-        )
-
-
-def _encode_pairs(examples: Sequence[Example], tokenizer: Any, *, chat: bool) -> list[EncodedRow]:
+def _encode_pairs(
+    examples: Sequence[Example], tokenizer: "PreTrainedTokenizerBase", *, chat: bool
+) -> list[EncodedRow]:
     """Tokenize rows; those of preference pairs also with their rejected answer."""
     rows = _encode_part(examples, tokenizer, chat=chat)
     worse = [replace(e, completion=e.rejected) for e in examples if e.rejected is not None]
@@ -161,7 +150,9 @@ def _encode_pairs(examples: Sequence[Example], tokenizer: Any, *, chat: bool) ->
     ]
 
 
-def _encode_part(examples: Sequence[Example], tokenizer: Any, *, chat: bool) -> list[EncodedRow]:
+def _encode_part(
+    examples: Sequence[Example], tokenizer: "PreTrainedTokenizerBase", *, chat: bool
+) -> list[EncodedRow]:
     texts = [_texts(example, tokenizer, chat=chat) for example in examples]
     encoded: dict[int, EncodedRow] = {}
     for begun in (True, False):
@@ -186,7 +177,7 @@ class _Texts:
         return self.whole[len(self.prompt) :]
 
 
-def _texts(example: Example, tokenizer: Any, *, chat: bool) -> _Texts:
+def _texts(example: Example, tokenizer: "PreTrainedTokenizerBase", *, chat: bool) -> _Texts:
     prompt, completion = example.prompt, example.completion
     if not isinstance(prompt, str) and not isinstance(completion, str):
         if chat:
@@ -199,7 +190,7 @@ def _texts(example: Example, tokenizer: Any, *, chat: bool) -> _Texts:
     return _Texts(prompt, prompt + _ended(completion, tokenizer))
 
 
-def _begun(text: str, tokenizer: Any) -> bool:
+def _begun(text: str, tokenizer: "PreTrainedTokenizerBase") -> bool:
     """Tell whether a template has written the beginning-of-text token already.
 
     If not, the tokenizer adds what it likes, as it does when lm-eval asks.
@@ -209,7 +200,10 @@ def _begun(text: str, tokenizer: Any) -> bool:
 
 
 def _templated(
-    prompt: Sequence[Message], completion: Sequence[Message], tokenizer: Any, origin: str
+    prompt: Sequence[Message],
+    completion: Sequence[Message],
+    tokenizer: "PreTrainedTokenizerBase",
+    origin: str,
 ) -> tuple[str, str]:
     turns = [{"role": turn.role, "content": turn.content} for turn in (*prompt, *completion)]
     try:
@@ -226,7 +220,7 @@ def _templated(
     return given, whole[len(given) :]
 
 
-def _ended(completion: str, tokenizer: Any) -> str:
+def _ended(completion: str, tokenizer: "PreTrainedTokenizerBase") -> str:
     bare = completion.rstrip()
     added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
     if bare.endswith((*tokenizer.all_special_tokens, *added)):
@@ -235,7 +229,11 @@ def _ended(completion: str, tokenizer: Any) -> str:
 
 
 def _row(
-    prompt: list[int], whole: list[int], text: _Texts, tokenizer: Any, origin: str
+    prompt: list[int],
+    whole: list[int],
+    text: _Texts,
+    tokenizer: "PreTrainedTokenizerBase",
+    origin: str,
 ) -> EncodedRow:
     eos = tokenizer.eos_token_id
     while prompt and prompt[-1] == eos and not text.prompt.endswith(tokenizer.eos_token):
@@ -250,14 +248,16 @@ def _row(
         prompt = whole[:1]
     if len(whole) <= len(prompt):
         raise DataError(f"a completion must have at least one token: {origin} has none")
-    return EncodedRow(tuple(whole), (IGNORED,) * len(prompt) + tuple(whole[len(prompt) :]))
+    return EncodedRow(token_ids(whole), ((len(prompt), len(whole)),), origin=origin)
 
 
-def _with_earlier_answers(row: EncodedRow, example: Example, tokenizer: Any) -> EncodedRow:
-    """Learn the assistant turns of the prompt too, where the template leaves them as they were."""
+def _with_earlier_answers(
+    row: EncodedRow, example: Example, tokenizer: "PreTrainedTokenizerBase"
+) -> EncodedRow:
+    """Put the loss on assistant turns of the prompt too, where the template leaves them as is."""
     if isinstance(example.prompt, str):
         return row
-    labels = list(row.labels)
+    spans = list(row.spans)
     for number, turn in enumerate(example.prompt):
         if turn.role != "assistant":
             continue
@@ -265,6 +265,31 @@ def _with_earlier_answers(row: EncodedRow, example: Example, tokenizer: Any) -> 
         texts = [given, given + _ended(said, tokenizer)]
         add = {"add_special_tokens": not _begun(given, tokenizer)}
         before, after = tokenizer(texts, **add)["input_ids"]
-        if row.input_ids[: len(after)] == tuple(after):
-            labels[len(before) : len(after)] = after[len(before) :]
-    return EncodedRow(row.input_ids, tuple(labels))
+        if row.input_ids[: len(after)].tolist() == after and len(before) < len(after):
+            spans.append((len(before), len(after)))
+    return replace(row, spans=_merged(spans))
+
+
+def _merged(spans: Sequence[Span]) -> tuple[Span, ...]:
+    """Return spans in order, those that touch or overlap as one.
+
+    >>> _merged([(5, 9), (1, 3), (3, 4)])
+    ((1, 4), (5, 9))
+    """
+    merged: list[Span] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return tuple(merged)
+
+
+def dataset_of(columns: "Mapping[str, Sequence[array[int]]]") -> "Dataset":
+    """Return columns of token ids as a dataset, without making Python integers of them."""
+    import numpy as np
+    from datasets import Dataset
+
+    return Dataset.from_dict(
+        {name: [np.asarray(ids) for ids in rows] for name, rows in columns.items()}
+    )

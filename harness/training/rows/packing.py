@@ -1,22 +1,25 @@
-"""Batches without waste: the rows of one step share sequences instead of being padded.
+"""Collators: pad each row, or pack the rows of one step into shared sequences.
 
-A step sees the same rows and has the same loss as with padding (attention does not cross rows:
-positions restart with each one); only the padding tokens are gone.
+A packed step has the same rows and the same loss as a padded one (attention does not cross rows:
+positions restart with each one), with fewer padding tokens.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from harness.training.rows.encode import IGNORED
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 Batch = dict[str, torch.Tensor]
 Rows = Sequence[Mapping[str, Sequence[int]]]
 
 
 def padded(rows: Rows, pad: int) -> Batch:
-    """Put each row on a line of its own, padded on the right to the longest."""
+    """Collate one row per sequence, padded on the right to the longest."""
     width = max(len(row["input_ids"]) for row in rows)
 
     def lines(key: str, filler: int) -> torch.Tensor:
@@ -31,37 +34,37 @@ def padded(rows: Rows, pad: int) -> Batch:
 
 
 def shared(rows: Rows, pad: int) -> Batch:
-    """Put rows one after the other on lines as long as the longest row (best fit, longest first).
+    """Pack rows into sequences as long as the longest row (best fit, longest first).
 
     ``position_ids`` restart at 0 with every row, which is how transformers keeps rows apart when
     no attention mask is given.
     """
     width = max(len(row["input_ids"]) for row in rows)
     lines: list[list[Mapping[str, Sequence[int]]]] = []
-    room: list[int] = []
+    free_tokens: list[int] = []
     for row in sorted(rows, key=lambda row: -len(row["input_ids"])):
         length = len(row["input_ids"])
-        fitting = [i for i, free in enumerate(room) if free >= length]
+        fitting = [i for i, free in enumerate(free_tokens) if free >= length]
         if fitting:
-            best = min(fitting, key=lambda i: room[i])
+            best = min(fitting, key=lambda i: free_tokens[i])
         else:
             best = len(lines)
             lines.append([])
-            room.append(width)
+            free_tokens.append(width)
         lines[best].append(row)
-        room[best] -= length
+        free_tokens[best] -= length
     return {
         "input_ids": torch.tensor(
             [
                 _joined(line, "input_ids", [pad] * free)
-                for line, free in zip(lines, room, strict=True)
+                for line, free in zip(lines, free_tokens, strict=True)
             ]
         ),
         "labels": torch.tensor(
-            [_labels(line, [IGNORED] * free) for line, free in zip(lines, room, strict=True)]
+            [_labels(line, [IGNORED] * free) for line, free in zip(lines, free_tokens, strict=True)]
         ),
         "position_ids": torch.tensor(
-            [_positions(line, free) for line, free in zip(lines, room, strict=True)]
+            [_positions(line, free) for line, free in zip(lines, free_tokens, strict=True)]
         ),
     }
 
@@ -71,7 +74,7 @@ def _joined(line: Rows, key: str, tail: list[int]) -> list[int]:
 
 
 def _labels(line: Rows, tail: list[int]) -> list[int]:
-    # The first token of a row has nothing of its own row before it: never learnt.
+    # The first token of a row would be predicted from the row before it: no loss.
     return [label for row in line for label in (IGNORED, *row["labels"][1:])] + tail
 
 
@@ -79,12 +82,12 @@ def _positions(line: Rows, free: int) -> list[int]:
     return [place for row in line for place in range(len(row["input_ids"]))] + list(range(free))
 
 
-def keeps_rows_apart(model: Any, rows: Rows, pad: int) -> bool:
-    """Tell by trying whether a model treats rows on one line as if each stood alone.
+def keeps_rows_apart(model: "PreTrainedModel", rows: Rows, pad: int) -> bool:
+    """Tell by a probe whether a model keeps the rows of a packed sequence independent.
 
-    Compares the log-probability of every learnt token of the longest and the two shortest rows
-    with and without sharing. False where the rows leave no room to share, or where the
-    architecture takes no positions.
+    Compares the log-probability of every token with loss of the longest and the two shortest rows,
+    packed and padded. False where these rows cannot be packed, or where the architecture takes no
+    positions.
     """
     by_length = sorted(rows, key=lambda row: -len(row["input_ids"]))
     probe = [by_length[0], *by_length[1:][-2:]]
@@ -103,7 +106,7 @@ def keeps_rows_apart(model: Any, rows: Rows, pad: int) -> bool:
     return bool((alone - together).abs().max() < tolerance)
 
 
-def _losses(model: Any, batch: Batch) -> torch.Tensor:
+def _losses(model: "PreTrainedModel", batch: Batch) -> torch.Tensor:
     batch = {key: value.to(model.device) for key, value in batch.items()}
     labels = batch.pop("labels")[:, 1:]
     logits = model(**batch, use_cache=False).logits[:, :-1].float()

@@ -1,6 +1,6 @@
-"""TRL's arguments: the study's over ours, and what is not the study's to set."""
+"""TRL's training arguments: defaults, the study's, and those that no study can set."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import trl
 
@@ -9,15 +9,20 @@ from harness.models.hardware import precision_of
 from harness.training.config.job import Job
 from harness.training.trl.preference import ORPOConfig
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, TrainingArguments
+
 LARGE = 500_000_000
 """Parameters from which activations are recomputed to save memory (gradient checkpointing)."""
 
 
-def config(job: Job, model: Any, max_length: int, *, evaluated: bool) -> Any:
+def config(
+    job: Job, model: "PreTrainedModel", max_length: int, *, evaluated: bool
+) -> "TrainingArguments":
     """Return TRL's configuration for a training.
 
     Args:
-        job: What is to be done.
+        job: The training.
         model: The loaded base: its size and device decide precision and checkpointing.
         max_length: Longest row in tokens.
         evaluated: Whether rows are held out.
@@ -25,8 +30,8 @@ def config(job: Job, model: Any, max_length: int, *, evaluated: bool) -> Any:
     Raises:
         ModelError: If TRL refuses an argument.
     """
-    given = {**_usual(job, model), **(_evaluation(job) if evaluated else {}), **job.arguments}
-    own = {
+    given = {**_defaults(job, model), **(_evaluation(job) if evaluated else {}), **job.arguments}
+    own: dict[str, object] = {
         "output_dir": str(job.checkpoints),
         "seed": job.seed,
         "data_seed": job.seed,
@@ -41,7 +46,7 @@ def config(job: Job, model: Any, max_length: int, *, evaluated: bool) -> Any:
         own |= {
             "max_length": max_length if packing else None,
             "dataset_kwargs": None if packing else {"skip_prepare_dataset": True},
-            "assistant_only_loss": False,  # the labels say already what is learnt
+            "assistant_only_loss": False,  # the labels are masked already
         }
     try:
         made = ORPOConfig if job.objective.name == "orpo" else getattr(trl, job.objective.config)
@@ -50,7 +55,7 @@ def config(job: Job, model: Any, max_length: int, *, evaluated: bool) -> Any:
         raise ModelError(f"TRL refuses the training arguments: {error}") from error
 
 
-def _usual(job: Job, model: Any) -> dict[str, Any]:
+def _defaults(job: Job, model: "PreTrainedModel") -> dict[str, object]:
     precision = precision_of(model.device)
     large = model.num_parameters() >= LARGE and not job.method.virtual_tokens
     return {
@@ -60,12 +65,12 @@ def _usual(job: Job, model: Any) -> dict[str, Any]:
         "gradient_checkpointing": large,
         "dataloader_pin_memory": model.device.type == "cuda",
         "logging_steps": 0.01,
-        "save_strategy": "no",  # `Watch` asks for checkpoints by the clock
+        "save_strategy": "no",  # `Monitor` asks for checkpoints by the clock
         "save_total_limit": 1,
     }
 
 
-def _evaluation(job: Job) -> dict[str, Any]:
+def _evaluation(job: Job) -> dict[str, object]:
     return {
         "eval_strategy": "steps",
         "eval_steps": 0.1,

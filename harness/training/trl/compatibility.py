@@ -1,7 +1,7 @@
-"""Whether a candidate can be trained on a base, told from the base's configuration alone."""
+"""Check that a candidate can be trained on a base, from the base's configuration alone."""
 
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harness.errors import ModelError
 from harness.models.hardware import device_of
@@ -10,9 +10,12 @@ from harness.study import BaseSection, CandidateSection
 from harness.training.config.settings import method_of, settings_of
 from harness.training.trl.peft_model import check_targets
 
+if TYPE_CHECKING:
+    import torch
 
-def outline(model: str, base: BaseSection) -> Any | None:
-    """Return the base's modules without weights, or None where that takes its weights.
+
+def outline(model: str, base: BaseSection) -> "torch.nn.Module | None":
+    """Return the base on the meta device (modules without weights), or None where that fails.
 
     Raises:
         ModelError: If the configuration cannot be loaded.
@@ -28,8 +31,10 @@ def outline(model: str, base: BaseSection) -> Any | None:
         return None  # checked when it is loaded
 
 
-def check_fits(candidate: CandidateSection, *, model: Any, base: BaseSection) -> None:
-    """Refuse what a base cannot be trained with, before any weights are loaded.
+def check_fits(
+    candidate: CandidateSection, *, model: "torch.nn.Module | None", base: BaseSection
+) -> None:
+    """Refuse a candidate that does not fit the base, before any weights are loaded.
 
     Args:
         candidate: A candidate that is to be trained.

@@ -1,13 +1,16 @@
 """The base that is to be trained, and the settings of the adapter on it."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import ModelError, nearest
 from harness.models.hardware import device_of, has_bf16
 from harness.models.load_model import load_model
 from harness.study import BaseSection
-from harness.training.config.methods import Method
+from harness.training.config.methods import Method, Settings
+
+if TYPE_CHECKING:
+    import torch
+    from peft import PeftConfig
 
 
 def load_base(model: str, base: BaseSection, method: Method) -> Any:
@@ -25,7 +28,9 @@ def load_base(model: str, base: BaseSection, method: Method) -> Any:
     return load_model(model, base, quantization=wanted, compute_dtype=compute)
 
 
-def peft_config(method: Method, settings: Mapping[str, Any], model: Any) -> Any:
+def peft_config(
+    method: Method, settings: Settings, model: "torch.nn.Module"
+) -> "PeftConfig | None":
     """Return PEFT's configuration of a method (None for full fine-tuning).
 
     Raises:
@@ -37,7 +42,8 @@ def peft_config(method: Method, settings: Mapping[str, Any], model: Any) -> Any:
 
     check_targets(settings, model)
     if settings.get("use_dora") and not isinstance(settings.get("exclude_modules"), str):
-        left_out = [*(settings.get("exclude_modules") or ()), *_silent(model)]
+        given = settings.get("exclude_modules")
+        left_out = [*(given if isinstance(given, (list, tuple)) else ()), *_zero_outputs(model)]
         settings = {**settings, "exclude_modules": left_out or None}
     try:
         return getattr(peft, method.config)(task_type="CAUSAL_LM", **settings)
@@ -47,7 +53,7 @@ def peft_config(method: Method, settings: Mapping[str, Any], model: Any) -> Any:
         ) from error
 
 
-def check_targets(settings: Mapping[str, Any], model: Any) -> None:
+def check_targets(settings: Settings, model: "torch.nn.Module") -> None:
     """Refuse target modules that the base lacks.
 
     Raises:
@@ -66,8 +72,8 @@ def check_targets(settings: Mapping[str, Any], model: Any) -> None:
             )
 
 
-def _silent(model: Any) -> list[str]:
-    """Return the linear layers with an output of zero weights: DoRA would divide by their norm."""
+def _zero_outputs(model: "torch.nn.Module") -> list[str]:
+    """Return the linear layers with an all-zero output row: DoRA would divide by its norm."""
     return [
         name
         for name, module in model.named_modules()
@@ -75,7 +81,7 @@ def _silent(model: Any) -> list[str]:
     ]
 
 
-def linear_names(model: Any) -> set[str]:
+def linear_names(model: "torch.nn.Module") -> set[str]:
     """Return the short names of a model's linear layers, which adapters can target."""
     return {
         name.rpartition(".")[2]

@@ -1,48 +1,46 @@
-"""Where else a training tells its curve: transformers' own reporters, kept on this machine."""
+"""``report_to``: transformers' experiment trackers, with their files on this machine."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from harness.errors import StudyError, nearest
+from harness.training.config.methods import Settings
 
 REPORTERS = ("tensorboard", "trackio", "wandb", "mlflow")
 """What ``report_to`` may name; each is a package of that name."""
 
 SHOWN_ONLY = frozenset({"report_to", "run_name", "project"})
-"""Training arguments that decide what is shown and not what is learnt."""
+"""Training arguments that change what is logged and not what is learnt."""
 
 
-def reporters_of(arguments: Mapping[str, Any], where: str) -> tuple[str, ...]:
+def reporters_of(arguments: Settings, where: str) -> tuple[str, ...]:
     """Return what a candidate's ``report_to`` names.
 
     Raises:
         StudyError: If one is unknown, or its package is not installed.
     """
     given = arguments.get("report_to") or ()
-    names = (given,) if isinstance(given, str) else tuple(given)
-    names = tuple(name for name in names if name != "none")
+    listed = given if isinstance(given, (list, tuple)) else [given]
+    names = tuple(str(name) for name in listed if name != "none")
     for name in names:
         if name not in REPORTERS:
-            raise StudyError(
-                f"{where}: unknown 'report_to' {name!r}{nearest(str(name), REPORTERS)}"
-            )
+            raise StudyError(f"{where}: unknown 'report_to' {name!r}{nearest(name, REPORTERS)}")
         if find_spec(name) is None:
             raise StudyError(f"{where}: reporting to {name} needs its package: pip install {name}")
     return names
 
 
 @contextmanager
-def reporting(arguments: Mapping[str, Any], folder: Path) -> Iterator[None]:
+def reporting(arguments: Settings, folder: Path) -> Iterator[None]:
     """Let reporters write below a folder, unless the environment says where.
 
     Weights & Biases keeps its runs there too, until ``WANDB_MODE=online`` is set.
     """
     # Trackio reads its folder when it is imported, which TRL does whether it is wanted or not.
-    places: dict[str, Any] = {"TRACKIO_DIR": folder / "trackio"}
+    places: dict[str, object] = {"TRACKIO_DIR": folder / "trackio"}
     if reporters_of(arguments, "training"):
         folder.mkdir(parents=True, exist_ok=True)
         places |= {

@@ -1,13 +1,12 @@
-"""One training session: TRL's arguments, the trainer, and going on after an interruption."""
+"""One training session: build TRL's trainer, fit, resume from a checkpoint, save."""
 
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
-from datasets import Dataset
 from transformers import Trainer
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
@@ -15,30 +14,36 @@ from harness.errors import InfrastructureError, ModelError
 from harness.records import LossPoint
 from harness.training.config.job import Job
 from harness.training.config.settings import CHANGES_BASE
-from harness.training.rows.encode import Encoded
+from harness.training.rows.encode import dataset_of
 from harness.training.rows.packing import keeps_rows_apart, padded, shared
+from harness.training.rows.tokenized import Encoded
 from harness.training.trl import arguments
-from harness.training.trl.callback import Watch, curve, suite_points
+from harness.training.trl.callback import Monitor, loss_curve, suite_points
 from harness.training.trl.peft_model import linear_names, load_base, peft_config
 from harness.training.trl.preference import TRAINERS, pairs
 from harness.training.trl.sft import CompletionTrainer
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from peft import PeftConfig
+    from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
+
 CHECKPOINT_SECONDS = 20.0
-"""A killed training loses about so much work (more where writing a checkpoint is slow)."""
+"""Seconds between checkpoints (more where writing one is slow)."""
 
 PATIENCE = 3
-"""Evaluations without a lower validation loss after which training stops."""
+"""Early stopping: evaluations without a lower validation loss after which training ends."""
 
 
 def build(
     job: Job,
     rows: Encoded,
-    tokenizer: Any,
+    tokenizer: "PreTrainedTokenizerBase",
     on_progress: Callable[[LossPoint, int], None] | None,
     *,
     validation: Encoded | None = None,
-) -> Any:
-    """Load the base and make TRL's trainer for it.
+) -> Trainer:
+    """Load the base and build TRL's trainer for it.
 
     With ``validation`` rows the checkpoint with the lowest loss on them is kept, and training stops
     when `PATIENCE` evaluations in a row bring none lower.
@@ -48,14 +53,15 @@ def build(
     """
     loaded = load_base(job.model, job.base, job.method)
     config = arguments.config(job, loaded, rows.max_length, evaluated=validation is not None)
-    watch = Watch(on_progress, CHECKPOINT_SECONDS, sum(row.length for row in rows.rows), job.score)
-    callbacks: list[Any] = [watch]
+    tokens = sum(row.length for row in rows.rows)
+    monitor = Monitor(on_progress, CHECKPOINT_SECONDS, tokens, job.score)
+    callbacks: list[TrainerCallback] = [monitor]
     if validation is not None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=PATIENCE))
     pad = tokenizer.pad_token_id
     learns_pairs = job.objective.pairs
     try:
-        trainer: Any = (TRAINERS[job.objective.name] if learns_pairs else CompletionTrainer)(
+        trainer: Trainer = (TRAINERS[job.objective.name] if learns_pairs else CompletionTrainer)(
             model=loaded,
             args=config,
             train_dataset=_dataset(job, rows, config),
@@ -72,8 +78,8 @@ def build(
             f"{names}"
         ) from error
     trainer.remove_callback(PrinterCallback)
-    watch.log = partial(Trainer.log, trainer)  # TRL's own would add the metrics of half a step
-    _keep_initial(trainer)
+    monitor.log = partial(Trainer.log, trainer)  # TRL's own would add metrics of half a step
+    _save_initial(trainer)
     if not (learns_pairs or config.packing or job.method.virtual_tokens):
         probe = [trainer.train_dataset[i] for i in range(min(64, len(trainer.train_dataset)))]
         if keeps_rows_apart(trainer.model, probe, pad):
@@ -81,8 +87,8 @@ def build(
     return trainer
 
 
-def fit(trainer: Any) -> None:
-    """Train to the end, from the last whole checkpoint if there is one.
+def fit(trainer: Trainer) -> None:
+    """Train to the end, from the last complete checkpoint if there is one.
 
     Raises:
         ModelError: If training diverges, or the method's first step fails on this base.
@@ -109,9 +115,9 @@ def fit(trainer: Any) -> None:
         ) from error
 
 
-def write(trainer: Any, tokenizer: Any, folder: Path) -> None:
+def write(trainer: Trainer, tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
     """Save the adapter in PEFT's format (all weights for full fine-tuning) and the tokenizer."""
-    options: dict[str, Any] = {}
+    options: dict[str, object] = {}
     if hasattr(trainer.model, "peft_config"):
         options["save_embedding_layers"] = False
     if _initial(trainer).is_dir():
@@ -123,7 +129,7 @@ def write(trainer: Any, tokenizer: Any, folder: Path) -> None:
         tokenizer.save_pretrained(folder)
 
 
-def facts(trainer: Any) -> dict[str, Any]:
+def facts(trainer: Trainer) -> dict[str, object]:
     """Return what the training log says about a finished training."""
     shares = getattr(trainer.data_collator, "func", None) is shared
     return {
@@ -135,15 +141,15 @@ def facts(trainer: Any) -> dict[str, Any]:
         "trainable": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
         "best_eval_loss": trainer.state.best_metric,
         "watched": [asdict(point) for point in suite_points(trainer.state.log_history)],
-        "loss": [asdict(point) for point in curve(trainer.state.log_history)],
+        "loss": [asdict(point) for point in loss_curve(trainer.state.log_history)],
     }
 
 
-def _dataset(job: Job, rows: Encoded, config: Any) -> Dataset:
+def _dataset(job: Job, rows: Encoded, config: "TrainingArguments") -> "Dataset":
     if job.objective.pairs:
         batch = config.per_device_train_batch_size
         return pairs(job.objective.name, rows.rows, batch=batch, seed=job.seed)
-    return Dataset.from_dict(
+    return dataset_of(
         {
             "input_ids": [row.input_ids for row in rows.rows],
             "labels": [row.labels for row in rows.rows],
@@ -151,20 +157,19 @@ def _dataset(job: Job, rows: Encoded, config: Any) -> Dataset:
     )
 
 
-def _initial(trainer: Any) -> Path:
+def _initial(trainer: Trainer) -> Path:
     return Path(trainer.args.output_dir).parent / "initial"
 
 
-def _keep_initial(trainer: Any) -> None:
-    """Save an adapter that starts as a part of the base's weights (PiSSA and its kind).
+def _save_initial(trainer: Trainer) -> None:
+    """Save the initial adapter of an initialization that changes the base's weights (PiSSA, ...).
 
-    Such a start changes the base itself. Saved as it is, the adapter would change the base of every
-    other candidate when it is loaded; PEFT turns it into a plain LoRA (of twice the rank) by
-    subtracting what it started as.
+    Saved as it is, such an adapter would change the base of every other candidate when it is
+    loaded; PEFT converts it into a plain LoRA (of twice the rank) by subtracting the initial one.
     """
-    config: Any = getattr(trainer.model, "peft_config", {}).get("default")
+    config: PeftConfig | None = getattr(trainer.model, "peft_config", {}).get("default")
     start = getattr(config, "init_lora_weights", True)
-    if str(start).lower().startswith(CHANGES_BASE):
+    if config is not None and str(start).lower().startswith(CHANGES_BASE):
         config.init_lora_weights = True
         if trainer.is_world_process_zero():
             trainer.model.save_pretrained(_initial(trainer), save_embedding_layers=False)
