@@ -17,6 +17,7 @@ from harness.sql.parse.lexer import (
     significant,
     starts_statement,
     statement_end,
+    truncated_line_ends,
 )
 
 MAX_TEXT = 400_000
@@ -244,24 +245,28 @@ def _until_prose(sql: str) -> str:
     if label:
         head, tail = head[: label.start()], ""
     lines = head[: 2 * MAX_SQL].split("\n")
+    truncated = truncated_line_ends("\n".join(lines[:MAX_LINES]))
+    started = False
     for number, line in enumerate(lines[:MAX_LINES]):
-        before = "\n".join(lines[:number])
-        after_blank = number > 0 and not lines[number - 1].strip() and bool(before.strip())
-        if before and line.strip() and _leaves_sql(before, line, after_blank=after_blank):
-            return before
+        after_blank = started and not lines[number - 1].strip()
+        begun = number > 1 or (number == 1 and lines[0] != "")
+        if begun and number - 1 not in truncated and _is_prose(line, after_blank=after_blank):
+            return "\n".join(lines[:number])
+        started = started or bool(line.strip())
     return "\n".join(lines) + tail
 
 
-def _leaves_sql(sql: str, line: str, *, after_blank: bool) -> bool:
-    if _HEADING.match(line) and not is_truncated(sql):
+def _is_prose(line: str, *, after_blank: bool) -> bool:
+    """Tell whether a line that follows a complete statement is no longer SQL."""
+    if not line.strip():
+        return False
+    if _HEADING.match(line):
         return True
     first = next(significant(line[:WINDOW]), None)
     word = first.text.lower() if first else ""
     if word in _CLAUSE_WORDS or (first and first.kind == "other"):
-        prose = after_blank and word in QUERY_WORDS and starts_statement(line) is not None
-    else:
-        prose = after_blank or bool(_PROSE_LINE.match(line[:WINDOW]))
-    return prose and not is_truncated(sql)
+        return after_blank and word in QUERY_WORDS and starts_statement(line) is not None
+    return after_blank or bool(_PROSE_LINE.match(line[:WINDOW]))
 
 
 def classify(text: str) -> Extraction:
