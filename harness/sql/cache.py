@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 Value = TypeVar("Value")
 
 
-class Recent(Generic[Value]):
+class LRUCache(Generic[Value]):
     """Keeps the most recently used values; two threads may make the same value at once."""
 
     def __init__(self, size: int) -> None:

@@ -6,25 +6,25 @@ from functools import partial
 
 from harness.errors import HarnessError
 from harness.records import Verdict
-from harness.sql.cache import Recent
+from harness.sql.cache import LRUCache
 from harness.sql.compare.equivalence import proven_equal
 from harness.sql.compare.gold_run import Gold, run_gold
 from harness.sql.compare.published_rules import bird_equal, spider_equal
 from harness.sql.compare.tables import Match, compare
 from harness.sql.execute.database import Database, Schema, read_schema
 from harness.sql.execute.sandbox import QueryResult, Sandbox
-from harness.sql.explain.diagnosis import Diagnosis, Trial, diagnose
+from harness.sql.explain.diagnosis import Diagnosis, MatchesGold, diagnose
 from harness.sql.explain.failures import explain_failure
 from harness.sql.explain.gold_suspect import gold_suspect
 from harness.sql.marks import marked
 from harness.sql.neighbours.challenge import (
     Challenger,
+    ChallengeResult,
     Neighbourhood,
-    Survival,
-    evidence_of,
     neighbourhood,
+    predicates_of,
 )
-from harness.sql.neighbours.predicates import Evidence
+from harness.sql.neighbours.predicates import GoldPredicates
 from harness.sql.parse.dialects import translated_database
 from harness.sql.parse.extract import extract
 from harness.sql.parse.lexer import normalized
@@ -58,10 +58,10 @@ class Judge:
         self.sandbox = Sandbox(workers=workers, seconds=seconds)
         self.workers = workers
         self._instances = instances
-        self._schemas: Recent[Schema] = Recent(64)
-        self._golds: Recent[Gold] = Recent(256)
-        self._evidence: Recent[Evidence | None] = Recent(256)
-        self._near: Recent[Neighbourhood] = Recent(256)
+        self._schemas: LRUCache[Schema] = LRUCache(64)
+        self._golds: LRUCache[Gold] = LRUCache(256)
+        self._predicates: LRUCache[GoldPredicates | None] = LRUCache(256)
+        self._near: LRUCache[Neighbourhood] = LRUCache(256)
 
     def __enter__(self) -> "Judge":
         return self
@@ -136,9 +136,9 @@ class Judge:
 
     def _challenge(
         self, question: Question, gold: Gold, sql: str
-    ) -> tuple[Challenger | None, Survival]:
+    ) -> tuple[Challenger | None, ChallengeResult]:
         """Try neighbours; if the gold is empty on all, those that keep declared rules only."""
-        challenger, survival = None, Survival()
+        challenger, survival = None, ChallengeResult()
         for relaxed in (False, True):
             near = self._neighbourhood(question, gold, relaxed=relaxed)
             if near is not None:
@@ -149,7 +149,7 @@ class Judge:
         return challenger, survival
 
     def _diagnose(
-        self, question: Question, gold: Gold, sql: str, trial: Trial | None = None
+        self, question: Question, gold: Gold, sql: str, trial: MatchesGold | None = None
     ) -> Diagnosis:
         """Explain a difference, by default one on the database itself."""
         if question.rule != "harness" or question.engine != "sqlite":
@@ -162,11 +162,11 @@ class Judge:
         return diagnose(gold.plan.sql, sql, self.schema(question.database), trial or on_base)
 
     def _suspect(self, question: Question, gold: Gold, diagnosis: Diagnosis) -> str:
-        evidence = self._evidence_of(question, gold) if question.rule == "harness" else None
-        if evidence is None:
+        predicates = self._predicates_of(question, gold) if question.rule == "harness" else None
+        if predicates is None:
             return ""
         return gold_suspect(
-            evidence=evidence,
+            predicates=predicates,
             expected=gold.expected,
             gold=gold.result,
             found=diagnosis.found,
@@ -174,25 +174,25 @@ class Judge:
             schema=self.schema(question.database),
         )
 
-    def _evidence_of(self, question: Question, gold: Gold) -> Evidence | None:
+    def _predicates_of(self, question: Question, gold: Gold) -> GoldPredicates | None:
         """Return what a gold reveals of its data; None where that cannot be told."""
         schema = self.schema(question.database)
-        return self._evidence.get(
-            (question.database.key, gold.plan.sql), lambda: evidence_of(gold.plan, schema)
+        return self._predicates.get(
+            (question.database.key, gold.plan.sql), lambda: predicates_of(gold.plan, schema)
         )
 
     def _neighbourhood(
         self, question: Question, gold: Gold, *, relaxed: bool = False
     ) -> Neighbourhood | None:
         """Return what the instances of a gold have in common; None where there can be none."""
-        evidence = self._evidence_of(question, gold)
-        if evidence is None:
+        predicates = self._predicates_of(question, gold)
+        if predicates is None:
             return None
         seed = f"{question.seed}:{' '.join(normalized(gold.plan.sql))}"
         schema = self.schema(question.database)
         return self._near.get(
             (question.database.key, seed, relaxed),
-            lambda: neighbourhood(gold.plan, schema, evidence, seed=seed, relaxed=relaxed),
+            lambda: neighbourhood(gold.plan, schema, predicates, seed=seed, relaxed=relaxed),
         )
 
     def _compare(self, question: Question, gold: Gold, result: QueryResult) -> Match:

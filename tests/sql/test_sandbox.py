@@ -158,8 +158,8 @@ def test_killed_worker_is_replaced() -> None:
     with Sandbox(workers=1, seconds=SECONDS) as sandbox:
         source = Source(key="emp", spec={"script": SCRIPT})
         assert sandbox.run(source, ["SELECT 1"])[0].rows == ((1,),)
-        process = next(iter(sandbox._alive))
-        os.kill(process._child.pid, signal.SIGKILL)
+        worker = next(iter(sandbox._alive))
+        os.kill(worker.process.pid, signal.SIGKILL)
         assert sandbox.run(source, ["SELECT 2"])[0].rows == ((2,),)
 
 

@@ -12,8 +12,8 @@ from sqlglot import exp
 from harness.sql.compare.ties import PARSER_FAULTS, parse
 from harness.sql.execute.database import Schema
 from harness.sql.parse.binding import bind
-from harness.sql.parse.canonical import standardize
-from harness.sql.parse.clauses import form, is_link
+from harness.sql.parse.canonical import canonicalize
+from harness.sql.parse.clauses import form, is_equi_join
 from harness.sql.parse.lexer import normalized
 
 _UNSTABLE = re.compile(r"\b(?:random|randomblob|now|current_\w+)\b", re.IGNORECASE)
@@ -35,7 +35,7 @@ def proven_equal(left: str, right: str, schema: Schema) -> bool:
 
 def _same_form(left: str, right: str, schema: Schema) -> bool:
     trees = [parse(sql) for sql in (left, right)]
-    forms = [tree and standardize(tree, schema.columns) for tree in trees]
+    forms = [tree and canonicalize(tree, schema.columns) for tree in trees]
     if forms[0] is None or forms[1] is None:
         return False
     if form(forms[0]) == form(forms[1]):
@@ -50,7 +50,7 @@ def _mixes_types(tree: exp.Expression, schema: Schema) -> bool:
     columns = schema.columns
     bound = bind(tree, columns)
     for node in bound.tree.find_all(exp.EQ):
-        if is_link(node):
+        if is_equi_join(node):
             places = [bound.place(node.this), bound.place(node.expression)]
             types = {columns[p[0]][p[1]].lower() if p else "" for p in places}
             if len(types) != 1 or "" in types:

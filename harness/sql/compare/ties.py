@@ -14,7 +14,8 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-from harness.sql.compare.tables import Expectation, Group, Row, compare, tie_groups, unordered
+from harness.sql.compare.tables import Expectation, TieGroup, compare, tie_groups, unordered
+from harness.sql.execute.messages import Cells
 from harness.sql.parse.lexer import nests_deeper
 
 MAX_PARSED = 20_000
@@ -190,7 +191,7 @@ def _key_value(key: exp.Expression, visible: Sequence[exp.Expression]) -> exp.Ex
 
 
 def expectation(
-    plan: GoldPlan, rows: Sequence[Row], width: int, full: Sequence[Row] | None
+    plan: GoldPlan, rows: Sequence[Cells], width: int, full: Sequence[Cells] | None
 ) -> Expectation:
     """Say which answers the gold allows, from its result and that of its full query.
 
@@ -209,11 +210,11 @@ def expectation(
             return allowed
     if not plan.ordered:
         return unordered(rows, width)
-    literal = tuple(Group(rows=(row,), take=1) for row in rows)
+    literal = tuple(TieGroup(rows=(row,), take=1) for row in rows)
     return Expectation(groups=literal, width=width, ordered=True)
 
 
-def _window(groups: list[list[Row]], plan: GoldPlan) -> tuple[Group, ...]:
+def _window(groups: list[list[Cells]], plan: GoldPlan) -> tuple[TieGroup, ...]:
     """Count how many rows of each tie group lie between OFFSET and OFFSET + LIMIT."""
     total = sum(len(group) for group in groups)
     first = plan.offset
@@ -223,6 +224,6 @@ def _window(groups: list[list[Row]], plan: GoldPlan) -> tuple[Group, ...]:
     for group in groups:
         take = max(0, min(start + len(group), last) - max(start, first))
         if take:
-            windows.append(Group(rows=tuple(group), take=take))
+            windows.append(TieGroup(rows=tuple(group), take=take))
         start += len(group)
     return tuple(windows)

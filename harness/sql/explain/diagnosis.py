@@ -11,10 +11,10 @@ from harness.sql.explain.difference import Clause, Difference
 from harness.sql.explain.differences import differences
 from harness.sql.explain.repair import patches
 from harness.sql.parse.binding import Columns
-from harness.sql.parse.canonical import standardize
+from harness.sql.parse.canonical import canonicalize
 from harness.sql.parse.lexer import starts_statement
 
-Trial = Callable[[Sequence[str]], Sequence[bool]]
+MatchesGold = Callable[[Sequence[str]], Sequence[bool]]
 """Runs queries where the answer was found wrong, and says which of them are right."""
 
 _CLAUSE_NAMES: dict[Clause, str] = {
@@ -46,7 +46,7 @@ class Diagnosis:
         return text
 
 
-def diagnose(gold_sql: str, pred_sql: str, schema: Schema, trial: Trial) -> Diagnosis:
+def diagnose(gold_sql: str, pred_sql: str, schema: Schema, trial: MatchesGold) -> Diagnosis:
     """Compare two SQLite queries clause by clause and try each differing clause from the gold."""
     trees = [parse(sql) for sql in (gold_sql, pred_sql)]
     if trees[0] is None or trees[1] is None:
@@ -54,7 +54,7 @@ def diagnose(gold_sql: str, pred_sql: str, schema: Schema, trial: Trial) -> Diag
         return Diagnosis(labels=("constant_answer",) if listed else ())
     columns = schema.columns
     try:
-        gold, pred = (standardize(tree.unnest(), columns) for tree in (trees[0], trees[1]))
+        gold, pred = (canonicalize(tree.unnest(), columns) for tree in (trees[0], trees[1]))
         if gold is None or pred is None:
             return Diagnosis()
         found = differences(gold, pred)

@@ -16,13 +16,13 @@ from harness.sql.parse.clauses import (
     conditions,
     conjuncts,
     form,
-    is_link,
+    is_equi_join,
     text_of,
 )
 
 
 def differences(gold: exp.Expression, pred: exp.Expression, side: Side = ()) -> list[Difference]:
-    """List what differs between two standardized queries, most fundamental first."""
+    """List what differs between two canonicalized queries, most fundamental first."""
     if isinstance(gold, exp.SetOperation) or isinstance(pred, exp.SetOperation):
         return _set_operations(gold, pred, side)
     if not isinstance(gold, exp.Select) or not isinstance(pred, exp.Select):
@@ -65,7 +65,7 @@ def _operation(query: exp.Expression) -> str:
 
 
 def _filters(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:
-    sides = [[c for c in conditions(query) if not is_link(c)] for query in (gold, pred)]
+    sides = [[c for c in conditions(query) if not is_equi_join(c)] for query in (gold, pred)]
     yield from _conditions(sides[0], sides[1], "where")
 
 

@@ -3,12 +3,13 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict
 
 from harness.sql.compare.policy import STRICT, Policy
-from harness.sql.compare.tables import Row, compare
+from harness.sql.compare.tables import compare
 from harness.sql.compare.ties import PARSER_FAULTS, GoldPlan, expectation, parse
 from harness.sql.execute.database import Schema
+from harness.sql.execute.messages import Cell, Cells, SourceSpec
 from harness.sql.execute.sandbox import QueryResult, Sandbox, Source
 from harness.sql.neighbours.instances import (
     Instance,
@@ -16,7 +17,7 @@ from harness.sql.neighbours.instances import (
     load_statements,
     needed_tables,
 )
-from harness.sql.neighbours.predicates import Evidence, gather
+from harness.sql.neighbours.predicates import GoldPredicates, collect_predicates
 from harness.sql.neighbours.profile import TableProfile, profile
 from harness.sql.parse.binding import bind
 
@@ -35,39 +36,56 @@ class Neighbourhood:
 
     plan: GoldPlan
     schema: Schema
-    evidence: Evidence
+    predicates: GoldPredicates
     profiles: Mapping[str, TableProfile]
     seed: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Survival:
+class ChallengeResult:
     """``instance`` tells the two apart, if any does; ``informative`` ones had a gold result."""
 
     informative: int = 0
     instance: Instance | None = None
 
 
-def evidence_of(plan: GoldPlan, schema: Schema) -> Evidence | None:
+def predicates_of(plan: GoldPlan, schema: Schema) -> GoldPredicates | None:
     """Return what a gold reveals of the data it is meant for; None where it cannot be parsed."""
     tree = parse(plan.sql, plan.dialect)
     if tree is None or not schema.tables:
         return None
     try:
-        return gather(bind(tree, schema.columns))
+        return collect_predicates(bind(tree, schema.columns))
     except PARSER_FAULTS:
         return None
 
 
 def neighbourhood(
-    plan: GoldPlan, schema: Schema, evidence: Evidence, *, seed: str, relaxed: bool = False
+    plan: GoldPlan, schema: Schema, predicates: GoldPredicates, *, seed: str, relaxed: bool = False
 ) -> Neighbourhood:
     """Prepare the instances of a gold.
 
     ``relaxed`` keeps only declared constraints: where all others never let the gold have rows.
     """
-    profiles = profile(schema, evidence, relaxed=relaxed)
-    return Neighbourhood(plan=plan, schema=schema, evidence=evidence, profiles=profiles, seed=seed)
+    profiles = profile(schema, predicates, relaxed=relaxed)
+    return Neighbourhood(
+        plan=plan, schema=schema, predicates=predicates, profiles=profiles, seed=seed
+    )
+
+
+class ShownTable(TypedDict):
+    """A table or a result as plain data."""
+
+    columns: list[str]
+    rows: list[list[Cell]]
+
+
+class Witness(TypedDict):
+    """The rows of an instance by table, and what both queries return on it."""
+
+    tables: dict[str, ShownTable]
+    gold: ShownTable
+    pred: ShownTable
 
 
 class Challenger:
@@ -90,9 +108,9 @@ class Challenger:
             used = set(bind(tree, self._near.schema.columns).tables)
         except PARSER_FAULTS:
             return set(self._near.profiles)
-        return used | set(self._near.evidence.tables)
+        return used | set(self._near.predicates.tables)
 
-    def challenge(self, instances: int) -> Survival:
+    def challenge(self, instances: int) -> ChallengeResult:
         """Try instances until one refutes or enough have agreed."""
         informative = 0
         for number in range(int(instances * MORE_TRIES)):
@@ -101,19 +119,21 @@ class Challenger:
             instance = self._draw(number)
             outcome = self._try(instance)
             if outcome == "refuted":
-                return Survival(informative=informative, instance=self._shrink(instance))
+                return ChallengeResult(informative=informative, instance=self._shrink(instance))
             informative += outcome == "agreed"
-        return Survival(informative=informative)
+        return ChallengeResult(informative=informative)
 
     def _draw(self, number: int) -> Instance:
         near = self._near
         return build_instance(
-            near.profiles, near.evidence, tables=self._tables, seed=near.seed, number=number
+            near.profiles, near.predicates, tables=self._tables, seed=near.seed, number=number
         )
 
-    def _run(self, instance: Instance, statements: Sequence[str], *, twin: bool = False) -> Any:
+    def _run(
+        self, instance: Instance, statements: Sequence[str], *, twin: bool = False
+    ) -> list[QueryResult]:
         rows = load_statements(instance, self._near.profiles, shuffled=twin)
-        spec = {"engine": self._near.plan.dialect, "script": self._script, "rows": rows}
+        spec: SourceSpec = {"engine": self._near.plan.dialect, "script": self._script, "rows": rows}
         source = Source(key=f"instance:{next(_numbers)}", spec=spec)
         return self._sandbox.run(
             source, statements, backwards=len(statements) if twin else 0, forget=True
@@ -167,7 +187,7 @@ class Challenger:
                     instance = smaller
         return instance
 
-    def show(self, instance: Instance) -> dict[str, Any]:
+    def show(self, instance: Instance) -> Witness:
         """Return an instance's rows and both results on it, as plain data."""
         gold, pred = self._run(instance, [self._near.plan.sql, self._pred])
         return {
@@ -200,10 +220,10 @@ def _without(instance: Instance, name: str, index: int) -> Instance:
     return replace(instance, tables={**instance.tables, name: rows})
 
 
-def _says_nothing(rows: Sequence[Row]) -> bool:
+def _says_nothing(rows: Sequence[Cells]) -> bool:
     """Tell whether a result is empty, or what an aggregate makes of emptiness."""
     return not rows or (len(rows) == 1 and all(cell in {None, 0} for cell in rows[0]))
 
 
-def _shown(result: QueryResult) -> dict[str, Any]:
+def _shown(result: QueryResult) -> ShownTable:
     return {"columns": list(result.columns), "rows": [list(row) for row in result.rows[:50]]}

@@ -15,7 +15,7 @@ Columns = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class BoundQuery:
     """A query whose names are looked up; ``places`` is keyed by ``id()`` of a column node."""
 
     tree: exp.Expression
@@ -32,7 +32,7 @@ class Bound:
         return [place for place in found if place is not None]
 
 
-def bind(tree: exp.Expression, columns: Columns, *, copy: bool = True) -> Bound:
+def bind(tree: exp.Expression, columns: Columns, *, copy: bool = True) -> BoundQuery:
     """Look up the names of a query, on a copy of it unless told otherwise.
 
     Double-quoted names that are no column become text literals, as SQLite reads them.
@@ -54,7 +54,7 @@ def bind(tree: exp.Expression, columns: Columns, *, copy: bool = True) -> Bound:
     known = {name for table in columns.values() for name in table}
     known |= {item.alias.lower() for item in tree.find_all(exp.Alias)}
     tree = tree.transform(lambda node: _as_literal(node, known), copy=False)
-    return Bound(tree, places, tuple(tables))
+    return BoundQuery(tree, places, tuple(tables))
 
 
 def _find(
