@@ -15,7 +15,6 @@ Every component is a column of its own beside the score.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from harness.records import Message, Verdict
 from harness.scoring import relevance, signs, stated_facts
@@ -32,7 +31,7 @@ and those that repeat a fifth of their word pairs.
 ECHO = 0.8
 """Jaccard overlap of words from which a response counts as a copy of an earlier turn."""
 
-Turn = Message | Mapping[str, Any] | str
+Turn = Message | Mapping[str, object] | str
 
 
 def coherence(

@@ -1,12 +1,14 @@
 """The verdict on one generated query: extract, run, compare, and say why."""
 
-from collections.abc import Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Generic, TypeVar
 
 from harness.errors import HarnessError
 from harness.records import Verdict
-from harness.sql.cache import LRUCache
 from harness.sql.compare.equivalence import proven_equal
 from harness.sql.compare.gold_run import Gold, run_gold
 from harness.sql.compare.published_rules import bird_equal, spider_equal
@@ -16,7 +18,6 @@ from harness.sql.execute.sandbox import QueryResult, Sandbox
 from harness.sql.explain.diagnosis import Diagnosis, MatchesGold, diagnose
 from harness.sql.explain.failures import explain_failure
 from harness.sql.explain.gold_suspect import gold_suspect
-from harness.sql.marks import marked
 from harness.sql.neighbours.challenge import (
     Challenger,
     ChallengeResult,
@@ -38,7 +39,10 @@ from harness.sql.verdicts import (
     right,
     unconfirmed,
     unscored,
+    with_judging_options,
 )
+
+Value = TypeVar("Value")
 
 
 class Judge:
@@ -86,7 +90,7 @@ class Judge:
             verdict = self._decide(question, pred_text)
         except HarnessError as error:
             verdict = unscored("database_error", str(error))
-        return marked(verdict, question)
+        return with_judging_options(verdict, question)
 
     def _decide(self, question: Question, pred_text: str) -> Verdict:
         gold = self._gold(question)
@@ -218,3 +222,25 @@ class Judge:
     def _gold(self, question: Question) -> Gold:
         key = (question.database.source.key, question.gold_sql, question.dialect, question.rule)
         return self._golds.get(key, lambda: run_gold(self.sandbox, question))
+
+
+class LRUCache(Generic[Value]):
+    """A cache that threads share; two of them may compute the same value at once."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[Hashable, Value] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Return the value for ``key``, made by ``make()`` where it is not there."""
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key]
+        value = make()
+        with self._lock:
+            self._entries[key] = value
+            while len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+        return value

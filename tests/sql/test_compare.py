@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from harness.sql.compare.policy import Policy
 from harness.sql.compare.tables import Expectation, TieGroup, close, compare, unordered
-from harness.sql.compare.ties import GoldPlan, expectation, parse, plan_gold
+from harness.sql.compare.ties import GoldPlan, expectation, plan_gold
+from harness.sql.parse.sqlglot_tree import parse
 
 cells = st.one_of(
     st.none(),

@@ -14,13 +14,13 @@ from support.paths import TESTS
 from harness.sql import Database, Judge
 from harness.sql.compare.equivalence import proven_equal
 from harness.sql.compare.tables import compare, unordered
-from harness.sql.compare.ties import parse
 from harness.sql.execute.database import Schema
 from harness.sql.neighbours.instances import build_instance, load_statements, needed_tables
 from harness.sql.neighbours.predicates import Condition, collect_predicates
 from harness.sql.neighbours.profile import ColumnProfile, profile
 from harness.sql.neighbours.values import other_case, satisfying, step
 from harness.sql.parse.binding import bind
+from harness.sql.parse.sqlglot_tree import parse
 
 GOLDEN = TESTS / "golden" / "sql"
 SCRIPT = (GOLDEN / "bikes.sql").read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """The comparison rules of Spider and BIRD, to reproduce published execution accuracy.
 
-Their weaknesses are reproduced too: one database, no tolerance for floating-point noise. The sandbox and
-the extraction of the statement are ours for every rule.
+Their weaknesses are reproduced too: one database, no tolerance for floating-point noise. Sandbox
+and extraction of the statement are ours for every rule.
 """
 
 from collections import Counter

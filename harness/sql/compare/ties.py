@@ -8,24 +8,11 @@ choice of that many rows is.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
 from harness.sql.compare.tables import Expectation, TieGroup, compare, tie_groups, unordered
 from harness.sql.execute.messages import Cells
-from harness.sql.parse.lexer import nests_deeper
-
-MAX_PARSED = 20_000
-MAX_NESTING = 60
-
-PARSER_FAULTS = (
-    SqlglotError, RecursionError, AttributeError, KeyError, IndexError, TypeError, ValueError,
-    AssertionError,
-)  # fmt: skip
-"""What the parser and rewriting may raise on odd trees; an explanation lost, never a verdict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,21 +32,6 @@ class GoldPlan:
     appended: int = 0
     limit: int | None = None
     offset: int = 0
-
-
-@lru_cache(maxsize=256)
-def parse(sql: str, dialect: str = "sqlite") -> exp.Expression | None:
-    """Parse one statement, or return None where the parser cannot (too deep, too long, unknown).
-
-    The tree is shared between callers: copy it before you change it.
-    """
-    if len(sql) > MAX_PARSED or nests_deeper(sql, MAX_NESTING):
-        return None
-    try:
-        trees = sqlglot.parse(sql, read=dialect)
-    except PARSER_FAULTS:
-        return None
-    return trees[0] if len(trees) == 1 and isinstance(trees[0], exp.Query) else None
 
 
 def needs_plan(sql: str) -> bool:

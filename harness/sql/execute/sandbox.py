@@ -151,8 +151,10 @@ class Sandbox:
         slot: WorkerProcess | None = None
         try:
             first = self._open(process, source, request)
-            for number in range(len(request.get("sql", "1"))):
-                answers.append(first if number == 0 and first else process.receive(self._wall))
+            if first is not None:
+                answers.append(first)
+            while len(answers) < len(request.get("sql", "1")):
+                answers.append(process.receive(self._wall))
             slot = process
         except WorkerEndedError as ended:
             slot = process if ended.alive else None
@@ -211,8 +213,10 @@ def _kill_all(alive: set[WorkerProcess], pid: int) -> None:
 
 def _result(answer: WorkerAnswer) -> QueryResult:
     kind = answer["kind"]
+    if kind == "open" or kind == "missing":  # noqa: PLR1714 - mypy narrows by ==, not by a set
+        kind = "crash"
     return QueryResult(
-        kind="crash" if kind == "open" or kind == "missing" else kind,
+        kind=kind,
         columns=tuple(answer.get("columns", ())),
         rows=tuple(map(tuple, answer.get("rows", ()))),
         error=answer.get("error", ""),

@@ -7,7 +7,7 @@ from typing import TypedDict
 
 from harness.sql.compare.policy import STRICT, Policy
 from harness.sql.compare.tables import compare
-from harness.sql.compare.ties import PARSER_FAULTS, GoldPlan, expectation, parse
+from harness.sql.compare.ties import GoldPlan, expectation
 from harness.sql.execute.database import Schema
 from harness.sql.execute.messages import Cell, Cells, SourceSpec
 from harness.sql.execute.sandbox import QueryResult, Sandbox, Source
@@ -20,6 +20,7 @@ from harness.sql.neighbours.instances import (
 from harness.sql.neighbours.predicates import GoldPredicates, collect_predicates
 from harness.sql.neighbours.profile import TableProfile, profile
 from harness.sql.parse.binding import bind
+from harness.sql.parse.sqlglot_tree import PARSER_ERRORS, parse
 
 MORE_TRIES = 1.6
 """How many instances may be drawn for each that is wanted: some tell nothing."""
@@ -56,7 +57,7 @@ def predicates_of(plan: GoldPlan, schema: Schema) -> GoldPredicates | None:
         return None
     try:
         return collect_predicates(bind(tree, schema.columns))
-    except PARSER_FAULTS:
+    except PARSER_ERRORS:
         return None
 
 
@@ -106,7 +107,7 @@ class Challenger:
             return set(self._near.profiles)
         try:
             used = set(bind(tree, self._near.schema.columns).tables)
-        except PARSER_FAULTS:
+        except PARSER_ERRORS:
             return set(self._near.profiles)
         return used | set(self._near.predicates.tables)
 

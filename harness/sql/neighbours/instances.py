@@ -98,8 +98,8 @@ class _Drawer:
         )
         if not table.references:
             self.size = max(4, self.size * 2 // 3)
-        self.pools = [self._pool(c, a, r) for c, a, r in
-                      zip(table.columns, self.conditions, self.ordered_by, strict=True)]  # fmt: skip
+        drawn_from = zip(table.columns, self.conditions, self.ordered_by, strict=True)
+        self.pools = [self._pool(*column) for column in drawn_from]
         self.weights = {ref: self._weights(ref) for ref in table.references}
         self.shift = rng.randint(0, 5)
 

@@ -1,4 +1,4 @@
-"""What a gold query says about the data it is meant for: constants, links, order, nulls.
+"""What a gold query says about its data: constants, equi-joins, order keys, NULL tests.
 
 Neighbour instances are built from this, and from the gold alone: every arm meets the same ones.
 """
@@ -39,11 +39,11 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoldPredicates:
-    """Everything that the gold reveals.
+    """The predicates of a gold query, by which the rows of neighbour databases are drawn.
 
-    ``equi_joins`` are pairs of columns that it equates, ``ordered_by`` those it orders by or takes extremes of,
-    ``repeated`` those of which it expects duplicates, ``counted`` those of whose values it wants to
-    see several rows (HAVING COUNT), ``limit`` the largest LIMIT.
+    ``equi_joins`` are pairs of columns that it equates, ``ordered_by`` the columns it orders by or
+    takes extremes of, ``repeated`` those of which it expects duplicates, ``counted`` those of whose
+    values it wants to see several rows (HAVING COUNT), ``limit`` the largest LIMIT.
     """
 
     conditions: tuple[Condition, ...] = ()

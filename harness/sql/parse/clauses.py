@@ -10,7 +10,7 @@ _INNER = {"", "INNER", "CROSS"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clauses:
-    """One SELECT, every part as text in standard writing.
+    """One SELECT, every part as text in canonical form.
 
     ``tables`` are the joined tables; ``joins`` is empty where all joins are inner (then their
     conditions stand among ``conditions``), else the joins in order. ``links`` are the classes of
@@ -115,7 +115,9 @@ def clauses_of(select: exp.Select, *, merge: bool = False) -> Clauses:
 
 
 def _source_text(source: exp.Expression) -> str:
-    return form(source, top=False) if isinstance(source, exp.Subquery) else text_of(source)
+    return (
+        canonical_text(source, top=False) if isinstance(source, exp.Subquery) else text_of(source)
+    )
 
 
 def _classes(pairs: Iterable[tuple[str, str]]) -> frozenset[frozenset[str]]:
@@ -136,7 +138,7 @@ def _written(node: exp.Expression, same: dict[str, str]) -> str:
 
     def rewrite(part: exp.Expression) -> exp.Expression:
         if isinstance(part, exp.Query):
-            return exp.Identifier(this=form(part, top=False), quoted=True)
+            return exp.Identifier(this=canonical_text(part, top=False), quoted=True)
         if isinstance(part, exp.Column):
             return exp.Identifier(this=same.get(text_of(part), text_of(part)), quoted=False)
         return part
@@ -154,15 +156,17 @@ def _sorted_sides(node: exp.Expression) -> exp.Expression:
     return node
 
 
-def form(node: exp.Expression, *, merge: bool = False, top: bool = True) -> str:
+def canonical_text(node: exp.Expression, *, merge: bool = False, top: bool = True) -> str:
     """Return a canonical text of a canonicalized query: equal texts mean equal queries.
 
     Only at the top does the order of columns not matter.
     """
     if isinstance(node, exp.Subquery):
-        return f"({form(node.this, merge=merge, top=False)}) {node.alias}".strip()
+        return f"({canonical_text(node.this, merge=merge, top=False)}) {node.alias}".strip()
     if isinstance(node, exp.SetOperation):
-        sides = [form(side, merge=merge, top=False) for side in (node.this, node.expression)]
+        sides = [
+            canonical_text(side, merge=merge, top=False) for side in (node.this, node.expression)
+        ]
         others = {
             key: text_of(value) if isinstance(value, exp.Expression) else value
             for key, value in sorted(node.args.items())

@@ -9,7 +9,6 @@ import json
 import re
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from harness.sql.parse.lexer import (
     QUERY_WORDS,
@@ -125,7 +124,7 @@ def _from_json(text: str) -> str | None:
     return ";\n".join(filter(None, found)) or None
 
 
-def _statement_in(value: Any) -> str | None:
+def _statement_in(value: object) -> str | None:
     """Return the statement of one JSON value: a text, or an object that holds it."""
     if isinstance(value, dict):
         lowered = {str(key).lower(): item for key, item in value.items()}
@@ -133,7 +132,7 @@ def _statement_in(value: Any) -> str | None:
     return value if isinstance(value, str) and starts_statement(_uncommented(value)) else None
 
 
-def _loads(text: str) -> Any:
+def _loads(text: str) -> object:
     """Read JSON, or the same in Python's single quotes; None if it is neither."""
     try:
         return json.loads(text)
