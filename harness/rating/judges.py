@@ -109,7 +109,7 @@ JUDGES: dict[str, JudgeFunction] = {"qa": qa, "choice": choice, "coherence": coh
 
 
 WORKERS = {"sql": 2}
-"""Judges that wait for worker processes, and how many answers to hand them at a time."""
+"""Threads per judge, for judges that wait for worker processes."""
 
 
 def judge_all(

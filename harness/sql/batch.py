@@ -51,7 +51,7 @@ def judge(
         gold_sql: The reference query.
         pred_text: What the model wrote, with whatever stands around the statement.
         database: What both run on.
-        question: The question in words; kept out of the verdict.
+        question: The question in words.
         dialect: The dialect of both queries; others than the engine's are translated.
         rule: ``harness``, or a published rule: ``spider`` or ``bird``.
         policy: Disputed differences that the judge accepts; none by default.

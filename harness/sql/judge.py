@@ -1,4 +1,4 @@
-"""The verdict on one generated query: extract, run, compare, and say why."""
+"""The verdict on one generated query: extract, execute, compare, challenge, explain."""
 
 import threading
 from collections import OrderedDict
@@ -120,7 +120,7 @@ class Judge:
         return different(sql, match, diagnosis, gold=gold.result, pred=result, suspect=suspect)
 
     def _judge_match(self, question: Question, gold: Gold, sql: str, match: Match) -> Verdict:
-        """Let a match on the database itself prove itself on its neighbours."""
+        """Check a match on the given database on neighbour databases."""
         passed = partial(right, sql, gold.result, allowed=match.allowed)
         runnable, vacuous = question.runnable(sql), not gold.result.rows
         if question.rule != "harness" or not self._instances:
@@ -179,7 +179,7 @@ class Judge:
         )
 
     def _predicates_of(self, question: Question, gold: Gold) -> GoldPredicates | None:
-        """Return what a gold reveals of its data; None where that cannot be told."""
+        """Return the predicates of a gold; None where it cannot be parsed."""
         schema = self.schema(question.database)
         return self._predicates.get(
             (question.database.key, gold.plan.sql), lambda: predicates_of(gold.plan, schema)

@@ -196,10 +196,10 @@ def test_pattern_texts_match_in_either_case(pattern: str, rng: random.Random) ->
     column = ColumnProfile(
         name="name", kind="text", pool=("a",), nullable=False, unique=False, closed=False
     )
-    like = Condition(place=place, op="like", values=(pattern,))
+    like = Condition(column=place, op="like", values=(pattern,))
     assert matches(satisfying(like, column, ("a",), rng), "LIKE", pattern)
     assert matches(other_case(satisfying(like, column, ("a",), rng)), "LIKE", pattern)
-    glob = Condition(place=place, op="glob", values=(pattern.replace("%", "*").replace("_", "?"),))
+    glob = Condition(column=place, op="glob", values=(pattern.replace("%", "*").replace("_", "?"),))
     assert matches(satisfying(glob, column, ("a",), rng), "GLOB", str(glob.values[0]))
 
 

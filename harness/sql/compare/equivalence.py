@@ -51,7 +51,7 @@ def _mixes_types(tree: exp.Expression, schema: Schema) -> bool:
     bound = bind(tree, columns)
     for node in bound.tree.find_all(exp.EQ):
         if is_equi_join(node):
-            places = [bound.place(node.this), bound.place(node.expression)]
+            places = [bound.column(node.this), bound.column(node.expression)]
             types = {columns[p[0]][p[1]].lower() if p else "" for p in places}
             if len(types) != 1 or "" in types:
                 return True

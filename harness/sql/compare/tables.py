@@ -70,8 +70,8 @@ class Match:
 
 def unordered(rows: Iterable[Cells], width: int) -> Expectation:
     """Expect exactly these rows, in any order."""
-    kept = tuple(rows)
-    return Expectation(groups=(TieGroup(rows=kept, take=len(kept)),), width=width)
+    expected_rows = tuple(rows)
+    return Expectation(groups=(TieGroup(rows=expected_rows, take=len(expected_rows)),), width=width)
 
 
 def compare(
@@ -254,7 +254,7 @@ def _sortable(row: Cells) -> tuple[tuple[str, float | str | bytes], ...]:
 
 
 def _with_all_ties(expected: Expectation) -> Expectation:
-    """Let every group that a LIMIT cuts be taken whole."""
+    """Expect all rows of every group that a LIMIT cuts."""
     groups = tuple(
         TieGroup(rows=g.rows, take=len(g.rows) if g.take else 0) for g in expected.groups
     )

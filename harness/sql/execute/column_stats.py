@@ -15,7 +15,7 @@ ENOUGH_UNDECLARED = 3
 """The same in a database that declares no constraint: there, data is all there is to go by."""
 
 POOL_SIZE = 24
-"""Values of a column that are kept for sampling."""
+"""Values of a column that are sampled from."""
 
 Kind = Literal["int", "real", "text", "date", "blob"]
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")

@@ -123,7 +123,7 @@ class Sandbox:
                 break
             if ended.doubtful and doubted_at != len(results):
                 doubted_at = len(results)
-                continue  # once more, on a fresh worker
+                continue  # retry on a fresh worker
             results.append(QueryResult(kind=ended.kind, error=str(ended)))
             if ended.kind == "database":
                 break

@@ -42,7 +42,7 @@ class Diagnosis:
 
     @property
     def sentence(self) -> str:
-        """What to show a person; empty where the texts tell nothing."""
+        """The first difference in words; empty where there is none."""
         if not self.found:
             return ""
         first = self.found[0]

@@ -65,8 +65,8 @@ def _said_in_question(difference: Difference, question: str) -> str:
 
 def _absent_constant(predicates: GoldPredicates, schema: Schema) -> str:
     for condition in predicates.conditions:
-        table = schema.table(condition.place[0])
-        column = table.index(condition.place[1]) if table else None
+        table = schema.table(condition.column[0])
+        column = table.index(condition.column[1]) if table else None
         if (
             table is None
             or column is None
@@ -78,6 +78,6 @@ def _absent_constant(predicates: GoldPredicates, schema: Schema) -> str:
         held = {str(row[column]) for row in table.rows}
         if str(condition.values[0]) not in held:
             return (
-                f"{condition.place[1]} = {exp.convert(condition.values[0]).sql(dialect='sqlite')}"
+                f"{condition.column[1]} = {exp.convert(condition.values[0]).sql(dialect='sqlite')}"
             )
     return ""

@@ -37,13 +37,13 @@ def _without(
 ) -> list[exp.Expression]:
     """Return the items that the others do not have, as bags."""
     left = Counter(map(text_of, others))
-    kept = []
+    remaining = []
     for item in items:
         if left[text_of(item)]:
             left[text_of(item)] -= 1
         else:
-            kept.append(item)
-    return kept
+            remaining.append(item)
+    return remaining
 
 
 _KINDS: tuple[tuple[str, tuple[type[exp.Expression], ...]], ...] = (

@@ -54,10 +54,14 @@ def _patched(
         source = source.copy()
         target_on, source_on = _flatten(target), _flatten(source)
         links, filters = (source_on, target_on) if clause == "from" else (target_on, source_on)
-        kept = [c for c in links if is_equi_join(c)] + [c for c in filters if not is_equi_join(c)]
+        merged = [c for c in links if is_equi_join(c)] + [c for c in filters if not is_equi_join(c)]
         if clause == "from":
-            kept += [c for c in source_on if not is_equi_join(c) and _names_other_table(c, target)]
-        target.set("where", exp.Where(this=exp.and_(*[c.copy() for c in kept])) if kept else None)
+            merged += [
+                c for c in source_on if not is_equi_join(c) and _names_other_table(c, target)
+            ]
+        target.set(
+            "where", exp.Where(this=exp.and_(*[c.copy() for c in merged])) if merged else None
+        )
     elif clause == "where":
         where = source.args.get("where")
         target.set("where", where.copy() if where else None)

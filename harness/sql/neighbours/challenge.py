@@ -1,4 +1,4 @@
-"""Does a match survive on neighbour databases? If not, here is one that tells the two apart."""
+"""Does a match hold on neighbour databases? If not, the witness is one on which it does not."""
 
 import itertools
 from collections.abc import Mapping, Sequence
@@ -22,11 +22,11 @@ from harness.sql.neighbours.profile import TableProfile, profile
 from harness.sql.parse.binding import bind
 from harness.sql.parse.sqlglot_tree import PARSER_ERRORS, parse
 
-MORE_TRIES = 1.6
-"""How many instances may be drawn for each that is wanted: some tell nothing."""
+DRAWS_PER_INSTANCE = 1.6
+"""Instances that may be drawn per informative one that is wanted."""
 
 SHRINK_RUNS = 80
-"""Rows that are tried out of a witness to make it small enough to read."""
+"""Rows whose removal is tried to minimize a witness."""
 
 _numbers = itertools.count()
 
@@ -44,7 +44,7 @@ class Neighbourhood:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChallengeResult:
-    """``instance`` tells the two apart, if any does; ``informative`` ones had a gold result."""
+    """``instance`` is a witness, if any; ``informative`` counts instances that could have been."""
 
     informative: int = 0
     instance: Instance | None = None
@@ -66,7 +66,7 @@ def neighbourhood(
 ) -> Neighbourhood:
     """Prepare the instances of a gold.
 
-    ``relaxed`` keeps only declared constraints: where all others never let the gold have rows.
+    ``relaxed`` keeps only declared constraints, where under the mined ones the gold has no rows.
     """
     profiles = profile(schema, predicates, relaxed=relaxed)
     return Neighbourhood(
@@ -101,7 +101,7 @@ class Challenger:
         self._script = ";\n".join(ddl) + ";"
 
     def _wanted(self) -> set[str]:
-        """Name the tables of both queries; all of them where that cannot be told."""
+        """Return the tables that both queries read; all of them where a query cannot be parsed."""
         tree = parse(self._pred, self._near.plan.dialect)
         if tree is None or self._near.schema.views:
             return set(self._near.profiles)
@@ -114,7 +114,7 @@ class Challenger:
     def challenge(self, instances: int) -> ChallengeResult:
         """Try instances until one refutes or enough have agreed."""
         informative = 0
-        for number in range(int(instances * MORE_TRIES)):
+        for number in range(int(instances * DRAWS_PER_INSTANCE)):
             if informative >= instances:
                 break
             instance = self._draw(number)
@@ -150,7 +150,7 @@ class Challenger:
         width = len(gold.columns)
         wide = full[0].rows if full and full[0].ok else None
         expected = expectation(plan, gold.rows, width, wide)
-        if expected.cuts_tie or (_says_nothing(gold.rows) and _says_nothing(pred.rows)):
+        if expected.cuts_tie or (_is_uninformative(gold.rows) and _is_uninformative(pred.rows)):
             return "uninformative"
         if compare(expected, pred.rows, len(pred.columns), policy=self._policy).same:
             return "agreed"
@@ -159,7 +159,7 @@ class Challenger:
         return "refuted" if determined else "uninformative"
 
     def agree(self, instance: Instance, statements: Sequence[str]) -> list[bool]:
-        """Tell which other queries agree with the gold on an instance."""
+        """Return for each query whether it agrees with the gold on an instance."""
         plan = self._near.plan
         full = [plan.full_sql] if plan.full_sql else []
         gold, *others = self._run(instance, [plan.sql, *full, *statements])
@@ -172,7 +172,7 @@ class Challenger:
         ]
 
     def _shrink(self, instance: Instance) -> Instance:
-        """Drop tables and rows that the difference does not need."""
+        """Minimize a witness: drop tables and rows that the difference does not need."""
         for name in reversed(list(instance.tables)):
             emptied = replace(instance, tables={**instance.tables, name: []})
             if not self._is_referred_to(instance, name) and self._try(emptied) == "refuted":
@@ -221,7 +221,7 @@ def _without(instance: Instance, name: str, index: int) -> Instance:
     return replace(instance, tables={**instance.tables, name: rows})
 
 
-def _says_nothing(rows: Sequence[Cells]) -> bool:
+def _is_uninformative(rows: Sequence[Cells]) -> bool:
     """Tell whether a result is empty, or what an aggregate makes of emptiness."""
     return not rows or (len(rows) == 1 and all(cell in {None, 0} for cell in rows[0]))
 

@@ -1,7 +1,7 @@
-"""Neighbour instances: small databases that tell a gold query from its near misses.
+"""Neighbour instances: small generated databases on which a gold differs from its near misses.
 
 Rows are drawn from the schema, the data and the gold's constants; some satisfy every condition of
-the gold, some miss one by a hair, some are any. Each table has its own random stream, seeded by the
+the gold, some just miss one, some are random. Each table has its own random stream, seeded by the
 item, the instance's number and the table's name: every arm meets the same rows.
 """
 
@@ -89,7 +89,7 @@ class _Drawer:
         name = table.name.lower()
         places = [(name, column.name.lower()) for column in table.columns]
         self.conditions = [
-            [a for a in predicates.conditions if a.place == place] for place in places
+            [a for a in predicates.conditions if a.column == place] for place in places
         ]
         self.ordered_by = [place in predicates.ordered_by for place in places]
         self.parents = parents
@@ -130,7 +130,7 @@ class _Drawer:
         return [int(value) if column.kind == "int" else round(value, 2) for value in drawn]
 
     def _weights(self, reference: Reference) -> list[float]:
-        """Let few parents have many children, and some none."""
+        """Draw weights by which few parents have many children, and some none."""
         rows = self.parents.get(reference.table, [])
         return [self.rng.choice((0.0, 0.2, 1.0, 1.0, 4.0)) for _ in rows]
 
@@ -229,14 +229,14 @@ def load_statements(
     statements: list[Load] = []
     for name, rows in instance.tables.items():
         table = profiles[name]
-        kept = [i for i, column in enumerate(table.columns) if not column.filled]
-        names = ", ".join(_quoted(table.columns[i].name) for i in kept)
-        marks = ", ".join("?" * len(kept))
-        sql = f"INSERT INTO {_quoted(table.name)} ({names}) VALUES ({marks})"
+        insertable = [i for i, column in enumerate(table.columns) if not column.filled]
+        names = ", ".join(_quoted(table.columns[i].name) for i in insertable)
+        placeholders = ", ".join("?" * len(insertable))
+        sql = f"INSERT INTO {_quoted(table.name)} ({names}) VALUES ({placeholders})"
         chosen = list(rows)
         if shuffled:
             random.Random(instance.number).shuffle(chosen)
-        statements.append((sql, [[row[i] for i in kept] for row in chosen]))
+        statements.append((sql, [[row[i] for i in insertable] for row in chosen]))
     return statements
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from harness.sql.parse.binding import BoundQuery, Place
+from harness.sql.parse.binding import BoundQuery, ColumnRef
 
 _COMPARISONS = {
     exp.EQ: "=", exp.NEQ: "!=", exp.GT: ">", exp.GTE: ">=", exp.LT: "<", exp.LTE: "<=",
@@ -31,7 +31,7 @@ Constant = int | float | str
 class Condition:
     """One condition of a column on constants; ``wrapped`` if a function stands around it."""
 
-    place: Place
+    column: ColumnRef
     op: str
     values: tuple[Constant, ...]
     wrapped: bool = False
@@ -47,11 +47,11 @@ class GoldPredicates:
     """
 
     conditions: tuple[Condition, ...] = ()
-    equi_joins: tuple[tuple[Place, Place], ...] = ()
-    ordered_by: frozenset[Place] = frozenset()
-    repeated: frozenset[Place] = frozenset()
-    counted: frozenset[Place] = frozenset()
-    null_tested: frozenset[Place] = frozenset()
+    equi_joins: tuple[tuple[ColumnRef, ColumnRef], ...] = ()
+    ordered_by: frozenset[ColumnRef] = frozenset()
+    repeated: frozenset[ColumnRef] = frozenset()
+    counted: frozenset[ColumnRef] = frozenset()
+    null_tested: frozenset[ColumnRef] = frozenset()
     limit: int = 0
     tables: tuple[str, ...] = field(default=())
 
@@ -81,17 +81,17 @@ def collect_predicates(bound: BoundQuery) -> GoldPredicates:
         ordered_by=frozenset(p for node in (*ordered, *extremes) for p in bound.columns_in(node)),
         repeated=frozenset(repeated),
         counted=counted,
-        null_tested=frozenset(a.place for a in conditions if a.op in {"null", "not null"}),
+        null_tested=frozenset(a.column for a in conditions if a.op in {"null", "not null"}),
         limit=max((n for n in limits if isinstance(n, int)), default=0),
         tables=bound.tables,
     )
 
 
-def _counted(bound: BoundQuery) -> Iterator[Place]:
+def _counted(bound: BoundQuery) -> Iterator[ColumnRef]:
     for select in bound.tree.find_all(exp.Select):
         having, group = select.args.get("having"), select.args.get("group")
         if having and group and having.find(exp.Count):
-            places = [bound.place(key) for key in group.expressions]
+            places = [bound.column(key) for key in group.expressions]
             joined = [_equated(node, bound) for node in select.find_all(exp.EQ)]
             yield from (place for place in places if place)
             for left, right in joined:  # the same value on the other side of the join
@@ -99,14 +99,14 @@ def _counted(bound: BoundQuery) -> Iterator[Place]:
                     yield from (left, right)
 
 
-def _equated(node: exp.Expression, bound: BoundQuery) -> tuple[Place | None, Place | None]:
+def _equated(node: exp.Expression, bound: BoundQuery) -> tuple[ColumnRef | None, ColumnRef | None]:
     """Return the two columns that a condition equates (``a = b``, ``a IN (SELECT b ...)``)."""
     if isinstance(node, exp.EQ):
-        return bound.place(node.left), bound.place(node.right)
+        return bound.column(node.left), bound.column(node.right)
     query = node.args.get("query")
     inner = query.unnest() if isinstance(query, exp.Subquery) else query
     selects = inner.selects if isinstance(inner, exp.Query) else []
-    return bound.place(node.this), bound.place(selects[0]) if len(selects) == 1 else None
+    return bound.column(node.this), bound.column(selects[0]) if len(selects) == 1 else None
 
 
 def _conditions(bound: BoundQuery) -> Iterator[Condition]:
@@ -145,8 +145,8 @@ def _condition(node: exp.Expression, bound: BoundQuery) -> Condition | None:
         return None
     if not constants and op != "null":
         return None
-    wrapped = bound.place(side) is None
-    return Condition(place=places[0], op=op, values=constants, wrapped=wrapped)
+    wrapped = bound.column(side) is None
+    return Condition(column=places[0], op=op, values=constants, wrapped=wrapped)
 
 
 def _ignores_case(node: exp.Expression) -> bool:

@@ -28,7 +28,7 @@ class ColumnProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """Columns that draw from a parent table's rows; ``orphans`` if some point nowhere."""
+    """Columns that draw from a parent table's rows; ``orphans`` if some have no parent."""
 
     columns: tuple[int, ...]
     table: str
@@ -106,7 +106,7 @@ def _profile_column(
 
 
 def _kind_by_constants(place: tuple[str, str], predicates: GoldPredicates) -> Kind:
-    constants = [v for a in predicates.conditions if a.place == place for v in a.values]
+    constants = [v for a in predicates.conditions if a.column == place for v in a.values]
     return "int" if any(isinstance(value, int | float) for value in constants) else "text"
 
 

@@ -20,7 +20,7 @@ from harness.sql.parse.lexer import (
 )
 
 MAX_TEXT = 400_000
-"""Characters of an answer that are looked at; the rest is dropped."""
+"""Characters of a response that are read; the rest is dropped."""
 
 MAX_SQL = 100_000
 """Characters of a statement; SQLite's own default limit is ten times that."""
@@ -68,13 +68,13 @@ _CLAUSE_WORDS = frozenset(
 _ENGLISH = re.compile(r"select(?:\s+[a-z]+){3,}\s*[.!?]*\s*\Z", re.IGNORECASE)
 
 MAX_STARTS = 60
-"""Places in prose at which a statement is looked for."""
+"""Candidate starts of a statement in prose."""
 
 WINDOW = 4_000
-"""Characters behind such a place that decide whether it is one."""
+"""Characters after a candidate start that decide whether it is one."""
 
 MAX_LINES = 500
-"""Lines of a statement that are looked at for prose behind it."""
+"""Lines of a statement that are searched for prose after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,8 +168,8 @@ def _uncommented(text: str) -> str:
     """Drop leading comments so that a statement's first word shows."""
     stripped = text.lstrip()
     while stripped.startswith(("--", "/*")):
-        mark, skip = ("\n", 1) if stripped.startswith("--") else ("*/", 2)
-        end = stripped.find(mark)
+        closing, skip = ("\n", 1) if stripped.startswith("--") else ("*/", 2)
+        end = stripped.find(closing)
         if end < 0:
             return ""
         stripped = stripped[end + skip :].lstrip()
@@ -206,7 +206,7 @@ def _is_query(text: str) -> bool:
 
 
 def _reads_like_prose(rest: str) -> bool:
-    """Tell ``Select the names of all singers.`` from a statement."""
+    """Tell whether text is prose, such as "Select the names of all singers"."""
     statement = rest[: statement_end(rest)]
     line = statement.split("\n", maxsplit=1)[0]
     if re.search(r":\s*(?:$|select\b|with\b)|\bfrom (?:the|this|your|our) ", line, re.IGNORECASE):
@@ -216,21 +216,21 @@ def _reads_like_prose(rest: str) -> bool:
     return bool(_ENGLISH.match(line))
 
 
-def _unquoted(lead: str, rest: str) -> str:
+def _unquoted(opening: str, rest: str) -> str:
     """Close the inline backtick, quotation mark or asterisks that opened just before."""
-    mark = lead.strip()[-1:]
-    if mark == "*":
+    quote = opening.strip()[-1:]
+    if quote == "*":
         return re.sub(r"\*{2,}\s*\Z", "", rest.split("**\n", maxsplit=1)[0])
-    if mark not in {"`", '"'}:
+    if quote not in {"`", '"'}:
         return rest
     line_end = rest.find("\n\n") if "\n\n" in rest else len(rest)
-    for found in islice(re.finditer(mark, rest[:line_end]), MAX_STARTS):
+    for found in islice(re.finditer(quote, rest[:line_end]), MAX_STARTS):
         head = rest[: found.start()]
         whole = re.search(r"\bfrom\s+[\w\"\[(`]", head, re.IGNORECASE) and not head[-1:].isspace()
-        if whole and head.count(mark) % 2 == 0 and not is_truncated(head):
+        if whole and head.count(quote) % 2 == 0 and not is_truncated(head):
             return head
-    closing = rest.rfind(mark, 0, line_end)
-    return rest[:closing] if closing > 0 and rest.count(mark, 0, line_end) % 2 == 1 else rest
+    closing = rest.rfind(quote, 0, line_end)
+    return rest[:closing] if closing > 0 and rest.count(quote, 0, line_end) % 2 == 1 else rest
 
 
 def _until_prose(sql: str) -> str:

@@ -81,7 +81,7 @@ class Token(NamedTuple):
 
     @property
     def closed(self) -> bool:
-        """Whether a quoted token or block comment has its closing mark."""
+        """Whether a quoted token or block comment has its closing delimiter."""
         if self.kind in {"string", "quoted"}:
             return len(self.text) > 1 and self.text[-1] == _CLOSERS[self.text[0]]
         return not self.text.startswith("/*") or (len(self.text) > 3 and self.text.endswith("*/"))

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 MAX_CONNECTIONS = 24
 MEMORY = 1_500_000_000
 BUILDING = 10
-"""A schema script may take so many times the processor time of a statement."""
+"""Processor time of a schema script, as a multiple of a statement's."""
 
 
 class OpenDatabase(Protocol):
@@ -71,7 +71,7 @@ def encode(value: object) -> object:
 
 
 def harden() -> None:
-    """Give up what a worker never needs; the limits hold even if SQLite misbehaves."""
+    """Set resource limits; the kernel enforces them even if the engine misbehaves."""
     if resource is None:
         return
     for limit, value in (
@@ -87,7 +87,7 @@ def harden() -> None:
 
 
 def allow_seconds(seconds: float) -> None:
-    """Let this process use so much more processor time before the kernel ends it."""
+    """Set the kernel's limit (RLIMIT_CPU) to this much more processor time."""
     if resource is None:
         return
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
