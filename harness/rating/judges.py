@@ -6,19 +6,55 @@ scoring function is one more entry.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TypedDict
 
 from harness import scoring
 from harness.errors import StudyError, nearest
 from harness.records import Response, Verdict
+from harness.scoring.dialogue import Turn
 
-Document = Mapping[str, Any]
-Judge = Callable[..., Verdict]
-"""Takes a document (a data row), the responses to its requests, of which only the first is judged,
-and the settings that it has as keywords."""
+Document = Mapping[str, object]
+"""A data row of any suite; the classes below say which fields its judge reads."""
 
 
-def qa(doc: Document, responses: Sequence[Response]) -> Verdict:
+class QADocument(TypedDict, total=False):
+    """A question with its accepted ``answers``, and the passage that they come from."""
+
+    question: str
+    answers: str | list[str]
+    context: str | None
+
+
+class ArcChoices(TypedDict):
+    """Choices in ARC's shape."""
+
+    text: list[str]
+    label: list[str]
+
+
+class ChoiceDocument(TypedDict, total=False):
+    """A multiple-choice question: ``answer`` is an index, ARC's ``answerKey`` a label."""
+
+    choices: list[str] | ArcChoices
+    answer: int
+    answerKey: str
+
+
+class CoherenceDocument(TypedDict, total=False):
+    """A conversation (``messages``, or ``context``), with accepted ``answers`` to its last turn."""
+
+    messages: Sequence[Turn]
+    context: Sequence[Turn]
+    answers: str | list[str] | None
+    distractors: str | list[str] | None
+
+
+JudgeFunction = Callable[..., Verdict]
+"""Takes a document, the responses to its requests, of which only the first is judged, and the
+judge's settings as keywords."""
+
+
+def qa(doc: QADocument, responses: Sequence[Response]) -> Verdict:
     """Judge ``question``, ``answers`` and, where given, ``context``."""
     return scoring.qa(
         str(doc.get("question", "")),
@@ -29,14 +65,16 @@ def qa(doc: Document, responses: Sequence[Response]) -> Verdict:
     )
 
 
-def choice(doc: Document, responses: Sequence[Response]) -> Verdict:
+def choice(doc: ChoiceDocument, responses: Sequence[Response]) -> Verdict:
     """Judge ``choices`` (a list, or ARC's object) with ``answer`` or ARC's ``answerKey``."""
-    texts, labels = doc["choices"], None
-    if isinstance(texts, Mapping):
-        texts, labels = texts["text"], list(texts["label"])
-    answer = doc["answer"] if "answer" in doc or labels is None else labels.index(doc["answerKey"])
+    choices = doc["choices"]
+    if isinstance(choices, Mapping):
+        texts, labels = list(choices["text"]), list(choices["label"])
+        answer = doc["answer"] if "answer" in doc else labels.index(doc["answerKey"])
+    else:
+        texts, labels, answer = list(choices), None, doc["answer"]
     return scoring.choice(
-        list(texts),
+        texts,
         answer,
         responses[0].text or "",
         labels=labels,
@@ -44,7 +82,7 @@ def choice(doc: Document, responses: Sequence[Response]) -> Verdict:
     )
 
 
-def coherence(doc: Document, responses: Sequence[Response]) -> Verdict:
+def coherence(doc: CoherenceDocument, responses: Sequence[Response]) -> Verdict:
     """Judge ``messages`` (or ``context``); by recall where the document has ``answers``."""
     answers = doc.get("answers")
     return scoring.coherence(
@@ -62,24 +100,24 @@ def sql(doc: Document, responses: Sequence[Response], *, allow: Sequence[str] = 
     ``allow`` names the disputed differences that count as right (`harness.sql.Policy`).
     """
     from harness.sql import Policy
-    from harness.sql.batch import judge_doc
+    from harness.sql.batch import judge_document
 
-    return judge_doc(doc, responses[0].text or "", policy=Policy.allowing(allow))
+    return judge_document(doc, responses[0].text or "", policy=Policy.allowing(allow))
 
 
-JUDGES: dict[str, Judge] = {"qa": qa, "choice": choice, "coherence": coherence, "sql": sql}
+JUDGES: dict[str, JudgeFunction] = {"qa": qa, "choice": choice, "coherence": coherence, "sql": sql}
 
 
 WORKERS = {"sql": 2}
-"""Judges that wait for worker processes, and how many answers to hand them at a time."""
+"""Threads per judge, for judges that wait for worker processes."""
 
 
 def judge_all(
-    judge: str, items: Sequence[tuple[Document, Sequence[Response]]], **settings: Any
+    judge: str, items: Sequence[tuple[Document, Sequence[Response]]], **settings: object
 ) -> list[Verdict]:
     """Judge many answers with one judge, in order.
 
-    A response that could not be had (``unscored``) is unscored for the reason it gives.
+    An item with an ``unscored`` response is unscored, for the reason that the response gives.
 
     Args:
         judge: A key of ``JUDGES``.
@@ -113,5 +151,5 @@ def _unanswered(responses: Sequence[Response]) -> Verdict | None:
     )
 
 
-def _texts(values: str | Iterable[Any]) -> list[str]:
+def _texts(values: str | Iterable[str]) -> list[str]:
     return [values] if isinstance(values, str) else [str(value) for value in values]

@@ -5,20 +5,20 @@ items, so they return numbers only; an item that cannot be scored is NaN in ever
 YAML aggregates with ``nanmean``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import nan
-from typing import Any
 
-from harness.rating.judges import JUDGES
+from harness.rating.judges import JUDGES, CoherenceDocument, Document, QADocument
 from harness.records import Response, Verdict
+from harness.scoring.dialogue import messages
 
 
-def domain_qa(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+def domain_qa(doc: Document, results: Sequence[str]) -> dict[str, float]:
     """Return ``exact_match``, ``f1`` and ``squad_em`` of a free-text answer."""
     return _columns("qa", doc, results, ("exact_match", "f1", "squad_em"))
 
 
-def coherence(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+def coherence(doc: Document, results: Sequence[str]) -> dict[str, float]:
     """Return ``recall`` and the other columns of a turn of conversation.
 
     ``recall`` is NaN for a conversation without accepted answers; ``coherence_proxy`` is there
@@ -28,7 +28,7 @@ def coherence(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float
     return _columns("coherence", doc, results, names)
 
 
-def first_answer(doc: Mapping[str, Any]) -> str:
+def first_answer(doc: QADocument) -> str:
     """Return the first accepted answer (empty where there is none), as ``doc_to_target``.
 
     A function, because lm-eval evaluates a template's text that looks like a list.
@@ -36,18 +36,18 @@ def first_answer(doc: Mapping[str, Any]) -> str:
     return str((doc.get("answers") or [""])[0])
 
 
-def transcript(doc: Mapping[str, Any]) -> str:
+def transcript(doc: CoherenceDocument) -> str:
     r"""Return a conversation as plain text, for models without a chat template.
 
     >>> transcript({"messages": [{"role": "user", "content": "Hi"}]})
     'User: Hi\nAssistant:'
     """
-    turns = (f"{turn['role'].capitalize()}: {turn['content']}" for turn in doc["messages"])
+    turns = (f"{turn.role.capitalize()}: {turn.content}" for turn in messages(doc["messages"]))
     return "\n".join([*turns, "Assistant:"])
 
 
 def _columns(
-    judge: str, doc: Mapping[str, Any], results: Sequence[str], names: Sequence[str]
+    judge: str, doc: Document, results: Sequence[str], names: Sequence[str]
 ) -> dict[str, float]:
     verdict = _verdict(judge, doc, results)
     if verdict.score is None:
@@ -55,5 +55,5 @@ def _columns(
     return {name: verdict.metrics.get(name, nan) for name in names}
 
 
-def _verdict(judge: str, doc: Mapping[str, Any], results: Sequence[str]) -> Verdict:
+def _verdict(judge: str, doc: Document, results: Sequence[str]) -> Verdict:
     return JUDGES[judge](doc, (Response(text=results[0]),))

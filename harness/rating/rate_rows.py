@@ -1,31 +1,27 @@
 """Rating answers that were produced elsewhere: one verdict per row, no model needed."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import cast
 
 from harness.errors import DataError, StudyError, nearest
 from harness.rating import embedding, input_rows
+from harness.rating.embedding import RatedConversation
+from harness.rating.input_rows import InputRow
 from harness.rating.judges import judge_all
 from harness.records import Response, Verdict
 
-if TYPE_CHECKING:
-    from harness.sql import Rule
-
-RULES = ("harness", "spider", "bird")
-"""Comparison rules of `harness rate sql`: ours, and those of two papers."""
-
-Row = Mapping[str, Any]
+DEFAULT_RULE = "harness"
 
 
 def rate(
     suite: str,
-    given: Iterable[Row | str],
+    given: Iterable[InputRow | str],
     *,
     databases: Path | None = None,
     rule: str = "harness",
     allow: Sequence[str] = (),
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[dict[str, object]]:
     """Judge rows of answers; yield one output row each, in order.
 
     Args:
@@ -50,19 +46,17 @@ def rate(
         raise StudyError(
             f"answers can be rated for no suite {suite!r}{nearest(suite, input_rows.REQUIRED)}"
         )
-    if rule not in RULES:
-        raise StudyError(f"there is no comparison rule {rule!r}{nearest(rule, RULES)}")
-    if suite != "sql" and (rule != RULES[0] or allow):
-        found = rule if rule != RULES[0] else allow[0]
+    if suite != "sql" and (rule != DEFAULT_RULE or allow):
+        found = rule if rule != DEFAULT_RULE else allow[0]
         raise StudyError(
             f"rules and what they allow are for sql only: found {found!r} for {suite!r}"
         )
+    judge = _sql_judge(databases, rule, allow) if suite == "sql" else _judge_of(suite)
     lines = input_rows.checked(given)
     problems = [input_rows.problem(suite, row) for _, row in lines]
     if all(problems):
         raise DataError(f"line {lines[0][0]}: {problems[0]}; no row of the input can be judged")
-    sound = [row for (_, row), problem in zip(lines, problems, strict=True) if problem is None]
-    judged = iter(_judge(suite, sound, databases, rule=rule, allow=allow))
+    judged = iter(judge([row for (_, row), bad in zip(lines, problems, strict=True) if not bad]))
     for (line, row), problem in zip(lines, problems, strict=True):
         verdict = next(judged) if problem is None else _unusable(line, problem)
         yield {
@@ -75,20 +69,30 @@ def rate(
         }
 
 
-def _judge(
-    suite: str, sound: Sequence[Row], databases: Path | None, *, rule: str, allow: Sequence[str]
-) -> list[Verdict]:
-    if suite == "sql":
-        from harness.sql import Policy, judge_rows
+JudgeRows = Callable[[Sequence[InputRow]], list[Verdict]]
 
-        policy = Policy.allowing(allow)
-        return list(judge_rows(sound, databases=databases, rule=cast("Rule", rule), policy=policy))
-    verdicts = judge_all(
-        suite, [(row, (Response(text=row["response"], finish=row.get("finish")),)) for row in sound]
-    )
-    if suite == "coherence":
-        return embedding.add_relevance(sound, verdicts)
-    return verdicts
+
+def _sql_judge(databases: Path | None, rule: str, allow: Sequence[str]) -> JudgeRows:
+    from harness.sql import Policy, check_rule, judge_rows
+
+    policy = Policy.allowing(allow)
+    checked = check_rule(rule, policy)
+    return lambda rows: list(judge_rows(rows, databases=databases, rule=checked, policy=policy))
+
+
+def _judge_of(suite: str) -> JudgeRows:
+    def judge(rows: Sequence[InputRow]) -> list[Verdict]:
+        verdicts = judge_all(suite, [(row, (_response(row),)) for row in rows])
+        if suite != "coherence":
+            return verdicts
+        return embedding.add_relevance(cast("Sequence[RatedConversation]", rows), verdicts)
+
+    return judge
+
+
+def _response(row: InputRow) -> Response:
+    finish = row.get("finish")
+    return Response(text=str(row["response"]), finish="length" if finish == "length" else None)
 
 
 def _unusable(line: int, problem: str) -> Verdict:
@@ -100,7 +104,7 @@ def _unusable(line: int, problem: str) -> Verdict:
     )
 
 
-def _qa(verdict: Verdict) -> dict[str, Any]:
+def _qa(verdict: Verdict) -> dict[str, object]:
     return {
         "exact_match": verdict.metrics.get("exact_match"),
         "f1": verdict.metrics.get("f1"),
@@ -108,17 +112,17 @@ def _qa(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _choice(verdict: Verdict) -> dict[str, Any]:
+def _choice(verdict: Verdict) -> dict[str, object]:
     return {"chosen": verdict.details.get("chosen")}
 
 
-def _coherence(verdict: Verdict) -> dict[str, Any]:
+def _coherence(verdict: Verdict) -> dict[str, object]:
     return {"components": dict(verdict.metrics)}
 
 
-def _sql(verdict: Verdict) -> dict[str, Any]:
+def _sql(verdict: Verdict) -> dict[str, object]:
     fields = ("base_match", "robust_match")
-    found: dict[str, Any] = {name: verdict.details.get(name) for name in fields}
+    found: dict[str, object] = {name: verdict.details.get(name) for name in fields}
     found["extracted_sql"] = verdict.answer
     sometimes = ("witness", "allow", "translated_from")
     return found | {
@@ -126,7 +130,7 @@ def _sql(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-_FIELDS: dict[str, Callable[[Verdict], dict[str, Any]]] = {
+_FIELDS: dict[str, Callable[[Verdict], dict[str, object]]] = {
     "qa": _qa,
     "choice": _choice,
     "coherence": _coherence,

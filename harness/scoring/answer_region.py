@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from harness.scoring import signs
+from harness.scoring import response_faults
 from harness.scoring.normalize import comparable, find, words
 from harness.scoring.wordlists import BEFORE_POLAR, LEAD_IN, NEGATIONS, POLAR
 
@@ -41,7 +41,7 @@ def region(said: str) -> str:
     >>> region("First think. So the answer is: **Graz**. Bye.")
     'Graz.'
     """
-    text = signs.plain(said)
+    text = response_faults.strip_markdown(said)
     explicit = [match for match in _EXPLICIT.finditer(text) if _names_something(text, match)]
     if explicit:
         last = explicit[-1]
@@ -113,10 +113,10 @@ def _occurrences(wanted: Sequence[str], given: Sequence[str]) -> list[int]:
 
 
 def _polarity(wanted: str, given: Sequence[str]) -> str | None:
-    lead = next((i for i, word in enumerate(given) if word not in BEFORE_POLAR), None)
-    if lead is None or given[lead] != wanted:
+    first = next((i for i, word in enumerate(given) if word not in BEFORE_POLAR), None)
+    if first is None or given[first] != wanted:
         return "absent"
-    joined, other = [*given[lead + 1 : lead + 3], "", ""][:2]
+    joined, other = [*given[first + 1 : first + 3], "", ""][:2]
     return "hedged" if joined in {"and", "or"} and other in POLAR - {wanted} else None
 
 
@@ -127,10 +127,10 @@ def _stance(wanted: list[str], given: list[str], start: int, sentence: str) -> s
     if NEGATIONS.intersection(before) or any(
         tuple(after[: len(denial)]) == denial for denial in _DENIALS
     ):
-        return "refusal" if signs.abstains(sentence) else "negated"
+        return "refusal" if response_faults.abstains(sentence) else "negated"
     if "or" in before[-2:] or "or" in after or "either" in before or _lists(wanted, sentence):
         return "hedged"
-    if signs.abstains(sentence) and not {"but", "think", "guess"}.intersection(given):
+    if response_faults.abstains(sentence) and not {"but", "think", "guess"}.intersection(given):
         return "refusal"
     return None
 

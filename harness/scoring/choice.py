@@ -18,7 +18,7 @@ import re
 from collections.abc import Sequence
 
 from harness.records import Verdict
-from harness.scoring import signs
+from harness.scoring import response_faults
 from harness.scoring.normalize import comparable, find, words
 
 _EXPLICIT = re.compile(
@@ -93,16 +93,16 @@ def read_choice(
     choices: Sequence[str], labels: Sequence[str], response: str
 ) -> tuple[int | None, str | None]:
     """Return the index of the choice that a response names, or None and why not."""
-    said = signs.plain(signs.spoken(response))
+    said = response_faults.strip_markdown(response_faults.visible_text(response))
     if not words(said):
         return None, "empty"
-    if signs.loops(said):
+    if response_faults.is_repetitive(said):
         return None, "repetition"
     for text, explicit in [*_statements(said)[-1:], (said, False)]:
         found, problem = _named(choices, labels, text, explicit=explicit)
         if found is not None or problem in {"conflict", "ambiguous"}:
             return found, problem
-    return None, "refusal" if signs.abstains(said) else "no_answer"
+    return None, "refusal" if response_faults.abstains(said) else "no_answer"
 
 
 def _statements(said: str) -> list[tuple[str, bool]]:

@@ -15,10 +15,9 @@ Every component is a column of its own beside the score.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from harness.records import Message, Verdict
-from harness.scoring import relevance, signs, stated_facts
+from harness.scoring import relevance, response_faults, stated_facts
 from harness.scoring.answer_region import objection
 from harness.scoring.normalize import comparable, find, words
 
@@ -32,7 +31,7 @@ and those that repeat a fifth of their word pairs.
 ECHO = 0.8
 """Jaccard overlap of words from which a response counts as a copy of an earlier turn."""
 
-Turn = Message | Mapping[str, Any] | str
+Turn = Message | Mapping[str, object] | str
 
 
 def coherence(
@@ -67,7 +66,7 @@ def coherence(
     ('contradiction', 'forgot')
     """
     history = messages(turns)
-    said = signs.spoken(response)
+    said = response_faults.visible_text(response)
     parts = components(history, response, finish=finish)
     faults = [name for name in GATES if parts[name]]
     parts["coherence_proxy"] = 0.0 if faults else parts["relevance"] * parts["distinct_2"]
@@ -109,22 +108,22 @@ def components(
     repetition inside the response; ``user_overlap`` the largest word overlap with a user turn and
     ``own_overlap`` with an own earlier turn; the rest are 0 or 1.
     """
-    said = signs.spoken(response)
+    said = response_faults.visible_text(response)
     own = [turn.content for turn in history if turn.role == "assistant"]
     asked = [turn.content for turn in history if turn.role == "user"]
     given = words(said)
-    echo = max((signs.jaccard(given, words(turn)) for turn in asked), default=0.0)
-    again = max((signs.jaccard(given, words(turn)) for turn in own), default=0.0)
+    echo = max((response_faults.jaccard(given, words(turn)) for turn in asked), default=0.0)
+    again = max((response_faults.jaccard(given, words(turn)) for turn in own), default=0.0)
     return {
         **relevance.of([turn.content for turn in history], said),
-        "distinct_2": signs.distinct(said),
-        "seq_rep_4": signs.repeated(said),
+        "distinct_2": response_faults.distinct_n(said),
+        "seq_rep_4": response_faults.seq_rep_n(said),
         "user_overlap": echo,
         "own_overlap": again,
         "words": float(len(given)),
         "empty": float(not given),
-        "repetition": float(signs.loops(said)),
-        "role_confusion": float(signs.leaks_role(response)),
+        "repetition": float(response_faults.is_repetitive(said)),
+        "role_confusion": float(response_faults.leaks_role(response)),
         "echo": float(echo > ECHO and len(given) > 3),
         "self_echo": float(again > ECHO and len(given) > 3),
         "contradiction": float(stated_facts.contradicts(history, said)),
@@ -208,7 +207,7 @@ def _forgetting(
         causes.append("contradiction")
     if not words(said):
         return tuple(causes)
-    if signs.abstains(said):
+    if response_faults.abstains(said):
         causes.append("refusal")
     elif any(objection(answer, said) in {"negated", "hedged"} for answer in accepted):
         causes.append("hedged")

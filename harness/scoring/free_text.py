@@ -18,7 +18,7 @@ SQuAD and its token F1 stand beside the score as ``squad_em`` and ``f1``, over t
 from collections.abc import Sequence
 
 from harness.records import Verdict
-from harness.scoring import answer_region, signs
+from harness.scoring import answer_region, response_faults
 from harness.scoring.normalize import comparable, content, find, normalize, token_f1, words
 
 PARTIAL = 0.5
@@ -76,7 +76,7 @@ def qa(
             labels=("no_accepted_answer",),
             explanation="the item has no accepted answer to compare with",
         )
-    said = signs.spoken(response)
+    said = response_faults.visible_text(response)
     stated = answer_region.region(said)
     fault, answer = _fault(accepted, response, stated)
     if fault is not None:
@@ -99,10 +99,10 @@ def qa(
 
 def _fault(accepted: Sequence[str], response: str, stated: str) -> tuple[str | None, str]:
     """Return why a response is not correct (None: it is), and the accepted answer it states."""
-    said = signs.spoken(response)
+    said = response_faults.visible_text(response)
     if not words(said):
         return ("format" if response.strip() else "empty"), ""
-    if signs.loops(said):
+    if response_faults.is_repetitive(said):
         return "repetition", ""
     whole = comparable(said)
     objections = {
@@ -112,8 +112,8 @@ def _fault(accepted: Sequence[str], response: str, stated: str) -> tuple[str | N
     for answer, objection in objections.items():
         if objection is None:
             return None, answer
-    may_abstain = any(signs.abstains(answer) for answer in accepted)
-    if signs.abstains(stated):
+    may_abstain = any(response_faults.abstains(answer) for answer in accepted)
+    if response_faults.abstains(stated):
         return (None, stated) if may_abstain else ("refusal", "")
     if may_abstain:
         return "missed_abstention", ""
@@ -146,7 +146,10 @@ def _cause(
 def _labels(fault: str | None, response: str, finish: str | None) -> tuple[str, ...]:
     if fault in {"empty", "format"}:
         return (fault,)
-    flags = {"truncated": finish == "length", "role_confusion": signs.leaks_role(response)}
+    flags = {
+        "truncated": finish == "length",
+        "role_confusion": response_faults.leaks_role(response),
+    }
     primary = [fault] if fault else []
     return (*primary, *(name for name, holds in flags.items() if holds and name != fault))
 

@@ -1,4 +1,4 @@
-"""How much a response has to do with the turns before it, by words alone.
+"""Lexical relevance of a response to the turns before it.
 
 ``overlap`` is the share of a response's content words (stemmed, common words left out) that occur
 in the earlier text, in [0, 1]. Many good responses share no word with what they answer ("Sounds

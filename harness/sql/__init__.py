@@ -1,7 +1,9 @@
-"""The SQL judge: does a generated query answer the question, and if not, why?
+"""The SQL judge: execution accuracy of generated queries, also on neighbour databases, and causes.
 
-`judge` decides on one answer, `judge_rows` on a file of them, `process_results` inside lm-eval.
-Generated SQL runs only in killable child processes (``sandbox``), read-only.
+`judge` scores one answer, `judge_rows` a file of them, `process_results` works inside lm-eval.
+The steps are ``parse`` (extract the statement), ``execute`` (sandbox), ``compare`` (results),
+``neighbours`` (does a match survive?) and ``explain`` (why not); ``judge`` joins them. Who decides
+that a statement is refused: ``parse.extract`` by its kind, ``execute.jail`` by what it asks for.
 """
 
 from harness.sql.batch import judge, judge_rows, process_results
@@ -9,7 +11,7 @@ from harness.sql.compare.policy import Policy
 from harness.sql.execute.database import Database
 from harness.sql.judge import Judge
 from harness.sql.parse.extract import Extraction, extract
-from harness.sql.question import RULES, SEED, Question, Rule
+from harness.sql.question import RULES, SEED, Question, Rule, check_rule
 
 __all__ = [
     "RULES",
@@ -20,6 +22,7 @@ __all__ = [
     "Policy",
     "Question",
     "Rule",
+    "check_rule",
     "extract",
     "judge",
     "judge_rows",

@@ -1,6 +1,6 @@
-"""Doors to the judge: one answer, a stream of rows, and lm-eval's ``process_results``.
+"""Entry points of the judge: one answer, a stream of rows, and lm-eval's ``process_results``.
 
-All share one judge for the whole process, started when first needed and ended with it.
+All share one judge per process, started when first needed.
 """
 
 import atexit
@@ -8,21 +8,22 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 from harness import content
-from harness.errors import DataError, HarnessError
+from harness.errors import HarnessError
 from harness.records import Verdict
 from harness.sql.compare.policy import STRICT, Policy
-from harness.sql.execute.database import Database, Engine
+from harness.sql.execute.database import Database
 from harness.sql.judge import Judge
 from harness.sql.question import SEED, Question, Rule, check_rule
 from harness.sql.verdicts import unscored
 
 AHEAD = 32
 """Rows that are taken from a stream before the first of them is decided."""
+
+BUILTIN_DATABASES = content.TASKS / "sql" / "databases"
 
 
 @cache
@@ -50,7 +51,7 @@ def judge(
         gold_sql: The reference query.
         pred_text: What the model wrote, with whatever stands around the statement.
         database: What both run on.
-        question: The question in words; kept out of the verdict.
+        question: The question in words.
         dialect: The dialect of both queries; others than the engine's are translated.
         rule: ``harness``, or a published rule: ``spider`` or ``bird``.
         policy: Disputed differences that the judge accepts; none by default.
@@ -69,7 +70,7 @@ def judge(
 
 
 def judge_rows(
-    rows: Iterable[Mapping[str, Any]],
+    rows: Iterable[Mapping[str, object]],
     *,
     databases: Path | None = None,
     rule: Rule = "harness",
@@ -97,7 +98,8 @@ def judge_rows(
     pending: deque[Future[Verdict]] = deque()
     with ThreadPoolExecutor(used.workers) as pool:
         for row in rows:
-            pending.append(pool.submit(_judge_row, used, row, databases, rule=rule, policy=policy))
+            judged = partial(_judge_row, used, databases=databases, rule=rule, policy=policy)
+            pending.append(pool.submit(judged, row, row.get("pred_text")))
             if len(pending) >= AHEAD:
                 yield pending.popleft().result()
         while pending:
@@ -106,59 +108,22 @@ def judge_rows(
 
 def _judge_row(
     judge: Judge,
-    row: Mapping[str, Any],
-    databases: Path | None,
+    row: Mapping[str, object],
+    answer: object,
     *,
+    databases: Path | None = None,
+    path: Path | None = None,
     rule: Rule = "harness",
     policy: Policy = STRICT,
 ) -> Verdict:
     try:
-        asked = Question(
-            gold_sql=_text(row, "gold_sql"),
-            database=_database_of(row, databases),
-            text=str(row.get("question") or ""),
-            dialect=str(row.get("dialect") or "sqlite"),
-            rule=rule,
-            policy=policy,
-        )
-        answer = row.get("pred_text")
-        return judge.judge(asked, answer if isinstance(answer, str) else "")
+        question = Question.from_row(row, databases=databases, path=path, rule=rule, policy=policy)
+        return judge.judge(question, answer if isinstance(answer, str) else "")
     except HarnessError as error:
         return unscored("database_error" if "gold_sql" in row else "gold_error", str(error))
 
 
-def _text(row: Mapping[str, Any], key: str) -> str:
-    value = row.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise DataError(f"a row needs a text {key!r}: found {type(value).__name__}")
-    return value
-
-
-def _database_of(row: Mapping[str, Any], databases: Path | None) -> Database:
-    """Find a row's database: its own script, or a file by its ``db_id``.
-
-    Raises:
-        DataError: If there is none, or it is missing.
-    """
-    script, name = row.get("schema_sql"), row.get("db_id")
-    engine: Engine = "duckdb" if row.get("dialect") == "duckdb" else "sqlite"
-    tables = row.get("tables") if isinstance(row.get("tables"), Mapping) else None
-    if isinstance(script, str):
-        return Database(schema_sql=script, tables=tables, engine=engine)
-    if not isinstance(name, str) or not name:
-        raise DataError("a row needs 'schema_sql' or 'db_id': found neither")
-    if databases is None:
-        raise DataError(f"the database {name!r} is named but no folder of databases is given")
-    if Path(name).name != name:
-        raise DataError(f"a db_id is a plain name, not a path: {name!r}")
-    places = (name, f"{name}/{name}.sqlite", f"{name}.sqlite", f"{name}.sql", f"{name}/{name}.sql")
-    found = next((databases / place for place in places if (databases / place).is_file()), None)
-    if found is None:
-        raise DataError(f"no database {name!r} under {databases}: expected {name}/{name}.sqlite")
-    return Database(path=found, tables=tables, engine=engine)
-
-
-def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, float]:
+def process_results(doc: Mapping[str, object], results: Sequence[str]) -> dict[str, float]:
     """Score one generation inside lm-eval.
 
     Args:
@@ -170,16 +135,14 @@ def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str,
         ``execution_accuracy`` and ``robust_execution_accuracy``: 1.0, 0.0, or nan where the item is
         unscored (aggregate with ``nanmean``).
     """
-    verdict = judge_doc(doc, results[0])
+    verdict = judge_document(doc, results[0])
     missing = {"execution_accuracy": math.nan, "robust_execution_accuracy": math.nan}
     return missing | dict(verdict.metrics)
 
 
-def judge_doc(doc: Mapping[str, Any], answer: str, *, policy: Policy = STRICT) -> Verdict:
+def judge_document(doc: Mapping[str, object], answer: str, *, policy: Policy = STRICT) -> Verdict:
     """Judge an answer to a row of the ``sql`` suite, built in or a user's own."""
-    row = {**doc, "pred_text": answer}
-    folder = content.TASKS / "sql" / "databases"
-    if doc.get("database"):
-        place = Path(str(doc["database"]))
-        row["db_id"], folder = place.name, place.parent
-    return _judge_row(shared_judge(), row, folder, policy=policy)
+    path = Path(str(doc["database"])) if doc.get("database") else None
+    return _judge_row(
+        shared_judge(), doc, answer, databases=BUILTIN_DATABASES, path=path, policy=policy
+    )

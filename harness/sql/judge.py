@@ -1,30 +1,31 @@
-"""The verdict on one generated query: extract, run, compare, and say why."""
+"""The verdict on one generated query: extract, execute, compare, challenge, explain."""
 
-from collections.abc import Sequence
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Generic, TypeVar
 
 from harness.errors import HarnessError
 from harness.records import Verdict
-from harness.sql.cache import Recent
 from harness.sql.compare.equivalence import proven_equal
 from harness.sql.compare.gold_run import Gold, run_gold
 from harness.sql.compare.published_rules import bird_equal, spider_equal
 from harness.sql.compare.tables import Match, compare
 from harness.sql.execute.database import Database, Schema, read_schema
 from harness.sql.execute.sandbox import QueryResult, Sandbox
-from harness.sql.explain.diagnosis import Diagnosis, Trial, diagnose
+from harness.sql.explain.diagnosis import Diagnosis, MatchesGold, diagnose
 from harness.sql.explain.failures import explain_failure
 from harness.sql.explain.gold_suspect import gold_suspect
-from harness.sql.marks import marked
 from harness.sql.neighbours.challenge import (
     Challenger,
+    ChallengeResult,
     Neighbourhood,
-    Survival,
-    evidence_of,
     neighbourhood,
+    predicates_of,
 )
-from harness.sql.neighbours.predicates import Evidence
+from harness.sql.neighbours.predicates import GoldPredicates
 from harness.sql.parse.dialects import translated_database
 from harness.sql.parse.extract import extract
 from harness.sql.parse.lexer import normalized
@@ -38,7 +39,10 @@ from harness.sql.verdicts import (
     right,
     unconfirmed,
     unscored,
+    with_judging_options,
 )
+
+Value = TypeVar("Value")
 
 
 class Judge:
@@ -58,10 +62,10 @@ class Judge:
         self.sandbox = Sandbox(workers=workers, seconds=seconds)
         self.workers = workers
         self._instances = instances
-        self._schemas: Recent[Schema] = Recent(64)
-        self._golds: Recent[Gold] = Recent(256)
-        self._evidence: Recent[Evidence | None] = Recent(256)
-        self._near: Recent[Neighbourhood] = Recent(256)
+        self._schemas: LRUCache[Schema] = LRUCache(64)
+        self._golds: LRUCache[Gold] = LRUCache(256)
+        self._predicates: LRUCache[GoldPredicates | None] = LRUCache(256)
+        self._near: LRUCache[Neighbourhood] = LRUCache(256)
 
     def __enter__(self) -> "Judge":
         return self
@@ -86,7 +90,7 @@ class Judge:
             verdict = self._decide(question, pred_text)
         except HarnessError as error:
             verdict = unscored("database_error", str(error))
-        return marked(verdict, question)
+        return with_judging_options(verdict, question)
 
     def _decide(self, question: Question, pred_text: str) -> Verdict:
         gold = self._gold(question)
@@ -116,7 +120,7 @@ class Judge:
         return different(sql, match, diagnosis, gold=gold.result, pred=result, suspect=suspect)
 
     def _judge_match(self, question: Question, gold: Gold, sql: str, match: Match) -> Verdict:
-        """Let a match on the database itself prove itself on its neighbours."""
+        """Check a match on the given database on neighbour databases."""
         passed = partial(right, sql, gold.result, allowed=match.allowed)
         runnable, vacuous = question.runnable(sql), not gold.result.rows
         if question.rule != "harness" or not self._instances:
@@ -136,9 +140,9 @@ class Judge:
 
     def _challenge(
         self, question: Question, gold: Gold, sql: str
-    ) -> tuple[Challenger | None, Survival]:
+    ) -> tuple[Challenger | None, ChallengeResult]:
         """Try neighbours; if the gold is empty on all, those that keep declared rules only."""
-        challenger, survival = None, Survival()
+        challenger, survival = None, ChallengeResult()
         for relaxed in (False, True):
             near = self._neighbourhood(question, gold, relaxed=relaxed)
             if near is not None:
@@ -149,7 +153,7 @@ class Judge:
         return challenger, survival
 
     def _diagnose(
-        self, question: Question, gold: Gold, sql: str, trial: Trial | None = None
+        self, question: Question, gold: Gold, sql: str, trial: MatchesGold | None = None
     ) -> Diagnosis:
         """Explain a difference, by default one on the database itself."""
         if question.rule != "harness" or question.engine != "sqlite":
@@ -162,11 +166,11 @@ class Judge:
         return diagnose(gold.plan.sql, sql, self.schema(question.database), trial or on_base)
 
     def _suspect(self, question: Question, gold: Gold, diagnosis: Diagnosis) -> str:
-        evidence = self._evidence_of(question, gold) if question.rule == "harness" else None
-        if evidence is None:
+        predicates = self._predicates_of(question, gold) if question.rule == "harness" else None
+        if predicates is None:
             return ""
         return gold_suspect(
-            evidence=evidence,
+            predicates=predicates,
             expected=gold.expected,
             gold=gold.result,
             found=diagnosis.found,
@@ -174,25 +178,25 @@ class Judge:
             schema=self.schema(question.database),
         )
 
-    def _evidence_of(self, question: Question, gold: Gold) -> Evidence | None:
-        """Return what a gold reveals of its data; None where that cannot be told."""
+    def _predicates_of(self, question: Question, gold: Gold) -> GoldPredicates | None:
+        """Return the predicates of a gold; None where it cannot be parsed."""
         schema = self.schema(question.database)
-        return self._evidence.get(
-            (question.database.key, gold.plan.sql), lambda: evidence_of(gold.plan, schema)
+        return self._predicates.get(
+            (question.database.key, gold.plan.sql), lambda: predicates_of(gold.plan, schema)
         )
 
     def _neighbourhood(
         self, question: Question, gold: Gold, *, relaxed: bool = False
     ) -> Neighbourhood | None:
         """Return what the instances of a gold have in common; None where there can be none."""
-        evidence = self._evidence_of(question, gold)
-        if evidence is None:
+        predicates = self._predicates_of(question, gold)
+        if predicates is None:
             return None
         seed = f"{question.seed}:{' '.join(normalized(gold.plan.sql))}"
         schema = self.schema(question.database)
         return self._near.get(
             (question.database.key, seed, relaxed),
-            lambda: neighbourhood(gold.plan, schema, evidence, seed=seed, relaxed=relaxed),
+            lambda: neighbourhood(gold.plan, schema, predicates, seed=seed, relaxed=relaxed),
         )
 
     def _compare(self, question: Question, gold: Gold, result: QueryResult) -> Match:
@@ -218,3 +222,25 @@ class Judge:
     def _gold(self, question: Question) -> Gold:
         key = (question.database.source.key, question.gold_sql, question.dialect, question.rule)
         return self._golds.get(key, lambda: run_gold(self.sandbox, question))
+
+
+class LRUCache(Generic[Value]):
+    """A cache that threads share; two of them may compute the same value at once."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._entries: OrderedDict[Hashable, Value] = OrderedDict()
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """Return the value for ``key``, made by ``make()`` where it is not there."""
+        with self._lock:
+            if key in self._entries:
+                self._entries.move_to_end(key)
+                return self._entries[key]
+        value = make()
+        with self._lock:
+            self._entries[key] = value
+            while len(self._entries) > self._size:
+                self._entries.popitem(last=False)
+        return value

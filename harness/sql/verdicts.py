@@ -1,13 +1,17 @@
-"""How an outcome is put into a `Verdict`: labels, a sentence for a person, and the evidence."""
+"""The `Verdict` for each outcome: labels, an explanation in words, and its evidence."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 from harness.records import Verdict
 from harness.sql.compare.tables import Match
 from harness.sql.execute.sandbox import QueryResult
 from harness.sql.explain.diagnosis import Diagnosis
 from harness.sql.explain.failures import EXTRACTION, REFUSED
+from harness.sql.neighbours.challenge import Witness
+from harness.sql.parse.dialects import ENGINES, can_translate
 from harness.sql.parse.extract import Extraction
+from harness.sql.question import Question
 
 REASONS = {
     "row_order": "the right rows in the wrong order",
@@ -29,7 +33,7 @@ UNTRIED = "no neighbouring database could tell more, so this rests on the given 
 """Said of a match that stands on one database only."""
 
 
-def _details(sql: str | None, **more: Any) -> dict[str, Any]:
+def _details(sql: str | None, **more: object) -> dict[str, object]:
     return {"base_match": None, "robust_match": None, "extracted_sql": sql, "witness": None} | more
 
 
@@ -87,7 +91,7 @@ def different(
     return _wrong(sql, labels, text, diagnosis, suspect=suspect, base_match=False)
 
 
-def refuted(sql: str, witness: Any, diagnosis: Diagnosis, suspect: str = "") -> Verdict:
+def refuted(sql: str, witness: Witness, diagnosis: Diagnosis, suspect: str = "") -> Verdict:
     """A match on the database itself that another database tells from the gold."""
     labels = (*diagnosis.labels, "coincidental_match")
     text = "the gold's result on this database, but not on a neighbouring one"
@@ -107,7 +111,9 @@ def _wrong(
     diagnosis: Diagnosis,
     *,
     suspect: str = "",
-    **details: Any,
+    base_match: bool,
+    robust_match: bool | None = False,
+    witness: Witness | None = None,
 ) -> Verdict:
     more = diagnosis.sentence
     return Verdict(
@@ -116,19 +122,18 @@ def _wrong(
         labels=labels + (("gold_suspect",) if suspect else ()),
         answer=sql,
         explanation=". ".join(part for part in (text, more, suspect) if part),
-        metrics=_metrics(base=details["base_match"], robust=False),
+        metrics=_metrics(base=base_match, robust=False),
         details=_details(
             sql,
-            **{
-                "robust_match": False,
-                "repaired_by": list(diagnosis.repaired_by),
-                "differences": [
-                    {"label": d.label, "clause": d.clause, "gold": d.gold, "pred": d.pred}
-                    for d in diagnosis.found
-                ],
-                "gold_suspect": suspect or None,
-                **details,
-            },
+            base_match=base_match,
+            robust_match=robust_match,
+            witness=witness,
+            repaired_by=list(diagnosis.repaired_by),
+            differences=[
+                {"label": d.label, "clause": d.clause, "gold": d.gold, "pred": d.pred}
+                for d in diagnosis.found
+            ],
+            gold_suspect=suspect or None,
         ),
     )
 
@@ -159,3 +164,39 @@ def right(
         metrics=_metrics(base=True, robust=True),
         details=_details(sql, base_match=True, robust_match=robust),
     )
+
+
+def with_judging_options(verdict: Verdict, question: Question) -> Verdict:
+    """Add ``translated_from`` and ``allow`` to a verdict where they are not the default."""
+    added: dict[str, object] = {}
+    notes: list[str] = []
+    if question.policy.allowed:
+        added["allow"] = list(question.policy.allowed)
+    if question.dialect != question.database.engine:
+        added["translated_from"] = question.dialect
+        notes.append(_translation(verdict.answer, question))
+    if not added:
+        return verdict
+    return replace(
+        verdict,
+        explanation="; ".join([verdict.explanation, *notes]),
+        details={**verdict.details, **added},
+    )
+
+
+def _translation(answer: str | None, question: Question) -> str:
+    """Say which of the two statements ran in translation, and which as it was written."""
+    sides = [("the gold", question.gold_sql)] + ([("the answer", answer)] if answer else [])
+    done = {name: can_translate(sql, question.dialect, question.engine) for name, sql in sides}
+    way = f"from {question.dialect} to {ENGINES[question.engine]}"
+    translated = _names([name for name in done if done[name]])
+    as_written = _names([name for name in done if not done[name]])
+    if not as_written:
+        return f"{translated} ran in translation {way}"
+    reason = f"which cannot be translated {way}, ran as written"
+    rest = f"{as_written}, {reason}"
+    return f"{translated} ran in translation; {rest}" if translated else rest
+
+
+def _names(names: Sequence[str]) -> str:
+    return " and ".join(names)

@@ -20,7 +20,8 @@ from typing import Any
 
 from harness.sql import Judge, judge_rows
 
-ROOT = Path(__file__).parent.parent.parent
+TESTS = Path(__file__).resolve().parents[1]
+ROOT = TESTS.parent
 DATA = ROOT.parent / "shared" / "data"
 SPIDER = DATA / "spider"
 
@@ -138,8 +139,8 @@ def speed() -> None:
 
 def faults() -> None:
     """Count planted faults of which the diagnosis names the label and the clause."""
-    place = ROOT / "tests" / "sql" / "test_faults.py"
-    spec = importlib.util.spec_from_file_location("faults", place)
+    sys.path.insert(0, str(TESTS))  # for `support`, as pytest does
+    spec = importlib.util.spec_from_file_location("faults", TESTS / "sql" / "test_faults.py")
     assert spec is not None
     assert spec.loader is not None
     planting = importlib.util.module_from_spec(spec)

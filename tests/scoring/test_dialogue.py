@@ -9,6 +9,7 @@ from harness.scoring import coherence
 from harness.scoring.dialogue import GATES, THRESHOLD, messages
 from harness.scoring.relevance import NEUTRAL, overlap
 from harness.scoring.stated_facts import claims, contradicts
+from harness.suites.catalogue import builtin_suites
 
 DINNER = [
     "Hello!",
@@ -111,3 +112,8 @@ def test_a_distractor_inside_the_answer_does_not_count_against_it() -> None:
     """A value that is part of the accepted one is no other value."""
     turns = ["My cat is York, I live in New York.", "I see.", "Where do I live?"]
     assert coherence(turns, "In New York.", answers=["New York"], distractors=["York"]).score == 1.0
+
+
+def test_the_suite_declares_the_default_threshold() -> None:
+    """`harness rate coherence` and a run of the suite call the same turns coherent."""
+    assert builtin_suites()["coherence"].threshold == THRESHOLD

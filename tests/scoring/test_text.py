@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.scoring import normalize, qa, token_f1
 from harness.scoring.answer_region import extract, region
-from harness.scoring.signs import abstains, loops, repeated, spoken
+from harness.scoring.response_faults import abstains, is_repetitive, seq_rep_n, visible_text
 from harness.scoring.wordlists import NEGATIONS, POLAR
 
 LETTERS = st.text(alphabet=string.ascii_letters + " .,!?-;'", max_size=60)
@@ -54,7 +54,7 @@ def test_normalizing_twice_changes_nothing(text: str) -> None:
 def test_an_accepted_answer_counts_bare_and_in_a_sentence(words: list[str], subject: str) -> None:
     """Saying an accepted answer is right in whatever case, with a full stop, in a sentence."""
     answer = " ".join(words)
-    assume(not POLAR & set(words) and not abstains(answer) and not loops(answer))
+    assume(not POLAR & set(words) and not abstains(answer) and not is_repetitive(answer))
     assume(not (NEGATIONS | {"or", "either"}) & {*words, subject})
     for response in (answer, answer.upper() + ".", f"The {subject} is {answer}."):
         verdict = qa(f"What is the {subject}?", ["xyzzy plugh", answer], response)
@@ -139,17 +139,17 @@ def test_extraction_drops_what_the_question_said() -> None:
 
 def test_hidden_reasoning_and_leaked_roles_are_not_said() -> None:
     """What a chat template or a reasoning block holds is not part of the answer."""
-    assert spoken("<think>Rome?</think> Paris") == "Paris"
-    assert spoken("Paris<|im_end|>\n<|im_start|>user\nRome") == "Paris"
+    assert visible_text("<think>Rome?</think> Paris") == "Paris"
+    assert visible_text("Paris<|im_end|>\n<|im_start|>user\nRome") == "Paris"
     assert qa("?", ["Rome"], "Paris\nUser: Rome?").score == 0.0
     assert qa("?", ["Rome"], "<think>Rome, I would say").labels == ("format",)
 
 
 def test_repetition_is_measured_on_words() -> None:
     """A text without a repeated 4-gram has seq-rep-4 0; a loop comes near 1."""
-    assert repeated("a b c d e f") == 0.0
-    assert repeated("a b c d " * 20) > 0.9
-    assert not loops("He said that he said that.")
+    assert seq_rep_n("a b c d e f") == 0.0
+    assert seq_rep_n("a b c d " * 20) > 0.9
+    assert not is_repetitive("He said that he said that.")
 
 
 def test_a_cut_answer_is_wrong_but_named() -> None:

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.sql.compare.policy import Policy
-from harness.sql.compare.tables import Expectation, Group, close, compare, unordered
-from harness.sql.compare.ties import GoldPlan, expectation, parse, plan_gold
+from harness.sql.compare.tables import Expectation, TieGroup, close, compare, unordered
+from harness.sql.compare.ties import GoldPlan, expectation, plan_gold
+from harness.sql.parse.sqlglot_tree import parse
 
 cells = st.one_of(
     st.none(),
@@ -85,7 +86,7 @@ def test_many_equal_columns_do_not_explode() -> None:
 
 
 ORDERED = Expectation(
-    groups=(Group(rows=(("a",), ("b",)), take=2), Group(rows=(("c",), ("d",)), take=1)),
+    groups=(TieGroup(rows=(("a",), ("b",)), take=2), TieGroup(rows=(("c",), ("d",)), take=1)),
     width=1,
     ordered=True,
 )

@@ -1,10 +1,11 @@
 """Finding the one statement in what a model wrote."""
 
-import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.growth import grows_linearly
 
 from harness.sql import extract
 from harness.sql.parse.lexer import is_truncated, normalized, starts_statement, tokenize
@@ -124,23 +125,21 @@ def test_prose_in_front_is_survived(wrapped: str, prose: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    "shape",
     [
-        "SELECT 'x\n" + ("Hello there my friend " * 18 + "\n") * 1000,
-        "SELECT ('x\n" + ("## " + "a b " * 100 + "\n") * 1000,
-        "SELECT a\n" + "\n" * 100_000 + "FROM t",
-        "`SELECT a FROM t," + ("`" + "y" * 6000) * 60,
-        "<sql>a" * 60_000,
-        "<|channel|>analysis" * 20_000,
-        "SELECT x: select y\n" * 20_000,
-        "[{'" * 100_000,
-        "SELECT 1; " + "select the best of all words. " * 10_000,
-        "-- SELECT a FROM b\n" * 20_000,
+        lambda n: "SELECT 'x\n" + ("Hello there my friend " * 18 + "\n") * n,
+        lambda n: "SELECT ('x\n" + ("## " + "a b " * 100 + "\n") * n,
+        lambda n: "SELECT a\n" + "\n" * (400 * n) + "FROM t",
+        lambda n: "`SELECT a FROM t," + ("`" + "y" * (6 * n)) * 60,
+        lambda n: "<sql>a" * (60 * n),
+        lambda n: "<|channel|>analysis" * (20 * n),
+        lambda n: "SELECT x: select y\n" * (20 * n),
+        lambda n: "[{'" * (100 * n),
+        lambda n: "SELECT 1; " + "select the best of all words. " * (12 * n),
+        lambda n: "-- SELECT a FROM b\n" * (20 * n),
     ],
-    ids=lambda text: repr(text[:24]),
+    ids=lambda shape: repr(shape(1)[:24]),
 )
-def test_long_texts_cost_little(text: str) -> None:
-    """No shape of text makes extraction slow: a worker would not be there to be killed."""
-    started = time.process_time()
-    extract(text)
-    assert time.process_time() - started < 5
+def test_cost_grows_with_the_length_of_a_text(shape: Callable[[int], str]) -> None:
+    """No shape of text makes extraction superlinear: there is no worker to be killed here."""
+    assert grows_linearly(extract, shape(125), shape(1_000), times=8)

@@ -2,8 +2,10 @@
 
 import json
 import random
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -425,6 +427,45 @@ OWN_GOLDS = (
 )
 
 
+HARBOUR = """
+CREATE TABLE quay(quay_id INT, name TEXT, depth REAL);
+CREATE TABLE ship(ship_id INT, name TEXT, flag TEXT, tonnage INT, quay_id INT);
+CREATE TABLE call(call_id INT, ship_id INT, day TEXT, cargo TEXT, tons INT);
+INSERT INTO quay VALUES (1, 'North', 9.5), (2, 'South', 12.0), (3, 'Mole', 7.25), (4, 'Yard', 5.0);
+INSERT INTO ship VALUES (1, 'Heron', 'NO', 900, 1), (2, 'Teal', 'SE', 1500, 2),
+  (3, 'Auk', 'NO', 700, 1), (4, 'Petrel', 'DK', 2200, NULL), (5, 'Skua', 'SE', 1100, 3);
+INSERT INTO call VALUES (1, 1, '2023-04-02', 'timber', 300), (2, 2, '2023-04-02', 'grain', 800),
+  (3, 1, '2023-05-11', 'fish', 120), (4, 3, '2023-06-30', 'timber', 410),
+  (5, 5, '2023-07-01', 'grain', 640), (6, 2, '2024-01-15', 'fish', 90);
+"""
+HARBOUR_TABLES = {
+    "table_names_original": ["quay", "ship", "call"],
+    "column_names_original": [
+        [-1, "*"], [0, "quay_id"], [0, "name"], [0, "depth"],
+        [1, "ship_id"], [1, "name"], [1, "flag"], [1, "tonnage"], [1, "quay_id"],
+        [2, "call_id"], [2, "ship_id"], [2, "day"], [2, "cargo"], [2, "tons"],
+    ],
+    "primary_keys": [1, 4, 9],
+    "foreign_keys": [[8, 1], [10, 4]],
+}  # fmt: skip
+"""The keys of `HARBOUR` as Spider gives them, beside a database that declares none."""
+
+HARBOUR_GOLDS = (
+    "SELECT name FROM ship WHERE tonnage > 800 AND flag = 'NO'",
+    "SELECT s.name, c.day FROM ship AS s JOIN call AS c ON s.ship_id = c.ship_id "
+    "WHERE c.cargo = 'timber'",
+    "SELECT flag, COUNT(*) FROM ship GROUP BY flag HAVING COUNT(*) > 1",
+    "SELECT MAX(tons), AVG(tons) FROM call WHERE cargo = 'grain'",
+    "SELECT name FROM quay WHERE depth < 10 ORDER BY depth DESC LIMIT 2",
+    "SELECT DISTINCT cargo FROM call WHERE tons > 100",
+    "SELECT q.name, COUNT(*) FROM quay AS q JOIN ship AS s ON q.quay_id = s.quay_id "
+    "GROUP BY q.quay_id",
+    "SELECT name FROM ship WHERE quay_id IS NULL",
+    "SELECT ship_id FROM ship EXCEPT SELECT ship_id FROM call",
+    "SELECT COUNT(DISTINCT ship_id) FROM call WHERE day >= '2023-05-01'",
+)
+
+
 @pytest.fixture(scope="module")
 def judge() -> Iterator[Judge]:
     """One judge for all faults."""
@@ -448,6 +489,23 @@ def test_planted_faults_are_named(judge: Judge) -> None:
     unnamed = [planted for planted, (_, clause) in told if not clause]
     assert len(wrong) <= 0.05 * len(told), wrong
     assert len(unnamed) <= 0.10 * len(told), unnamed
+
+
+def test_planted_faults_in_spiders_layout_are_named(judge: Judge, tmp_path: Path) -> None:
+    """On a database file whose keys stand beside it, two of each kind."""
+    file = tmp_path / "harbour.sqlite"
+    connection = sqlite3.connect(file)
+    connection.executescript(HARBOUR)
+    connection.close()
+    database = Database(path=file, tables=HARBOUR_TABLES)
+    assert judge.schema(database).table("ship").foreign_keys[0].table == "quay"
+    columns = columns_of(judge, database)
+    golds = [(sql, database, columns) for sql in HARBOUR_GOLDS]
+    planted = [p for kind in FAULTS for p in plant(golds, kind, seed=4, count=2)]
+    told = [found for found in (diagnose_planted(judge, p) for p in planted) if found is not None]
+    assert len(told) >= 0.7 * len(planted)
+    assert sum(label for label, _ in told) >= 0.9 * len(told)
+    assert sum(clause for _, clause in told) >= 0.85 * len(told)
 
 
 @pytest.mark.skipif(not SPIDER.is_dir(), reason="Spider is not in ../shared/data")

@@ -14,13 +14,13 @@ from support.paths import TESTS
 from harness.sql import Database, Judge
 from harness.sql.compare.equivalence import proven_equal
 from harness.sql.compare.tables import compare, unordered
-from harness.sql.compare.ties import parse
 from harness.sql.execute.database import Schema
 from harness.sql.neighbours.instances import build_instance, load_statements, needed_tables
-from harness.sql.neighbours.predicates import Atom, gather
+from harness.sql.neighbours.predicates import Condition, collect_predicates
 from harness.sql.neighbours.profile import ColumnProfile, profile
 from harness.sql.neighbours.values import other_case, satisfying, step
 from harness.sql.parse.binding import bind
+from harness.sql.parse.sqlglot_tree import parse
 
 GOLDEN = TESTS / "golden" / "sql"
 SCRIPT = (GOLDEN / "bikes.sql").read_text(encoding="utf-8")
@@ -104,10 +104,10 @@ def _instance(schema: Schema, gold: str, number: int, seed: str = "s") -> sqlite
     """Build one neighbour instance of a gold query in plain SQLite, constraints on."""
     tree = parse(gold)
     assert tree is not None
-    evidence = gather(bind(tree, schema.columns))
-    profiles = profile(schema, evidence)
+    predicates = collect_predicates(bind(tree, schema.columns))
+    profiles = profile(schema, predicates)
     tables = needed_tables(profiles, TABLES)
-    instance = build_instance(profiles, evidence, tables=tables, seed=seed, number=number)
+    instance = build_instance(profiles, predicates, tables=tables, seed=seed, number=number)
     connection = sqlite3.connect(":memory:")
     connection.execute("PRAGMA foreign_keys = ON")
     for name in tables:
@@ -196,10 +196,10 @@ def test_pattern_texts_match_in_either_case(pattern: str, rng: random.Random) ->
     column = ColumnProfile(
         name="name", kind="text", pool=("a",), nullable=False, unique=False, closed=False
     )
-    like = Atom(place=place, op="like", values=(pattern,))
+    like = Condition(column=place, op="like", values=(pattern,))
     assert matches(satisfying(like, column, ("a",), rng), "LIKE", pattern)
     assert matches(other_case(satisfying(like, column, ("a",), rng)), "LIKE", pattern)
-    glob = Atom(place=place, op="glob", values=(pattern.replace("%", "*").replace("_", "?"),))
+    glob = Condition(column=place, op="glob", values=(pattern.replace("%", "*").replace("_", "?"),))
     assert matches(satisfying(glob, column, ("a",), rng), "GLOB", str(glob.values[0]))
 
 

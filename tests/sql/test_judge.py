@@ -38,6 +38,62 @@ def ask(gold: str, **more: object) -> Question:
     return Question(**{"gold_sql": gold, "database": DATABASE, **more})  # type: ignore[arg-type]
 
 
+OWN_CASES = (
+    # id, gold, answer, acceptable outcomes: those where careful people differ have several
+    ("missing DISTINCT", "SELECT DISTINCT floor FROM dept", "SELECT floor FROM dept", "incorrect"),
+    ("fan-out of a join", "SELECT COUNT(*) FROM dept",
+     "SELECT COUNT(*) FROM dept d JOIN emp e ON e.dept_id = d.id", "incorrect"),
+    ("the word value", "SELECT name FROM emp WHERE id = 1",
+     "SELECT name FROM emp WHERE 'value' = 'value' AND id = 1", "correct"),
+    ("ORDER BY in a literal", "SELECT name FROM emp WHERE name <> 'order by'",
+     "SELECT name FROM emp WHERE name <> 'order by' ORDER BY id DESC", "correct"),
+    ("ORDER BY in a subquery", "SELECT name FROM emp WHERE id IN (SELECT id FROM emp ORDER BY pay)",
+     "SELECT name FROM emp ORDER BY name DESC", "correct"),
+    ("order of tied rows", "SELECT name FROM dept ORDER BY floor",
+     "SELECT name FROM dept ORDER BY floor, id DESC", "correct"),
+    ("another order", "SELECT name FROM emp ORDER BY pay", "SELECT name FROM emp ORDER BY pay DESC",
+     "incorrect"),
+    ("columns exchanged", "SELECT id, name FROM emp", "SELECT name, id FROM emp", "correct"),
+    ("floating-point noise", "SELECT 0.3 AS x FROM dept", "SELECT 0.1 + 0.2 FROM dept", "correct"),
+    ("rounded", "SELECT pay / 7.0 FROM emp", "SELECT ROUND(pay / 7.0, 2) FROM emp", "incorrect"),
+    ("beyond doubles", "SELECT 9007199254740993", "SELECT 9007199254740992", "incorrect"),
+    ("NULL is not 0", "SELECT NULL FROM dept", "SELECT 0 FROM dept", "incorrect"),
+    ("both empty by chance", "SELECT name FROM emp WHERE pay > 9000",
+     "SELECT name FROM dept WHERE floor > 9000", "incorrect"),
+    ("hard-coded key", "SELECT e.name FROM emp e JOIN dept d ON d.id = e.dept_id "
+     "WHERE d.name = 'IT'", "SELECT name FROM emp WHERE dept_id = 2", "incorrect"),
+    ("integer division", "SELECT pay / 7.0 FROM emp", "SELECT pay / 7 FROM emp", "incorrect"),
+    ("boundary", "SELECT name FROM emp WHERE pay >= 250", "SELECT name FROM emp WHERE pay > 200",
+     "incorrect"),
+    ("extra column", "SELECT name FROM emp", "SELECT id, name FROM emp", "incorrect"),
+    ("number as text", "SELECT pay FROM emp", "SELECT CAST(pay AS TEXT) FROM emp", "incorrect"),
+    ("all ties", "SELECT name FROM dept ORDER BY floor DESC LIMIT 1",
+     "SELECT name FROM dept WHERE floor = 3", "incorrect"),
+    ("unordered LIMIT", "SELECT name FROM emp ORDER BY id LIMIT 1", "SELECT name FROM emp LIMIT 1",
+     "correct incorrect"),
+    ("write behind WITH", "SELECT name FROM emp",
+     "WITH x AS (SELECT 1) DELETE FROM emp RETURNING name", "refused"),
+    ("statement behind a query", "SELECT name FROM emp", "SELECT name FROM emp; DROP TABLE emp",
+     "refused"),
+    ("write words in a literal", "SELECT name FROM emp",
+     "SELECT name FROM emp WHERE name <> 'DROP TABLE emp; --'", "correct"),
+    ("unclosed fence", "SELECT name FROM emp", "Here:\n```sql\nSELECT name FROM emp", "correct"),
+    ("thoughts", "SELECT name FROM emp", "<think>SELECT id FROM emp</think>SELECT name FROM emp",
+     "correct"),
+    ("endless", "SELECT name FROM emp",
+     "WITH RECURSIVE r(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM r) SELECT COUNT(*) FROM r",
+     "incorrect"),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OWN_CASES, ids=lambda case: case[0])
+def test_own_verdict_cases(case: tuple[str, str, str, str], judge: Judge) -> None:
+    """Where execution on one database, sets of rows or words of the text mislead, we are right."""
+    _, gold, answer, acceptable = case
+    verdict = judge.judge(ask(gold), answer)
+    assert verdict.outcome in acceptable.split(), verdict
+
+
 @pytest.mark.skipif(not CASES.is_file(), reason="the verdict cases are not in ../shared/data")
 def test_verdict_cases(judge: Judge) -> None:
     """No uncontested case is judged wrong, and contested ones stay within what is acceptable."""

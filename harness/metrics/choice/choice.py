@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import datasets
 import evaluate
@@ -44,7 +43,7 @@ class Choice(evaluate.Metric):
         predictions: Sequence[str],
         references: Sequence[int],
         choices: Sequence[Sequence[str]],
-    ) -> dict[str, Any]:
+    ) -> dict[str, float]:
         items = zip(choices, references, predictions, strict=True)
         found = [choice(list(texts), right, said).metrics for texts, right, said in items]
         scored = [metrics for metrics in found if metrics]

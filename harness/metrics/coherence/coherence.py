@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import datasets
 import evaluate
@@ -45,7 +44,7 @@ class Coherence(evaluate.Metric):
         predictions: Sequence[str],
         references: Sequence[Sequence[str]],
         contexts: Sequence[Sequence[str]],
-    ) -> dict[str, Any]:
+    ) -> dict[str, float]:
         recalls = any(references)
         verdicts = [
             coherence(list(turns), said, answers=answers if recalls else None)

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import datasets
 import evaluate
@@ -43,7 +42,7 @@ class QA(evaluate.Metric):
         predictions: Sequence[str],
         references: Sequence[Sequence[str]],
         questions: Sequence[str] | None = None,
-    ) -> dict[str, Any]:
+    ) -> dict[str, float]:
         asked = questions or [""] * len(predictions)
         verdicts = [qa(*item) for item in zip(asked, references, predictions, strict=True)]
         scored = [verdict.metrics for verdict in verdicts if verdict.score is not None]

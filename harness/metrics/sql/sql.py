@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import datasets
 import evaluate
@@ -41,7 +40,7 @@ class SQL(evaluate.Metric):
 
     def _compute(
         self, predictions: Sequence[str], references: Sequence[str], schemas: Sequence[str]
-    ) -> dict[str, Any]:
+    ) -> dict[str, float]:
         rows = [
             {"gold_sql": gold, "pred_text": said, "schema_sql": schema}
             for gold, said, schema in zip(references, predictions, schemas, strict=True)

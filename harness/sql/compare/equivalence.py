@@ -1,20 +1,20 @@
 """Cheap proofs that two queries always give the same answer.
 
-Two queries are proven equal if they have the same standard form: names, aliases, the order of inner
-joins and of conditions, and BETWEEN apart. Nothing is proven wrong here. A proof saves the
-neighbour instances; the tests try to falsify it by running pairs that it calls equal.
+Two queries are proven equal if they have the same canonical form, which ignores names, aliases, the
+order of inner joins and of conditions, and BETWEEN. Nothing is proven different here. A proof saves
+the neighbour instances; the tests try to falsify it by running pairs that it calls equal.
 """
 
 import re
 
 from sqlglot import exp
 
-from harness.sql.compare.ties import PARSER_FAULTS, parse
 from harness.sql.execute.database import Schema
 from harness.sql.parse.binding import bind
-from harness.sql.parse.canonical import standardize
-from harness.sql.parse.clauses import form, is_link
+from harness.sql.parse.canonical import canonicalize
+from harness.sql.parse.clauses import canonical_text, is_equi_join
 from harness.sql.parse.lexer import normalized
+from harness.sql.parse.sqlglot_tree import PARSER_ERRORS, parse
 
 _UNSTABLE = re.compile(r"\b(?:random|randomblob|now|current_\w+)\b", re.IGNORECASE)
 
@@ -29,20 +29,20 @@ def proven_equal(left: str, right: str, schema: Schema) -> bool:
         return False
     try:
         return _same_form(left, right, schema)
-    except PARSER_FAULTS:
+    except PARSER_ERRORS:
         return False
 
 
 def _same_form(left: str, right: str, schema: Schema) -> bool:
     trees = [parse(sql) for sql in (left, right)]
-    forms = [tree and standardize(tree, schema.columns) for tree in trees]
+    forms = [tree and canonicalize(tree, schema.columns) for tree in trees]
     if forms[0] is None or forms[1] is None:
         return False
-    if form(forms[0]) == form(forms[1]):
+    if canonical_text(forms[0]) == canonical_text(forms[1]):
         return True
     if any(tree is None or _mixes_types(tree, schema) for tree in trees):
         return False
-    return form(forms[0], merge=True) == form(forms[1], merge=True)
+    return canonical_text(forms[0], merge=True) == canonical_text(forms[1], merge=True)
 
 
 def _mixes_types(tree: exp.Expression, schema: Schema) -> bool:
@@ -50,8 +50,8 @@ def _mixes_types(tree: exp.Expression, schema: Schema) -> bool:
     columns = schema.columns
     bound = bind(tree, columns)
     for node in bound.tree.find_all(exp.EQ):
-        if is_link(node):
-            places = [bound.place(node.this), bound.place(node.expression)]
+        if is_equi_join(node):
+            places = [bound.column(node.this), bound.column(node.expression)]
             types = {columns[p[0]][p[1]].lower() if p else "" for p in places}
             if len(types) != 1 or "" in types:
                 return True

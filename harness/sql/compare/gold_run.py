@@ -4,10 +4,11 @@ from dataclasses import dataclass, replace
 
 from harness.errors import InfrastructureError
 from harness.sql.compare.tables import Expectation, compare
-from harness.sql.compare.ties import GoldPlan, expectation, needs_plan, parse, plan_gold
+from harness.sql.compare.ties import GoldPlan, expectation, needs_plan, plan_gold
 from harness.sql.execute.sandbox import QueryResult, Sandbox
 from harness.sql.explain.failures import EXTRACTION
 from harness.sql.parse.extract import classify
+from harness.sql.parse.sqlglot_tree import parse
 from harness.sql.question import Question
 
 

@@ -4,9 +4,9 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 from harness.errors import StudyError, nearest
+from harness.sql.execute.messages import Cell, Cells
 
 _INTEGER = re.compile(r"[+-]?[0-9]{1,400}")
 _FLOAT = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
@@ -49,7 +49,7 @@ class Policy:
 STRICT = Policy()
 
 
-def numeric(row: Sequence[Any]) -> tuple[Any, ...]:
+def numeric(row: Sequence[Cell]) -> Cells:
     """Return a row in which text that spells a number is that number.
 
     >>> numeric(("4", "4.5", "4 ", "1_0"))
@@ -58,7 +58,7 @@ def numeric(row: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(_number(cell) if isinstance(cell, str) else cell for cell in row)
 
 
-def _number(text: str) -> Any:
+def _number(text: str) -> Cell:
     """Read text as the number it spells, if it does."""
     if _INTEGER.fullmatch(text):
         return int(text)

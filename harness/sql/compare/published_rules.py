@@ -1,15 +1,14 @@
-"""Published comparison rules, so that published numbers can be checked.
+"""The comparison rules of Spider and BIRD, to reproduce published execution accuracy.
 
-They are kept with their leaks: one database, no tolerance for floating-point noise. The sandbox and
-the extraction of the statement are ours for every rule.
+Their weaknesses are reproduced too: one database, no tolerance for floating-point noise. Sandbox
+and extraction of the statement are ours for every rule.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import permutations
-from typing import Any
 
-from harness.sql.compare.tables import Row
+from harness.sql.execute.messages import Cells
 from harness.sql.parse.lexer import tokenize
 
 
@@ -29,7 +28,7 @@ def spider_text(sql: str) -> str:
     )
 
 
-def spider_equal(gold: Sequence[Row], pred: Sequence[Row], *, gold_sql: str) -> bool:
+def spider_equal(gold: Sequence[Cells], pred: Sequence[Cells], *, gold_sql: str) -> bool:
     """Compare two results as ``result_eq`` of the same source does.
 
     Both empty is equal; columns may be permuted; rows are a bag, or a list where the gold's text
@@ -40,20 +39,21 @@ def spider_equal(gold: Sequence[Row], pred: Sequence[Row], *, gold_sql: str) -> 
     if len(gold) != len(pred) or len(gold[0]) != len(pred[0]):
         return False
     ordered = "order by" in gold_sql.lower()
-    same = (lambda a, b: list(a) == list(b)) if ordered else (lambda a, b: Counter(a) == Counter(b))
-    if same(gold, pred):
-        return True
-    return any(
-        same(gold, [tuple(r[c] for c in order) for r in pred]) for order in _orders(gold, pred)
+
+    def same(rows: Sequence[Cells]) -> bool:
+        return list(gold) == list(rows) if ordered else Counter(gold) == Counter(rows)
+
+    return same(pred) or any(
+        same([tuple(r[c] for c in order) for r in pred]) for order in _orders(gold, pred)
     )
 
 
-def _orders(gold: Sequence[Row], pred: Sequence[Row]) -> Iterable[tuple[int, ...]]:
+def _orders(gold: Sequence[Cells], pred: Sequence[Cells]) -> Iterable[tuple[int, ...]]:
     """Yield the column orders under which every single column holds the same values."""
     width = len(gold[0])
     wanted = [Counter(row[c] for row in gold) for c in range(width)]
     given = [Counter(row[c] for row in pred) for c in range(width)]
-    if sorted(map(_size, wanted)) != sorted(map(_size, given)):
+    if sorted(map(len, wanted)) != sorted(map(len, given)):
         return
     if width <= 6:
         for order in permutations(range(width)):
@@ -69,11 +69,7 @@ def _orders(gold: Sequence[Row], pred: Sequence[Row]) -> Iterable[tuple[int, ...
     yield tuple(chosen)
 
 
-def _size(counter: Counter[Any]) -> int:
-    return len(counter)
-
-
-def bird_equal(gold: Iterable[Row], pred: Iterable[Row]) -> bool:
+def bird_equal(gold: Iterable[Cells], pred: Iterable[Cells]) -> bool:
     """Compare two results as BIRD does: sets of rows, columns in order.
 
     Source: bird-bench/mini_dev, ``evaluation_ex.py`` (``set(predicted) == set(ground_truth)``).

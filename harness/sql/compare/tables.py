@@ -10,11 +10,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from harness.sql.compare.policy import STRICT, Policy, numeric
-
-Row = tuple[Any, ...]
+from harness.sql.execute.messages import Cell, Cells
 
 RELATIVE = 1e-9
 ABSOLUTE = 1e-12
@@ -27,10 +25,10 @@ MAX_ALIGNED = 400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class TieGroup:
     """Rows among which the gold does not decide an order; ``take`` of them belong to the answer."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[Cells, ...]
     take: int
 
 
@@ -42,7 +40,7 @@ class Expectation:
     ``null_first`` says that it puts rows first because their order key is NULL.
     """
 
-    groups: tuple[Group, ...]
+    groups: tuple[TieGroup, ...]
     width: int
     ordered: bool = False
     null_first: bool = False
@@ -70,14 +68,14 @@ class Match:
     allowed: tuple[str, ...] = ()
 
 
-def unordered(rows: Iterable[Row], width: int) -> Expectation:
+def unordered(rows: Iterable[Cells], width: int) -> Expectation:
     """Expect exactly these rows, in any order."""
-    kept = tuple(rows)
-    return Expectation(groups=(Group(rows=kept, take=len(kept)),), width=width)
+    expected_rows = tuple(rows)
+    return Expectation(groups=(TieGroup(rows=expected_rows, take=len(expected_rows)),), width=width)
 
 
 def compare(
-    expected: Expectation, rows: Sequence[Row], width: int, *, policy: Policy = STRICT
+    expected: Expectation, rows: Sequence[Cells], width: int, *, policy: Policy = STRICT
 ) -> Match:
     """Compare a result with what the gold allows.
 
@@ -94,7 +92,7 @@ def compare(
     return strict
 
 
-def _strictly(expected: Expectation, rows: Sequence[Row], width: int) -> Match:
+def _strictly(expected: Expectation, rows: Sequence[Cells], width: int) -> Match:
     if width == expected.width:
         if _assign(expected, rows, width):
             return Match(same=True)
@@ -104,7 +102,7 @@ def _strictly(expected: Expectation, rows: Sequence[Row], width: int) -> Match:
     return Match(same=False, reason="extra_column" if width > expected.width else "missing_column")
 
 
-def _leniently(expected: Expectation, rows: Sequence[Row], width: int, policy: Policy) -> bool:
+def _leniently(expected: Expectation, rows: Sequence[Cells], width: int, policy: Policy) -> bool:
     """Tell whether a result is an answer if some disputed differences do not count."""
     if width < expected.width or (width > expected.width and not policy.extra_columns):
         return False
@@ -115,7 +113,7 @@ def _leniently(expected: Expectation, rows: Sequence[Row], width: int, policy: P
     return _assign(expected, rows, width)
 
 
-def _difference(expected: Expectation, rows: Sequence[Row], width: int) -> str:
+def _difference(expected: Expectation, rows: Sequence[Cells], width: int) -> str:
     """Say what kind of difference two tables of one width have."""
     everything = [row for group in expected.groups for row in group.rows]
     if expected.ordered and _assign(unordered(everything, width), rows, width):
@@ -130,7 +128,7 @@ def _difference(expected: Expectation, rows: Sequence[Row], width: int) -> str:
     return "values"
 
 
-def _assign(expected: Expectation, rows: Sequence[Row], width: int) -> bool:
+def _assign(expected: Expectation, rows: Sequence[Cells], width: int) -> bool:
     """Look for an assignment of the expected columns to the given ones under which rows fit."""
     if len(rows) != expected.size:
         return False
@@ -161,7 +159,7 @@ def _assign(expected: Expectation, rows: Sequence[Row], width: int) -> bool:
     return extend()
 
 
-def _fits(expected: Expectation, rows: Sequence[Row], columns: Sequence[int]) -> bool:
+def _fits(expected: Expectation, rows: Sequence[Cells], columns: Sequence[int]) -> bool:
     """Tell whether the chosen columns of ``rows`` fit the first expected columns."""
     start = 0
     count = len(columns)
@@ -176,7 +174,7 @@ def _fits(expected: Expectation, rows: Sequence[Row], columns: Sequence[int]) ->
     return True
 
 
-def _within(given: Sequence[Row], wanted: Sequence[Row]) -> bool:
+def _within(given: Sequence[Cells], wanted: Sequence[Cells]) -> bool:
     """Tell whether ``given`` is a sub-bag of ``wanted`` (equal where they are as long)."""
     bag, other = Counter(given), Counter(wanted)
     if bag == other or bag <= other:
@@ -187,12 +185,12 @@ def _within(given: Sequence[Row], wanted: Sequence[Row]) -> bool:
     return _aligned(list(missing.elements()), list(spare.elements()))
 
 
-def _aligned(given: list[Row], wanted: list[Row]) -> bool:
+def _aligned(given: list[Cells], wanted: list[Cells]) -> bool:
     """Match rows one to one up to floating-point noise; exact cells narrow the choice first."""
     noisy = {
         i for row in (*given, *wanted) for i, cell in enumerate(row) if isinstance(cell, float)
     }
-    buckets: dict[Row, tuple[list[Row], list[Row]]] = {}
+    buckets: dict[Cells, tuple[list[Cells], list[Cells]]] = {}
     for side, rows in enumerate((given, wanted)):
         for row in rows:
             exact = tuple(cell for i, cell in enumerate(row) if i not in noisy)
@@ -201,7 +199,7 @@ def _aligned(given: list[Row], wanted: list[Row]) -> bool:
     return all(_pair_up(left, right) for left, right in buckets.values())
 
 
-def _pair_up(given: list[Row], wanted: list[Row]) -> bool:
+def _pair_up(given: list[Cells], wanted: list[Cells]) -> bool:
     if len(given) > len(wanted):
         return False
     given, wanted = sorted(given, key=_sortable), sorted(wanted, key=_sortable)
@@ -223,11 +221,11 @@ def _pair_up(given: list[Row], wanted: list[Row]) -> bool:
     return all(augment(row, set()) for row in range(len(given)))
 
 
-def _close_rows(left: Row, right: Row) -> bool:
+def _close_rows(left: Cells, right: Cells) -> bool:
     return all(map(close, left, right))
 
 
-def close(left: Any, right: Any) -> bool:
+def close(left: Cell, right: Cell) -> bool:
     """Tell whether two cells are equal: numbers up to noise, everything else exactly.
 
     >>> close(3, 3.0000000000000004), close(2**53 + 1, float(2**53)), close("4", 4)
@@ -243,7 +241,8 @@ def close(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def _sortable(row: Row) -> tuple[tuple[str, Any], ...]:
+def _sortable(row: Cells) -> tuple[tuple[str, float | str | bytes], ...]:
+    """Return a sort key: cells of different types never meet."""
     return tuple(
         ("", 0)
         if cell is None
@@ -255,19 +254,21 @@ def _sortable(row: Row) -> tuple[tuple[str, Any], ...]:
 
 
 def _with_all_ties(expected: Expectation) -> Expectation:
-    """Let every group that a LIMIT cuts be taken whole."""
-    groups = tuple(Group(rows=g.rows, take=len(g.rows) if g.take else 0) for g in expected.groups)
+    """Expect all rows of every group that a LIMIT cuts."""
+    groups = tuple(
+        TieGroup(rows=g.rows, take=len(g.rows) if g.take else 0) for g in expected.groups
+    )
     return Expectation(groups=groups, width=expected.width, ordered=expected.ordered)
 
 
 def _numbers_from_text(expected: Expectation) -> Expectation:
     groups = tuple(
-        Group(rows=tuple(numeric(row) for row in g.rows), take=g.take) for g in expected.groups
+        TieGroup(rows=tuple(numeric(row) for row in g.rows), take=g.take) for g in expected.groups
     )
     return Expectation(groups=groups, width=expected.width, ordered=expected.ordered)
 
 
-def tie_groups(rows: Sequence[Row], keys: Sequence[Row]) -> list[list[Row]]:
+def tie_groups(rows: Sequence[Cells], keys: Sequence[Cells]) -> list[list[Cells]]:
     """Cut rows where the order keys change.
 
     >>> tie_groups([("a",), ("b",), ("c",)], [(1,), (1,), (2,)])

@@ -8,23 +8,11 @@ choice of that many rows is.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
-import sqlglot
 from sqlglot import exp
-from sqlglot.errors import SqlglotError
 
-from harness.sql.compare.tables import Expectation, Group, Row, compare, tie_groups, unordered
-from harness.sql.parse.lexer import nests_deeper
-
-MAX_PARSED = 20_000
-MAX_NESTING = 60
-
-PARSER_FAULTS = (
-    SqlglotError, RecursionError, AttributeError, KeyError, IndexError, TypeError, ValueError,
-    AssertionError,
-)  # fmt: skip
-"""What the parser and rewriting may raise on odd trees; an explanation lost, never a verdict."""
+from harness.sql.compare.tables import Expectation, TieGroup, compare, tie_groups, unordered
+from harness.sql.execute.messages import Cells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,21 +32,6 @@ class GoldPlan:
     appended: int = 0
     limit: int | None = None
     offset: int = 0
-
-
-@lru_cache(maxsize=256)
-def parse(sql: str, dialect: str = "sqlite") -> exp.Expression | None:
-    """Parse one statement, or return None where the parser cannot (too deep, too long, unknown).
-
-    The tree is shared between callers: copy it before you change it.
-    """
-    if len(sql) > MAX_PARSED or nests_deeper(sql, MAX_NESTING):
-        return None
-    try:
-        trees = sqlglot.parse(sql, read=dialect)
-    except PARSER_FAULTS:
-        return None
-    return trees[0] if len(trees) == 1 and isinstance(trees[0], exp.Query) else None
 
 
 def needs_plan(sql: str) -> bool:
@@ -190,7 +163,7 @@ def _key_value(key: exp.Expression, visible: Sequence[exp.Expression]) -> exp.Ex
 
 
 def expectation(
-    plan: GoldPlan, rows: Sequence[Row], width: int, full: Sequence[Row] | None
+    plan: GoldPlan, rows: Sequence[Cells], width: int, full: Sequence[Cells] | None
 ) -> Expectation:
     """Say which answers the gold allows, from its result and that of its full query.
 
@@ -209,11 +182,11 @@ def expectation(
             return allowed
     if not plan.ordered:
         return unordered(rows, width)
-    literal = tuple(Group(rows=(row,), take=1) for row in rows)
+    literal = tuple(TieGroup(rows=(row,), take=1) for row in rows)
     return Expectation(groups=literal, width=width, ordered=True)
 
 
-def _window(groups: list[list[Row]], plan: GoldPlan) -> tuple[Group, ...]:
+def _window(groups: list[list[Cells]], plan: GoldPlan) -> tuple[TieGroup, ...]:
     """Count how many rows of each tie group lie between OFFSET and OFFSET + LIMIT."""
     total = sum(len(group) for group in groups)
     first = plan.offset
@@ -223,6 +196,6 @@ def _window(groups: list[list[Row]], plan: GoldPlan) -> tuple[Group, ...]:
     for group in groups:
         take = max(0, min(start + len(group), last) - max(start, first))
         if take:
-            windows.append(Group(rows=tuple(group), take=take))
+            windows.append(TieGroup(rows=tuple(group), take=take))
         start += len(group)
     return tuple(windows)

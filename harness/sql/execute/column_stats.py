@@ -1,19 +1,21 @@
-"""What the rows of a table show about its columns and keys; learnt once for a database."""
+"""Column statistics and keys, mined from the rows of a table once per database."""
 
 import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
+
+from harness.sql.execute.messages import Cell, Cells
 
 ENOUGH_ROWS = 5
-"""From this many rows on, what a column never shows is taken for a rule."""
+"""From this many rows on, what a column never shows counts as a constraint."""
 
 ENOUGH_UNDECLARED = 3
 """The same in a database that declares no constraint: there, data is all there is to go by."""
 
-POOL = 24
-"""Values of a column that are kept for sampling."""
+POOL_SIZE = 24
+"""Values of a column that are sampled from."""
 
 Kind = Literal["int", "real", "text", "date", "blob"]
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -26,14 +28,14 @@ _AFFINITY: tuple[tuple[str, Kind], ...] = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class ColumnStats:
     """One column: ``count`` cells, of them ``nulls``, ``distinct`` values, some in ``pool``.
 
     ``kind`` is None where neither data nor declared type tell; ``flag`` for 0 and 1 only;
     ``few`` for a small set of values that repeat (codes, categories).
     """
 
-    pool: tuple[Any, ...] = ()
+    pool: Cells = ()
     kind: Kind | None = None
     count: int = 0
     nulls: int = 0
@@ -47,12 +49,12 @@ class Facts:
         return self.distinct == self.count
 
 
-def learn(cells: Sequence[Any], declared: str) -> Facts:
-    """Look at the cells of one column."""
+def column_stats(cells: Sequence[Cell], declared: str) -> ColumnStats:
+    """Collect the statistics of one column; ``declared`` is its declared type."""
     values = [cell for cell in cells if cell is not None]
-    counts = Counter(values)
+    counts: Counter[Cell] = Counter(values)
     kind = _kind(values, declared)
-    return Facts(
+    return ColumnStats(
         pool=_pool(counts),
         kind=kind,
         count=len(cells),
@@ -63,21 +65,21 @@ def learn(cells: Sequence[Any], declared: str) -> Facts:
     )
 
 
-def _pool(counts: Counter[Any]) -> tuple[Any, ...]:
+def _pool(counts: Counter[Cell]) -> Cells:
     """Keep some values: evenly spaced ones of all that occur, in a fixed order.
 
     Bytes that are no UTF-8 text are read as lone surrogates and cannot be written back: left out.
     """
     writable = [v for v in counts if not (isinstance(v, str) and _SURROGATE.search(v))]
     values = sorted(writable, key=lambda v: (type(v).__name__, v))
-    step = max(1, len(values) // POOL)
-    return tuple(values[::step][:POOL])
+    step = max(1, len(values) // POOL_SIZE)
+    return tuple(values[::step][:POOL_SIZE])
 
 
-def _kind(values: Sequence[Any], declared: str) -> Kind | None:
+def _kind(values: Sequence[Cell], declared: str) -> Kind | None:
     types = {type(value) for value in values}
     if types == {str}:
-        return "date" if all(_DATE.match(value) for value in values) else "text"
+        return "date" if all(_DATE.match(str(value)) for value in values) else "text"
     if types and types <= {int, float}:
         return "int" if types == {int} else "real"
     if types == {bytes}:
@@ -87,7 +89,7 @@ def _kind(values: Sequence[Any], declared: str) -> Kind | None:
 
 
 def sound_keys(
-    declared: Sequence[Sequence[int]], rows: Sequence[Sequence[Any]], width: int
+    declared: Sequence[Sequence[int]], rows: Sequence[Sequence[Cell]], width: int
 ) -> tuple[tuple[int, ...], ...]:
     """Return the keys that the rows respect.
 
@@ -105,11 +107,11 @@ def sound_keys(
     return tuple(keys)
 
 
-def part(row: Sequence[Any], key: Sequence[int]) -> tuple[Any, ...]:
+def part(row: Sequence[Cell], key: Sequence[int]) -> Cells:
     """Return some cells of a row."""
     return tuple(row[i] for i in key)
 
 
-def is_unique(rows: Sequence[Any]) -> bool:
+def is_unique(rows: Sequence[Cells]) -> bool:
     """Tell whether nothing occurs twice."""
     return len(set(rows)) == len(rows)

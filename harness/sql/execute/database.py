@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, TypedDict, cast
 
 from harness.errors import DataError
-from harness.sql.execute.column_stats import Facts, learn, sound_keys
+from harness.sql.execute.column_stats import ColumnStats, column_stats, sound_keys
+from harness.sql.execute.messages import Cells, TableDescription
 from harness.sql.execute.sandbox import Sandbox, Source
 
 Engine = Literal["sqlite", "duckdb"]
@@ -33,7 +34,7 @@ class Database:
 
     schema_sql: str | None = None
     path: Path | None = None
-    tables: Mapping[str, Any] | None = field(default=None, hash=False, compare=False)
+    tables: Mapping[str, object] | None = field(default=None, hash=False, compare=False)
     engine: Engine = "sqlite"
 
     def __post_init__(self) -> None:
@@ -86,14 +87,14 @@ def _file_script(path: str, _changed: int, engine: str) -> Source:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Column:
+class ColumnSchema:
     """One column; ``type`` as declared, ``filled`` by the engine (a generated column)."""
 
     name: str
     type: str = ""
     not_null: bool = False
     filled: bool = False
-    facts: Facts = field(default_factory=Facts)
+    stats: ColumnStats = field(default_factory=ColumnStats)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +107,7 @@ class ForeignKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class TableSchema:
     """One table with its declared keys (names in lower case) and its first rows.
 
     ``keys`` are the columns that hold no value twice, by declaration or by what the rows show.
@@ -114,11 +115,11 @@ class Table:
 
     name: str
     ddl: str
-    columns: tuple[Column, ...]
+    columns: tuple[ColumnSchema, ...]
     primary_key: tuple[str, ...] = ()
     unique: tuple[tuple[str, ...], ...] = ()
     foreign_keys: tuple[ForeignKey, ...] = ()
-    rows: tuple[tuple[Any, ...], ...] = ()
+    rows: tuple[Cells, ...] = ()
     keys: tuple[tuple[int, ...], ...] = ()
 
     def index(self, column: str) -> int | None:
@@ -131,11 +132,11 @@ class Table:
 class Schema:
     """All tables of a database, and the definitions of its views."""
 
-    tables: tuple[Table, ...]
+    tables: tuple[TableSchema, ...]
     views: tuple[str, ...] = ()
     view_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
-    def table(self, name: str) -> Table | None:
+    def table(self, name: str) -> TableSchema | None:
         """Return a table by name, case aside."""
         return next((t for t in self.tables if t.name.lower() == name.lower()), None)
 
@@ -149,6 +150,15 @@ class Schema:
         return found | views
 
 
+class SpiderTables(TypedDict):
+    """What is used of a database's entry in Spider's ``tables.json``; columns by their index."""
+
+    table_names_original: list[str]
+    column_names_original: list[tuple[int, str]]
+    primary_keys: list[int | list[int]]
+    foreign_keys: list[tuple[int, int]]
+
+
 def read_schema(sandbox: Sandbox, database: Database) -> Schema:
     """Read tables, keys and sample rows through the sandbox.
 
@@ -160,7 +170,7 @@ def read_schema(sandbox: Sandbox, database: Database) -> Schema:
     views = [entry for entry in described if entry["kind"] == "view"]
     if database.tables is not None:
         try:
-            tables = [_with_keys(table, database.tables) for table in tables]
+            tables = [_with_keys(table, cast("SpiderTables", database.tables)) for table in tables]
         except (KeyError, IndexError, TypeError, AttributeError) as error:
             raise DataError(
                 f"'tables' must be a database's entry of Spider's tables.json: {error!r} is amiss"
@@ -173,15 +183,15 @@ def read_schema(sandbox: Sandbox, database: Database) -> Schema:
     )
 
 
-def _table(entry: Mapping[str, Any]) -> Table:
+def _table(entry: TableDescription) -> TableSchema:
     rows = tuple(map(tuple, entry["rows"]))
     columns = tuple(
-        Column(
+        ColumnSchema(
             name=c["name"],
             type=c["type"],
             not_null=c["notnull"],
             filled=c["hidden"] > 1,
-            facts=learn([row[i] for row in rows] if entry["rows"] else (), c["type"]),
+            stats=column_stats([row[i] for row in rows] if entry["rows"] else (), c["type"]),
         )
         for i, c in enumerate(entry["columns"])
     )
@@ -194,8 +204,8 @@ def _table(entry: Mapping[str, Any]) -> Table:
         )
         for key in entry["foreign"]
     )
-    unique = tuple(tuple(c.lower() for c in u) for u in entry["unique"] if all(u))
-    return Table(
+    unique = tuple(tuple(c.lower() for c in u if c) for u in entry["unique"] if all(u))
+    return TableSchema(
         name=entry["name"],
         ddl=entry["sql"],
         columns=columns,
@@ -206,7 +216,7 @@ def _table(entry: Mapping[str, Any]) -> Table:
     )
 
 
-def _with_sound_keys(table: Table) -> Table:
+def _with_sound_keys(table: TableSchema) -> TableSchema:
     declared = []
     for names in (table.primary_key, *table.unique):
         places = [table.index(name) for name in names]
@@ -215,8 +225,8 @@ def _with_sound_keys(table: Table) -> Table:
     return replace(table, keys=sound_keys(declared, table.rows, len(table.columns)))
 
 
-def _with_keys(table: Table, spider: Mapping[str, Any]) -> Table:
-    """Add the keys that Spider keeps beside the database."""
+def _with_keys(table: TableSchema, spider: SpiderTables) -> TableSchema:
+    """Add the keys that Spider's ``tables.json`` declares."""
     tables: Sequence[str] = [name.lower() for name in spider["table_names_original"]]
     columns: Sequence[tuple[int, str]] = [
         (t, c.lower()) for t, c in spider["column_names_original"]

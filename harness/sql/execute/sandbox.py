@@ -1,10 +1,10 @@
-"""A pool of killable processes that run SQL which nobody has vetted.
+"""A pool of killable worker processes for untrusted SQL.
 
-The judge never opens a database itself: every statement runs in a child process (``jail/``) that
+The judge never opens a database itself: every statement runs in a worker process (``jail/``) that
 the kernel limits and that this module kills when it stops answering. One opcode of SQLite can run
-for minutes without looking at its progress handler, so nothing less than a kill will do.
+for minutes without calling the progress handler, so nothing less than a kill will do.
 
-Children are started as plain scripts, not by fork: that is safe in a process with threads (torch
+Workers are started as plain scripts, not by fork: that is safe in a process with threads (torch
 loaded), and needs no ``__main__`` guard.
 """
 
@@ -12,20 +12,27 @@ import os
 import queue
 import threading
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from harness.errors import InfrastructureError
-from harness.sql.execute.worker import Child, EndedError, ResultKind
+from harness.sql.execute.messages import (
+    Cells,
+    ResultKind,
+    SourceSpec,
+    TableDescription,
+    WorkerAnswer,
+    WorkerRequest,
+)
+from harness.sql.execute.worker import WorkerEndedError, WorkerProcess
 
 BUILDING = 10
-"""Opening a database may take so many times as long as a statement."""
+"""Time limit for opening a database, as a multiple of a statement's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueryResult:
-    """What one statement gave: rows, or the way in which it ended.
+    """The result of one statement: rows, or the way in which it ended.
 
     ``kind`` is ``ok``; ``error`` (the engine's message is in ``error``); ``denied`` (it asked for
     more than reading); ``timeout``; ``rows`` or ``memory`` (over a cap); ``crash`` (the process
@@ -35,7 +42,7 @@ class QueryResult:
 
     kind: ResultKind
     columns: tuple[str, ...] = ()
-    rows: tuple[tuple[Any, ...], ...] = ()
+    rows: tuple[Cells, ...] = ()
     error: str = ""
     seconds: float = 0.0
     unstable: bool = False
@@ -48,14 +55,14 @@ class QueryResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """How a worker gets at a database: ``spec`` is sent once for each ``key``."""
+    """How a worker opens a database: ``spec`` is sent once per ``key``."""
 
     key: str
-    spec: Mapping[str, Any] = field(hash=False)
+    spec: SourceSpec = field(hash=False)
 
 
 class Sandbox:
-    """Runs statements in up to ``workers`` children, started when first needed.
+    """Runs statements in up to ``workers`` processes, started when first needed.
 
     Safe to share between threads; a context manager. ``seconds`` is processor time for one
     statement; in wall time it may take three times that, plus two seconds, before the kill.
@@ -70,10 +77,10 @@ class Sandbox:
 
     def _reset(self) -> None:
         self._pid = os.getpid()
-        self._idle: queue.LifoQueue[Child | None] = queue.LifoQueue()
+        self._idle: queue.LifoQueue[WorkerProcess | None] = queue.LifoQueue()
         for _ in range(self._workers):
             self._idle.put(None)
-        self._alive: set[Child] = set()
+        self._alive: set[WorkerProcess] = set()
         self._finalizer = weakref.finalize(self, _kill_all, self._alive, self._pid)
 
     def __enter__(self) -> "Sandbox":
@@ -83,7 +90,7 @@ class Sandbox:
         self.close()
 
     def close(self) -> None:
-        """End every child; a later `run` starts new ones."""
+        """End every worker; a later `run` starts new ones."""
         with self._lock:
             self._finalizer()
             self._reset()
@@ -107,61 +114,63 @@ class Sandbox:
         doubted_at = -1
         while len(results) < len(statements):
             left = list(statements[len(results) :])
-            options = {"backwards": min(backwards, len(left)), "seed": seed, "forget": forget}
-            request = {"sql": left, **options}
-            ended = self._exchange(source, request, results)
+            request: WorkerRequest = {
+                "sql": left, "backwards": min(backwards, len(left)), "seed": seed, "forget": forget,
+            }  # fmt: skip
+            answers, ended = self._exchange(source, request)
+            results += map(_result, answers)
             if ended is None:
                 break
             if ended.doubtful and doubted_at != len(results):
                 doubted_at = len(results)
-                continue  # once more, on a fresh worker
+                continue  # retry on a fresh worker
             results.append(QueryResult(kind=ended.kind, error=str(ended)))
             if ended.kind == "database":
                 break
         last = results[-1] if results else QueryResult(kind="crash", error="no answer")
         return results + [last] * (len(statements) - len(results))
 
-    def describe(self, source: Source, *, sample: int) -> list[dict[str, Any]]:
+    def describe(self, source: Source, *, sample: int) -> list[TableDescription]:
         """Return the database's tables, keys and up to ``sample`` rows of each.
 
         Raises:
             InfrastructureError: If the database cannot be opened or read.
         """
-        found: list[dict[str, Any]] = []
-        ended = self._exchange(source, {"describe": sample}, found, raw=True)
+        found, ended = self._exchange(source, {"describe": sample})
         if ended is not None or not found or found[0]["kind"] != "ok":
             reason = str(ended) if ended is not None else found[0].get("error", "no answer")
             raise InfrastructureError(reason)
-        tables: list[dict[str, Any]] = found[0]["tables"]
-        return tables
+        return found[0]["tables"]
 
     def _exchange(
-        self, source: Source, request: Mapping[str, Any], results: list[Any], *, raw: bool = False
-    ) -> EndedError | None:
-        """Send one request and collect its answers; return how the child ended, if it did."""
-        process = self._borrow()
-        slot: Child | None = None
+        self, source: Source, request: WorkerRequest
+    ) -> tuple[list[WorkerAnswer], WorkerEndedError | None]:
+        """Send one request; return its answers, and how the worker ended if it did."""
+        answers: list[WorkerAnswer] = []
+        process = self._take_worker()
+        slot: WorkerProcess | None = None
         try:
             first = self._open(process, source, request)
-            for number in range(len(request.get("sql", "1"))):
-                answer = first if number == 0 and first else process.receive(self._wall)
-                results.append(answer if raw else _result(answer))
+            if first is not None:
+                answers.append(first)
+            while len(answers) < len(request.get("sql", "1")):
+                answers.append(process.receive(self._wall))
             slot = process
-        except EndedError as ended:
+        except WorkerEndedError as ended:
             slot = process if ended.alive else None
-            return ended
+            return answers, ended
         finally:
             if slot is None:
                 self._alive.discard(process)
                 process.kill()
             self._idle.put(slot)
-        return None
+        return answers, None
 
     def _open(
-        self, process: Child, source: Source, request: Mapping[str, Any]
-    ) -> dict[str, Any] | None:
+        self, process: WorkerProcess, source: Source, request: WorkerRequest
+    ) -> WorkerAnswer | None:
         """Send the request; return its first answer, or None if that is yet to come."""
-        message = {"key": source.key, "seconds": self.seconds, **request}
+        message: WorkerRequest = {**request, "key": source.key, "seconds": self.seconds}
         if source.key in process.known:
             process.send(message)
             first = process.receive(self._wall)
@@ -170,41 +179,44 @@ class Sandbox:
         process.send({**message, "source": source.spec})
         try:
             opened = process.receive(BUILDING * self._wall)
-        except EndedError as ended:
+        except WorkerEndedError as ended:
             if ended.kind != "timeout":
                 raise
-            raise EndedError("database", f"it did not open: {ended}") from None
+            raise WorkerEndedError("database", f"it did not open: {ended}") from None
         if opened["kind"] == "database":
-            raise EndedError("database", opened["error"], alive=True)
+            raise WorkerEndedError("database", opened["error"], alive=True)
         if request.get("forget"):
             process.known.discard(source.key)
         else:
             process.known.add(source.key)
         return None if opened["kind"] == "open" else opened
 
-    def _borrow(self) -> Child:
+    def _take_worker(self) -> WorkerProcess:
         with self._lock:
-            if os.getpid() != self._pid:  # forked: the children belong to the parent
+            if os.getpid() != self._pid:  # forked: the workers belong to the parent
                 self._finalizer.detach()
                 self._reset()
             idle = self._idle
         process = idle.get()
         if process is None:
-            process = Child()
+            process = WorkerProcess()
             self._alive.add(process)
         return process
 
 
-def _kill_all(alive: set[Child], pid: int) -> None:
+def _kill_all(alive: set[WorkerProcess], pid: int) -> None:
     if os.getpid() == pid:
         for process in list(alive):
             process.kill()
         alive.clear()
 
 
-def _result(answer: Mapping[str, Any]) -> QueryResult:
+def _result(answer: WorkerAnswer) -> QueryResult:
+    kind = answer["kind"]
+    if kind == "open" or kind == "missing":  # noqa: PLR1714 - mypy narrows by ==, not by a set
+        kind = "crash"
     return QueryResult(
-        kind=answer["kind"],
+        kind=kind,
         columns=tuple(answer.get("columns", ())),
         rows=tuple(map(tuple, answer.get("rows", ()))),
         error=answer.get("error", ""),

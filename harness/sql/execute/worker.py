@@ -1,4 +1,4 @@
-"""One killable child process: JSON lines out, JSON lines in, and a kill."""
+"""One killable worker process: a request as a JSON line, answers as JSON lines, and a kill."""
 
 import json
 import os
@@ -6,21 +6,18 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+
+from harness.sql.execute.messages import ResultKind, WorkerAnswer, WorkerRequest
 
 _JAIL = Path(__file__).parent / "jail"
 
-ResultKind = Literal["ok", "error", "denied", "timeout", "rows", "memory", "crash", "database"]
-"""How a statement may end."""
 
+class WorkerEndedError(Exception):
+    """The worker gives no answer; ``kind`` says why, ``alive`` whether it can go on.
 
-class EndedError(Exception):
-    """No answer will come; ``kind`` says why, ``alive`` whether the child can go on.
-
-    ``doubtful`` where the fault may be the machine's: killed from outside, or given no processor
-    (a statement that does use it is ended by the kernel's limit before the wall clock's).
+    ``doubtful`` where the machine may be at fault: killed from outside, or starved of processor
+    time (a statement that uses its time meets the kernel's limit before the wall clock's).
     """
 
     def __init__(
@@ -32,14 +29,14 @@ class EndedError(Exception):
         self.doubtful = doubtful
 
 
-class Child:
-    """A running ``jail/``; ``known`` are the keys of the databases that it holds open."""
+class WorkerProcess:
+    """A running ``jail/``; ``known`` are the keys of the databases that it has open."""
 
     def __init__(self) -> None:
         environment = {
             k: v for k, v in os.environ.items() if k in {"SYSTEMROOT", "LD_LIBRARY_PATH"}
         }
-        self._child = subprocess.Popen(
+        self.process = subprocess.Popen(
             [sys.executable, "-E", "-s", "-B", str(_JAIL)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -51,57 +48,57 @@ class Child:
         self._buffer = bytearray()
         self.known: set[str] = set()
 
-    def send(self, request: Mapping[str, Any]) -> None:
+    def send(self, request: WorkerRequest) -> None:
         """Write one request.
 
         Raises:
-            EndedError: If the child is gone.
+            WorkerEndedError: If the process is gone.
         """
-        assert self._child.stdin is not None
+        assert self.process.stdin is not None
         try:
-            self._child.stdin.write(json.dumps(request, default=_encode).encode() + b"\n")
-            self._child.stdin.flush()
+            self.process.stdin.write(json.dumps(request, default=_encode).encode() + b"\n")
+            self.process.stdin.flush()
         except OSError as error:
-            raise EndedError("crash", "the worker is gone", doubtful=True) from error
+            raise WorkerEndedError("crash", "the worker is gone", doubtful=True) from error
 
-    def receive(self, seconds: float) -> dict[str, Any]:
+    def receive(self, seconds: float) -> WorkerAnswer:
         """Wait for one line.
 
         Raises:
-            EndedError: If none comes in time, or the child has ended.
+            WorkerEndedError: If none comes in time, or the process has ended.
         """
         deadline = time.monotonic() + seconds
-        assert self._child.stdout is not None
-        pipe = self._child.stdout.fileno()
+        assert self.process.stdout is not None
+        pipe = self.process.stdout.fileno()
         searched = 0
         while (end := self._buffer.find(b"\n", searched)) < 0:
             searched = len(self._buffer)
             left = deadline - time.monotonic()
             if left <= 0 or not select.select([pipe], [], [], left)[0]:
                 text = f"no answer within {seconds:.1f} s of wall time"
-                raise EndedError("timeout", text, doubtful=True)
+                raise WorkerEndedError("timeout", text, doubtful=True)
             chunk = os.read(pipe, 1 << 16)
             if not chunk:
                 raise self._ended()
             self._buffer += chunk
         line = bytes(self._buffer[:end])
         del self._buffer[: end + 1]
-        answer: dict[str, Any] = json.loads(line, object_hook=_decode)
+        answer: WorkerAnswer = json.loads(line, object_hook=_decode)
         return answer
 
-    def _ended(self) -> EndedError:
-        code = self._child.wait()
+    def _ended(self) -> WorkerEndedError:
+        code = self.process.wait()
         if code == -24:  # SIGXCPU
-            return EndedError("timeout", "stopped by the limit on processor time")
+            return WorkerEndedError("timeout", "stopped by the limit on processor time")
         if code == -9:
-            return EndedError("memory", "ended by the operating system", doubtful=True)
-        return EndedError("crash", f"the worker ended with code {code}", doubtful=True)
+            return WorkerEndedError("memory", "ended by the operating system", doubtful=True)
+        return WorkerEndedError("crash", f"the worker ended with code {code}", doubtful=True)
 
     def kill(self) -> None:
-        """End the child at once, whatever it is doing."""
-        self._child.kill()
-        self._child.wait()
-        for pipe in (self._child.stdin, self._child.stdout):
+        """End the process at once, whatever it is doing."""
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 try:
                     pipe.close()
@@ -115,7 +112,7 @@ def _encode(value: object) -> object:
     raise TypeError(f"a cell must be a number, text, blob or NULL: {type(value).__name__}")
 
 
-def _decode(value: dict[str, Any]) -> Any:
+def _decode(value: dict[str, str]) -> object:
     if value.keys() == {"hex"}:
         return bytes.fromhex(value["hex"])
     return value["text"] if value.keys() == {"text"} else value

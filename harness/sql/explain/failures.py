@@ -3,11 +3,11 @@
 import re
 
 from harness.errors import nearest
-from harness.sql.compare.ties import parse
 from harness.sql.execute.database import Schema
 from harness.sql.execute.sandbox import QueryResult
 from harness.sql.parse.dialects import ENGINES
 from harness.sql.parse.lexer import significant
+from harness.sql.parse.sqlglot_tree import parse
 
 EXTRACTION = {
     "no_sql": "no SQL statement was found in the answer",

@@ -13,12 +13,12 @@ from harness.sql.compare.tables import Expectation
 from harness.sql.execute.database import Schema
 from harness.sql.execute.sandbox import QueryResult
 from harness.sql.explain.difference import Difference
-from harness.sql.neighbours.predicates import Evidence
+from harness.sql.neighbours.predicates import GoldPredicates
 
 
 def gold_suspect(
     *,
-    evidence: Evidence,
+    predicates: GoldPredicates,
     expected: Expectation,
     gold: QueryResult,
     found: Sequence[Difference],
@@ -28,45 +28,56 @@ def gold_suspect(
     """Return the reason to look at the gold, or an empty text."""
     if expected.cuts_tie:
         return "the gold keeps some of several tied rows"
-    if _starts_with_null(evidence, expected):
+    if _starts_with_null(predicates, expected):
         return "the gold takes the smallest value, and that is a missing one (NULL sorts first)"
     for difference in found:
         said = _said_in_question(difference, question)
         if said:
             return f"the question says {said!r}, which only the answer looks for"
     if not gold.rows:
-        absent = _absent_constant(evidence, schema)
+        absent = _absent_constant(predicates, schema)
         if absent:
             return f"the gold looks for {absent}, which the data does not hold"
     return ""
 
 
-def _starts_with_null(evidence: Evidence, expected: Expectation) -> bool:
+def _starts_with_null(predicates: GoldPredicates, expected: Expectation) -> bool:
     """Tell whether a LIMIT keeps rows only because their order key is NULL."""
-    return bool(evidence.limit and expected.ordered and expected.null_first)
+    return bool(predicates.limit and expected.ordered and expected.null_first)
 
 
 def _said_in_question(difference: Difference, question: str) -> str:
     """Return a constant of the answer alone that the question names and the gold lacks."""
     if difference.clause != "where" or not question:
         return ""
-    texts = [set(re.findall(r"'([^']+)'", text)) for text in (difference.pred, difference.gold)]
+    in_pred, in_gold = (
+        {str(constant) for constant in re.findall(r"'([^']+)'", text)}
+        for text in (difference.pred, difference.gold)
+    )
     words = question.lower()
-    for constant in sorted(texts[0] - texts[1]):
+    for constant in sorted(in_pred - in_gold):
         plain = constant.strip("% ").lower()
-        others = any(other.strip("% ").lower() in words for other in texts[1])
+        others = any(other.strip("% ").lower() in words for other in in_gold)
         if len(plain) > 2 and re.search(rf"\b{re.escape(plain)}", words) and not others:
             return constant
     return ""
 
 
-def _absent_constant(evidence: Evidence, schema: Schema) -> str:
-    for atom in evidence.atoms:
-        table = schema.table(atom.place[0])
-        column = table.index(atom.place[1]) if table else None
-        if table is None or column is None or atom.op != "=" or atom.wrapped or not table.rows:
+def _absent_constant(predicates: GoldPredicates, schema: Schema) -> str:
+    for condition in predicates.conditions:
+        table = schema.table(condition.column[0])
+        column = table.index(condition.column[1]) if table else None
+        if (
+            table is None
+            or column is None
+            or condition.op != "="
+            or condition.wrapped
+            or not table.rows
+        ):
             continue
         held = {str(row[column]) for row in table.rows}
-        if str(atom.values[0]) not in held:
-            return f"{atom.place[1]} = {exp.convert(atom.values[0]).sql(dialect='sqlite')}"
+        if str(condition.values[0]) not in held:
+            return (
+                f"{condition.column[1]} = {exp.convert(condition.values[0]).sql(dialect='sqlite')}"
+            )
     return ""

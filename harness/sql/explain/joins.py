@@ -6,7 +6,13 @@ from collections.abc import Iterable
 from sqlglot import exp
 
 from harness.sql.explain.difference import Difference
-from harness.sql.parse.clauses import conditions, has_only_inner_joins, is_link, sources, text_of
+from harness.sql.parse.clauses import (
+    conditions,
+    has_only_inner_joins,
+    is_equi_join,
+    sources,
+    text_of,
+)
 
 
 def tables(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:
@@ -55,7 +61,11 @@ def _join_kind(join: exp.Join) -> str:
 
 def _links(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:
     wanted, given = (
-        {frozenset((text_of(c.this), text_of(c.expression))) for c in conditions(q) if is_link(c)}
+        {
+            frozenset((text_of(c.this), text_of(c.expression)))
+            for c in conditions(q)
+            if is_equi_join(c)
+        }
         for q in (gold, pred)
     )
     if wanted == given or _connected(wanted) == _connected(given):

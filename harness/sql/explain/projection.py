@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from sqlglot import exp
 
@@ -33,16 +32,18 @@ def projection(gold: exp.Select, pred: exp.Select) -> Iterable[Difference]:
         )
 
 
-def _without(items: Sequence[exp.Expression], others: Sequence[exp.Expression]) -> list[Any]:
+def _without(
+    items: Sequence[exp.Expression], others: Sequence[exp.Expression]
+) -> list[exp.Expression]:
     """Return the items that the others do not have, as bags."""
     left = Counter(map(text_of, others))
-    kept = []
+    remaining = []
     for item in items:
         if left[text_of(item)]:
             left[text_of(item)] -= 1
         else:
-            kept.append(item)
-    return kept
+            remaining.append(item)
+    return remaining
 
 
 _KINDS: tuple[tuple[str, tuple[type[exp.Expression], ...]], ...] = (

@@ -10,7 +10,13 @@ from copy import deepcopy
 from sqlglot import exp
 
 from harness.sql.explain.difference import Clause, Difference, Side
-from harness.sql.parse.clauses import conjuncts, has_only_inner_joins, is_link, sources, text_of
+from harness.sql.parse.clauses import (
+    conjuncts,
+    has_only_inner_joins,
+    is_equi_join,
+    sources,
+    text_of,
+)
 
 _KEYS: dict[Clause, tuple[str, ...]] = {
     "group_by": ("group",),
@@ -48,10 +54,14 @@ def _patched(
         source = source.copy()
         target_on, source_on = _flatten(target), _flatten(source)
         links, filters = (source_on, target_on) if clause == "from" else (target_on, source_on)
-        kept = [c for c in links if is_link(c)] + [c for c in filters if not is_link(c)]
+        merged = [c for c in links if is_equi_join(c)] + [c for c in filters if not is_equi_join(c)]
         if clause == "from":
-            kept += [c for c in source_on if not is_link(c) and _names_other_table(c, target)]
-        target.set("where", exp.Where(this=exp.and_(*[c.copy() for c in kept])) if kept else None)
+            merged += [
+                c for c in source_on if not is_equi_join(c) and _names_other_table(c, target)
+            ]
+        target.set(
+            "where", exp.Where(this=exp.and_(*[c.copy() for c in merged])) if merged else None
+        )
     elif clause == "where":
         where = source.args.get("where")
         target.set("where", where.copy() if where else None)

@@ -1,14 +1,15 @@
-"""Does a match survive on neighbour databases? If not, here is one that tells the two apart."""
+"""Does a match hold on neighbour databases? If not, the witness is one on which it does not."""
 
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict
 
 from harness.sql.compare.policy import STRICT, Policy
-from harness.sql.compare.tables import Row, compare
-from harness.sql.compare.ties import PARSER_FAULTS, GoldPlan, expectation, parse
+from harness.sql.compare.tables import compare
+from harness.sql.compare.ties import GoldPlan, expectation
 from harness.sql.execute.database import Schema
+from harness.sql.execute.messages import Cell, Cells, SourceSpec
 from harness.sql.execute.sandbox import QueryResult, Sandbox, Source
 from harness.sql.neighbours.instances import (
     Instance,
@@ -16,15 +17,16 @@ from harness.sql.neighbours.instances import (
     load_statements,
     needed_tables,
 )
-from harness.sql.neighbours.predicates import Evidence, gather
+from harness.sql.neighbours.predicates import GoldPredicates, collect_predicates
 from harness.sql.neighbours.profile import TableProfile, profile
 from harness.sql.parse.binding import bind
+from harness.sql.parse.sqlglot_tree import PARSER_ERRORS, parse
 
-MORE_TRIES = 1.6
-"""How many instances may be drawn for each that is wanted: some tell nothing."""
+DRAWS_PER_INSTANCE = 1.6
+"""Instances that may be drawn per informative one that is wanted."""
 
 SHRINK_RUNS = 80
-"""Rows that are tried out of a witness to make it small enough to read."""
+"""Rows whose removal is tried to minimize a witness."""
 
 _numbers = itertools.count()
 
@@ -35,39 +37,56 @@ class Neighbourhood:
 
     plan: GoldPlan
     schema: Schema
-    evidence: Evidence
+    predicates: GoldPredicates
     profiles: Mapping[str, TableProfile]
     seed: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Survival:
-    """``instance`` tells the two apart, if any does; ``informative`` ones had a gold result."""
+class ChallengeResult:
+    """``instance`` is a witness, if any; ``informative`` counts instances that could have been."""
 
     informative: int = 0
     instance: Instance | None = None
 
 
-def evidence_of(plan: GoldPlan, schema: Schema) -> Evidence | None:
+def predicates_of(plan: GoldPlan, schema: Schema) -> GoldPredicates | None:
     """Return what a gold reveals of the data it is meant for; None where it cannot be parsed."""
     tree = parse(plan.sql, plan.dialect)
     if tree is None or not schema.tables:
         return None
     try:
-        return gather(bind(tree, schema.columns))
-    except PARSER_FAULTS:
+        return collect_predicates(bind(tree, schema.columns))
+    except PARSER_ERRORS:
         return None
 
 
 def neighbourhood(
-    plan: GoldPlan, schema: Schema, evidence: Evidence, *, seed: str, relaxed: bool = False
+    plan: GoldPlan, schema: Schema, predicates: GoldPredicates, *, seed: str, relaxed: bool = False
 ) -> Neighbourhood:
     """Prepare the instances of a gold.
 
-    ``relaxed`` keeps only declared constraints: where all others never let the gold have rows.
+    ``relaxed`` keeps only declared constraints, where under the mined ones the gold has no rows.
     """
-    profiles = profile(schema, evidence, relaxed=relaxed)
-    return Neighbourhood(plan=plan, schema=schema, evidence=evidence, profiles=profiles, seed=seed)
+    profiles = profile(schema, predicates, relaxed=relaxed)
+    return Neighbourhood(
+        plan=plan, schema=schema, predicates=predicates, profiles=profiles, seed=seed
+    )
+
+
+class ShownTable(TypedDict):
+    """A table or a result as plain data."""
+
+    columns: list[str]
+    rows: list[list[Cell]]
+
+
+class Witness(TypedDict):
+    """The rows of an instance by table, and what both queries return on it."""
+
+    tables: dict[str, ShownTable]
+    gold: ShownTable
+    pred: ShownTable
 
 
 class Challenger:
@@ -82,38 +101,40 @@ class Challenger:
         self._script = ";\n".join(ddl) + ";"
 
     def _wanted(self) -> set[str]:
-        """Name the tables of both queries; all of them where that cannot be told."""
+        """Return the tables that both queries read; all of them where a query cannot be parsed."""
         tree = parse(self._pred, self._near.plan.dialect)
         if tree is None or self._near.schema.views:
             return set(self._near.profiles)
         try:
             used = set(bind(tree, self._near.schema.columns).tables)
-        except PARSER_FAULTS:
+        except PARSER_ERRORS:
             return set(self._near.profiles)
-        return used | set(self._near.evidence.tables)
+        return used | set(self._near.predicates.tables)
 
-    def challenge(self, instances: int) -> Survival:
+    def challenge(self, instances: int) -> ChallengeResult:
         """Try instances until one refutes or enough have agreed."""
         informative = 0
-        for number in range(int(instances * MORE_TRIES)):
+        for number in range(int(instances * DRAWS_PER_INSTANCE)):
             if informative >= instances:
                 break
             instance = self._draw(number)
             outcome = self._try(instance)
             if outcome == "refuted":
-                return Survival(informative=informative, instance=self._shrink(instance))
+                return ChallengeResult(informative=informative, instance=self._shrink(instance))
             informative += outcome == "agreed"
-        return Survival(informative=informative)
+        return ChallengeResult(informative=informative)
 
     def _draw(self, number: int) -> Instance:
         near = self._near
         return build_instance(
-            near.profiles, near.evidence, tables=self._tables, seed=near.seed, number=number
+            near.profiles, near.predicates, tables=self._tables, seed=near.seed, number=number
         )
 
-    def _run(self, instance: Instance, statements: Sequence[str], *, twin: bool = False) -> Any:
+    def _run(
+        self, instance: Instance, statements: Sequence[str], *, twin: bool = False
+    ) -> list[QueryResult]:
         rows = load_statements(instance, self._near.profiles, shuffled=twin)
-        spec = {"engine": self._near.plan.dialect, "script": self._script, "rows": rows}
+        spec: SourceSpec = {"engine": self._near.plan.dialect, "script": self._script, "rows": rows}
         source = Source(key=f"instance:{next(_numbers)}", spec=spec)
         return self._sandbox.run(
             source, statements, backwards=len(statements) if twin else 0, forget=True
@@ -129,7 +150,7 @@ class Challenger:
         width = len(gold.columns)
         wide = full[0].rows if full and full[0].ok else None
         expected = expectation(plan, gold.rows, width, wide)
-        if expected.cuts_tie or (_says_nothing(gold.rows) and _says_nothing(pred.rows)):
+        if expected.cuts_tie or (_is_uninformative(gold.rows) and _is_uninformative(pred.rows)):
             return "uninformative"
         if compare(expected, pred.rows, len(pred.columns), policy=self._policy).same:
             return "agreed"
@@ -138,7 +159,7 @@ class Challenger:
         return "refuted" if determined else "uninformative"
 
     def agree(self, instance: Instance, statements: Sequence[str]) -> list[bool]:
-        """Tell which other queries agree with the gold on an instance."""
+        """Return for each query whether it agrees with the gold on an instance."""
         plan = self._near.plan
         full = [plan.full_sql] if plan.full_sql else []
         gold, *others = self._run(instance, [plan.sql, *full, *statements])
@@ -151,7 +172,7 @@ class Challenger:
         ]
 
     def _shrink(self, instance: Instance) -> Instance:
-        """Drop tables and rows that the difference does not need."""
+        """Minimize a witness: drop tables and rows that the difference does not need."""
         for name in reversed(list(instance.tables)):
             emptied = replace(instance, tables={**instance.tables, name: []})
             if not self._is_referred_to(instance, name) and self._try(emptied) == "refuted":
@@ -167,7 +188,7 @@ class Challenger:
                     instance = smaller
         return instance
 
-    def show(self, instance: Instance) -> dict[str, Any]:
+    def show(self, instance: Instance) -> Witness:
         """Return an instance's rows and both results on it, as plain data."""
         gold, pred = self._run(instance, [self._near.plan.sql, self._pred])
         return {
@@ -200,10 +221,10 @@ def _without(instance: Instance, name: str, index: int) -> Instance:
     return replace(instance, tables={**instance.tables, name: rows})
 
 
-def _says_nothing(rows: Sequence[Row]) -> bool:
+def _is_uninformative(rows: Sequence[Cells]) -> bool:
     """Tell whether a result is empty, or what an aggregate makes of emptiness."""
     return not rows or (len(rows) == 1 and all(cell in {None, 0} for cell in rows[0]))
 
 
-def _shown(result: QueryResult) -> dict[str, Any]:
+def _shown(result: QueryResult) -> ShownTable:
     return {"columns": list(result.columns), "rows": [list(row) for row in result.rows[:50]]}

@@ -1,16 +1,15 @@
-"""What a gold query says about the data it is meant for: constants, links, order, nulls.
+"""What a gold query says about its data: constants, equi-joins, order keys, NULL tests.
 
 Neighbour instances are built from this, and from the gold alone: every arm meets the same ones.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from sqlglot import exp
 
-from harness.sql.parse.binding import Bound, Place
+from harness.sql.parse.binding import BoundQuery, ColumnRef
 
 _COMPARISONS = {
     exp.EQ: "=", exp.NEQ: "!=", exp.GT: ">", exp.GTE: ">=", exp.LT: "<", exp.LTE: "<=",
@@ -24,43 +23,47 @@ _NEGATED = {
 }  # fmt: skip
 
 
+Constant = int | float | str
+"""The value of a literal."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Atom:
+class Condition:
     """One condition of a column on constants; ``wrapped`` if a function stands around it."""
 
-    place: Place
+    column: ColumnRef
     op: str
-    values: tuple[Any, ...]
+    values: tuple[Constant, ...]
     wrapped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """Everything that the gold reveals.
+class GoldPredicates:
+    """The predicates of a gold query, by which the rows of neighbour databases are drawn.
 
-    ``links`` are columns that it equates, ``ranked`` those it orders by or takes extremes of,
-    ``repeated`` those of which it expects duplicates, ``counted`` those of whose values it wants to
-    see several rows (HAVING COUNT), ``limit`` the largest LIMIT.
+    ``equi_joins`` are pairs of columns that it equates, ``ordered_by`` the columns it orders by or
+    takes extremes of, ``repeated`` those of which it expects duplicates, ``counted`` those of whose
+    values it wants to see several rows (HAVING COUNT), ``limit`` the largest LIMIT.
     """
 
-    atoms: tuple[Atom, ...] = ()
-    links: tuple[tuple[Place, Place], ...] = ()
-    ranked: frozenset[Place] = frozenset()
-    repeated: frozenset[Place] = frozenset()
-    counted: frozenset[Place] = frozenset()
-    null_tested: frozenset[Place] = frozenset()
+    conditions: tuple[Condition, ...] = ()
+    equi_joins: tuple[tuple[ColumnRef, ColumnRef], ...] = ()
+    ordered_by: frozenset[ColumnRef] = frozenset()
+    repeated: frozenset[ColumnRef] = frozenset()
+    counted: frozenset[ColumnRef] = frozenset()
+    null_tested: frozenset[ColumnRef] = frozenset()
     limit: int = 0
     tables: tuple[str, ...] = field(default=())
 
 
-def gather(bound: Bound) -> Evidence:
-    """Read the evidence off a bound gold query."""
+def collect_predicates(bound: BoundQuery) -> GoldPredicates:
+    """Read the predicates off a bound gold query."""
     tree = bound.tree
-    atoms = tuple(_atoms(bound))
-    links = {
-        tuple(sorted((left, right)))
+    conditions = tuple(_conditions(bound))
+    joins = {
+        (min(left, right), max(left, right))
         for node in tree.find_all(exp.EQ, exp.In)
-        for left, right in [_link(node, bound)]
+        for left, right in [_equated(node, bound)]
         if left and right and left != right
     }
     ordered = [node for order in tree.find_all(exp.Order) for node in order.expressions]
@@ -72,53 +75,51 @@ def gather(bound: Bound) -> Evidence:
     ]
     counted = frozenset(_counted(bound))
     limits = [_constant(node.args.get("expression")) for node in tree.find_all(exp.Limit)]
-    return Evidence(
-        atoms=atoms,
-        links=tuple(sorted(links)),  # type: ignore[arg-type]
-        ranked=frozenset(p for node in (*ordered, *extremes) for p in bound.columns_in(node)),
+    return GoldPredicates(
+        conditions=conditions,
+        equi_joins=tuple(sorted(joins)),
+        ordered_by=frozenset(p for node in (*ordered, *extremes) for p in bound.columns_in(node)),
         repeated=frozenset(repeated),
         counted=counted,
-        null_tested=frozenset(a.place for a in atoms if a.op in {"null", "not null"}),
+        null_tested=frozenset(a.column for a in conditions if a.op in {"null", "not null"}),
         limit=max((n for n in limits if isinstance(n, int)), default=0),
         tables=bound.tables,
     )
 
 
-def _counted(bound: Bound) -> Iterator[Place]:
+def _counted(bound: BoundQuery) -> Iterator[ColumnRef]:
     for select in bound.tree.find_all(exp.Select):
         having, group = select.args.get("having"), select.args.get("group")
         if having and group and having.find(exp.Count):
-            places = [bound.place(key) for key in group.expressions]
-            joined = [link for node in select.find_all(exp.EQ) for link in [_link(node, bound)]]
+            places = [bound.column(key) for key in group.expressions]
+            joined = [_equated(node, bound) for node in select.find_all(exp.EQ)]
             yield from (place for place in places if place)
             for left, right in joined:  # the same value on the other side of the join
                 if left and right and (left in places or right in places):
                     yield from (left, right)
 
 
-def _link(node: exp.Expression, bound: Bound) -> tuple[Place | None, Place | None]:
+def _equated(node: exp.Expression, bound: BoundQuery) -> tuple[ColumnRef | None, ColumnRef | None]:
     """Return the two columns that a condition equates (``a = b``, ``a IN (SELECT b ...)``)."""
     if isinstance(node, exp.EQ):
-        return bound.place(node.left), bound.place(node.right)
+        return bound.column(node.left), bound.column(node.right)
     query = node.args.get("query")
     inner = query.unnest() if isinstance(query, exp.Subquery) else query
     selects = inner.selects if isinstance(inner, exp.Query) else []
-    return bound.place(node.this), bound.place(selects[0]) if len(selects) == 1 else None
+    return bound.column(node.this), bound.column(selects[0]) if len(selects) == 1 else None
 
 
-def _atoms(bound: Bound) -> Iterator[Atom]:
+def _conditions(bound: BoundQuery) -> Iterator[Condition]:
     for node in bound.tree.find_all(*_COMPARISONS, exp.In, exp.Between, exp.Is):
-        found = _atom(node, bound)
-        if found is None:
+        condition, negated = _condition(node, bound), isinstance(node.parent, exp.Not)
+        if condition is None:
             continue
-        atom, negated = found, isinstance(node.parent, exp.Not)
         if isinstance(node.parent, exp.Paren) and isinstance(node.parent.parent, exp.Not):
             negated = True
-        op = _NEGATED[atom.op] if negated else atom.op
-        yield Atom(place=atom.place, op=op, values=atom.values, wrapped=atom.wrapped)
+        yield replace(condition, op=_NEGATED[condition.op]) if negated else condition
 
 
-def _atom(node: exp.Expression, bound: Bound) -> Atom | None:
+def _condition(node: exp.Expression, bound: BoundQuery) -> Condition | None:
     if isinstance(node, exp.In):
         op, side = "in", node.this
         values = [_constant(item) for item in node.expressions]
@@ -139,12 +140,13 @@ def _atom(node: exp.Expression, bound: Bound) -> Atom | None:
         if folded and not re.search("[%_]", str(values[0])):
             op = {"=": "like", "!=": "not like"}.get(op, op)
     places = bound.columns_in(side)
-    if len(set(places)) != 1 or any(value is None for value in values):
+    constants = tuple(value for value in values if value is not None)
+    if len(set(places)) != 1 or len(constants) < len(values):
         return None
-    if not values and op != "null":
+    if not constants and op != "null":
         return None
-    wrapped = bound.place(side) is None
-    return Atom(place=places[0], op=op, values=tuple(values), wrapped=wrapped)
+    wrapped = bound.column(side) is None
+    return Condition(column=places[0], op=op, values=constants, wrapped=wrapped)
 
 
 def _ignores_case(node: exp.Expression) -> bool:
@@ -153,7 +155,7 @@ def _ignores_case(node: exp.Expression) -> bool:
     return any(side.expression.name.lower() == "nocase" for side in sides)
 
 
-def _constant(node: exp.Expression | None) -> Any:
+def _constant(node: exp.Expression | None) -> Constant | None:
     """Return the value of a literal, or None."""
     if isinstance(node, exp.Neg):
         value = _constant(node.this)

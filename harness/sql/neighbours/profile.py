@@ -6,11 +6,11 @@ are enough rows to show it.
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
 
 from harness.sql.execute.column_stats import ENOUGH_ROWS, ENOUGH_UNDECLARED, Kind, part
-from harness.sql.execute.database import ForeignKey, Schema, Table
-from harness.sql.neighbours.predicates import Evidence
+from harness.sql.execute.database import ForeignKey, Schema, TableSchema
+from harness.sql.execute.messages import Cells
+from harness.sql.neighbours.predicates import GoldPredicates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class ColumnProfile:
 
     name: str
     kind: Kind
-    pool: tuple[Any, ...]
+    pool: Cells
     nullable: bool
     unique: bool
     closed: bool
@@ -28,7 +28,7 @@ class ColumnProfile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """Columns that draw from a parent table's rows; ``orphans`` if some point nowhere."""
+    """Columns that draw from a parent table's rows; ``orphans`` if some have no parent."""
 
     columns: tuple[int, ...]
     table: str
@@ -48,24 +48,26 @@ class TableProfile:
 
 
 def profile(
-    schema: Schema, evidence: Evidence, *, relaxed: bool = False
+    schema: Schema, predicates: GoldPredicates, *, relaxed: bool = False
 ) -> dict[str, TableProfile]:
     """Profile every table, by lower-case name; ``relaxed`` leaves out what was only mined."""
     if relaxed:
         places = {(t.name.lower(), c.name.lower()) for t in schema.tables for c in t.columns}
-        evidence = replace(evidence, repeated=frozenset(places))
-    return {table.name.lower(): _profile_table(table, schema, evidence) for table in schema.tables}
+        predicates = replace(predicates, repeated=frozenset(places))
+    return {
+        table.name.lower(): _profile_table(table, schema, predicates) for table in schema.tables
+    }
 
 
-def _profile_table(table: Table, schema: Schema, evidence: Evidence) -> TableProfile:
+def _profile_table(table: TableSchema, schema: Schema, predicates: GoldPredicates) -> TableProfile:
     counted = {
-        table.index(column) for name, column in evidence.counted if name == table.name.lower()
+        table.index(column) for name, column in predicates.counted if name == table.name.lower()
     }
     keys = tuple(key for key in table.keys if len(key) > 1 or key[0] not in counted)
     single = {key[0] for key in keys if len(key) == 1}
     strict = any(column.not_null for t in schema.tables for column in t.columns)
     columns = tuple(
-        _profile_column(table, index, evidence, unique=index in single, strict=strict)
+        _profile_column(table, index, predicates, unique=index in single, strict=strict)
         for index, column in enumerate(table.columns)
     )
     mined = [(i,) for i, c in enumerate(columns) if c.unique and i not in single]
@@ -74,48 +76,50 @@ def _profile_table(table: Table, schema: Schema, evidence: Evidence) -> TablePro
         ddl=table.ddl,
         columns=columns,
         keys=(*keys, *mined),
-        references=_references(table, schema, evidence),
+        references=_references(table, schema, predicates),
     )
 
 
 def _profile_column(
-    table: Table, index: int, evidence: Evidence, *, unique: bool, strict: bool
+    table: TableSchema, index: int, predicates: GoldPredicates, *, unique: bool, strict: bool
 ) -> ColumnProfile:
-    column, facts = table.columns[index], table.columns[index].facts
+    column, stats = table.columns[index], table.columns[index].stats
     name = column.name.lower()
     place = (table.name.lower(), name)
     refers = any(name in key.columns for key in table.foreign_keys)
     nullable = not (column.not_null or name in table.primary_key) and (
-        facts.nulls > 0 or (strict and facts.count < ENOUGH_ROWS) or place in evidence.null_tested
+        stats.nulls > 0 or (strict and stats.count < ENOUGH_ROWS) or place in predicates.null_tested
     )
-    enough = facts.count >= (ENOUGH_ROWS if strict else ENOUGH_UNDECLARED)
-    mined = enough and facts.never_repeats and not refers and place not in evidence.repeated
-    flag = facts.flag and not unique
-    kind = facts.kind or _kind_by_constants(place, evidence)
+    enough = stats.count >= (ENOUGH_ROWS if strict else ENOUGH_UNDECLARED)
+    mined = enough and stats.never_repeats and not refers and place not in predicates.repeated
+    flag = stats.flag and not unique
+    kind = stats.kind or _kind_by_constants(place, predicates)
     return ColumnProfile(
         name=column.name,
         kind=kind,
-        pool=(0, 1) if flag else facts.pool,
+        pool=(0, 1) if flag else stats.pool,
         nullable=nullable,
         unique=unique or mined,
-        closed=flag or (facts.few and facts.count >= ENOUGH_ROWS and kind == "text"),
+        closed=flag or (stats.few and stats.count >= ENOUGH_ROWS and kind == "text"),
         filled=column.filled,
     )
 
 
-def _kind_by_constants(place: tuple[str, str], evidence: Evidence) -> Kind:
-    constants = [v for a in evidence.atoms if a.place == place for v in a.values]
+def _kind_by_constants(place: tuple[str, str], predicates: GoldPredicates) -> Kind:
+    constants = [v for a in predicates.conditions if a.column == place for v in a.values]
     return "int" if any(isinstance(value, int | float) for value in constants) else "text"
 
 
-def _references(table: Table, schema: Schema, evidence: Evidence) -> tuple[Reference, ...]:
+def _references(
+    table: TableSchema, schema: Schema, predicates: GoldPredicates
+) -> tuple[Reference, ...]:
     found: list[Reference] = []
     for key in table.foreign_keys:
         reference = _reference(table, key, schema)
         if reference is not None:
             found.append(reference)
     taken = {column for reference in found for column in reference.columns}
-    for left, right in evidence.links:
+    for left, right in predicates.equi_joins:
         for mine, other in ((left, right), (right, left)):
             reference = _linked(table, mine, other, schema)
             if reference is not None and not taken & set(reference.columns):
@@ -124,7 +128,7 @@ def _references(table: Table, schema: Schema, evidence: Evidence) -> tuple[Refer
     return tuple(found)
 
 
-def _reference(table: Table, key: ForeignKey, schema: Schema) -> Reference | None:
+def _reference(table: TableSchema, key: ForeignKey, schema: Schema) -> Reference | None:
     parent = schema.table(key.table)
     if parent is None:
         return None
@@ -138,7 +142,7 @@ def _reference(table: Table, key: ForeignKey, schema: Schema) -> Reference | Non
 
 
 def _has_orphans(
-    table: Table, columns: tuple[int, ...], parent: Table, parents: tuple[int, ...]
+    table: TableSchema, columns: tuple[int, ...], parent: TableSchema, parents: tuple[int, ...]
 ) -> bool:
     existing = {tuple(map(str, part(row, parents))) for row in parent.rows}
     mine = {part(row, columns) for row in table.rows}
@@ -146,7 +150,7 @@ def _has_orphans(
 
 
 def _linked(
-    table: Table, mine: tuple[str, str], other: tuple[str, str], schema: Schema
+    table: TableSchema, mine: tuple[str, str], other: tuple[str, str], schema: Schema
 ) -> Reference | None:
     """Treat a column that the gold equates with a unique one elsewhere as referring to it."""
     parent = schema.table(other[0])
@@ -155,7 +159,7 @@ def _linked(
     column, target = table.index(mine[1]), parent.index(other[1])
     if column is None or target is None or (column,) in table.keys:
         return None
-    if not parent.columns[target].facts.never_repeats:
+    if not parent.columns[target].stats.never_repeats:
         return None
     orphans = _has_orphans(table, (column,), parent, (target,))
     return Reference(

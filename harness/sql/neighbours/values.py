@@ -5,9 +5,9 @@ import re
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, timedelta
-from typing import Any
 
-from harness.sql.neighbours.predicates import Atom
+from harness.sql.execute.messages import Cell, Cells
+from harness.sql.neighbours.predicates import Condition
 from harness.sql.neighbours.profile import ColumnProfile
 
 OTHER_CASE = 0.3
@@ -18,7 +18,7 @@ _WORDS = ("alpha", "beta", "gamma", "delta", "omega", "sigma", "kappa", "theta")
 _DATES = ("2018-01-15", "2019-03-01", "2020-02-29", "2020-05-10", "2021-07-20", "2022-12-31")
 
 
-def fresh(column: ColumnProfile, number: int, rng: random.Random) -> Any:
+def fresh(column: ColumnProfile, number: int, rng: random.Random) -> Cell:
     """Make up a value; ``number`` keeps those of a unique column apart."""
     if column.kind == "int":
         return number if column.unique else rng.randint(0, 9)
@@ -29,13 +29,13 @@ def fresh(column: ColumnProfile, number: int, rng: random.Random) -> Any:
     if column.kind == "blob":
         return bytes([number % 256])
     if column.pool and column.unique:
-        return f"{rng.choice(column.pool)} {number}"
+        return str(rng.choice(column.pool)) + f" {number}"
     return f"{rng.choice(_WORDS)}{number if column.unique else ''}"
 
 
-def fallback_pool(column: ColumnProfile) -> tuple[Any, ...]:
+def fallback_pool(column: ColumnProfile) -> Cells:
     """Return values for a column of which the database holds none."""
-    pools: dict[str, tuple[Any, ...]] = {
+    pools: dict[str, Cells] = {
         "int": (0, 1, 2, 3, 5, 8), "real": (0.5, 1.0, 2.25, 3.75, 10.0), "date": _DATES,
         "blob": (b"\x00", b"\x01"), "text": _WORDS,
     }  # fmt: skip
@@ -47,7 +47,7 @@ def thin(column: ColumnProfile) -> bool:
     return len(column.pool) < 4 and not column.closed
 
 
-def fit(value: Any, column: ColumnProfile) -> Any:
+def fit(value: Cell, column: ColumnProfile) -> Cell:
     """Give a constant of the query the storage class that the column's values have."""
     if column.kind in {"text", "date"} and isinstance(value, int | float):
         return str(value)
@@ -62,62 +62,66 @@ def fit(value: Any, column: ColumnProfile) -> Any:
     return value
 
 
-def satisfying(atom: Atom, column: ColumnProfile, pool: Sequence[Any], rng: random.Random) -> Any:
+def satisfying(
+    condition: Condition, column: ColumnProfile, pool: Sequence[Cell], rng: random.Random
+) -> Cell:
     """Return a value that the condition accepts (None for ``IS NULL``)."""
-    values = [fit(value, column) for value in atom.values]
-    if atom.wrapped:
+    values = [fit(value, column) for value in condition.values]
+    if condition.wrapped:
         return wrapped(values, column, pool, rng)
-    if atom.op in {"=", "in", "<=", ">="}:
+    if condition.op in {"=", "in", "<=", ">="}:
         return rng.choice(values)
-    if atom.op in {">", "<"}:
-        return step(values[0], 1 if atom.op == ">" else -1)
-    if atom.op == "between":
+    if condition.op in {">", "<"}:
+        return step(values[0], 1 if condition.op == ">" else -1)
+    if condition.op == "between":
         return rng.choice([*values, _middle(values)])
-    if atom.op in {"like", "glob"}:
-        return from_pattern(_pattern(atom), column, pool, rng, fold=atom.op == "like")
-    if atom.op == "null":
+    if condition.op in {"like", "glob"}:
+        return from_pattern(_pattern(condition), column, pool, rng, fold=condition.op == "like")
+    if condition.op == "null":
         return None
-    if atom.op == "not between":
+    if condition.op == "not between":
         return step(values[0], -1)
     others = [value for value in pool if value is not None and value not in values]
     return rng.choice(others) if others else step(values[0], 1) if values else None
 
 
-def missing(atom: Atom, column: ColumnProfile, pool: Sequence[Any], rng: random.Random) -> Any:
+def missing(
+    condition: Condition, column: ColumnProfile, pool: Sequence[Cell], rng: random.Random
+) -> Cell:
     """Return a value just beyond what the condition accepts."""
-    values = [fit(value, column) for value in atom.values]
-    if atom.wrapped or not values:
-        return None if atom.op == "not null" else rng.choice(list(pool) or [None])
-    if atom.op in {">", "<"}:
+    values = [fit(value, column) for value in condition.values]
+    if condition.wrapped or not values:
+        return None if condition.op == "not null" else rng.choice(list(pool) or [None])
+    if condition.op in {">", "<"}:
         return values[0]
-    if atom.op in {">=", "<="}:
-        return step(values[0], -1 if atom.op == ">=" else 1)
-    if atom.op == "between":
+    if condition.op in {">=", "<="}:
+        return step(values[0], -1 if condition.op == ">=" else 1)
+    if condition.op == "between":
         years = [year for value in values for year in other_years(value)]
         return rng.choice([step(values[0], -1), step(values[1], 1), *years])
-    if atom.op in {"!=", "not in", "not between"}:
+    if condition.op in {"!=", "not in", "not between"}:
         return rng.choice(values)
-    if atom.op in {"not like", "not glob"}:
-        return from_pattern(_pattern(atom), column, pool, rng, fold=atom.op == "not like")
+    if condition.op in {"not like", "not glob"}:
+        return from_pattern(_pattern(condition), column, pool, rng, fold=condition.op == "not like")
     others = [value for value in pool if value is not None and value not in values]
-    if column.closed or (atom.op in {"like", "glob"} and column.kind == "date"):
+    if column.closed or (condition.op in {"like", "glob"} and column.kind == "date"):
         return rng.choice(others or values)
-    if atom.op in {"like", "glob"}:
-        return rng.choice([*_near_pattern(atom, rng), *others[:3]])
+    if condition.op in {"like", "glob"}:
+        return rng.choice([*_near_pattern(condition, rng), *others[:3]])
     return rng.choice([step(values[0], 1), step(values[0], -1), *others[:4]])
 
 
-def boundary(atom: Atom, column: ColumnProfile) -> list[Any]:
+def boundary(condition: Condition, column: ColumnProfile) -> list[Cell]:
     """Return the constants of a condition and what lies right beside them."""
-    values = [fit(value, column) for value in atom.values]
-    if atom.op.endswith(("like", "glob")):
+    values = [fit(value, column) for value in condition.values]
+    if condition.op.endswith(("like", "glob")):
         if column.kind == "date":
             return []
-        core = _pattern(atom).replace("%", "").replace("_", "a")
+        core = _pattern(condition).replace("%", "").replace("_", "a")
         return [core, f"x{core}", f"{core}x", f"x{core}x", other_case(core)]
-    if atom.wrapped or column.closed:
-        return [] if atom.wrapped else values
-    if atom.op in {"null", "not null"}:
+    if condition.wrapped or column.closed:
+        return [] if condition.wrapped else values
+    if condition.op in {"null", "not null"}:
         return [""] if column.kind == "text" else []
     return [
         near
@@ -126,7 +130,7 @@ def boundary(atom: Atom, column: ColumnProfile) -> list[Any]:
     ]
 
 
-def step(value: Any, direction: int) -> Any:
+def step(value: Cell, direction: int) -> Cell:
     """Return the nearest larger or smaller value of the same kind.
 
     >>> step(5, 1), step("2020-01-01", -1), step("abc", 1)
@@ -155,7 +159,7 @@ def step(value: Any, direction: int) -> Any:
     return text[:-1] + chr(lower) if lower >= 33 else text[:-1]
 
 
-def other_years(value: Any) -> list[str]:
+def other_years(value: Cell) -> list[str]:
     """Return a date's day in the year before and after: a month is not a month of one year.
 
     >>> other_years("2024-02-29"), other_years("spring")
@@ -179,7 +183,7 @@ def other_case(text: str) -> str:
 
 
 def from_pattern(
-    pattern: str, column: ColumnProfile, pool: Sequence[Any], rng: random.Random, *, fold: bool
+    pattern: str, column: ColumnProfile, pool: Sequence[Cell], rng: random.Random, *, fold: bool
 ) -> str:
     """Return a text that a pattern accepts; a date stays one.
 
@@ -195,28 +199,30 @@ def from_pattern(
     return other_case(text) if fold and not column.closed and rng.random() < OTHER_CASE else text
 
 
-def _pattern(atom: Atom) -> str:
+def _pattern(condition: Condition) -> str:
     """Return a condition's pattern in LIKE's writing, GLOB's sets as their first character."""
-    pattern = str(atom.values[0])
-    if not atom.op.endswith("glob"):
+    pattern = str(condition.values[0])
+    if not condition.op.endswith("glob"):
         return pattern
     pattern = re.sub(r"\[\^?(.)[^]]*\]", r"\1", pattern)
     return pattern.replace("*", "%").replace("?", "_")
 
 
-def _near_pattern(atom: Atom, rng: random.Random) -> list[str]:
+def _near_pattern(condition: Condition, rng: random.Random) -> list[str]:
     """Return texts that a pattern just misses: a letter short, reversed, moved, in another case."""
-    pattern = _pattern(atom)
+    pattern = _pattern(condition)
     core = pattern.strip("%").replace("%", rng.choice(["", "a"])).replace("_", "a")
     near = [core[:-1] or "z", "x" + core + "x" if "%" not in pattern else core[::-1]]
     if pattern.endswith("%") and not pattern.startswith("%"):
         near.append("x" + core)
     if pattern.startswith("%") and not pattern.endswith("%"):
         near.append(core + "x")
-    return [*near, other_case(core)] if atom.op == "glob" else near
+    return [*near, other_case(core)] if condition.op == "glob" else near
 
 
-def wrapped(values: Sequence[Any], column: ColumnProfile, pool: Sequence[Any], rng: Any) -> Any:
+def wrapped(
+    values: Sequence[Cell], column: ColumnProfile, pool: Sequence[Cell], rng: random.Random
+) -> Cell:
     """Guess a value for a column under a function: a constant, or a date in a named year."""
     texts = [str(value) for value in values]
     years = [text for text in texts if re.fullmatch(r"\d{4}", text)]
@@ -228,13 +234,14 @@ def wrapped(values: Sequence[Any], column: ColumnProfile, pool: Sequence[Any], r
     return rng.choice([*values, *pool[:3]])
 
 
-def _middle(values: Sequence[Any]) -> Any:
+def _middle(values: Sequence[Cell]) -> Cell:
     low, high = values[0], values[-1]
     if isinstance(low, int) and isinstance(high, int):
         return (low + high) // 2
     if isinstance(low, int | float) and isinstance(high, int | float):
         return (low + high) / 2
-    with suppress(ValueError, TypeError):
-        days = date.fromisoformat(low) + (date.fromisoformat(high) - date.fromisoformat(low)) / 2
-        return days.isoformat()
+    if isinstance(low, str) and isinstance(high, str):
+        with suppress(ValueError):
+            first, last = date.fromisoformat(low), date.fromisoformat(high)
+            return (first + (last - first) / 2).isoformat()
     return low

@@ -1,1 +1,5 @@
-"""SQL text: one statement out of a response, its tokens, names bound to columns, clauses."""
+"""SQL text and trees, without a database.
+
+``extract`` finds the statement in a response, ``lexer`` reads tokens, ``sqlglot_tree`` parses,
+``dialects`` translates, ``binding`` resolves names, ``canonical`` and ``clauses`` make comparable.
+"""

@@ -1,4 +1,4 @@
-"""Which table and column each name in a query means."""
+"""Resolve the names in a query to tables and columns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from sqlglot import exp
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.scope import Scope, traverse_scope
 
-Place = tuple[str, str]
+ColumnRef = tuple[str, str]
 """A table and one of its columns, in lower case."""
 
 Columns = Mapping[str, Mapping[str, str]]
@@ -15,30 +15,30 @@ Columns = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
-    """A query whose names are looked up; ``places`` is keyed by ``id()`` of a column node."""
+class BoundQuery:
+    """A query with resolved names; ``columns`` is keyed by ``id()`` of a column node."""
 
     tree: exp.Expression
-    places: Mapping[int, Place]
+    columns: Mapping[int, ColumnRef]
     tables: tuple[str, ...]
 
-    def place(self, node: exp.Expression | None) -> Place | None:
+    def column(self, node: exp.Expression | None) -> ColumnRef | None:
         """Return what a column node means, or None (derived, unknown, not a column)."""
-        return self.places.get(id(node))
+        return self.columns.get(id(node))
 
-    def columns_in(self, node: exp.Expression) -> list[Place]:
+    def columns_in(self, node: exp.Expression) -> list[ColumnRef]:
         """Return every table column that occurs under a node."""
-        found = (self.places.get(id(column)) for column in node.find_all(exp.Column))
+        found = (self.columns.get(id(column)) for column in node.find_all(exp.Column))
         return [place for place in found if place is not None]
 
 
-def bind(tree: exp.Expression, columns: Columns, *, copy: bool = True) -> Bound:
-    """Look up the names of a query, on a copy of it unless told otherwise.
+def bind(tree: exp.Expression, columns: Columns, *, copy: bool = True) -> BoundQuery:
+    """Resolve the names of a query, on a copy of it by default.
 
     Double-quoted names that are no column become text literals, as SQLite reads them.
     """
     tree = tree.copy() if copy else tree
-    places: dict[int, Place] = {}
+    places: dict[int, ColumnRef] = {}
     try:
         scopes = traverse_scope(tree)
     except (SqlglotError, RecursionError, AttributeError, KeyError):
@@ -54,12 +54,12 @@ def bind(tree: exp.Expression, columns: Columns, *, copy: bool = True) -> Bound:
     known = {name for table in columns.values() for name in table}
     known |= {item.alias.lower() for item in tree.find_all(exp.Alias)}
     tree = tree.transform(lambda node: _as_literal(node, known), copy=False)
-    return Bound(tree, places, tuple(tables))
+    return BoundQuery(tree, places, tuple(tables))
 
 
 def _find(
-    column: exp.Column, scope: Scope, columns: Columns, places: Mapping[int, Place]
-) -> Place | None:
+    column: exp.Column, scope: Scope, columns: Columns, places: Mapping[int, ColumnRef]
+) -> ColumnRef | None:
     name = column.name.lower()
     for alias, source in scope.sources.items():
         if column.table and column.table.lower() != alias.lower():
@@ -75,7 +75,7 @@ def _find(
     return None
 
 
-def _derived(name: str, source: Scope, places: Mapping[int, Place]) -> Place | None:
+def _derived(name: str, source: Scope, places: Mapping[int, ColumnRef]) -> ColumnRef | None:
     """Follow a column of a derived table to the table it was taken from."""
     for item in getattr(source.expression, "selects", ()):
         if item.alias_or_name.lower() == name:

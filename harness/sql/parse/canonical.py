@@ -1,8 +1,8 @@
-"""One way of writing for what a query can be written in many: names, aliases, ordinals, quotes.
+"""The canonical form of a query: names, aliases, ordinals, quotes.
 
-After `standardize`, equal parts of two queries have equal text, and a clause of one can be put into
-the other: every table goes by its own name (``emp``, ``emp_2`` for a second occurrence), every
-column carries its table, projections have no aliases.
+After `canonicalize`, equal parts of two queries have equal text, and a clause of one can replace
+that of the other: every table goes by its own name (``emp``, ``emp_2`` for a second occurrence),
+every column carries its table, projections have no aliases.
 """
 
 import re
@@ -18,8 +18,8 @@ from harness.sql.parse.clauses import sources
 _FLIPPED = {exp.GT: exp.LT, exp.LT: exp.GT, exp.GTE: exp.LTE, exp.LTE: exp.GTE}
 
 
-def standardize(tree: exp.Expression, columns: Columns) -> exp.Expression | None:
-    """Return the query in standard writing, or None where its names are ambiguous."""
+def canonicalize(tree: exp.Expression, columns: Columns) -> exp.Expression | None:
+    """Return the query in canonical form, or None where its names are ambiguous."""
     tree = bind(_without_references(tree.copy(), columns), columns, copy=False).tree
     try:
         scopes = list(traverse_scope(tree))

@@ -1,4 +1,4 @@
-"""A standardized query as its clauses: what diagnosis compares and proofs rest on."""
+"""A canonicalized query as its clauses: what diagnosis compares and proofs rest on."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
@@ -10,7 +10,7 @@ _INNER = {"", "INNER", "CROSS"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clauses:
-    """One SELECT, every part as text in standard writing.
+    """One SELECT, every part as text in canonical form.
 
     ``tables`` are the joined tables; ``joins`` is empty where all joins are inner (then their
     conditions stand among ``conditions``), else the joins in order. ``links`` are the classes of
@@ -32,7 +32,7 @@ class Clauses:
 
 
 def text_of(node: exp.Expression | None) -> str:
-    """Return the text of a standardized node; of the same nodes, the same text."""
+    """Return the text of a canonicalized node; of the same nodes, the same text."""
     return "" if node is None else str(node.sql(dialect="sqlite", comments=False))
 
 
@@ -72,7 +72,7 @@ def conditions(select: exp.Select) -> list[exp.Expression]:
     return found
 
 
-def is_link(node: exp.Expression) -> bool:
+def is_equi_join(node: exp.Expression) -> bool:
     """Tell whether a condition equates two columns."""
     return (
         isinstance(node, exp.EQ)
@@ -82,12 +82,12 @@ def is_link(node: exp.Expression) -> bool:
 
 
 def clauses_of(select: exp.Select, *, merge: bool = False) -> Clauses:
-    """Take a standardized SELECT apart.
+    """Take a canonicalized SELECT apart.
 
     ``merge`` writes columns that an equality makes the same under one name.
     """
     found = conditions(select)
-    links = _classes((text_of(c.this), text_of(c.expression)) for c in found if is_link(c))
+    links = _classes((text_of(c.this), text_of(c.expression)) for c in found if is_equi_join(c))
     same = {member: min(group) for group in links for member in group} if merge else {}
     inner = has_only_inner_joins(select)
     group, having = select.args.get("group"), select.args.get("having")
@@ -97,7 +97,7 @@ def clauses_of(select: exp.Select, *, merge: bool = False) -> Clauses:
     return Clauses(
         tables=tuple(sorted(_source_text(source) for source in sources(select))),
         joins=() if inner else tuple(text_of(join) for join in select.args["joins"]),
-        conditions=frozenset(_written(c, same) for c in found if not is_link(c)),
+        conditions=frozenset(_written(c, same) for c in found if not is_equi_join(c)),
         links=links,
         select=tuple(_written(item, same) for item in select.expressions),
         distinct=select.args.get("distinct") is not None,
@@ -115,7 +115,9 @@ def clauses_of(select: exp.Select, *, merge: bool = False) -> Clauses:
 
 
 def _source_text(source: exp.Expression) -> str:
-    return form(source, top=False) if isinstance(source, exp.Subquery) else text_of(source)
+    return (
+        canonical_text(source, top=False) if isinstance(source, exp.Subquery) else text_of(source)
+    )
 
 
 def _classes(pairs: Iterable[tuple[str, str]]) -> frozenset[frozenset[str]]:
@@ -136,7 +138,7 @@ def _written(node: exp.Expression, same: dict[str, str]) -> str:
 
     def rewrite(part: exp.Expression) -> exp.Expression:
         if isinstance(part, exp.Query):
-            return exp.Identifier(this=form(part, top=False), quoted=True)
+            return exp.Identifier(this=canonical_text(part, top=False), quoted=True)
         if isinstance(part, exp.Column):
             return exp.Identifier(this=same.get(text_of(part), text_of(part)), quoted=False)
         return part
@@ -154,15 +156,17 @@ def _sorted_sides(node: exp.Expression) -> exp.Expression:
     return node
 
 
-def form(node: exp.Expression, *, merge: bool = False, top: bool = True) -> str:
-    """Return a canonical text of a standardized query: equal texts mean equal queries.
+def canonical_text(node: exp.Expression, *, merge: bool = False, top: bool = True) -> str:
+    """Return a canonical text of a canonicalized query: equal texts mean equal queries.
 
     Only at the top does the order of columns not matter.
     """
     if isinstance(node, exp.Subquery):
-        return f"({form(node.this, merge=merge, top=False)}) {node.alias}".strip()
+        return f"({canonical_text(node.this, merge=merge, top=False)}) {node.alias}".strip()
     if isinstance(node, exp.SetOperation):
-        sides = [form(side, merge=merge, top=False) for side in (node.this, node.expression)]
+        sides = [
+            canonical_text(side, merge=merge, top=False) for side in (node.this, node.expression)
+        ]
         others = {
             key: text_of(value) if isinstance(value, exp.Expression) else value
             for key, value in sorted(node.args.items())

@@ -11,9 +11,9 @@ import sqlglot
 from sqlglot.dialects.dialect import Dialect
 
 from harness.errors import StudyError, nearest
-from harness.sql.compare.ties import PARSER_FAULTS
 from harness.sql.execute.database import Database
 from harness.sql.parse.lexer import nests_deeper
+from harness.sql.parse.sqlglot_tree import PARSER_ERRORS
 
 ENGINES = {"sqlite": "SQLite", "duckdb": "DuckDB"}
 """The engines that run queries, each its own dialect, with their names for people."""
@@ -53,6 +53,6 @@ def _translate(sql: str, dialect: str, engine: str) -> str | None:
         return None
     try:
         statements = sqlglot.transpile(sql, read=dialect, write=engine)
-    except PARSER_FAULTS:
+    except PARSER_ERRORS:
         return None
     return ";\n".join(statements)

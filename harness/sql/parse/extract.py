@@ -9,7 +9,6 @@ import json
 import re
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from harness.sql.parse.lexer import (
     QUERY_WORDS,
@@ -17,10 +16,11 @@ from harness.sql.parse.lexer import (
     significant,
     starts_statement,
     statement_end,
+    truncated_line_ends,
 )
 
 MAX_TEXT = 400_000
-"""Characters of an answer that are looked at; the rest is dropped."""
+"""Characters of a response that are read; the rest is dropped."""
 
 MAX_SQL = 100_000
 """Characters of a statement; SQLite's own default limit is ten times that."""
@@ -68,13 +68,13 @@ _CLAUSE_WORDS = frozenset(
 _ENGLISH = re.compile(r"select(?:\s+[a-z]+){3,}\s*[.!?]*\s*\Z", re.IGNORECASE)
 
 MAX_STARTS = 60
-"""Places in prose at which a statement is looked for."""
+"""Candidate starts of a statement in prose."""
 
 WINDOW = 4_000
-"""Characters behind such a place that decide whether it is one."""
+"""Characters after a candidate start that decide whether it is one."""
 
 MAX_LINES = 500
-"""Lines of a statement that are looked at for prose behind it."""
+"""Lines of a statement that are searched for prose after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +124,7 @@ def _from_json(text: str) -> str | None:
     return ";\n".join(filter(None, found)) or None
 
 
-def _statement_in(value: Any) -> str | None:
+def _statement_in(value: object) -> str | None:
     """Return the statement of one JSON value: a text, or an object that holds it."""
     if isinstance(value, dict):
         lowered = {str(key).lower(): item for key, item in value.items()}
@@ -132,7 +132,7 @@ def _statement_in(value: Any) -> str | None:
     return value if isinstance(value, str) and starts_statement(_uncommented(value)) else None
 
 
-def _loads(text: str) -> Any:
+def _loads(text: str) -> object:
     """Read JSON, or the same in Python's single quotes; None if it is neither."""
     try:
         return json.loads(text)
@@ -168,8 +168,8 @@ def _uncommented(text: str) -> str:
     """Drop leading comments so that a statement's first word shows."""
     stripped = text.lstrip()
     while stripped.startswith(("--", "/*")):
-        mark, skip = ("\n", 1) if stripped.startswith("--") else ("*/", 2)
-        end = stripped.find(mark)
+        closing, skip = ("\n", 1) if stripped.startswith("--") else ("*/", 2)
+        end = stripped.find(closing)
         if end < 0:
             return ""
         stripped = stripped[end + skip :].lstrip()
@@ -206,7 +206,7 @@ def _is_query(text: str) -> bool:
 
 
 def _reads_like_prose(rest: str) -> bool:
-    """Tell ``Select the names of all singers.`` from a statement."""
+    """Tell whether text is prose, such as "Select the names of all singers"."""
     statement = rest[: statement_end(rest)]
     line = statement.split("\n", maxsplit=1)[0]
     if re.search(r":\s*(?:$|select\b|with\b)|\bfrom (?:the|this|your|our) ", line, re.IGNORECASE):
@@ -216,21 +216,21 @@ def _reads_like_prose(rest: str) -> bool:
     return bool(_ENGLISH.match(line))
 
 
-def _unquoted(lead: str, rest: str) -> str:
+def _unquoted(opening: str, rest: str) -> str:
     """Close the inline backtick, quotation mark or asterisks that opened just before."""
-    mark = lead.strip()[-1:]
-    if mark == "*":
+    quote = opening.strip()[-1:]
+    if quote == "*":
         return re.sub(r"\*{2,}\s*\Z", "", rest.split("**\n", maxsplit=1)[0])
-    if mark not in {"`", '"'}:
+    if quote not in {"`", '"'}:
         return rest
     line_end = rest.find("\n\n") if "\n\n" in rest else len(rest)
-    for found in islice(re.finditer(mark, rest[:line_end]), MAX_STARTS):
+    for found in islice(re.finditer(quote, rest[:line_end]), MAX_STARTS):
         head = rest[: found.start()]
         whole = re.search(r"\bfrom\s+[\w\"\[(`]", head, re.IGNORECASE) and not head[-1:].isspace()
-        if whole and head.count(mark) % 2 == 0 and not is_truncated(head):
+        if whole and head.count(quote) % 2 == 0 and not is_truncated(head):
             return head
-    closing = rest.rfind(mark, 0, line_end)
-    return rest[:closing] if closing > 0 and rest.count(mark, 0, line_end) % 2 == 1 else rest
+    closing = rest.rfind(quote, 0, line_end)
+    return rest[:closing] if closing > 0 and rest.count(quote, 0, line_end) % 2 == 1 else rest
 
 
 def _until_prose(sql: str) -> str:
@@ -244,24 +244,28 @@ def _until_prose(sql: str) -> str:
     if label:
         head, tail = head[: label.start()], ""
     lines = head[: 2 * MAX_SQL].split("\n")
+    truncated = truncated_line_ends("\n".join(lines[:MAX_LINES]))
+    started = False
     for number, line in enumerate(lines[:MAX_LINES]):
-        before = "\n".join(lines[:number])
-        after_blank = number > 0 and not lines[number - 1].strip() and bool(before.strip())
-        if before and line.strip() and _leaves_sql(before, line, after_blank=after_blank):
-            return before
+        after_blank = started and not lines[number - 1].strip()
+        begun = number > 1 or (number == 1 and lines[0] != "")
+        if begun and number - 1 not in truncated and _is_prose(line, after_blank=after_blank):
+            return "\n".join(lines[:number])
+        started = started or bool(line.strip())
     return "\n".join(lines) + tail
 
 
-def _leaves_sql(sql: str, line: str, *, after_blank: bool) -> bool:
-    if _HEADING.match(line) and not is_truncated(sql):
+def _is_prose(line: str, *, after_blank: bool) -> bool:
+    """Tell whether a line that follows a complete statement is no longer SQL."""
+    if not line.strip():
+        return False
+    if _HEADING.match(line):
         return True
     first = next(significant(line[:WINDOW]), None)
     word = first.text.lower() if first else ""
     if word in _CLAUSE_WORDS or (first and first.kind == "other"):
-        prose = after_blank and word in QUERY_WORDS and starts_statement(line) is not None
-    else:
-        prose = after_blank or bool(_PROSE_LINE.match(line[:WINDOW]))
-    return prose and not is_truncated(sql)
+        return after_blank and word in QUERY_WORDS and starts_statement(line) is not None
+    return after_blank or bool(_PROSE_LINE.match(line[:WINDOW]))
 
 
 def classify(text: str) -> Extraction:

@@ -5,6 +5,7 @@ may be no SQL at all. It never raises and is linear in the length of the text.
 """
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -80,7 +81,7 @@ class Token(NamedTuple):
 
     @property
     def closed(self) -> bool:
-        """Whether a quoted token or block comment has its closing mark."""
+        """Whether a quoted token or block comment has its closing delimiter."""
         if self.kind in {"string", "quoted"}:
             return len(self.text) > 1 and self.text[-1] == _CLOSERS[self.text[0]]
         return not self.text.startswith("/*") or (len(self.text) > 3 and self.text.endswith("*/"))
@@ -140,15 +141,35 @@ def is_truncated(sql: str) -> bool:
     >>> is_truncated("SELECT a FROM t WHERE b = '"), is_truncated("SELECT (1)")
     (True, False)
     """
+    states = deque(_truncated_after(sql), maxlen=1)
+    return bool(states) and states[0][1]
+
+
+def truncated_line_ends(sql: str) -> set[int]:
+    r"""Return the numbers of the lines (from 0) at whose end a statement is truncated, in one pass.
+
+    >>> truncated_line_ends("SELECT a,\nb\nFROM t")
+    {0}
+    """
+    found: set[int] = set()
+    line = 0
+    for token, truncated in _truncated_after(sql):
+        breaks = token.text.count("\n")
+        if truncated or token.kind != "space":  # a line break inside a quote or a comment
+            found.update(range(line, line + breaks))
+        line += breaks
+    return found
+
+
+def _truncated_after(sql: str) -> Iterator[tuple[Token, bool]]:
+    """Yield every token, and whether a statement that ends behind it would be truncated."""
     depth = 0
-    last = None
+    expects_more = False
     for token in tokenize(sql):
-        if token.kind in {"string", "quoted", "comment"} and not token.closed:
-            return True
         depth += {"(": 1, ")": -1}.get(token.text, 0)
         if token.kind not in {"space", "comment"}:
-            last = token
-    return depth > 0 or (last is not None and last.text.lower() in _EXPECTING_MORE)
+            expects_more = token.text.lower() in _EXPECTING_MORE
+        yield token, not token.closed or depth > 0 or expects_more
 
 
 def nests_deeper(sql: str, limit: int) -> bool:

@@ -18,12 +18,13 @@ allow-list by the engine's authorizer, and limits on memory, processor time, fil
 files are the operating system's.
 """
 
+from __future__ import annotations
+
 import json
 import math
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Protocol
 
 from sqlite_engine import SqliteDatabase  # type: ignore[import-not-found]
 
@@ -32,10 +33,34 @@ try:
 except ImportError:  # not on Windows: there the parent's wall clock is the only limit
     resource = None  # type: ignore[assignment]
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.sql.execute.messages import WorkerAnswer, WorkerRequest
+
 MAX_CONNECTIONS = 24
 MEMORY = 1_500_000_000
 BUILDING = 10
-"""A schema script may take so many times the processor time of a statement."""
+"""Processor time of a schema script, as a multiple of a statement's."""
+
+
+class OpenDatabase(Protocol):
+    """What both engines offer."""
+
+    def reseed(self, seed: int = 0) -> None:
+        """Make what ``random()`` returns repeatable."""
+
+    def order(self, *, reverse: bool) -> None:
+        """Read unordered tables forwards or backwards."""
+
+    def run(self, sql: str, seconds: float) -> WorkerAnswer:
+        """Run one statement."""
+
+    def describe(self, limit: int, seconds: float) -> WorkerAnswer:
+        """Return tables, columns, keys and sample rows."""
+
+    def close(self) -> None:
+        """Close the connection."""
 
 
 def encode(value: object) -> object:
@@ -46,7 +71,7 @@ def encode(value: object) -> object:
 
 
 def harden() -> None:
-    """Give up what a worker never needs; the limits hold even if SQLite misbehaves."""
+    """Set resource limits; the kernel enforces them even if the engine misbehaves."""
     if resource is None:
         return
     for limit, value in (
@@ -62,7 +87,7 @@ def harden() -> None:
 
 
 def allow_seconds(seconds: float) -> None:
-    """Let this process use so much more processor time before the kernel ends it."""
+    """Set the kernel's limit (RLIMIT_CPU) to this much more processor time."""
     if resource is None:
         return
     hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
@@ -73,9 +98,9 @@ class Worker:
     """Answers requests; keeps the most recently used databases open."""
 
     def __init__(self) -> None:
-        self.databases: dict[str, Any] = {}
+        self.databases: dict[str, OpenDatabase] = {}
 
-    def open(self, request: dict[str, Any]) -> Any:
+    def open(self, request: WorkerRequest) -> OpenDatabase | None:
         """Return the request's database, opening it if its source came along."""
         key = request["key"]
         database = self.databases.pop(key, None)
@@ -93,7 +118,7 @@ class Worker:
         self.databases[key] = database
         return database
 
-    def answer(self, request: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def answer(self, request: WorkerRequest) -> Iterator[WorkerAnswer]:
         """Yield one result for each statement of the request."""
         seconds = request["seconds"]
         allow_seconds(BUILDING * seconds)
@@ -135,7 +160,7 @@ def main() -> None:
             out.flush()
 
 
-def decode(value: dict[str, Any]) -> object:
+def decode(value: dict[str, str]) -> object:
     """Undo `encode` for cells that the judge sends."""
     return bytes.fromhex(value["hex"]) if value.keys() == {"hex"} else value
 

@@ -1,11 +1,19 @@
 """DuckDB, locked down: no files, no extensions, no settings; one connection on a private copy."""
 
+from __future__ import annotations
+
 import threading
 import time
-from typing import Any
+from decimal import Decimal
+from typing import TYPE_CHECKING
 
 import duckdb
 from results import fetch  # type: ignore[import-not-found]
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.sql.execute.messages import Cell, SourceSpec, TableDescription, WorkerAnswer
 
 QUERIES = {duckdb.StatementType.SELECT}
 SETTINGS = {
@@ -21,7 +29,7 @@ SETTINGS = {
 class DuckDatabase:
     """One DuckDB database in memory (or a file, read-only) for statements that only read."""
 
-    def __init__(self, source: dict[str, Any], seconds: float) -> None:
+    def __init__(self, source: SourceSpec, seconds: float) -> None:
         path = source.get("path", ":memory:")
         self.connection = duckdb.connect(path, read_only="path" in source, config=SETTINGS)
         if "path" not in source:
@@ -31,7 +39,7 @@ class DuckDatabase:
                     self._insert(statement, rows)
         self.connection.execute("SET lock_configuration=true")
 
-    def _insert(self, statement: str, rows: list[list[Any]]) -> None:
+    def _insert(self, statement: str, rows: Sequence[Sequence[Cell]]) -> None:
         """Insert rows one by one; leave out those that break a constraint or a type."""
         for row in rows:
             try:
@@ -46,8 +54,9 @@ class DuckDatabase:
     def order(self, *, reverse: bool) -> None:
         """Rows keep one order here: there is nothing to reverse."""
 
-    def run(self, sql: str, seconds: float) -> dict[str, Any]:
+    def run(self, sql: str, seconds: float) -> WorkerAnswer:
         """Run one statement; never raises for what the statement does."""
+        result: WorkerAnswer
         started = time.process_time()
         try:
             with _Deadline(self.connection, seconds):
@@ -60,20 +69,20 @@ class DuckDatabase:
             result = {"kind": "memory", "error": str(error)}
         except (duckdb.Error, ValueError, UnicodeError, RuntimeError) as error:
             result = {"kind": "error", "error": str(error).split("\n", maxsplit=1)[0]}
-        return result | {
-            "seconds": round(time.process_time() - started, 6),
-            "unstable": "random" in sql.lower(),
-        }
+        result["seconds"] = round(time.process_time() - started, 6)
+        result["unstable"] = "random" in sql.lower()
+        return result
 
-    def _fetch(self, sql: str) -> dict[str, Any]:
+    def _fetch(self, sql: str) -> WorkerAnswer:
         statements = self.connection.extract_statements(sql)
         if len(statements) != 1 or statements[0].type not in QUERIES:
             kinds = ", ".join(str(statement.type) for statement in statements)
             return {"kind": "denied", "error": f"only one SELECT may run: {kinds}"}
         cursor = self.connection.execute(statements[0])
-        return dict(fetch(cursor, _plain))
+        answer: WorkerAnswer = fetch(cursor, _plain)
+        return answer
 
-    def describe(self, limit: int, seconds: float) -> dict[str, Any]:
+    def describe(self, limit: int, seconds: float) -> WorkerAnswer:
         """Return tables, views, columns, keys and sample rows."""
         with _Deadline(self.connection, seconds):
             tables = self._all(
@@ -86,10 +95,10 @@ class DuckDatabase:
             found += [self._table(name, "view", sql.rstrip("; "), 0) for name, sql in views]
             return {"kind": "ok", "tables": found}
 
-    def _all(self, sql: str, *values: Any) -> list[Any]:
+    def _all(self, sql: str, *values: str) -> list[tuple]:  # type: ignore[type-arg]
         return list(self.connection.execute(sql, list(values)).fetchall())
 
-    def _table(self, name: str, kind: str, sql: str, limit: int) -> dict[str, Any]:
+    def _table(self, name: str, kind: str, sql: str, limit: int) -> TableDescription:
         quoted = '"' + name.replace('"', '""') + '"'
         columns = self._all(
             "SELECT column_name, data_type, NOT is_nullable FROM duckdb_columns() "
@@ -134,7 +143,7 @@ class DuckDatabase:
 class _Deadline:
     """Interrupts a connection after some seconds; the kernel's limit stands behind it."""
 
-    def __init__(self, connection: Any, seconds: float) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, seconds: float) -> None:
         self._timer = threading.Timer(seconds, connection.interrupt)
         self._timer.daemon = True
 
@@ -145,10 +154,10 @@ class _Deadline:
         self._timer.cancel()
 
 
-def _plain(cell: Any) -> Any:
+def _plain(cell: object) -> Cell:
     """Turn dates, decimals and nested values into what JSON and SQLite know."""
     if cell is None or isinstance(cell, (bool, int, float, str, bytes)):
         return cell
-    if type(cell).__name__ == "Decimal":
+    if isinstance(cell, Decimal):
         return int(cell) if cell == cell.to_integral_value() else float(cell)
     return str(cell)

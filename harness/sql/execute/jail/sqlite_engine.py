@@ -1,12 +1,27 @@
 """SQLite, held to reading: authorizer, limits, seeded randomness, caps on rows and bytes."""
 
+from __future__ import annotations
+
 import random
 import sqlite3
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from results import fetch  # type: ignore[import-not-found]
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.sql.execute.messages import (
+        Cell,
+        ColumnDescription,
+        ForeignKeyDescription,
+        ResultKind,
+        SourceSpec,
+        TableDescription,
+        WorkerAnswer,
+    )
 
 HEAP = 256_000_000
 OPS_BETWEEN_CHECKS = 4_000
@@ -61,7 +76,7 @@ class Guard:
 class SqliteDatabase:
     """One opened SQLite database and its guard."""
 
-    def __init__(self, source: dict[str, Any], seconds: float) -> None:
+    def __init__(self, source: SourceSpec, seconds: float) -> None:
         self.guard = Guard()
         self.source = source
         if "path" in source:
@@ -98,7 +113,7 @@ class SqliteDatabase:
     def _randomblob(self, size: int) -> bytes:
         return self.generator.randbytes(max(1, min(int(size or 1), 1_000_000)))
 
-    def _build(self, source: dict[str, Any], seconds: float) -> None:
+    def _build(self, source: SourceSpec, seconds: float) -> None:
         connection = self.connection
         connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LIMITS[sqlite3.SQLITE_LIMIT_LENGTH])
@@ -126,9 +141,10 @@ class SqliteDatabase:
         self.connection.execute(f"PRAGMA reverse_unordered_selects={int(reverse)}")
         self.connection.set_authorizer(self.guard.reading)
 
-    def run(self, sql: str, seconds: float) -> dict[str, Any]:
+    def run(self, sql: str, seconds: float) -> WorkerAnswer:
         """Run one statement; never raises for what the statement does."""
         self.guard.denied, self.guard.unstable = "", False
+        result: WorkerAnswer
         started = time.process_time()
         self.arm(seconds)
         try:
@@ -145,24 +161,28 @@ class SqliteDatabase:
         result["unstable"] = self.guard.unstable
         return result
 
-    def _fetch(self, sql: str) -> dict[str, Any]:
+    def _fetch(self, sql: str) -> WorkerAnswer:
+        answer: WorkerAnswer
         try:
-            return dict(fetch(self.connection.execute(sql)))
+            answer = fetch(self.connection.execute(sql))
         except sqlite3.OperationalError as error:
             if "decode to UTF-8" not in str(error):
                 raise
+        else:
+            return answer
         self.connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
         try:
-            return dict(fetch(self.connection.execute(sql)))
+            answer = fetch(self.connection.execute(sql))
         finally:
             self.connection.text_factory = str
+        return answer
 
-    def _kind(self, error: sqlite3.Error) -> str:
+    def _kind(self, error: sqlite3.Error) -> ResultKind:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         message = str(error)
         if self.guard.denied or any(word in message for word in ("not authorized", "prohibited")):
             return "denied"
-        kinds = {
+        kinds: dict[int, ResultKind] = {
             sqlite3.SQLITE_INTERRUPT: "timeout",
             sqlite3.SQLITE_NOMEM: "memory",
             sqlite3.SQLITE_TOOBIG: "memory",
@@ -171,7 +191,7 @@ class SqliteDatabase:
         }
         return kinds.get(code, "error")
 
-    def describe(self, limit: int, seconds: float) -> dict[str, Any]:
+    def describe(self, limit: int, seconds: float) -> WorkerAnswer:
         """Return tables, columns, keys and sample rows."""
         self.connection.set_authorizer(None)
         self.arm(seconds)
@@ -188,7 +208,7 @@ class SqliteDatabase:
         self.connection.close()
 
 
-def describe(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]:
+def describe(connection: sqlite3.Connection, limit: int) -> list[TableDescription]:
     """Read the schema of a trusted connection: its authorizer is off."""
     connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     found = connection.execute(
@@ -200,24 +220,24 @@ def describe(connection: sqlite3.Connection, limit: int) -> list[dict[str, Any]]
 
 def describe_table(
     connection: sqlite3.Connection, name: str, kind: str, sql: str, limit: int
-) -> dict[str, Any]:
+) -> TableDescription:
     """Read one table's columns, keys and first rows."""
     quoted = '"' + name.replace('"', '""') + '"'
-    columns = [
+    columns: list[ColumnDescription] = [
         {"name": c[1], "type": c[2] or "", "notnull": bool(c[3]), "pk": c[5], "hidden": c[6]}
         for c in connection.execute(f"PRAGMA table_xinfo({quoted})")
     ]
-    unique = []
+    unique: list[list[str | None]] = []
     for index in connection.execute(f"PRAGMA index_list({quoted})").fetchall():
         if index[2] and not index[4]:
             index_name = '"' + index[1].replace('"', '""') + '"'
             unique.append([c[2] for c in connection.execute(f"PRAGMA index_info({index_name})")])
-    foreign: dict[int, dict[str, Any]] = {}
+    foreign: dict[int, ForeignKeyDescription] = {}
     for key in connection.execute(f"PRAGMA foreign_key_list({quoted})"):
         entry = foreign.setdefault(key[0], {"table": key[2], "columns": [], "parents": []})
         entry["columns"].append(key[3])
         entry["parents"].append(key[4])
-    rows: list[Any] = []
+    rows: Sequence[Sequence[Cell]] = []
     if kind == "table":
         rows = connection.execute(f"SELECT * FROM {quoted} LIMIT {int(limit)}").fetchall()
     return {

@@ -1,4 +1,4 @@
-"""What goes wrong with free text whatever was asked: empty, refused, looping, leaking a role.
+"""Faults of a response whatever was asked: refusal, repetition, role leakage.
 
 Rules over the words alone, the same for every suite, so that a label means the same in each.
 Sources of the kinds: Higashinaka et al. 2021, "Integrated taxonomy of errors in chat-oriented
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from harness.scoring.normalize import words
 
-LOOP = 0.3
-"""The share of repeated 4-grams from which a response counts as a loop."""
+REPETITION_THRESHOLD = 0.3
+"""The seq-rep-4 from which a response counts as degenerate repetition."""
 
 _ROLE = re.compile(
     r"<\|[^|>\n]{0,40}\|?>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>"
@@ -31,26 +31,26 @@ _REFUSAL = re.compile(
 )
 
 
-def spoken(response: str) -> str:
-    r"""Return what the model says to the user: no hidden reasoning, nothing after a leaked role.
+def visible_text(response: str) -> str:
+    r"""Return the visible text: no hidden reasoning, nothing after a leaked role.
 
-    >>> spoken("<think>hm</think>Vienna<|end|>")
+    >>> visible_text("<think>hm</think>Vienna<|end|>")
     'Vienna'
-    >>> spoken("Assistant: Vienna\nUser: thanks")
+    >>> visible_text("Assistant: Vienna\nUser: thanks")
     'Vienna'
     """
     text = _THOUGHT.sub("", response)
-    while (mark := _ROLE.search(text)) is not None:
-        if text[: mark.start()].strip():
-            return text[: mark.start()].strip()
-        text = text[mark.end() :]
+    while (role := _ROLE.search(text)) is not None:
+        if text[: role.start()].strip():
+            return text[: role.start()].strip()
+        text = text[role.end() :]
     return text.strip()
 
 
-def plain(text: str) -> str:
-    """Return text without Markdown's marks; signs inside a word or a formula stay.
+def strip_markdown(text: str) -> str:
+    """Return text without Markdown; characters inside a word or a formula stay.
 
-    >>> plain("- **Answer:** `CO_2`"), plain("2*3")
+    >>> strip_markdown("- **Answer:** `CO_2`"), strip_markdown("2*3")
     ('Answer: CO_2', '2*3')
     """
     return _MARKUP.sub("", text).strip()
@@ -74,37 +74,40 @@ def abstains(response: str) -> bool:
     return _REFUSAL.search(response) is not None
 
 
-def repeated(response: str, n: int = 4) -> float:
+def seq_rep_n(response: str, n: int = 4) -> float:
     """Return seq-rep-n: one minus distinct n-grams over n-grams, in [0, 1].
 
-    >>> repeated("one two three four five"), repeated("so it is " * 6) > LOOP
+    >>> seq_rep_n("one two three four five"), seq_rep_n("so it is " * 6) > REPETITION_THRESHOLD
     (0.0, True)
     """
     grams = _grams(words(response), n)
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
-def distinct(response: str, n: int = 2) -> float:
+def distinct_n(response: str, n: int = 2) -> float:
     """Return distinct-n: distinct n-grams over n-grams, in [0, 1]; 1 where there are none.
 
-    >>> distinct("no no no no")
+    >>> distinct_n("no no no no")
     0.3333333333333333
     """
     grams = _grams(words(response), n)
     return len(set(grams)) / len(grams) if grams else 1.0
 
 
-def loops(response: str) -> bool:
-    """Say whether the response is caught in a loop of words or characters.
+def is_repetitive(response: str) -> bool:
+    """Say whether the response is degenerate repetition of words or characters.
 
-    >>> loops("no " * 12), loops("very, very good"), loops("a" * 60)
+    >>> is_repetitive("no " * 12), is_repetitive("very, very good"), is_repetitive("a" * 60)
     (True, False, True)
     """
-    return repeated(response) > LOOP or re.search(r"(\w{1,4}?)\1{14,}", response) is not None
+    return (
+        seq_rep_n(response) > REPETITION_THRESHOLD
+        or re.search(r"(\w{1,4}?)\1{14,}", response) is not None
+    )
 
 
 def jaccard(left: Sequence[str], right: Sequence[str]) -> float:
-    """Return the shared share of two sets of words, in [0, 1]; 0 where either is empty."""
+    """Return the Jaccard similarity of two sets of words, in [0, 1]; 0 where either is empty."""
     one, two = set(left), set(right)
     return len(one & two) / len(one | two) if one and two else 0.0
 
