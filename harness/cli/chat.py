@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from harness.pipeline import Conversation
+    from harness.pipeline.finished.chat import ArmsChat
 
 _HELP = "/new begins again, /keep ARM goes on with that arm's answers, /quit ends"
 
@@ -23,18 +23,18 @@ def command(
 ) -> None:
     """Talk to base and candidates side by side.
 
-    Every arm sees the same conversation. What is said is kept in the run folder, and
+    Every arm sees the same conversation. The transcript is in the run folder, and
     `harness review draw` puts it on the raters' sheets.
 
     Example: `harness chat runs/mine`
     """
     from rich.console import Console
 
-    from harness import pipeline
+    from harness.pipeline.finished.chat import open_chat
     from harness.store.run_folder import RunFolder
 
     console = Console(highlight=False)
-    talk = pipeline.talk(RunFolder(run))
+    talk = open_chat(RunFolder(run))
     console.print(f"{', '.join(talk.arms)} are listening; {_HELP}", style="dim", soft_wrap=True)
     while (text := _asked(console)) is not None:
         if text.startswith("/"):
@@ -55,20 +55,20 @@ def _asked(console: "Console") -> str | None:
     return None if text in ("/quit", "/exit") else text
 
 
-def _obey(console: "Console", talk: "Conversation", text: str) -> None:
+def _obey(console: "Console", talk: "ArmsChat", text: str) -> None:
     name, _, argument = text.partition(" ")
     if name == "/new":
         talk.begin_again()
         console.print("a new conversation", style="dim")
     elif name == "/keep" and argument in talk.arms:
-        talk.kept = argument
+        talk.continue_with = argument
         console.print(f"going on with {argument}'s answers", style="dim")
     else:
         console.print(f"{_HELP}; arms: {', '.join(talk.arms)}", style="dim", soft_wrap=True)
 
 
 def _answer(
-    console: "Console", talk: "Conversation", text: str, *, max_new_tokens: int, temperature: float
+    console: "Console", talk: "ArmsChat", text: str, *, max_new_tokens: int, temperature: float
 ) -> None:
     """Show the answers as they are made: columns on a terminal, one after another elsewhere."""
     from rich.live import Live

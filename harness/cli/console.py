@@ -11,7 +11,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from harness.pipeline import Advance
+    from harness.pipeline.progress import Advance
     from harness.records import Comparison, Result
 
 STOPPED = 130

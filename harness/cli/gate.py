@@ -29,18 +29,20 @@ def command(
 
     Example: `harness gate runs/mine --baseline baseline.jsonl`
     """
-    from harness import pipeline, report
+    from harness import report
+    from harness.pipeline.conclude import reopen
+    from harness.pipeline.finished.baseline import compare_with_baseline, save_baseline
 
     folder = RunFolder(run)
     if write_baseline is not None:
-        kept = pipeline.keep_baseline(folder, write_baseline, arm=arm)
-        typer.echo(f"the scores of {kept} are in {write_baseline}")
+        saved = save_baseline(folder, write_baseline, arm=arm)
+        typer.echo(f"the scores of {saved} are in {write_baseline}")
         return
     where = run
     if baseline is None:
-        _, result = pipeline.reopen(folder)
+        _, result = reopen(folder)
     else:
-        result = pipeline.against(folder, baseline)
+        result = compare_with_baseline(folder, baseline)
         where = folder.baseline
         report.write(result, where)
     console.show(result)

@@ -1,4 +1,4 @@
-"""What the paired scores of base and candidate say."""
+"""What the paired scores of base and candidate say: decisions and findings."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -23,7 +23,7 @@ class Gate:
     """The error rates that a decision is made with.
 
     ``alpha`` is the one-sided rate of false alarms, ``beta`` that of false passes at the margin,
-    ``max_unscored`` the share of unscored items above which nothing is decided.
+    ``max_unscored`` the share of unscored items above which a comparison is invalid.
     """
 
     alpha: float = 0.05
@@ -38,7 +38,7 @@ class Decision:
     ``delta`` and its interval are in score units; the interval has level ``1 - 2 alpha``.
     ``p_regression`` is the one-sided p-value against "not a drop", ``p_non_inferior`` against
     "a drop of at least the margin". ``items_needed`` estimates how many items would decide an
-    inconclusive verdict (None when decided), ``notes`` are warnings for a person.
+    inconclusive gate (None when decided), ``notes`` are warnings for a person.
     """
 
     label: Label
@@ -75,6 +75,24 @@ class Comparison:
     base: float | None
     tuned: float | None
     unscored: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeComparison:
+    """Base against one training recipe on one suite: what holds whatever the training seed.
+
+    ``candidates`` are the seeds, ``deltas`` the mean change of each over the items that all of them
+    and the base have a score for, ``spread`` the standard deviation of ``deltas`` (None below two).
+    Without a ``decision``, ``reason`` says why.
+    """
+
+    recipe: str
+    suite: Suite
+    candidates: tuple[str, ...]
+    deltas: tuple[float, ...]
+    spread: float | None
+    decision: Decision | None
     reason: str = ""
 
 

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import pipeline, study
+from harness import study
 from harness.errors import DataError, HarnessError, ModelError, StudyError
+from harness.pipeline.answers.score import score
+from harness.pipeline.plan import plan
+from harness.pipeline.train import train
 from harness.quickstart.row_sets import training_rows
 from harness.records import Arm
 
@@ -40,8 +43,8 @@ def write_study(
 
 def trained(folder: Path, candidate: dict[str, Any], **more: Any) -> Arm:
     """Train the candidate of a study; return its arm."""
-    planned = pipeline.plan(write_study(folder, candidate, **more), out=folder / "run")
-    return pipeline.train(planned)[1]
+    planned = plan(write_study(folder, candidate, **more), out=folder / "run")
+    return train(planned)[1]
 
 
 def test_forgetting_shows_while_it_happens(tmp_path: Path) -> None:
@@ -70,9 +73,9 @@ def test_the_first_look_is_the_base_as_it_is_scored(tmp_path: Path) -> None:
         "eval_suites": {"arc_mini": 24, "domain_qa": 24},
     }
     loaded = write_study(tmp_path, watched)
-    planned = pipeline.plan(loaded, out=tmp_path / "run")
-    arms = pipeline.train(planned)
-    samples = pipeline.score(planned, arms)
+    planned = plan(loaded, out=tmp_path / "run")
+    arms = train(planned)
+    samples = score(planned, arms)
     for suite in ("arc_mini", "domain_qa"):
         own = [sample.verdict.score or 0.0 for sample in samples["base", suite]]
         (first,) = [p.score for p in arms[1].watched if (p.step, p.suite) == (0, suite)]
@@ -115,13 +118,13 @@ def test_a_sweep_s_winner_is_judged_by_items_that_did_not_choose_it(tmp_path: Pa
     """A held-out row that is an item of a suite is refused, unless such items leave the verdict."""
     rows = training_rows("sql_only")[:40]
     sweep = {"validation": 0.5, "sweep": {"training.learning_rate": [0.001, 0.02]}}
-    planned = pipeline.plan(write_study(tmp_path / "a", sweep, rows=rows), out=tmp_path / "run")
+    planned = plan(write_study(tmp_path / "a", sweep, rows=rows), out=tmp_path / "run")
     items = [item for loaded in planned.loaded for item in loaded.items]
     asked = [{"question": item.doc["question"], "answer": item.target} for item in items[:20]]
     with pytest.raises(DataError, match=r"judged by items that did not choose its winner: \d+ of"):
-        pipeline.plan(write_study(tmp_path / "b", sweep, rows=asked), out=tmp_path / "run")
+        plan(write_study(tmp_path / "b", sweep, rows=asked), out=tmp_path / "run")
     excluding = {"rows": asked, "data": {"overlap": "exclude"}}
-    pipeline.plan(write_study(tmp_path / "c", sweep, **excluding), out=tmp_path / "run")
+    plan(write_study(tmp_path / "c", sweep, **excluding), out=tmp_path / "run")
 
 
 BAD: dict[str, tuple[dict[str, Any], type[HarnessError], str]] = {
@@ -158,7 +161,7 @@ def test_bad_input_is_told_before_training(tmp_path: Path, name: str) -> None:
     """One sentence, and nothing is written."""
     candidate, kind, message = BAD[name]
     with pytest.raises(kind) as caught:
-        pipeline.plan(write_study(tmp_path, candidate), out=tmp_path / "run")
+        plan(write_study(tmp_path, candidate), out=tmp_path / "run")
     assert message in str(caught.value)
     assert not (tmp_path / "run").exists()
 
@@ -172,7 +175,7 @@ def test_an_adapter_of_another_base_is_told_before_training(tmp_path: Path) -> N
     mine = {"name": "mine", "train": "rows.jsonl", "training": STEPS}
     loaded = write_study(tmp_path, {}, candidates=[mine, theirs])
     with pytest.raises(ModelError, match="an adapter must be made for this base"):
-        pipeline.plan(loaded, out=tmp_path / "run")
+        plan(loaded, out=tmp_path / "run")
 
 
 def test_quantization_that_cannot_run_is_told_before_training(
@@ -183,7 +186,7 @@ def test_quantization_that_cannot_run_is_told_before_training(
 
     monkeypatch.setattr(compatibility, "find_spec", lambda _: None)
     with pytest.raises(ModelError, match="needs bitsandbytes, which does not run here"):
-        pipeline.plan(write_study(tmp_path, {"method": "qlora"}), out=tmp_path / "run")
+        plan(write_study(tmp_path, {"method": "qlora"}), out=tmp_path / "run")
 
 
 def test_a_base_without_a_padding_token_trains(tmp_path: Path) -> None:
@@ -200,10 +203,10 @@ def test_a_base_without_a_padding_token_trains(tmp_path: Path) -> None:
         mine = {"training": {"max_steps": 1}}
         loaded = write_study(tmp_path, mine, rows=rows, **study_of)
         if missing == "pad_token":
-            assert pipeline.train(pipeline.plan(loaded, out=tmp_path / "run"))[1].loss
+            assert train(plan(loaded, out=tmp_path / "run"))[1].loss
         else:
             with pytest.raises(ModelError, match="end-of-text token"):
-                pipeline.plan(loaded, out=tmp_path / "other")
+                plan(loaded, out=tmp_path / "other")
 
 
 def test_a_reporter_that_is_not_installed_is_told(
@@ -215,4 +218,4 @@ def test_a_reporter_that_is_not_installed_is_told(
     monkeypatch.setattr(reporters, "find_spec", lambda _: None)
     report = {"training": {"report_to": "wandb"}}
     with pytest.raises(StudyError, match="needs its package: pip install wandb"):
-        pipeline.plan(write_study(tmp_path, report), out=tmp_path / "run")
+        plan(write_study(tmp_path, report), out=tmp_path / "run")
