@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from harness.analysis import answer_text, target_text
 from harness.analysis.display_text import clip, visible
 from harness.records import Comparison, Decision, Pair, Result
+from harness.report.data_card_view import DataView, training_data
 from harness.report.details import transition_counts
 from harness.report.headline import Card, Check, cards
-from harness.report.items import item_id
+from harness.report.item_browser import item_id
 from harness.report.overview import warnings
-from harness.report.training_data import DataView, training_data
+from harness.report.recipe_table import MEANING, recipe_table
 from harness.report.wording import level, percent, precise, title_of
 from harness.stats import SequentialDecision
 
@@ -29,7 +30,7 @@ _LISTED = 10
 def markdown(result: Result, *, budget: int = BUDGET) -> str:
     """Write the report as GitHub-flavoured Markdown of at most ``budget`` bytes.
 
-    The verdict and the table of checks come first; warnings, causes and lost items follow as far
+    The decision and the table of checks come first; warnings, causes and lost items follow as far
     as they fit, and a last line says what was left out.
     """
     found = cards(result)
@@ -40,6 +41,7 @@ def markdown(result: Result, *, budget: int = BUDGET) -> str:
         f"{level(result.comparisons)}. `report.html` has every item."
     )
     blocks += [f"> {escape(note)}" for note in result.notes]
+    blocks += _recipes(result)
     blocks += _warnings(result)
     for comparison in _worst_first(result.comparisons):
         blocks += _lost(comparison)
@@ -114,6 +116,22 @@ def _items(decision: Decision | None) -> str:
 
 def _worst_first(comparisons: Sequence[Comparison]) -> list[Comparison]:
     return sorted(comparisons, key=lambda c: c.verdict != "fail")
+
+
+def _recipes(result: Result) -> list[str]:
+    rows = recipe_table(result)
+    if not rows:
+        return []
+    lines = [
+        "| | recipe | suite | seeds | mean change | interval | spread | label |",
+        f"|:-:|{'---|' * 7}",
+    ]
+    lines += [
+        f"| {row.symbol} | {escape(row.recipe)} | {escape(row.suite)} | {row.seeds} | "
+        f"**{row.change}** | {row.extent} | {row.spread} | {escape(row.words)} |"
+        for row in rows
+    ]
+    return ["## Is it the recipe or luck?", MEANING, "\n".join(lines)]
 
 
 def _warnings(result: Result) -> list[str]:

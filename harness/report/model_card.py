@@ -5,13 +5,12 @@ card can be uploaded as it is.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import yaml
 
-from harness.records import BASE, Arm, Comparison, Finding, Result
+from harness.records import BASE, Arm, Comparison, Document, Finding, Result
+from harness.report.data_card_view import training_data
 from harness.report.markdown import code, escape, learnt_from
-from harness.report.training_data import training_data
 from harness.report.wording import between, level, percent, precise, title_of
 
 _FORM = {
@@ -69,7 +68,7 @@ def _front_matter(
         for c in compared
         if c.tuned is not None
     ]
-    data: dict[str, Any] = {
+    data: Document = {
         "base_model": result.base_model,
         "library_name": library,
         "license": licence,

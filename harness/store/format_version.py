@@ -14,6 +14,6 @@ def require_known(found: object, known: int, *, what: str, path: Path) -> int:
     if isinstance(found, int) and not isinstance(found, bool) and 0 <= found <= known:
         return found
     raise DataError(
-        f"{what} must be of format {known} or older: {path} is of format {found!r}; read it with "
-        "the newer finetune-harness that wrote it (pip install -U finetune-harness)"
+        f"{what} must be of format {known} or older: {path} is of format {found!r}; update "
+        "finetune-harness to the version that wrote it"
     )

@@ -1,10 +1,9 @@
-"""Conversations with the arms of a run, kept a turn at a time, and read back as pairs to rate."""
+"""Transcripts of chats with the arms of a run, written turn by turn, read as pairs to rate."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.errors import DataError, InfrastructureError
 from harness.records import (
@@ -74,7 +73,7 @@ def comparisons(folder: Path) -> list[Comparison]:
     ]  # fmt: skip
 
 
-def _item(name: str, number: int, turns: Sequence[Mapping[str, Any]]) -> Item:
+def _item(name: str, number: int, turns: Sequence[Mapping[str, str]]) -> Item:
     text = "\n".join(f"{turn['role'].title()}: {turn['content']}" for turn in turns)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return Item(

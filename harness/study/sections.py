@@ -113,7 +113,7 @@ class CandidateSection(ArmSection):
         return self
 
 
-def _suite_by_name(value: Any) -> Any:
+def _suite_by_name(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
