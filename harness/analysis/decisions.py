@@ -52,20 +52,10 @@ def compare_scores(
     Returns:
         The comparison, ``invalid`` with a reason where it may not be decided.
     """
+    decision = _decide(suite, rows, gate) if rows else None
     reason = too_much_unscored(len(rows), unscored, gate)
-    decision = None if not rows else _decide(suite, rows, gate)
-    return Comparison(
-        candidate=candidate,
-        suite=suite,
-        pairs=pairs,
-        decision=decision,
-        verdict="invalid" if reason or decision is None else decision.verdict,
-        p_adjusted=None if decision is None else decision.p_regression,
-        base=sum(row[0] for row in rows) / len(rows) if rows else None,
-        tuned=sum(row[1] for row in rows) / len(rows) if rows else None,
-        unscored=unscored,
-        reason=reason,
-    )
+    scored = [(base, tuned) for base, tuned, _ in rows]
+    return _comparison(candidate, suite, pairs, scored, decision, reason=reason, unscored=unscored)
 
 
 def compare_pairs(
@@ -93,17 +83,31 @@ def compare_early(
 ) -> Comparison:
     """Decide one suite at the first look that can decide it; see `compare_pairs`.
 
-    ``pairs`` are in the declared order; those after that look are kept and change nothing.
+    ``pairs`` are in the declared order; those after that look change nothing.
     """
     scores = [scores_of(pair) for pair in pairs]
-    asked = scores[: schedule.planned]
+    used = scores[: schedule.planned]
     decision = None
-    if any(asked):
-        decision = decide_early(suite, asked, schedule, gate)
-        asked = asked[: decision.used]
-    scored = [both for both in asked if both is not None]
-    unscored = len(asked) - len(scored)
+    if any(used):
+        decision = decide_early(suite, used, schedule, gate)
+        used = used[: decision.used]
+    scored = [both for both in used if both is not None]
+    unscored = len(used) - len(scored)
     reason = too_much_unscored(len(scored), unscored, gate)
+    return _comparison(candidate, suite, pairs, scored, decision, reason=reason, unscored=unscored)
+
+
+def _comparison(
+    candidate: str,
+    suite: Suite,
+    pairs: Sequence[Pair],
+    scored: Sequence[tuple[float, float]],
+    decision: Decision | None,
+    *,
+    reason: str,
+    unscored: int,
+) -> Comparison:
+    """Build a comparison whose decision rests on ``scored``; with a reason it is invalid."""
     return Comparison(
         candidate=candidate,
         suite=suite,
@@ -124,7 +128,7 @@ def decide_early(
     schedule: stats.Schedule,
     gate: Gate,
 ) -> stats.SequentialDecision:
-    """Decide a suite from the scores of its items in order, asking for as few as possible."""
+    """Decide a suite from the scores of its items in order, consuming as few as possible."""
     return stats.decide_sequentially(
         scores,
         planned=schedule.planned,
@@ -147,7 +151,7 @@ def scores_of(pair: Pair) -> stats.Scores:
 
 
 def too_much_unscored(scored: int, unscored: int, gate: Gate) -> str:
-    """Say why nothing may be decided: too much is unscored; empty where it may."""
+    """Return why nothing may be decided: too much is unscored; empty where it may."""
     total = scored + unscored
     if not scored:
         return f"none of {total} items could be scored for both arms"

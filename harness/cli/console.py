@@ -85,7 +85,7 @@ def _logged(title: str) -> "Iterator[Advance]":
 
 @contextmanager
 def stoppable(folder: Path) -> Iterator[None]:
-    """Turn Ctrl-C into one sentence: what is kept and how to go on."""
+    """Turn Ctrl-C into one sentence: what is stored and how to resume."""
     try:
         yield
     except KeyboardInterrupt:
@@ -98,7 +98,7 @@ def stoppable(folder: Path) -> Iterator[None]:
 
 
 def show(result: "Result") -> None:
-    """Print every comparison of a run, one table a candidate, in 80 columns."""
+    """Print every comparison of a run, one table per candidate, in 80 columns."""
     from rich.console import Console
 
     console = Console(highlight=False)

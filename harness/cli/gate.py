@@ -1,4 +1,4 @@
-"""``harness gate``: a run's verdict as an exit code."""
+"""``harness gate``: a run's decision as an exit code."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ def command(
     ] = None,
     arm: Annotated[str | None, typer.Option(help="Whose scores to write.")] = None,
 ) -> None:
-    """Print a finished run's verdict and exit with its code.
+    """Print a finished run's decision and exit with its code.
 
     Against a baseline, the scores of an earlier run, a suite or item that is gone makes the
     comparison invalid.

@@ -43,7 +43,7 @@ def collect(
     run: RunPath,
     rated: Annotated[list[Path], typer.Argument(help="Filled-in sheets, XLSX or CSV.")],
 ) -> None:
-    """Read raters' sheets back, unblind them, and say who won.
+    """Read raters' sheets back, unblind them, and print who won.
 
     Example: `harness review collect runs/mine rated/*.xlsx`
     """

@@ -20,7 +20,7 @@ AA = Annotated[
     typer.Option("--aa", help="Score the base twice instead: what moves when nothing changed."),
 ]
 UntilDecided = Annotated[
-    bool, typer.Option("--until-decided", help="Ask for more items only while a verdict is open.")
+    bool, typer.Option("--until-decided", help="Answer more items only while a decision is open.")
 ]
 
 

@@ -9,7 +9,7 @@ from harness.cli.run import AllowIdentical, Out, StudyFile
 
 
 def command(study: StudyFile, out: Out = None, allow_identical: AllowIdentical = False) -> None:
-    """Let all arms answer every suite, and judge the answers.
+    """Generate missing responses of all arms on every suite, and score them.
 
     Example: `harness score study.yaml`
     """

@@ -36,7 +36,7 @@ def scored_run(
     arms: Sequence[Arm],
     samples: Scored,
 ) -> ScoredRun:
-    """Join scored answers with what the run's lock and data cards say.
+    """Join scored answers with the run's lock and data cards.
 
     Raises:
         StudyError: If nothing was declared in the folder.

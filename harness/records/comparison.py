@@ -1,4 +1,4 @@
-"""What the paired scores of base and candidate say: decisions and findings."""
+"""What the paired scores of base and candidate show: decisions and findings."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +16,7 @@ Label = Literal[
 
 
 GateVerdict = Literal["pass", "fail", "inconclusive", "invalid"]
+"""The values of every field ``verdict`` that a gate decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What the paired scores of one suite say about ``tuned - base``.
+    """What the paired scores of one suite show about ``tuned - base``.
 
     ``delta`` and its interval are in score units; the interval has level ``1 - 2 alpha``.
     ``p_regression`` is the one-sided p-value against "not a drop", ``p_non_inferior`` against
@@ -62,7 +63,8 @@ class Decision:
 class Comparison:
     """Base against one candidate on one suite: the evidence and the decision.
 
-    ``verdict`` is the gate's, after Holm over the candidate's suites; ``decision`` is unadjusted.
+    ``verdict`` is what the gate decides after Holm over the candidate's suites; ``decision`` is
+    unadjusted.
     ``base`` and ``tuned`` are mean scores over the items scored for both arms.
     """
 

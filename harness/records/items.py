@@ -1,4 +1,4 @@
-"""What is asked and what comes back: suites, items, requests, responses."""
+"""Suites, their items, and the requests and responses of a model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -73,7 +73,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One call on a model, as token ids; what the engine answers and the store keeps.
+    """One request to a model, as token ids; what an engine answers.
 
     ``settings`` shape a generation (``until``, ``max_new_tokens``, ``temperature``, ...; empty for
     log-likelihoods), ``item`` and ``index`` say which of an item's requests it is (choice number).

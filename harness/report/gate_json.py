@@ -16,8 +16,8 @@ def gate_json(result: Result) -> dict[str, object]:
         result: A finished run.
 
     Returns:
-        ``verdict``, ``exit_code``, ``checks`` (one a candidate and suite), ``versions``, which
-        study it was, and ``recipes`` (one a recipe and suite) where arms are seeds of one.
+        ``verdict``, ``exit_code``, ``checks`` (one per candidate and suite), ``versions``, which
+        study it was, and ``recipes`` (one per recipe and suite) where arms are seeds of one.
     """
     gate: dict[str, object] = {
         "study": result.study,

@@ -122,7 +122,7 @@ def _item(item: Item, suite: int, table: _Strings) -> BrowserRow:
 
 
 def question(item: Item) -> str:
-    """Return what an item asks, on one line.
+    """Return an item's question on one line.
 
     That is its document's question or last turn, else the end of its prompt.
 
@@ -139,7 +139,7 @@ def question(item: Item) -> str:
 
 
 def _evidence(verdict: Verdict) -> list[str]:
-    """Say what only this judge knows, such as rows that tell two queries apart."""
+    """Return what only this judge knows as lines, such as rows that tell two queries apart."""
     details = {
         name: value
         for name, value in verdict.details.items()

@@ -34,7 +34,7 @@ def markdown(result: Result, *, budget: int = BUDGET) -> str:
     as they fit, and a last line says what was left out.
     """
     found = cards(result)
-    blocks = [f"# {escape(result.study)}: {result.verdict}", *_verdicts(found)]
+    blocks = [f"# {escape(result.study)}: {result.verdict}", *_alerts(found)]
     blocks.append(_checks(found))
     blocks.append(
         "Changes in points, base → candidate on the same items; intervals at "
@@ -45,7 +45,7 @@ def markdown(result: Result, *, budget: int = BUDGET) -> str:
     blocks += _warnings(result)
     for comparison in _worst_first(result.comparisons):
         blocks += _lost(comparison)
-    blocks += _learnt(result)
+    blocks += _training_data(result)
     blocks.append(_provenance(result))
     return _fit(blocks, budget)
 
@@ -74,7 +74,7 @@ def code(text: str, size: int = 200) -> str:
     return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
 
 
-def _verdicts(found: Sequence[Card]) -> list[str]:
+def _alerts(found: Sequence[Card]) -> list[str]:
     return [f"> [!{_ALERTS[card.verdict]}]\n> {escape(card.sentence)}" for card in found]
 
 
@@ -108,7 +108,7 @@ def _row(candidate: str, check: Check) -> str:
 
 
 def _items(decision: Decision | None) -> str:
-    """Say how many items a decision rests on, and of how many where it came early."""
+    """Format how many items a decision rests on, and of how many where it came early."""
     if isinstance(decision, SequentialDecision) and decision.used < decision.planned:
         return f"{decision.n:,} of {decision.planned:,}"
     return f"{decision.n:,}" if decision else "0"
@@ -170,13 +170,13 @@ def _lost_item(pair: Pair) -> str:
     )
 
 
-def _learnt(result: Result) -> list[str]:
-    lines = [f"- **{escape(data.name)}**: {learnt_from(data)}" for data in training_data(result)]
+def _training_data(result: Result) -> list[str]:
+    lines = [f"- **{escape(data.name)}**: {training_rows(data)}" for data in training_data(result)]
     return ["## Training data", "\n".join(lines)] if lines else []
 
 
-def learnt_from(data: DataView) -> str:
-    """Say in one paragraph what a candidate learnt from."""
+def training_rows(data: DataView) -> str:
+    """Describe a candidate's training rows in one paragraph."""
     steps: dict[str, list[str]] = {}
     for done, step, rows in data.steps:
         steps.setdefault(done, []).append(f"{escape(step)} {rows:,}")

@@ -25,7 +25,7 @@ class Ratings:
 
 
 def collect(folder: Path, rated_files: Iterable[Path]) -> Ratings:
-    """Read filled-in sheets and say who won.
+    """Read filled-in sheets and sum up who won.
 
     Args:
         folder: Where the sheets were drawn: the folder with ``key.json``.

@@ -13,7 +13,7 @@ KEY = "key.json"
 
 
 class KeyRow(TypedDict):
-    """What the key says of one row of a rater's sheet; ``sha256`` is of what the rater saw."""
+    """One row of a rater's sheet in the key; ``sha256`` is of what the rater saw."""
 
     rater: int
     item: list[str | int]

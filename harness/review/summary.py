@@ -1,4 +1,4 @@
-"""What collected ratings say: who was preferred, how surely, and whether raters agree."""
+"""Summaries of collected ratings: who was preferred, how surely, and whether raters agree."""
 
 import math
 from collections import defaultdict
@@ -38,7 +38,7 @@ class Rating:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetSummary:
-    """What the ratings of one candidate on one suite say.
+    """The ratings of one candidate on one suite, summed up.
 
     ``wins``, ``ties`` and ``losses`` count judgements from tuned's view, among the rows shown.
     ``win_rate`` is for the whole suite (a tie is half a win): strata by their true sizes, identical

@@ -1,4 +1,4 @@
-"""Which formats of a run's files this version reads; every file that it writes says its own."""
+"""The format versions of a run's files: every file has one, older ones are read."""
 
 from pathlib import Path
 

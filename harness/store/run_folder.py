@@ -78,7 +78,7 @@ class RunFolder:
         return self.path / "samples" / arm / f"samples_{suite}.jsonl"
 
     def read_lock(self) -> RunLock | None:
-        """Return what the lock says, or None where there is none; see `run_lock.read_lock`."""
+        """Return the run's lock, or None where there is none; see `run_lock.read_lock`."""
         return read_lock(self.lock_file)
 
     def base_path(self, study: "Study") -> str:

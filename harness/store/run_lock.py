@@ -40,7 +40,7 @@ class Declarations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunLock:
-    """What a run folder says about its run.
+    """The contents of a run folder's lock.
 
     ``study`` and ``base`` name what the folder belongs to; the rest is known once the run is
     declared: ``study_file`` is the whole study, ``base_path`` what the base was loaded from,
@@ -109,7 +109,7 @@ def _changed(earlier: Mapping[str, object], new: Mapping[str, object]) -> list[s
 
 
 def read_lock(path: Path) -> RunLock | None:
-    """Return what the lock says, or None where there is none.
+    """Read a lock; None where there is none.
 
     Raises:
         InfrastructureError: If the lock cannot be read.

@@ -20,7 +20,7 @@ from harness.records import (
 )
 
 CHAT = Suite(name="chat", metric=PREFERENCE, title="Conversations")
-"""What people said to the arms themselves: only raters can judge it."""
+"""Chats of people with the arms: no metric, raters decide."""
 
 
 def add_turn(path: Path, turns: Sequence[Mapping[str, str]], answers: Mapping[str, str]) -> None:

@@ -50,7 +50,7 @@ class AnswerSession:
         self.advance(done=self.done, note=note)
 
     def _drafts(self, suite: "LoadedSuite", missing: Sequence[Request]) -> Drafts:
-        """Guess each generated answer: the reference, and what earlier arms said."""
+        """Draft each generation: the reference, and the texts of earlier arms."""
         targets = {item.key: item.target for item in suite.items}
         earlier = [known for (_, name), known in self._known.items() if name == suite.suite.name]
         return {

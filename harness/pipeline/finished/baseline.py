@@ -101,7 +101,7 @@ def compare_with_baseline(folder: RunFolder, file: Path) -> Result:
 
 
 def _check(run: ScoredRun, candidate: str, suite: Suite, known: Baseline) -> Comparison:
-    """Decide one suite, or say why it may not be compared."""
+    """Decide one suite, or return why it may not be compared."""
     items = known.items[suite.name]
     tuned = {item_id(s.item): s for s in run.samples.get((candidate, suite.name), ())}
     if reason := _changed(known.declared[suite.name], suite, items, tuned):

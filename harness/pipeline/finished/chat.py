@@ -52,15 +52,15 @@ class ArmsChat:
         """
         from harness.engine.reply import reply
 
-        asked = [*self.turns, {"role": "user", "content": text}]
+        prompt = [*self.turns, {"role": "user", "content": text}]
         answers = {}
         for arm in self.arms:
             answers[arm] = reply(
-                self.engine, arm, asked, tell=partial(tell, arm),
+                self.engine, arm, prompt, tell=partial(tell, arm),
                 max_new_tokens=max_new_tokens, temperature=temperature,
             )  # fmt: skip
-        add_turn(self.transcript, asked, answers)
-        self.turns = [*asked, {"role": "assistant", "content": answers[self.continue_with]}]
+        add_turn(self.transcript, prompt, answers)
+        self.turns = [*prompt, {"role": "assistant", "content": answers[self.continue_with]}]
         return answers
 
     def begin_again(self) -> None:

@@ -43,7 +43,7 @@ def noise_floor(planned: PlannedRun) -> tuple[Result, tuple[Noise, ...]]:
     """Score the base twice, in batches made up differently, and decide as for a candidate.
 
     The second time the items come in reverse and every other one apart, so that other prompts share
-    a batch. Both sets of answers are kept; no candidate is needed. The result and the noise
+    a batch. Both sets of answers are stored; no candidate is needed. The result and the noise
     are written to ``aa/`` in the run folder.
     """
     planned.folder.claim(planned.study)
