@@ -83,13 +83,13 @@ def test_a_conversation_asks_every_arm_the_same(run: Path) -> None:
     talk = open_chat(RunFolder(run))
     talk.continue_with = "base"
 
-    def tell(arm: str, piece: str) -> None:
+    def on_text(arm: str, piece: str) -> None:
         heard[arm] = heard.get(arm, "") + piece
 
-    first = talk.say("I am Anna.", tell=tell, max_new_tokens=8)
+    first = talk.send("I am Anna.", on_text=on_text, max_new_tokens=8)
     assert list(first) == ["base", "tuned", "virtual"]
     assert {arm: text.strip() for arm, text in heard.items()} == dict(first)
-    talk.say("Who am I?", tell=lambda *_: None, max_new_tokens=8)
+    talk.send("Who am I?", on_text=lambda *_: None, max_new_tokens=8)
     lines = [json.loads(line) for line in talk.transcript.read_text().splitlines()]
     assert [turn["content"] for turn in lines[1]["context"]] == [
         "I am Anna.",
@@ -106,7 +106,7 @@ def test_a_greedy_answer_is_the_engines_own(run: Path) -> None:
     from harness.suites.tokenize import Encoder
 
     talk = open_chat(RunFolder(run))
-    said = talk.say("Name a planet.", tell=lambda *_: None, max_new_tokens=12)
+    said = talk.send("Name a planet.", on_text=lambda *_: None, max_new_tokens=12)
     tokenizer = talk.engine.tokenizer
     prompt = prompt_of(tokenizer, [{"role": "user", "content": "Name a planet."}])
     request = Request(

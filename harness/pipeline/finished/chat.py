@@ -31,19 +31,19 @@ class ArmsChat:
     transcript: Path
     turns: list[Mapping[str, str]] = field(default_factory=list)
 
-    def say(
+    def send(
         self,
         text: str,
         *,
-        tell: Callable[[str, str], None],
+        on_text: Callable[[str, str], None],
         max_new_tokens: int = 256,
         temperature: float = 0.0,
     ) -> Mapping[str, str]:
         """Let every arm answer, and add the turn to the transcript.
 
         Args:
-            text: What the user says.
-            tell: Called with an arm's name and each piece of its answer as it is generated.
+            text: The user's turn.
+            on_text: Called with an arm's name and each piece of its answer as it is generated.
             max_new_tokens: Where an answer is cut.
             temperature: 0 is greedy.
 
@@ -56,14 +56,14 @@ class ArmsChat:
         answers = {}
         for arm in self.arms:
             answers[arm] = reply(
-                self.engine, arm, prompt, tell=partial(tell, arm),
+                self.engine, arm, prompt, tell=partial(on_text, arm),
                 max_new_tokens=max_new_tokens, temperature=temperature,
             )  # fmt: skip
         add_turn(self.transcript, prompt, answers)
         self.turns = [*prompt, {"role": "assistant", "content": answers[self.continue_with]}]
         return answers
 
-    def begin_again(self) -> None:
+    def clear(self) -> None:
         """Clear the history; the transcript keeps it."""
         self.turns = []
 
