@@ -29,11 +29,11 @@ def run(
     Raises:
         HarnessError: For everything a user can mend.
     """
-    from harness import pipeline
     from harness import study as studies
+    from harness.pipeline.run import run_study
 
     loaded = studies.load(Path(study)) if isinstance(study, str | Path) else study
-    return pipeline.run(loaded, out=Path(out) if out else None, until_decided=until_decided)
+    return run_study(loaded, out=Path(out) if out else None, until_decided=until_decided)
 
 
 def compare(base: str | Path, tuned: str | Path, **declared: Any) -> "Result":

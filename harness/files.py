@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and hashes that are the same wherever they are taken."""
+"""Atomic writes and content hashes."""
 
 import hashlib
 import json
@@ -12,12 +12,12 @@ _WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all; see `write_lines`."""
+    """Write a file atomically; see `write_lines`."""
     write_lines(path, (text,))
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write pieces of text one after the other, and put the file in its place when all are there.
+    """Write pieces of text to a temporary file, then move it into place.
 
     Raises:
         InfrastructureError: If the disk is full or the folder is not writable.

@@ -1,4 +1,4 @@
-"""What the scores hide: which items moved, which causes changed, which groups of items differ.
+"""Error analysis: which items moved, which causes changed, which groups of items differ.
 
 Everything here is pure: samples in, pairs and findings out. Findings describe; only
 ``harness.stats`` decides.
@@ -24,7 +24,7 @@ __all__ = [
 
 
 def findings(comparison: Comparison) -> tuple[Finding, ...]:
-    """Say what error analysis sees in one comparison.
+    """Run all error analyses on one comparison.
 
     Args:
         comparison: Base against one candidate on one suite.
@@ -33,6 +33,6 @@ def findings(comparison: Comparison) -> tuple[Finding, ...]:
         Warnings first (something may be wrong with the measurement), then the causes of wrong
         answers by how much their share changed, then the slices from the largest loss to the
         largest gain. Intervals within one kind hold jointly (Bonferroni), and none of them
-        takes part in the verdict.
+        takes part in the decision.
     """
     return symptoms(comparison) + causes(comparison) + slices(comparison)

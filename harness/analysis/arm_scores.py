@@ -1,4 +1,4 @@
-"""How one arm did on one suite."""
+"""Mean scores of one arm on one suite."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ def arm_score(arm: str, suite: Suite, samples: Sequence[Sample]) -> ArmScore:
     Args:
         arm: The arm's name.
         suite: What the suite declares.
-        samples: Its judged answers.
+        samples: Its scored answers.
 
     Returns:
         The mean score with its 90 % interval, and the mean of every further metric.

@@ -27,7 +27,7 @@ def causes(comparison: Comparison) -> tuple[Finding, ...]:
         comparison: Base against one candidate on one suite.
 
     Returns:
-        One finding a cause, the largest change of its share first.
+        One finding per cause, the largest change of its share first.
     """
     pairs = scored(comparison)
     counts: dict[str, Counter[str]] = defaultdict(Counter)

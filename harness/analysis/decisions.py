@@ -1,4 +1,4 @@
-"""From decisions per suite to one verdict per candidate and one per run."""
+"""From the scores of each suite to a decision per candidate, and the result of the run."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
@@ -6,18 +6,26 @@ from dataclasses import replace
 from harness import stats
 from harness.analysis.display_text import clip, visible
 from harness.records import (
+    Arm,
+    ArmScore,
     Comparison,
     Decision,
+    Finding,
+    Gate,
     GateVerdict,
     Item,
     ItemKey,
     Pair,
+    RecipeComparison,
+    Result,
     Sample,
     Suite,
+    TrainingData,
 )
+from harness.versions import versions
 
 EXIT_CODES: dict[GateVerdict, int] = {"pass": 0, "fail": 1, "invalid": 3, "inconclusive": 4}
-"""What a command that gives a verdict exits with; 2 is a usage error."""
+"""What a command that gives a decision exits with; 2 is a usage error."""
 
 _GRAVEST_FIRST: tuple[GateVerdict, ...] = ("invalid", "fail", "inconclusive", "pass")
 
@@ -26,67 +34,44 @@ def compare_scores(
     candidate: str,
     suite: Suite,
     rows: Sequence[tuple[float, float, str]],
+    gate: Gate,
     *,
     unscored: int = 0,
-    alpha: float = 0.05,
-    beta: float = 0.05,
-    max_unscored: float = 0.05,
     pairs: tuple[Pair, ...] = (),
 ) -> Comparison:
-    """Decide one suite from its paired scores; the verdict is still unadjusted.
+    """Decide one suite from its paired scores, not yet adjusted for the number of suites.
 
     Args:
         candidate: The tuned arm's name.
         suite: What the suite declares; its ``margin`` is the non-inferiority margin.
         rows: ``(base score, tuned score, cluster)`` of every item scored for both arms.
+        gate: The error rates, and the share of unscored items that is allowed.
         unscored: How many items were left out because an arm's answer could not be scored.
-        alpha: One-sided false-alarm rate.
-        beta: One-sided false-pass rate at the margin.
-        max_unscored: Share of unscored items above which nothing is decided.
         pairs: The answers behind the rows, kept as evidence.
 
     Returns:
         The comparison, ``invalid`` with a reason where it may not be decided.
     """
-    reason = _too_much(len(rows), unscored, max_unscored)
-    decision = None if not rows else _decide(suite, rows, alpha, beta)
-    return Comparison(
-        candidate=candidate,
-        suite=suite,
-        pairs=pairs,
-        decision=decision,
-        verdict="invalid" if reason or decision is None else decision.verdict,
-        p_adjusted=None if decision is None else decision.p_regression,
-        base=sum(row[0] for row in rows) / len(rows) if rows else None,
-        tuned=sum(row[1] for row in rows) / len(rows) if rows else None,
-        unscored=unscored,
-        reason=reason,
-    )
+    decision = _decide(suite, rows, gate) if rows else None
+    reason = too_much_unscored(len(rows), unscored, gate)
+    scored = [(base, tuned) for base, tuned, _ in rows]
+    return _comparison(candidate, suite, pairs, scored, decision, reason=reason, unscored=unscored)
 
 
 def compare_pairs(
     candidate: str,
     suite: Suite,
     pairs: tuple[Pair, ...],
-    *,
-    alpha: float = 0.05,
-    beta: float = 0.05,
-    max_unscored: float = 0.05,
+    gate: Gate,
 ) -> Comparison:
     """Decide one suite from the two arms' answers; see `compare_scores`."""
     rows = [
-        (*scores, pair.base.item.cluster) for pair in pairs if (scores := _scores(pair)) is not None
+        (*scores, pair.base.item.cluster)
+        for pair in pairs
+        if (scores := scores_of(pair)) is not None
     ]
-    return compare_scores(
-        candidate,
-        suite,
-        rows,
-        unscored=len(pairs) - len(rows),
-        alpha=alpha,
-        beta=beta,
-        max_unscored=max_unscored,
-        pairs=pairs,
-    )
+    unscored = len(pairs) - len(rows)
+    return compare_scores(candidate, suite, rows, gate, unscored=unscored, pairs=pairs)
 
 
 def compare_early(
@@ -94,26 +79,35 @@ def compare_early(
     suite: Suite,
     pairs: Sequence[Pair],
     schedule: stats.Schedule,
-    *,
-    alpha: float = 0.05,
-    beta: float = 0.05,
-    max_unscored: float = 0.05,
+    gate: Gate,
 ) -> Comparison:
-    """Decide one suite at the first look that can close its verdict; see `compare_pairs`.
+    """Decide one suite at the first look that can decide it; see `compare_pairs`.
 
-    ``pairs`` are in the declared order; those after that look are kept and change nothing.
+    ``pairs`` are in the declared order; those after that look change nothing.
     """
-    scores = [_scores(pair) for pair in pairs]
-    asked = scores[: schedule.planned]
+    scores = [scores_of(pair) for pair in pairs]
+    used = scores[: schedule.planned]
     decision = None
-    if any(asked):
-        decision = decide_early(
-            suite, asked, schedule, alpha=alpha, beta=beta, max_unscored=max_unscored
-        )
-        asked = asked[: decision.used]
-    scored = [both for both in asked if both is not None]
-    unscored = len(asked) - len(scored)
-    reason = _too_much(len(scored), unscored, max_unscored)
+    if any(used):
+        decision = decide_early(suite, used, schedule, gate)
+        used = used[: decision.used]
+    scored = [both for both in used if both is not None]
+    unscored = len(used) - len(scored)
+    reason = too_much_unscored(len(scored), unscored, gate)
+    return _comparison(candidate, suite, pairs, scored, decision, reason=reason, unscored=unscored)
+
+
+def _comparison(
+    candidate: str,
+    suite: Suite,
+    pairs: Sequence[Pair],
+    scored: Sequence[tuple[float, float]],
+    decision: Decision | None,
+    *,
+    reason: str,
+    unscored: int,
+) -> Comparison:
+    """Build a comparison whose decision rests on ``scored``; with a reason it is invalid."""
     return Comparison(
         candidate=candidate,
         suite=suite,
@@ -132,12 +126,9 @@ def decide_early(
     suite: Suite,
     scores: Iterable[stats.Scores],
     schedule: stats.Schedule,
-    *,
-    alpha: float,
-    beta: float,
-    max_unscored: float,
+    gate: Gate,
 ) -> stats.SequentialDecision:
-    """Decide a suite from the scores of its items in order, asking for as few as possible."""
+    """Decide a suite from the scores of its items in order, consuming as few as possible."""
     return stats.decide_sequentially(
         scores,
         planned=schedule.planned,
@@ -145,53 +136,53 @@ def decide_early(
         clusters=schedule.clusters,
         family=schedule.family,
         margin=suite.margin,
-        alpha=alpha,
-        beta=beta,
+        alpha=gate.alpha,
+        beta=gate.beta,
         kind=suite.kind,
         tails=suite.tails,
-        max_unscored=max_unscored,
+        max_unscored=gate.max_unscored,
     )
 
 
-def _scores(pair: Pair) -> stats.Scores:
+def scores_of(pair: Pair) -> stats.Scores:
+    """Return both arms' scores of an item, None where one of them has none."""
     base, tuned = pair.base.verdict.score, pair.tuned.verdict.score
     return None if base is None or tuned is None else (base, tuned)
 
 
-def _too_much(scored: int, unscored: int, allowed: float) -> str:
-    """Say why nothing may be decided: too much is unscored; empty where it may."""
+def too_much_unscored(scored: int, unscored: int, gate: Gate) -> str:
+    """Return why nothing may be decided: too much is unscored; empty where it may."""
     total = scored + unscored
     if not scored:
         return f"none of {total} items could be scored for both arms"
-    if unscored > allowed * total:
-        return f"{unscored} of {total} items are unscored, more than the {allowed:.0%} allowed"
+    if unscored > gate.max_unscored * total:
+        allowed = f"{gate.max_unscored:.0%}"
+        return f"{unscored} of {total} items are unscored, more than the {allowed} allowed"
     return ""
 
 
-def _decide(
-    suite: Suite, rows: Sequence[tuple[float, float, str]], alpha: float, beta: float
-) -> Decision:
+def _decide(suite: Suite, rows: Sequence[tuple[float, float, str]], gate: Gate) -> Decision:
     base, tuned, clusters = zip(*rows, strict=True)
     return stats.decide(
         base,
         tuned,
         margin=suite.margin,
-        alpha=alpha,
-        beta=beta,
+        alpha=gate.alpha,
+        beta=gate.beta,
         clusters=clusters if len(set(clusters)) < len(clusters) else None,
         kind=suite.kind,
         tails=suite.tails,
     )
 
 
-def settle(comparisons: Sequence[Comparison], *, alpha: float) -> tuple[Comparison, ...]:
+def settle(comparisons: Sequence[Comparison], gate: Gate) -> tuple[Comparison, ...]:
     """Adjust one candidate's regressions for the number of suites (Holm 1979).
 
     "Any suite regressed" is a union of tests, so the false-alarm rate of the whole gate is kept at
-    ``alpha`` by Holm over the candidate's suites. A regression that does not survive becomes
+    ``gate.alpha`` by Holm over the candidate's suites. A regression that does not survive becomes
     ``inconclusive``. "Nothing is worse" is an intersection-union and needs no correction.
-    Where verdicts may close early, the correction is Bonferroni's: each suite's boundary was drawn
-    with its share of ``alpha``, so that no suite's end depends on another's.
+    Where suites may be decided early, the correction is Bonferroni's: each suite's boundary was
+    drawn with its share of ``alpha``, so that no suite's end depends on another's.
     """
     decided = [c for c in comparisons if c.decision is not None and c.verdict != "invalid"]
     by_suite = _adjusted([(c.suite.name, c.decision) for c in decided if c.decision is not None])
@@ -199,7 +190,7 @@ def settle(comparisons: Sequence[Comparison], *, alpha: float) -> tuple[Comparis
     for comparison in comparisons:
         p = by_suite.get(comparison.suite.name)
         verdict, reason = comparison.verdict, comparison.reason
-        if p is not None and verdict == "fail" and p > alpha:
+        if p is not None and verdict == "fail" and p > gate.alpha:
             verdict = "inconclusive"
             reason = f"a drop, but not beyond chance among {len(decided)} suites (p {p:.3f})"
         settled.append(replace(comparison, p_adjusted=p, verdict=verdict, reason=reason))
@@ -254,10 +245,48 @@ def item_name(item: Item) -> str:
 
 
 def gravest(comparisons: Sequence[Comparison]) -> GateVerdict:
-    """Return the verdict of several comparisons: invalid, else fail, else inconclusive, else pass.
+    """Return the decision on several comparisons: invalid, else fail, else inconclusive, else pass.
 
     >>> gravest(())
     'invalid'
     """
     found = {comparison.verdict for comparison in comparisons} or {"invalid"}
     return next(verdict for verdict in _GRAVEST_FIRST if verdict in found)
+
+
+def result_of(  # noqa: PLR0913 - one keyword per part of a result
+    comparisons: Sequence[Comparison],
+    *,
+    study: str,
+    base_model: str,
+    arms: Sequence[Arm],
+    suites: Sequence[Suite],
+    seed: int = 0,
+    scores: Sequence[ArmScore] = (),
+    findings: Sequence[Finding] = (),
+    notes: Sequence[str] = (),
+    data: Sequence[TrainingData] = (),
+    recipes: Sequence[RecipeComparison] = (),
+) -> Result:
+    """Build the result of a run: the gravest of its comparisons decides.
+
+    >>> result_of((), study="s", base_model="b", arms=(), suites=()).exit_code
+    3
+    """
+    verdict = gravest(comparisons)
+    return Result(
+        study=study,
+        base_model=base_model,
+        verdict=verdict,
+        exit_code=EXIT_CODES[verdict],
+        arms=tuple(arms),
+        suites=tuple(suites),
+        scores=tuple(scores),
+        comparisons=tuple(comparisons),
+        findings=tuple(findings),
+        versions=versions(),
+        seed=seed,
+        notes=tuple(notes),
+        data=tuple(data),
+        recipes=tuple(recipes),
+    )

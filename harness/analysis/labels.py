@@ -121,7 +121,7 @@ PLAIN = {
 
 
 def plain(label: str) -> str:
-    """Say a label in words; one that has no entry is shown with spaces for underscores.
+    """Return a label in words; one without an entry gets spaces for underscores.
 
     >>> plain("syntax_error")
     'SQL that does not parse'

@@ -11,7 +11,7 @@ from harness.analysis.intervals import difference, scored
 from harness.records import Comparison, Finding, Pair
 
 MIN_ITEMS = 10
-"""A slice with fewer items says more about those items than about a group."""
+"""A slice with fewer items is noise."""
 
 MAX_SLICES = 60
 """The largest slices of a comparison that are examined."""
@@ -24,7 +24,7 @@ def slices(comparison: Comparison) -> tuple[Finding, ...]:
         comparison: Base against one candidate on one suite.
 
     Returns:
-        One finding a slice, from the largest loss to the largest gain, with right answers of
+        One finding per slice, from the largest loss to the largest gain, with right answers of
         either arm in ``base_count`` and ``tuned_count``. ``keys`` are the items that got worse
         where the slice lost, else those that got better.
     """

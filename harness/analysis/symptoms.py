@@ -1,4 +1,4 @@
-"""Signs that a score measures something else than it says, or that a model has broken."""
+"""Warnings: a score that measures something else, or a model that has collapsed."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,17 +11,17 @@ NOTABLE = 0.10
 """Change of a share of items from which a symptom is worth a line."""
 
 MIN_ITEMS = 10
-"""Below this many items a share says nothing."""
+"""Below this many items a share is noise."""
 
 
 def symptoms(comparison: Comparison) -> tuple[Finding, ...]:
-    """Look for truncation, loops, silence, one answer to everything, and suspicious sameness.
+    """Check for truncation, repetition, empty answers, one answer to all, and identical answers.
 
     Args:
         comparison: Base against one candidate on one suite.
 
     Returns:
-        One warning a symptom that changed by at least ten points of the items, or that puts the
+        One warning per symptom that changed by at least ten points of the items, or that puts the
         measurement in doubt; empty when all is well.
     """
     found = [
@@ -168,7 +168,7 @@ def _one_answer(comparison: Comparison) -> Finding | None:
 
 
 def _one_position(comparison: Comparison) -> Finding | None:
-    """Notice a model that chooses by where an option stands, whatever it says."""
+    """Detect position bias: one option is chosen whatever it contains."""
     chosen = [
         (pair.base.verdict.details.get("chosen"), pair.tuned.verdict.details.get("chosen"))
         for pair in comparison.pairs

@@ -18,7 +18,7 @@ def pair(base: Sequence[Sample], tuned: Sequence[Sample], suite: Suite) -> tuple
         suite: The suite that both answered.
 
     Returns:
-        One pair an item, in the order of ``base``. A pair is ``unscored`` if either side is.
+        One pair per item, in the order of ``base``. A pair is ``unscored`` if either side is.
 
     Raises:
         ComparisonError: An item belongs to another suite, occurs twice, is missing from one

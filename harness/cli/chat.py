@@ -1,4 +1,4 @@
-"""``harness chat``: talk to the base and the candidates side by side."""
+"""``harness chat``: chat with the base and the candidates side by side."""
 
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-    from harness.pipeline import Conversation
+    from harness.pipeline.finished.chat import ArmsChat
 
 _HELP = "/new begins again, /keep ARM goes on with that arm's answers, /quit ends"
 
@@ -21,32 +21,32 @@ def command(
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Where an answer is cut.")] = 256,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
 ) -> None:
-    """Talk to base and candidates side by side.
+    """Chat with base and candidates side by side.
 
-    Every arm sees the same conversation. What is said is kept in the run folder, and
+    Every arm sees the same conversation. The transcript is in the run folder, and
     `harness review draw` puts it on the raters' sheets.
 
     Example: `harness chat runs/mine`
     """
     from rich.console import Console
 
-    from harness import pipeline
+    from harness.pipeline.finished.chat import open_chat
     from harness.store.run_folder import RunFolder
 
     console = Console(highlight=False)
-    talk = pipeline.talk(RunFolder(run))
-    console.print(f"{', '.join(talk.arms)} are listening; {_HELP}", style="dim", soft_wrap=True)
-    while (text := _asked(console)) is not None:
+    chat = open_chat(RunFolder(run))
+    console.print(f"{', '.join(chat.arms)} are listening; {_HELP}", style="dim", soft_wrap=True)
+    while (text := _read_turn(console)) is not None:
         if text.startswith("/"):
-            _obey(console, talk, text)
+            _slash_command(console, chat, text)
         elif text:
-            _answer(console, talk, text, max_new_tokens=max_new_tokens, temperature=temperature)
-    if talk.transcript.exists():
-        typer.echo(f"the conversation is in {talk.transcript}")
+            _answer(console, chat, text, max_new_tokens=max_new_tokens, temperature=temperature)
+    if chat.transcript.exists():
+        typer.echo(f"the conversation is in {chat.transcript}")
 
 
-def _asked(console: "Console") -> str | None:
-    """Return what the user says next, None at the end."""
+def _read_turn(console: "Console") -> str | None:
+    """Return the user's next turn, None at the end."""
     try:
         text = console.input("[bold]you>[/] ").strip()
     except (EOFError, KeyboardInterrupt):
@@ -55,47 +55,47 @@ def _asked(console: "Console") -> str | None:
     return None if text in ("/quit", "/exit") else text
 
 
-def _obey(console: "Console", talk: "Conversation", text: str) -> None:
+def _slash_command(console: "Console", chat: "ArmsChat", text: str) -> None:
     name, _, argument = text.partition(" ")
     if name == "/new":
-        talk.begin_again()
+        chat.clear()
         console.print("a new conversation", style="dim")
-    elif name == "/keep" and argument in talk.arms:
-        talk.kept = argument
+    elif name == "/keep" and argument in chat.arms:
+        chat.continue_with = argument
         console.print(f"going on with {argument}'s answers", style="dim")
     else:
-        console.print(f"{_HELP}; arms: {', '.join(talk.arms)}", style="dim", soft_wrap=True)
+        console.print(f"{_HELP}; arms: {', '.join(chat.arms)}", style="dim", soft_wrap=True)
 
 
 def _answer(
-    console: "Console", talk: "Conversation", text: str, *, max_new_tokens: int, temperature: float
+    console: "Console", chat: "ArmsChat", text: str, *, max_new_tokens: int, temperature: float
 ) -> None:
-    """Show the answers as they are made: columns on a terminal, one after another elsewhere."""
+    """Show answers as they are generated: columns on a terminal, one after another elsewhere."""
     from rich.live import Live
     from rich.table import Table
 
-    said = dict.fromkeys(talk.arms, "")
+    texts = dict.fromkeys(chat.arms, "")
 
     def table() -> Table:
         shown = Table.grid(padding=(0, 2), expand=True)
-        for _ in talk.arms:
+        for _ in chat.arms:
             shown.add_column(ratio=1, overflow="fold")
-        shown.add_row(*(f"[bold cyan]{arm}[/]" for arm in talk.arms))
-        shown.add_row(*(_plain(answer) for answer in said.values()))
+        shown.add_row(*(f"[bold cyan]{arm}[/]" for arm in chat.arms))
+        shown.add_row(*(_plain(answer) for answer in texts.values()))
         return shown
 
-    say = partial(talk.say, text, max_new_tokens=max_new_tokens, temperature=temperature)
+    send = partial(chat.send, text, max_new_tokens=max_new_tokens, temperature=temperature)
     if not console.is_terminal:
-        for arm, answer in say(tell=lambda *_: None).items():
+        for arm, answer in send(on_text=lambda *_: None).items():
             typer.echo(f"{arm}: {answer}")
         return
     with Live(table(), console=console, refresh_per_second=12) as live:
 
-        def tell(arm: str, piece: str) -> None:
-            said[arm] += piece
+        def on_text(arm: str, piece: str) -> None:
+            texts[arm] += piece
             live.update(table())
 
-        said.update(say(tell=tell))
+        texts.update(send(on_text=on_text))
         live.update(table())
 
 

@@ -1,4 +1,4 @@
-"""``harness compare``: two score files, one verdict."""
+"""``harness compare``: two score files, one decision."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,9 @@ def command(
         float | None, typer.Option(min=0.0, max=1.0, help="Largest acceptable drop, as 0.03.")
     ] = None,
     alpha: Annotated[float, typer.Option(min=0.0, max=0.5, help="False-alarm rate.")] = 0.05,
-    json_out: Annotated[Path | None, typer.Option("--json", help="Write the verdict here.")] = None,
+    json_out: Annotated[
+        Path | None, typer.Option("--json", help="Write the decision here.")
+    ] = None,
 ) -> None:
     """Compare two sets of scores item by item; loads no model.
 

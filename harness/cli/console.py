@@ -11,8 +11,8 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from harness.pipeline import Advance
-    from harness.records import Comparison, Result
+    from harness.pipeline.progress import Advance
+    from harness.records import Comparison, RecipeComparison, Result
 
 STOPPED = 130
 
@@ -28,7 +28,7 @@ _WORDS = {
 
 
 class TerminalProgress:
-    """A live bar a task on a terminal; in a log, one line when a task begins and when it ends."""
+    """A live bar per task on a terminal; in a log, a line when a task begins and when it ends."""
 
     @contextmanager
     def task(self, title: str, total: int | None = None) -> "Iterator[Advance]":
@@ -85,7 +85,7 @@ def _logged(title: str) -> "Iterator[Advance]":
 
 @contextmanager
 def stoppable(folder: Path) -> Iterator[None]:
-    """Turn Ctrl-C into one sentence: what is kept and how to go on."""
+    """Turn Ctrl-C into one sentence: what is stored and how to resume."""
     try:
         yield
     except KeyboardInterrupt:
@@ -98,7 +98,7 @@ def stoppable(folder: Path) -> Iterator[None]:
 
 
 def show(result: "Result") -> None:
-    """Print every comparison of a run, one table a candidate, in 80 columns."""
+    """Print every comparison of a run, one table per candidate, in 80 columns."""
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -113,6 +113,45 @@ def show(result: "Result") -> None:
             if reason := why(comparison):
                 said = f"  {comparison.suite.name}: {reason}"
                 console.print(said, style="dim", markup=False)
+
+    if result.recipes:
+        console.print("\n[bold]is it the recipe or luck?[/] mean over training seeds")
+        console.print(_recipe_table(result.recipes))
+        for found in result.recipes:
+            if found.reason:
+                said = f"  {found.recipe} on {found.suite.name}: {found.reason}"
+                console.print(said, style="dim", markup=False)
+
+
+def _recipe_table(recipes: "Sequence[RecipeComparison]") -> "Table":
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("recipe", no_wrap=True)
+    table.add_column("suite", no_wrap=True)
+    for name in ("seeds", "change", "90 % interval", "spread"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("label", no_wrap=True)
+    for found in recipes:
+        table.add_row(*recipe_row(found))
+    return table
+
+
+def recipe_row(found: "RecipeComparison") -> tuple[str, ...]:
+    """Return the cells of one recipe on one suite, changes in points."""
+    decision = found.decision
+    spread = "" if found.spread is None else f"{100 * found.spread:.1f}"
+    named = (found.recipe, found.suite.name, str(len(found.candidates)))
+    if decision is None:
+        return *named, "", "", spread, f"[{_STYLES['inconclusive']}]not decided[/]"
+    return (
+        *named,
+        f"{100 * decision.delta:+.1f}",
+        f"{100 * decision.ci_low:+.1f} to {100 * decision.ci_high:+.1f}",
+        spread,
+        f"[{_STYLES[decision.verdict]}]{_WORDS[decision.label]}[/]",
+    )
 
 
 def _table(comparisons: "Sequence[Comparison]") -> "Table":
@@ -153,7 +192,7 @@ def row(comparison: "Comparison") -> tuple[str, ...]:
 
 
 def why(comparison: "Comparison") -> str:
-    """Return one sentence on a verdict that needs one, else nothing."""
+    """Return one sentence on a decision that needs one, else nothing."""
     decision = comparison.decision
     if comparison.reason or decision is None:
         return comparison.reason

@@ -32,9 +32,9 @@ def command(
 
     Example: `harness export runs/mine lora-r16 --out lora-r16 --merge --license apache-2.0`
     """
-    from harness import pipeline
+    from harness.pipeline.finished.export import export
     from harness.store.run_folder import RunFolder
 
-    form = pipeline.export(RunFolder(run), candidate, out, merge=merge, gguf=gguf, licence=licence)
+    form = export(RunFolder(run), candidate, out, merge=merge, gguf=gguf, licence=licence)
     typer.echo(f"{out} is {_NEXT[form].format(out=out)}")
     typer.echo(f"{out / 'README.md'} is its model card")

@@ -1,4 +1,4 @@
-"""``harness gate``: a run's verdict as an exit code."""
+"""``harness gate``: a run's decision as an exit code."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +20,7 @@ def command(
     ] = None,
     arm: Annotated[str | None, typer.Option(help="Whose scores to write.")] = None,
 ) -> None:
-    """Print a finished run's verdict and exit with its code.
+    """Print a finished run's decision and exit with its code.
 
     Against a baseline, the scores of an earlier run, a suite or item that is gone makes the
     comparison invalid.
@@ -29,18 +29,20 @@ def command(
 
     Example: `harness gate runs/mine --baseline baseline.jsonl`
     """
-    from harness import pipeline, report
+    from harness import report
+    from harness.pipeline.conclude import reopen
+    from harness.pipeline.finished.baseline import compare_with_baseline, save_baseline
 
     folder = RunFolder(run)
     if write_baseline is not None:
-        kept = pipeline.keep_baseline(folder, write_baseline, arm=arm)
-        typer.echo(f"the scores of {kept} are in {write_baseline}")
+        saved = save_baseline(folder, write_baseline, arm=arm)
+        typer.echo(f"the scores of {saved} are in {write_baseline}")
         return
     where = run
     if baseline is None:
-        _, result = pipeline.reopen(folder)
+        _, result = reopen(folder)
     else:
-        result = pipeline.against(folder, baseline)
+        result = compare_with_baseline(folder, baseline)
         where = folder.baseline
         report.write(result, where)
     console.show(result)

@@ -8,7 +8,7 @@ from harness.cli import console
 from harness.cli.run import Out, StudyFile
 
 if TYPE_CHECKING:
-    from harness.pipeline import Outlook
+    from harness.pipeline.outlook import Outlook
 
 HOPELESS = 0.5
 """Below this chance of finding a drop as large as the margin, a verdict is not worth its cost."""
@@ -32,10 +32,12 @@ def command(
 
     loaded = studies.load(study)
     with console.stoppable(out or study.parent):
-        from harness import pipeline, training
+        from harness import training
+        from harness.pipeline.outlook import DISAGREEMENT, PROBED, outlook
+        from harness.pipeline.plan import plan
 
-        planned = pipeline.plan(loaded, out=out, progress=console.TerminalProgress())
-        suites = pipeline.outlook(planned, probe=probe)
+        planned = plan(loaded, out=out, progress=console.TerminalProgress())
+        suites = outlook(planned, probe=probe)
     for candidate in planned.candidates:
         section = candidate.section
         what = (
@@ -56,11 +58,11 @@ def command(
     if timed:
         typer.echo(
             f"answering takes about {_time(arms * sum(timed))} here for {arms} arms, from "
-            f"{pipeline.PROBED} items a suite: less where many items share a beginning; training "
+            f"{PROBED} items a suite: less where many items share a beginning; training "
             "and judging come on top"
         )
     typer.echo(
-        f"(supposing that base and tuned differ on {pipeline.DISAGREEMENT:.0%} of the items; with "
+        f"(supposing that base and tuned differ on {DISAGREEMENT:.0%} of the items; with "
         "--until-decided a clear verdict needs fewer)"
     )
     typer.echo(f"arms: {', '.join(planned.arms)}; run folder: {planned.folder.path}")

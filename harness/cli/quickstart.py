@@ -27,9 +27,9 @@ def command(
     path = write_study(out, every_candidate=every)
     run = out / "run"
     with console.stoppable(out):
-        from harness import pipeline
+        from harness.pipeline.run import run_study
 
-        result = pipeline.run(studies.load(path), out=run, progress=console.TerminalProgress())
+        result = run_study(studies.load(path), out=run, progress=console.TerminalProgress())
     console.show(result)
     console.show_files(run, console.RUN_FILES)
     typer.echo(f"  the study: {path}; run it on your own base, data and suites")

@@ -15,11 +15,11 @@ def command(run: RunPath) -> None:
 
     Example: `harness report runs/mine`
     """
-    from harness import pipeline
+    from harness.pipeline.conclude import conclude, reopen
     from harness.store.run_folder import RunFolder
 
     folder = RunFolder(run)
-    study, result = pipeline.reopen(folder)
-    pipeline.conclude(folder, study, result, console.TerminalProgress())
+    study, result = reopen(folder)
+    conclude(folder, study, result, console.TerminalProgress())
     console.show(result)
     console.show_files(run, console.RUN_FILES)

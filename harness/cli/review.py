@@ -21,13 +21,15 @@ def draw(
 
     Example: `harness review draw runs/mine --items 40 --raters 3`
     """
-    from harness import pipeline, review
+    from harness import review
+    from harness.pipeline.conclude import reopen
+    from harness.pipeline.finished.chat import chat_comparisons
     from harness.store.run_folder import RunFolder
 
     folder = RunFolder(run)
-    _, result = pipeline.reopen(folder)
+    _, result = reopen(folder)
     review.write_sheets(
-        [*result.comparisons, *pipeline.chats(folder)],
+        [*result.comparisons, *chat_comparisons(folder)],
         folder.review,
         items_per_suite=items,
         raters=raters,
@@ -41,7 +43,7 @@ def collect(
     run: RunPath,
     rated: Annotated[list[Path], typer.Argument(help="Filled-in sheets, XLSX or CSV.")],
 ) -> None:
-    """Read raters' sheets back, unblind them, and say who won.
+    """Read raters' sheets back, unblind them, and print who won.
 
     Example: `harness review collect runs/mine rated/*.xlsx`
     """

@@ -20,7 +20,7 @@ AA = Annotated[
     typer.Option("--aa", help="Score the base twice instead: what moves when nothing changed."),
 ]
 UntilDecided = Annotated[
-    bool, typer.Option("--until-decided", help="Ask for more items only while a verdict is open.")
+    bool, typer.Option("--until-decided", help="Answer more items only while a decision is open.")
 ]
 
 
@@ -44,7 +44,9 @@ def command(
     loaded = studies.load(study)
     folder = out or Path("runs") / loaded.name
     with console.stoppable(folder):
-        from harness import pipeline
+        from harness.pipeline.finished.noise_floor import noise_floor
+        from harness.pipeline.plan import plan
+        from harness.pipeline.run import carry_out
         from harness.training import distributed
 
         if distributed.count() > 1:
@@ -52,7 +54,7 @@ def command(
                 f"a run scores in one process: found {distributed.count()}; let them do "
                 "'harness train' and start 'harness run' alone"
             )
-        planned = pipeline.plan(
+        planned = plan(
             loaded,
             out=folder,
             progress=console.TerminalProgress(),
@@ -60,10 +62,10 @@ def command(
             until_decided=until_decided,
         )
         if aa:
-            result, noise = pipeline.noise_floor(planned)
+            result, noise = noise_floor(planned)
             folder = planned.folder.aa
         else:
-            result, noise = pipeline.carry_out(planned), ()
+            result, noise = carry_out(planned), ()
     console.show(result)
     for each in noise:
         typer.echo(

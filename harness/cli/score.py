@@ -9,7 +9,7 @@ from harness.cli.run import AllowIdentical, Out, StudyFile
 
 
 def command(study: StudyFile, out: Out = None, allow_identical: AllowIdentical = False) -> None:
-    """Let all arms answer every suite, and judge the answers.
+    """Generate missing responses of all arms on every suite, and score them.
 
     Example: `harness score study.yaml`
     """
@@ -18,12 +18,14 @@ def command(study: StudyFile, out: Out = None, allow_identical: AllowIdentical =
     loaded = studies.load(study)
     folder = out or Path("runs") / loaded.name
     with console.stoppable(folder):
-        from harness import pipeline
+        from harness.pipeline.answers.score import score
+        from harness.pipeline.plan import plan
+        from harness.pipeline.train import train
 
-        planned = pipeline.plan(
+        planned = plan(
             loaded, out=folder, progress=console.TerminalProgress(), allow_identical=allow_identical
         )
-        samples = pipeline.score(planned, pipeline.train(planned))
+        samples = score(planned, train(planned))
     for (arm, suite), judged in samples.items():
         scores = [s.verdict.score for s in judged if s.verdict.score is not None]
         mean = f"{100 * sum(scores) / len(scores):5.1f} %" if scores else "  unscored"

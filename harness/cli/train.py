@@ -20,12 +20,14 @@ def command(study: StudyFile, out: Out = None) -> None:
     loaded = studies.load(study)
     folder = out or Path("runs") / loaded.name
     with console.stoppable(folder):
-        from harness import pipeline, training
+        from harness import training
+        from harness.pipeline.plan import plan
+        from harness.pipeline.train import train
 
         told = training.is_first()
         progress = console.TerminalProgress() if told else None
-        planned = pipeline.plan(loaded, out=folder, progress=progress)
-        arms = pipeline.train(planned)
+        planned = plan(loaded, out=folder, progress=progress)
+        arms = train(planned)
     if not told:
         return
     for arm in arms[1:]:

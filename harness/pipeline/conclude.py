@@ -1,79 +1,16 @@
-"""Compare the judged answers, and write what people and programs read."""
-
-from collections.abc import Sequence
-from typing import NamedTuple
+"""Compare the scored answers, and write what people and programs read."""
 
 from harness import report, review
 from harness.analysis import findings, pair
 from harness.analysis.arm_scores import arm_score
-from harness.analysis.decisions import (
-    EXIT_CODES,
-    compare_early,
-    compare_pairs,
-    gravest,
-    require,
-    settle,
-)
-from harness.errors import StudyError
-from harness.pipeline.answers.score import Scored
-from harness.pipeline.checks.training_rows import copy_warnings, without_copies
+from harness.analysis.copies import copy_warnings, without_copies
+from harness.analysis.decisions import compare_early, compare_pairs, require, result_of, settle
+from harness.analysis.recipes import compare_recipes
 from harness.pipeline.progress import Progress
-from harness.records import BASE, Arm, Comparison, Result, Sample, Suite
-from harness.store import read_samples
-from harness.store.run_folder import Declared, RunFolder, read_arm, read_suite
+from harness.pipeline.scored_run import ScoredRun, read_run
+from harness.records import BASE, Arm, Comparison, Result, Suite
+from harness.store.run_folder import RunFolder
 from harness.study import Study
-from harness.versions import versions
-
-
-def compare(
-    study: Study,
-    suites: Sequence[Suite],
-    arms: Sequence[Arm],
-    samples: Scored,
-    declared: Declared,
-) -> Result:
-    """Decide every suite of every candidate from the judged answers; no model, no files.
-
-    ``declared`` is what the run's lock fixes: schedules of early ends, must-pass items, notes.
-    """
-    comparisons: list[Comparison] = []
-    for arm in arms[1:]:
-        of_arm = []
-        for suite in suites:
-            base, tuned = samples[BASE, suite.name], samples[arm.name, suite.name]
-            of_arm.append(_decide(study, arm.name, suite, (base, tuned), declared))
-        comparisons += [
-            require(
-                comparison,
-                samples[arm.name, comparison.suite.name],
-                declared.must_pass.get(comparison.suite.name, ()),
-            )
-            for comparison in settle(of_arm, alpha=study.gate.alpha)
-        ]
-    verdict = gravest(comparisons)
-    return Result(
-        study=study.name,
-        base_model=study.base.title,
-        verdict=verdict,
-        exit_code=EXIT_CODES[verdict],
-        arms=tuple(arms),
-        suites=tuple(suites),
-        scores=tuple(
-            arm_score(arm.name, suite, samples[arm.name, suite.name])
-            for suite in suites
-            for arm in arms
-        ),
-        comparisons=tuple(comparisons),
-        findings=(
-            *(f for comparison in comparisons for f in findings(comparison)),
-            *copy_warnings(declared.data, comparisons),
-        ),
-        versions=versions(),
-        seed=study.seed,
-        notes=(*declared.notes, *([ENDS_EARLY] if declared.schedules else [])),
-        data=declared.data,
-    )
-
 
 ENDS_EARLY = (
     "Each verdict closed at the first of 20 looks that decided it, in an order of items fixed "
@@ -82,22 +19,53 @@ ENDS_EARLY = (
 )
 
 
-def _decide(
-    study: Study,
-    candidate: str,
-    suite: Suite,
-    sides: tuple[Sequence[Sample], Sequence[Sample]],
-    declared: Declared,
-) -> Comparison:
-    gate, schedule = study.gate, declared.schedules.get(suite.name)
-    rates = {"alpha": gate.alpha, "beta": gate.beta, "max_unscored": gate.max_unscored}
-    base, tuned = sides
+def compare(run: ScoredRun) -> Result:
+    """Decide every suite of every candidate from the scored answers; no model, no files."""
+    comparisons = [found for arm in run.arms[1:] for found in _candidate(run, arm)]
+    return result_of(
+        comparisons,
+        study=run.study.name,
+        base_model=run.study.base.title,
+        arms=run.arms,
+        suites=run.suites,
+        seed=run.study.seed,
+        scores=[
+            arm_score(arm.name, suite, run.samples[arm.name, suite.name])
+            for suite in run.suites
+            for arm in run.arms
+        ],
+        findings=[
+            *(found for comparison in comparisons for found in findings(comparison)),
+            *copy_warnings(run.data, comparisons),
+        ],
+        notes=(*run.notes, *([ENDS_EARLY] if run.declared.schedules else [])),
+        data=run.data,
+        recipes=compare_recipes(run.arms, comparisons, run.study.gate.rates),
+    )
+
+
+def _candidate(run: ScoredRun, arm: Arm) -> list[Comparison]:
+    """Decide all suites of one candidate: each alone, then Holm over all, then must-pass items."""
+    settled = settle([_decide(run, arm.name, suite) for suite in run.suites], run.study.gate.rates)
+    return [
+        require(
+            comparison,
+            run.samples[arm.name, comparison.suite.name],
+            run.declared.must_pass.get(comparison.suite.name, ()),
+        )
+        for comparison in settled
+    ]
+
+
+def _decide(run: ScoredRun, candidate: str, suite: Suite) -> Comparison:
+    gate, schedule = run.study.gate.rates, run.declared.schedules.get(suite.name)
+    base, tuned = run.samples[BASE, suite.name], run.samples[candidate, suite.name]
     if schedule is None:
-        pairs = without_copies(pair(base, tuned, suite), candidate, declared.data)
-        return compare_pairs(candidate, suite, pairs, **rates)
-    asked = {sample.item.key for sample in tuned}  # another candidate may have needed more
-    pairs = pair([sample for sample in base if sample.item.key in asked], tuned, suite)
-    return compare_early(candidate, suite, pairs, schedule, **rates)
+        pairs = without_copies(pair(base, tuned, suite), candidate, run.data)
+        return compare_pairs(candidate, suite, pairs, gate)
+    answered = {sample.item.key for sample in tuned}  # another candidate may have needed more
+    pairs = pair([sample for sample in base if sample.item.key in answered], tuned, suite)
+    return compare_early(candidate, suite, pairs, schedule, gate)
 
 
 def conclude(folder: RunFolder, study: Study, result: Result, progress: Progress) -> None:
@@ -115,42 +83,7 @@ def conclude(folder: RunFolder, study: Study, result: Result, progress: Progress
             )
 
 
-class Reopened(NamedTuple):
-    """A finished run, read from its folder."""
-
-    study: Study
-    suites: Sequence[Suite]
-    arms: Sequence[Arm]
-    samples: Scored
-    declared: Declared
-
-
 def reopen(folder: RunFolder) -> tuple[Study, Result]:
-    """Compare a finished run again from its samples; see `read_run`."""
+    """Compare a finished run again from its samples; see `harness.pipeline.scored_run.read_run`."""
     run = read_run(folder)
-    return run.study, compare(run.study, run.suites, run.arms, run.samples, run.declared)
-
-
-def read_run(folder: RunFolder) -> Reopened:
-    """Read a finished run from its lock and samples; no model, no task is loaded.
-
-    Raises:
-        StudyError: If the folder holds no scored run.
-    """
-    lock = folder.read_lock()
-    if "suites" not in lock:
-        raise StudyError(f"a run folder must hold a scored run: {folder.path} does not; run first")
-    try:
-        study = Study.model_validate({**lock["study_file"], "folder": folder.path})
-        suites = [read_suite(lock["suites"][section.name]) for section in study.suites]
-        arms = [read_arm(data) for data in lock["arms"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise StudyError(
-            f"a run folder must be of this version: {folder.lock} is not; run the study again"
-        ) from error
-    samples = {
-        (arm.name, suite.name): read_samples(folder.samples(arm.name, suite.name))
-        for arm in arms
-        for suite in suites
-    }
-    return Reopened(study, suites, arms, samples, folder.declared())
+    return run.study, compare(run)

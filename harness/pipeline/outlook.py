@@ -1,4 +1,4 @@
-"""What a study can show and what it will cost, before anything is paid for."""
+"""Statistical power and cost of a study, before it is run."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ PROBED = 24
 class Outlook:
     """One suite before the run.
 
-    ``distinct`` counts the prompt tokens that are left when shared beginnings are read once,
+    ``distinct`` counts the prompt tokens that are left when shared prefixes are prefilled once,
     ``generated`` the most tokens that one arm may write, ``seconds`` is about how long one arm
     takes here (None where it was not timed).
     """
@@ -47,9 +47,9 @@ class Outlook:
 
 
 def outlook(planned: PlannedRun, *, probe: bool = True) -> tuple[Outlook, ...]:
-    """Say for each suite what its items can show, and what one arm costs.
+    """Return for each suite what its items can show, and what one arm costs.
 
-    With ``probe`` the base is loaded and answers a few items of each suite; nothing is kept.
+    With ``probe`` the base is loaded and answers a few items of each suite; nothing is stored.
     """
     seconds = _probe(planned) if probe else {}
     return tuple(
@@ -74,7 +74,7 @@ def outlook(planned: PlannedRun, *, probe: bool = True) -> tuple[Outlook, ...]:
 
 
 def distinct_tokens(sequences: Sequence[tuple[int, ...]]) -> int:
-    """Count the tokens that remain when every shared beginning is read once.
+    """Count the tokens that remain when every shared prefix is prefilled once.
 
     >>> distinct_tokens([(1, 2, 3), (1, 2, 4), (5,)])
     5
@@ -99,7 +99,7 @@ def _design_effect(loaded: "LoadedSuite") -> float:
 
 
 def _probe(planned: PlannedRun) -> dict[str, float]:
-    """Time one arm on a few items of each suite, and say what all would take."""
+    """Time one arm on a few items of each suite; return the seconds that all would take."""
     from harness.engine import open_engine
 
     if planned.study.base.backend:

@@ -1,4 +1,4 @@
-"""How a step tells a person how far it is."""
+"""How a step reports its progress."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -9,7 +9,7 @@ Advance = Callable[..., None]
 
 
 class Progress(Protocol):
-    """How a step tells a person how far it is."""
+    """Where a step reports its progress."""
 
     def task(self, title: str, total: int | None = None) -> AbstractContextManager[Advance]:
         """Open a task; call what it yields with ``done=`` (absolute) and ``note=``."""
@@ -17,9 +17,9 @@ class Progress(Protocol):
 
 
 class Silent:
-    """A progress that says nothing."""
+    """A progress that shows nothing."""
 
     @contextmanager
     def task(self, title: str, total: int | None = None) -> Iterator[Advance]:  # noqa: ARG002
-        """Yield a function that ignores what it is told."""
+        """Yield a function that ignores its arguments."""
         yield lambda **_: None

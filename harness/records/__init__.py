@@ -13,10 +13,12 @@ from harness.records.comparison import (
     Gate,
     GateVerdict,
     Label,
+    RecipeComparison,
 )
 from harness.records.items import (
     AnswerBatch,
     Answers,
+    Document,
     Drafts,
     Item,
     ItemKey,
@@ -50,6 +52,7 @@ __all__ = [
     "Comparison",
     "Copy",
     "Decision",
+    "Document",
     "Drafts",
     "Example",
     "Finding",
@@ -63,6 +66,7 @@ __all__ = [
     "Message",
     "Outcome",
     "Pair",
+    "RecipeComparison",
     "Request",
     "RequestKey",
     "Response",

@@ -1,4 +1,4 @@
-"""What the paired scores of base and candidate say."""
+"""What the paired scores of base and candidate show: decisions and findings."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -16,6 +16,7 @@ Label = Literal[
 
 
 GateVerdict = Literal["pass", "fail", "inconclusive", "invalid"]
+"""The values of every field ``verdict`` that a gate decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +24,7 @@ class Gate:
     """The error rates that a decision is made with.
 
     ``alpha`` is the one-sided rate of false alarms, ``beta`` that of false passes at the margin,
-    ``max_unscored`` the share of unscored items above which nothing is decided.
+    ``max_unscored`` the share of unscored items above which a comparison is invalid.
     """
 
     alpha: float = 0.05
@@ -33,12 +34,12 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What the paired scores of one suite say about ``tuned - base``.
+    """What the paired scores of one suite show about ``tuned - base``.
 
     ``delta`` and its interval are in score units; the interval has level ``1 - 2 alpha``.
     ``p_regression`` is the one-sided p-value against "not a drop", ``p_non_inferior`` against
     "a drop of at least the margin". ``items_needed`` estimates how many items would decide an
-    inconclusive verdict (None when decided), ``notes`` are warnings for a person.
+    inconclusive gate (None when decided), ``notes`` are warnings for a person.
     """
 
     label: Label
@@ -62,7 +63,8 @@ class Decision:
 class Comparison:
     """Base against one candidate on one suite: the evidence and the decision.
 
-    ``verdict`` is the gate's, after Holm over the candidate's suites; ``decision`` is unadjusted.
+    ``verdict`` is what the gate decides after Holm over the candidate's suites; ``decision`` is
+    unadjusted.
     ``base`` and ``tuned`` are mean scores over the items scored for both arms.
     """
 
@@ -75,6 +77,24 @@ class Comparison:
     base: float | None
     tuned: float | None
     unscored: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipeComparison:
+    """Base against one training recipe on one suite: what holds whatever the training seed.
+
+    ``candidates`` are the seeds, ``deltas`` the mean change of each over the items that all of them
+    and the base have a score for, ``spread`` the standard deviation of ``deltas`` (None below two).
+    Without a ``decision``, ``reason`` says why.
+    """
+
+    recipe: str
+    suite: Suite
+    candidates: tuple[str, ...]
+    deltas: tuple[float, ...]
+    spread: float | None
+    decision: Decision | None
     reason: str = ""
 
 

@@ -1,8 +1,11 @@
-"""What is asked and what comes back: suites, items, requests, responses."""
+"""Suites, their items, and the requests and responses of a model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
+
+Document = Mapping[str, object]
+"""A JSON object: a data row, or what is only passed on."""
 
 Kind = Literal["binary", "graded", "auto"]
 
@@ -44,7 +47,7 @@ class ItemKey(NamedTuple):
 
 
 RequestKey = tuple[ItemKey, int]
-"""An item and the place of one of its requests, such as the number of a choice."""
+"""An item and which of its requests: the number of a choice, else 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,25 +55,25 @@ class Item:
     """One question of a suite, the same for every arm.
 
     ``doc`` is the data row, ``prompt`` the exact text shown to the model (without the ``cut``
-    tokens at its start that did not fit), ``prompt_hash`` the sha256 of all its requests' ids,
-    ``cluster`` what groups dependent items, ``arguments`` each request's as lm-eval logs them.
+    tokens at its start that did not fit), ``prompt_hash`` the sha256 of all its requests' token
+    ids, ``cluster`` what groups dependent items, ``arguments`` each request's as lm-eval logs them.
     """
 
     key: ItemKey
     doc_id: int
-    doc: Mapping[str, Any]
+    doc: Document
     prompt: str
     prompt_hash: str
     target: str
     cluster: str
     slices: Mapping[str, str] = field(default_factory=dict)
-    arguments: tuple[tuple[Any, ...], ...] = ()
+    arguments: tuple[tuple[object, ...], ...] = ()
     cut: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One call on a model, as token ids; what the engine answers and the store keeps.
+    """One request to a model, as token ids; what an engine answers.
 
     ``settings`` shape a generation (``until``, ``max_new_tokens``, ``temperature``, ...; empty for
     log-likelihoods), ``item`` and ``index`` say which of an item's requests it is (choice number).
@@ -97,7 +100,8 @@ class Response:
 
     ``logprob`` (natural log of the continuation) and ``is_greedy`` for log-likelihoods, ``text``
     and ``finish`` (``stop`` or ``length``) for generations; ``unscored`` says why none could be had
-    through no fault of the model. ``gap`` (never stored) is a greedy answer's least lead in logits.
+    through no fault of the model. ``gap`` (never stored) is the least margin in logits of a greedy
+    answer's tokens over the runners-up.
     """
 
     logprob: float | None = None

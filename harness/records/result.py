@@ -1,11 +1,10 @@
-"""Arms, and what a finished run knows about them."""
+"""Arms, their scores, and the result of a finished run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from harness.records.comparison import Comparison, Finding, GateVerdict
-from harness.records.items import Suite
+from harness.records.comparison import Comparison, Finding, GateVerdict, RecipeComparison
+from harness.records.items import Document, Suite
 from harness.records.training import LossPoint, SuitePoint, TrainingData, Trial
 
 BASE = "base"
@@ -14,12 +13,12 @@ BASE = "base"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """One thing that answers, and how it came to be.
+    """One thing that answers, and how it was trained.
 
     ``path`` is the adapter folder (None for the base), ``seconds`` the wall time of its training
-    (None when it was trained elsewhere), ``trainable`` its number of trained parameters.
-    ``recipe`` names the candidate whose ``seeds`` it is one of: arms of one recipe differ by their
-    training seed alone.
+    (None when it was trained elsewhere), ``trainable`` its number of trained parameters,
+    ``watched`` its scores while it was trained. Arms that share a ``recipe`` were trained alike
+    with other seeds.
     """
 
     name: str
@@ -27,7 +26,7 @@ class Arm:
     note: str = ""
     path: str | None = None
     weights_sha256: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Document = field(default_factory=dict)
     loss: tuple[LossPoint, ...] = ()
     seconds: float | None = None
     trainable: int | None = None
@@ -68,3 +67,4 @@ class Result:
     seed: int
     notes: tuple[str, ...] = ()
     data: tuple[TrainingData, ...] = ()
+    recipes: tuple[RecipeComparison, ...] = ()

@@ -1,10 +1,10 @@
-"""An item as an arm answered it, and what its judge decided."""
+"""An item as an arm answered it, and its verdict."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
-from harness.records.items import Item, Response
+from harness.records.items import Document, Item, Response
 
 Outcome = Literal["correct", "incorrect", "refused", "unscored"]
 
@@ -27,7 +27,7 @@ class Verdict:
     answer: str | None = None
     explanation: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Document = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

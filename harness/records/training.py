@@ -1,8 +1,10 @@
-"""How a candidate came to be: what it learnt from, and how its loss fell."""
+"""How a candidate was trained: its rows, its loss, the trials of a sweep."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
+
+from harness.records.items import Document
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,7 @@ class Trial:
     """
 
     number: int
-    choice: Mapping[str, Any]
+    choice: Document
     state: str
     losses: tuple[float, ...]
     steps: int
@@ -85,12 +87,12 @@ class Copy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingData:
-    """What a candidate learnt from, what cleaning did to it, and which test items are in it.
+    """A candidate's training rows: what cleaning did to them, and which test items are in them.
 
-    ``read`` counts the rows of ``source``, ``rows`` those that are learnt. ``changed``, ``dropped``
-    and ``flagged`` map a step to its number of rows. ``tokens`` is what is read in one epoch,
-    ``learnt`` what the loss looks at; ``lengths`` is a histogram: (longest row of the bin in
-    tokens, rows in it). ``excluded`` says that copied items are left out of the verdict.
+    ``read`` counts the rows of ``source``, ``rows`` those that are trained on. ``changed``,
+    ``dropped`` and ``flagged`` map a step to its number of rows. ``tokens`` counts those of one
+    epoch, ``learnt`` those that the loss is on; ``lengths`` is a histogram: (longest row of the bin
+    in tokens, rows in it). ``excluded`` says that copied items are left out of the comparison.
     ``fingerprint`` is of everything that the card depends on.
     """
 

@@ -117,7 +117,7 @@ def twin(base: int, tuned: int, most: int, words: str) -> Markup:
 
 
 def scatter(points: Sequence[tuple[str, float, float, str]], words: str) -> Markup:
-    """Draw gain (upwards) against forgetting (to the right), a named point a candidate.
+    """Draw gain (upwards) against forgetting (to the right), a named point per candidate.
 
     Args:
         points: Name, forgetting, gain, and class of each point; both in score units.
@@ -185,7 +185,7 @@ def scores(points: Sequence[tuple[int, float]], words: str) -> Markup:
 
 
 def _path(points: Sequence[tuple[int, float]], x: Axis, y: Axis, css: str) -> Markup:
-    """Draw a line that stretches with the chart while its stroke keeps its width."""
+    """Draw a line that scales with the chart while its stroke width stays."""
     places = " ".join(f"{x.at(a)[:-1]},{_flip(y.at(b))[:-1]}" for a, b in points)
     frame = (
         '<svg viewBox="0 0 100 100" preserveAspectRatio="none" width="100%" height="100%">'

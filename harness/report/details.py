@@ -1,4 +1,4 @@
-"""One section a comparison: what moved, why answers are wrong, which groups differ."""
+"""One section per comparison: what moved, why answers are wrong, which groups differ."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from harness.analysis.display_text import clip, visible
 from harness.records import Comparison, Finding, Pair, Result
 from harness.report import charts
 from harness.report.headline import Check, check
-from harness.report.items import item_id
+from harness.report.item_browser import item_id
 from harness.report.wording import TRANSITION_WORDS, early, percent, precise
 
 EXAMPLES = 3
@@ -59,7 +59,7 @@ class Slice:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
+class LostItem:
     """One item that was right before and is wrong now."""
 
     id: str
@@ -72,7 +72,7 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Section:
+class ComparisonDetails:
     """Everything about one comparison that is not a single item."""
 
     check: Check
@@ -84,12 +84,12 @@ class Section:
     more_slices: int
     slice_scale: Markup
     warnings: tuple[Finding, ...]
-    examples: tuple[Example, ...]
+    examples: tuple[LostItem, ...]
     method: str
     notes: tuple[str, ...]
 
 
-def sections(result: Result) -> tuple[Section, ...]:
+def sections(result: Result) -> tuple[ComparisonDetails, ...]:
     """Build the section of every comparison."""
     return tuple(_section(comparison, result) for comparison in result.comparisons)
 
@@ -99,7 +99,7 @@ def transition_counts(comparison: Comparison) -> Counter[str]:
     return Counter(pair.transition for pair in comparison.pairs)
 
 
-def _section(comparison: Comparison, result: Result) -> Section:
+def _section(comparison: Comparison, result: Result) -> ComparisonDetails:
     mine = [
         finding
         for finding in result.findings
@@ -110,7 +110,7 @@ def _section(comparison: Comparison, result: Result) -> Section:
     counts = transition_counts(comparison)
     axis = _slice_axis(groups)
     decision = comparison.decision
-    return Section(
+    return ComparisonDetails(
         check=check(comparison),
         moves=_moves(counts, len(comparison.pairs)),
         bar=_bar(counts),
@@ -204,14 +204,14 @@ def _extent(finding: Finding) -> str:
     return f"{precise(finding.ci_low)} to {precise(finding.ci_high)}"
 
 
-def _examples(comparison: Comparison) -> tuple[Example, ...]:
+def _examples(comparison: Comparison) -> tuple[LostItem, ...]:
     lost = [pair for pair in comparison.pairs if pair.transition == "lost"]
     return tuple(_example(pair) for pair in lost[:EXAMPLES])
 
 
-def _example(pair: Pair) -> Example:
+def _example(pair: Pair) -> LostItem:
     verdict = pair.tuned.verdict
-    return Example(
+    return LostItem(
         id=item_id(pair.base.item.key),
         prompt=clip(visible(pair.base.item.prompt), 1200),
         target=clip(visible(target_text(pair.base.item)), 600),

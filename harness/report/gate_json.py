@@ -1,13 +1,12 @@
 """``gate.json``: the decision for programs, with the field names of the contract."""
 
 import math
-from typing import Any
 
-from harness.records import Comparison, Result
+from harness.records import Comparison, RecipeComparison, Result
 from harness.stats import SequentialDecision
 
 
-def gate_json(result: Result) -> dict[str, Any]:
+def gate_json(result: Result) -> dict[str, object]:
     """Return what ``gate.json`` holds.
 
     Numbers are in score units (0.05 is five points). ``n`` counts the items of the suite,
@@ -17,10 +16,10 @@ def gate_json(result: Result) -> dict[str, Any]:
         result: A finished run.
 
     Returns:
-        ``verdict``, ``exit_code``, ``checks`` (one a candidate and suite), ``versions``, and
-        which study it was.
+        ``verdict``, ``exit_code``, ``checks`` (one per candidate and suite), ``versions``, which
+        study it was, and ``recipes`` (one per recipe and suite) where arms are seeds of one.
     """
-    return {
+    gate: dict[str, object] = {
         "study": result.study,
         "base_model": result.base_model,
         "verdict": result.verdict,
@@ -30,9 +29,32 @@ def gate_json(result: Result) -> dict[str, Any]:
         "seed": result.seed,
         "versions": dict(sorted(result.versions.items())),
     }
+    if result.recipes:
+        gate["recipes"] = [_recipe(found) for found in result.recipes]
+    return gate
 
 
-def _check(comparison: Comparison) -> dict[str, Any]:
+def _recipe(found: RecipeComparison) -> dict[str, object]:
+    decision = found.decision
+    return {
+        "recipe": found.recipe,
+        "suite": found.suite.name,
+        "metric": found.suite.metric,
+        "candidates": list(found.candidates),
+        "n": decision.n if decision else 0,
+        "deltas": [_number(delta) for delta in found.deltas],
+        "spread": _number(found.spread),
+        "delta": _number(decision.delta if decision else None),
+        "ci_low": _number(decision.ci_low if decision else None),
+        "ci_high": _number(decision.ci_high if decision else None),
+        "margin": found.suite.margin,
+        "label": decision.label if decision else None,
+        "verdict": decision.verdict if decision else None,
+        "reason": found.reason,
+    }
+
+
+def _check(comparison: Comparison) -> dict[str, object]:
     decision = comparison.decision
     used = decision.n if decision else 0
     n = max(len(comparison.pairs), used + comparison.unscored)

@@ -12,6 +12,7 @@ from harness.report.wording import (
     VERDICT_PLURALS,
     VERDICT_SYMBOLS,
     VERDICT_WORDS,
+    candidate_verdict,
     check_sentence,
     needed,
     percent,
@@ -20,7 +21,6 @@ from harness.report.wording import (
     signed,
     sureness,
     title_of,
-    verdict_of,
 )
 
 
@@ -46,7 +46,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One candidate: its verdict in words, and its checks, the worst news first."""
+    """One candidate: its decision in words, and its checks, the worst first."""
 
     name: str
     arm: Arm | None
@@ -70,7 +70,7 @@ _GROUPS = {
 
 
 def cards(result: Result) -> tuple[Card, ...]:
-    """Build one card a candidate, in the order of the study."""
+    """Build one card per candidate, in the order of the study."""
     arms = {arm.name: arm for arm in result.arms}
     names = list(dict.fromkeys(c.candidate for c in result.comparisons))
     return tuple(
@@ -101,12 +101,12 @@ def tone(comparison: Comparison) -> str:
 
 
 def lede(result: Result) -> str:
-    """Say the whole run in one sentence; many candidates share a clause by their verdict."""
+    """Summarise the run in one sentence; many candidates share a clause by their decision."""
     found = cards(result)
     if not found:
         return "Nothing was compared."
     if len(found) <= NAMED_SINGLY:
-        return "; ".join(map(_told, found)) + "."
+        return "; ".join(map(_clause, found)) + "."
     clauses = []
     for verdict in VERDICT_PHRASES:
         names = [card.name for card in found if card.verdict == verdict]
@@ -116,7 +116,7 @@ def lede(result: Result) -> str:
     return "; ".join(clauses) + "."
 
 
-def _told(card: Card) -> str:
+def _clause(card: Card) -> str:
     broken = [check.title for group, checks in card.groups if group == "Broke" for check in checks]
     said = f"{card.name} {VERDICT_PHRASES[card.verdict]}"
     if len(broken) > 3:
@@ -125,7 +125,7 @@ def _told(card: Card) -> str:
 
 
 def _card(name: str, arm: Arm | None, comparisons: Sequence[Comparison]) -> Card:
-    verdict = verdict_of(comparisons)
+    verdict = candidate_verdict(comparisons)
     checks = [check(comparison) for comparison in comparisons]
     groups = tuple(
         (title, tuple(c for c in checks if c.tone == wanted))
@@ -179,7 +179,7 @@ def _words(comparison: Comparison, colour: str) -> tuple[str, str]:
 
 
 def _sure(comparison: Comparison, colour: str) -> str:
-    """Say how sure a loss (after Holm) or a gain is; nothing else needs more than its interval."""
+    """Word how sure a loss (after Holm) or a gain is; nothing else needs more than its interval."""
     decision = comparison.decision
     if decision is None or colour not in ("bad", "good") or comparison.reason:
         return ""

@@ -6,7 +6,6 @@ allows exactly one style sheet and one script, named by their hashes, and nothin
 
 import base64
 import hashlib
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -15,10 +14,11 @@ from harness.analysis.display_text import visible
 from harness.content import REPORTS
 from harness.records import BASE, Result, Suite
 from harness.report import headline, overview
+from harness.report.data_card_view import training_data
 from harness.report.details import sections
-from harness.report.items import item_data, json_block
-from harness.report.training import training
-from harness.report.training_data import training_data
+from harness.report.item_browser import item_data, json_block
+from harness.report.recipe_table import MEANING, recipe_table
+from harness.report.training_view import training
 from harness.report.wording import level
 
 
@@ -47,6 +47,8 @@ def html(result: Result) -> str:
         forest=overview.forest(result),
         arms=overview.arms(result),
         scores=overview.scores(result),
+        recipes=recipe_table(result),
+        recipes_mean=MEANING,
         tradeoffs=found,
         pareto=overview.pareto(found),
         sections=sections(result),
@@ -57,7 +59,7 @@ def html(result: Result) -> str:
     )
 
 
-def _shown(value: Any) -> Any:
+def _shown(value: object) -> object:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

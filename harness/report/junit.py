@@ -14,7 +14,7 @@ _ILLEGAL = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 
 
 def junit(result: Result) -> str:
-    """Write the checks as JUnit XML: one suite a candidate, one case a check.
+    """Write the checks as JUnit XML: one suite per candidate, one case per check.
 
     A regression is a failure, an invalid comparison an error, an undecided one is skipped with
     the number of items that would decide it.

@@ -11,11 +11,12 @@ from collections.abc import Sequence
 from harness.analysis import answer_text, target_text
 from harness.analysis.display_text import clip, visible
 from harness.records import Comparison, Decision, Pair, Result
+from harness.report.data_card_view import DataView, training_data
 from harness.report.details import transition_counts
 from harness.report.headline import Card, Check, cards
-from harness.report.items import item_id
+from harness.report.item_browser import item_id
 from harness.report.overview import warnings
-from harness.report.training_data import DataView, training_data
+from harness.report.recipe_table import MEANING, recipe_table
 from harness.report.wording import level, percent, precise, title_of
 from harness.stats import SequentialDecision
 
@@ -29,21 +30,22 @@ _LISTED = 10
 def markdown(result: Result, *, budget: int = BUDGET) -> str:
     """Write the report as GitHub-flavoured Markdown of at most ``budget`` bytes.
 
-    The verdict and the table of checks come first; warnings, causes and lost items follow as far
+    The decision and the table of checks come first; warnings, causes and lost items follow as far
     as they fit, and a last line says what was left out.
     """
     found = cards(result)
-    blocks = [f"# {escape(result.study)}: {result.verdict}", *_verdicts(found)]
+    blocks = [f"# {escape(result.study)}: {result.verdict}", *_alerts(found)]
     blocks.append(_checks(found))
     blocks.append(
         "Changes in points, base → candidate on the same items; intervals at "
         f"{level(result.comparisons)}. `report.html` has every item."
     )
     blocks += [f"> {escape(note)}" for note in result.notes]
+    blocks += _recipes(result)
     blocks += _warnings(result)
     for comparison in _worst_first(result.comparisons):
         blocks += _lost(comparison)
-    blocks += _learnt(result)
+    blocks += _training_data(result)
     blocks.append(_provenance(result))
     return _fit(blocks, budget)
 
@@ -72,7 +74,7 @@ def code(text: str, size: int = 200) -> str:
     return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
 
 
-def _verdicts(found: Sequence[Card]) -> list[str]:
+def _alerts(found: Sequence[Card]) -> list[str]:
     return [f"> [!{_ALERTS[card.verdict]}]\n> {escape(card.sentence)}" for card in found]
 
 
@@ -106,7 +108,7 @@ def _row(candidate: str, check: Check) -> str:
 
 
 def _items(decision: Decision | None) -> str:
-    """Say how many items a decision rests on, and of how many where it came early."""
+    """Format how many items a decision rests on, and of how many where it came early."""
     if isinstance(decision, SequentialDecision) and decision.used < decision.planned:
         return f"{decision.n:,} of {decision.planned:,}"
     return f"{decision.n:,}" if decision else "0"
@@ -114,6 +116,22 @@ def _items(decision: Decision | None) -> str:
 
 def _worst_first(comparisons: Sequence[Comparison]) -> list[Comparison]:
     return sorted(comparisons, key=lambda c: c.verdict != "fail")
+
+
+def _recipes(result: Result) -> list[str]:
+    rows = recipe_table(result)
+    if not rows:
+        return []
+    lines = [
+        "| | recipe | suite | seeds | mean change | interval | spread | label |",
+        f"|:-:|{'---|' * 7}",
+    ]
+    lines += [
+        f"| {row.symbol} | {escape(row.recipe)} | {escape(row.suite)} | {row.seeds} | "
+        f"**{row.change}** | {row.extent} | {row.spread} | {escape(row.words)} |"
+        for row in rows
+    ]
+    return ["## Is it the recipe or luck?", MEANING, "\n".join(lines)]
 
 
 def _warnings(result: Result) -> list[str]:
@@ -152,13 +170,13 @@ def _lost_item(pair: Pair) -> str:
     )
 
 
-def _learnt(result: Result) -> list[str]:
-    lines = [f"- **{escape(data.name)}**: {learnt_from(data)}" for data in training_data(result)]
+def _training_data(result: Result) -> list[str]:
+    lines = [f"- **{escape(data.name)}**: {training_rows(data)}" for data in training_data(result)]
     return ["## Training data", "\n".join(lines)] if lines else []
 
 
-def learnt_from(data: DataView) -> str:
-    """Say in one paragraph what a candidate learnt from."""
+def training_rows(data: DataView) -> str:
+    """Describe a candidate's training rows in one paragraph."""
     steps: dict[str, list[str]] = {}
     for done, step, rows in data.steps:
         steps.setdefault(done, []).append(f"{escape(step)} {rows:,}")

@@ -1,17 +1,16 @@
-"""``README.md`` of an exported candidate: what it is, what it scored, and where that ends.
+"""``README.md`` of an exported candidate: how it was trained, what it scored, its limits.
 
 The front matter is the hub's metadata (https://huggingface.co/docs/hub/model-cards), so that a
 card can be uploaded as it is.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import yaml
 
-from harness.records import BASE, Arm, Comparison, Finding, Result
-from harness.report.markdown import code, escape, learnt_from
-from harness.report.training_data import training_data
+from harness.records import BASE, Arm, Comparison, Document, Finding, Result
+from harness.report.data_card_view import training_data
+from harness.report.markdown import code, escape, training_rows
 from harness.report.wording import between, level, percent, precise, title_of
 
 _FORM = {
@@ -44,7 +43,7 @@ def model_card(result: Result, candidate: str, *, form: str, licence: str = "unk
         f"This is {what}. Base model: {code(result.base_model)}.",
         "## How it was made",
         _training(arm),
-        *(learnt_from(data) for data in training_data(result) if data.name == candidate),
+        *(training_rows(data) for data in training_data(result) if data.name == candidate),
         "## What it scored",
         "Base and candidate answered the same items. Changes are in points; intervals at "
         f"{level(compared)}.",
@@ -69,7 +68,7 @@ def _front_matter(
         for c in compared
         if c.tuned is not None
     ]
-    data: dict[str, Any] = {
+    data: Document = {
         "base_model": result.base_model,
         "library_name": library,
         "license": licence,

@@ -1,10 +1,9 @@
 """Nested data as indented lines, for evidence of any shape that a judge leaves."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 
-def outline(value: Any, *, name: str = "", depth: int = 0) -> Iterator[str]:
+def outline(value: object, *, name: str = "", depth: int = 0) -> Iterator[str]:
     r"""Yield the lines of nested mappings and lists; a list of plain values is one line.
 
     >>> print("\n".join(outline({"gold": {"columns": ["a", "b"], "rows": [[1, None], [2, "x"]]}})))
@@ -32,9 +31,9 @@ def outline(value: Any, *, name: str = "", depth: int = 0) -> Iterator[str]:
         yield f"{label} {text}" if name else f"{indent}{text}"
 
 
-def _is_nested(value: Any) -> bool:
+def _is_nested(value: object) -> bool:
     return isinstance(value, Mapping | list | tuple)
 
 
-def _plain(value: Any) -> str:
+def _plain(value: object) -> str:
     return "NULL" if value is None else " ".join(str(value).split())

@@ -41,7 +41,7 @@ class ScoreCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreRow:
-    """One suite, a cell an arm (None where the arm was not scored)."""
+    """One suite, a cell per arm (None where the arm was not scored)."""
 
     title: str
     name: str

@@ -1,4 +1,4 @@
-"""How a report says numbers and verdicts: plain words first, the technical term beside them."""
+"""How a report words numbers and decisions: plain words first, the technical term beside them."""
 
 import math
 from collections.abc import Sequence
@@ -58,7 +58,7 @@ TRANSITION_WORDS = {
 
 
 def signed(change: float) -> str:
-    """Say a change of a score in points of a hundred.
+    """Format a change of a score in points of a hundred.
 
     >>> signed(0.8412), signed(-0.006), signed(-0.0001)
     ('+84', '−0.6', '0.0')
@@ -71,7 +71,7 @@ def signed(change: float) -> str:
 
 
 def precise(change: float) -> str:
-    """Say a change in points with one decimal always, for columns of numbers.
+    """Format a change in points with one decimal always, for columns of numbers.
 
     >>> precise(0.8412)
     '+84.1'
@@ -81,7 +81,7 @@ def precise(change: float) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Say a score or a share as a percentage.
+    """Format a score or a share as a percentage.
 
     >>> percent(0.8412), percent(None)
     ('84.1%', '–')
@@ -90,7 +90,7 @@ def percent(share: float | None) -> str:
 
 
 def between(low: float, high: float) -> str:
-    """Say the interval of a change.
+    """Format the interval of a change.
 
     >>> between(-0.024, 0.012)
     'between −2.4 and +1.2'
@@ -99,7 +99,7 @@ def between(low: float, high: float) -> str:
 
 
 def sureness(p_value: float | None) -> str:
-    """Say how sure a change is, from its one-sided p-value.
+    """Word how sure a change is, from its one-sided p-value.
 
     >>> sureness(0.0002), sureness(0.03)
     ('practically certain', 'clear')
@@ -114,14 +114,14 @@ def sureness(p_value: float | None) -> str:
 
 
 def title_of(comparison: Comparison) -> str:
-    """Return the suite's title for people, else its name, and what its judge was told to allow."""
+    """Return the suite's title for people, else its name, and what its judge allows."""
     suite = comparison.suite
     title = suite.title or suite.name
     return f"{title} (allowing {', '.join(suite.allow)})" if suite.allow else title
 
 
 def check_sentence(comparison: Comparison) -> str:
-    """Say one check as a clause of the headline, with how sure it is.
+    """Word one check as a clause of the headline, with how sure it is.
 
     A regression says what was lost, an undecided check what would decide it, an early end how
     many items it took.
@@ -130,7 +130,7 @@ def check_sentence(comparison: Comparison) -> str:
 
 
 def early(comparison: Comparison) -> str:
-    """Say after how many items a verdict closed, where that was before the last one."""
+    """Word after how many items a suite was decided, where that was before the last one."""
     decision = comparison.decision
     if not isinstance(decision, SequentialDecision) or decision.used == decision.planned:
         return ""
@@ -156,14 +156,14 @@ def _sentence(comparison: Comparison) -> str:
 
 
 def needed(decision: Decision) -> str:
-    """Say how many items would decide an undecided check, where that is known."""
+    """Word how many items would decide an undecided check, where that is known."""
     if not decision.items_needed:
         return ""
     return f"; about {decision.items_needed:,} items in all would decide"
 
 
 def short_clause(comparison: Comparison) -> str:
-    """Say one check in the fewest words, for a terminal line or a comment's first line."""
+    """Word one check in the fewest words, for a terminal line or a comment's first line."""
     decision, name = comparison.decision, title_of(comparison)
     if decision is None:
         return f"{name} not judged"
@@ -172,14 +172,14 @@ def short_clause(comparison: Comparison) -> str:
     return f"{name} {LABEL_WORDS[decision.label]} ({signed(decision.delta)})"
 
 
-def verdict_of(comparisons: Sequence[Comparison]) -> GateVerdict:
-    """Return the verdict on one candidate: the worst of its suites'."""
+def candidate_verdict(comparisons: Sequence[Comparison]) -> GateVerdict:
+    """Return the gate's decision on one candidate: the worst of its suites'."""
     order: tuple[GateVerdict, ...] = ("invalid", "fail", "inconclusive")
     found = {comparison.verdict for comparison in comparisons}
     return next((verdict for verdict in order if verdict in found), "pass")
 
 
 def level(comparisons: Sequence[Comparison]) -> str:
-    """Say the level of the intervals, such as ``90%``."""
+    """Format the level of the intervals, such as ``90%``."""
     alphas = sorted({c.decision.alpha for c in comparisons if c.decision})
     return " or ".join(f"{100 * (1 - 2 * alpha):g}%" for alpha in alphas) or "90%"

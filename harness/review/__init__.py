@@ -1,4 +1,4 @@
-"""Human review: which pairs raters see, how they are blinded, and what their ratings say."""
+"""Human review: which pairs raters see, how they are blinded, and what their ratings show."""
 
 from harness.review.collect import Ratings, collect
 from harness.review.summary import Rating, SetSummary

@@ -20,7 +20,7 @@ _TURN = re.compile(
     r"<\|(?:im_start\|>|start_header_id\|>)?(?P<role>system|user|assistant)"
     r"(?:\|>|<\|end_header_id\|>\s*|\n)"
 )
-_MARK = re.compile(r"<\|(?:end|im_end|eot_id|begin_of_text|end_of_text|endoftext)\|>|</?s>")
+_SPECIAL = re.compile(r"<\|(?:end|im_end|eot_id|begin_of_text|end_of_text|endoftext)\|>|</?s>")
 _CUE = re.compile(r"\n(?:Assistant|Answer): ?\s*$")
 
 CELL = 32_000
@@ -28,7 +28,7 @@ CELL = 32_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class BlindedRow:
     """One row of a rater's sheet, with what only the key knows: ``drawn`` and ``base_side``."""
 
     id: str
@@ -40,7 +40,7 @@ class Row:
     base_side: str
 
 
-def rows(drawn: Sequence[Drawn], *, name: str, rater: int, seed: int) -> tuple[Row, ...]:
+def rows(drawn: Sequence[Drawn], *, name: str, rater: int, seed: int) -> tuple[BlindedRow, ...]:
     """Blind the drawn pairs for one rater.
 
     Args:
@@ -75,10 +75,10 @@ def _base_side(place: int, name: str, rater: int, seed: int) -> str:
     return BASE_ON_A if (start + place + exchanged) % 2 == 0 else BASE_ON_B
 
 
-def _row(entry: Drawn, name: str, rater: int, seed: int, side: str) -> Row:
+def _row(entry: Drawn, name: str, rater: int, seed: int, side: str) -> BlindedRow:
     item = entry.pair.base.item
     a, b = (entry.base, entry.tuned) if side == BASE_ON_A else (entry.tuned, entry.base)
-    return Row(
+    return BlindedRow(
         id=keyed(seed, "row", name, str(rater), *map(str, item.key))[:10],
         question=_fitting(readable(item.prompt)),
         reference=_fitting(visible(target_text(item)).strip()),
@@ -96,7 +96,7 @@ def readable(prompt: str) -> str:
     'User: Who is it?'
     """
     text = _TURN.sub(lambda turn: f"\n{turn['role'].title()}: ", visible(prompt))
-    return _CUE.sub("", _MARK.sub("", text)).strip()
+    return _CUE.sub("", _SPECIAL.sub("", text)).strip()
 
 
 def _fitting(text: str) -> str:

@@ -1,17 +1,15 @@
 """Ratings back from the sheets: checked against the key and unblinded."""
 
 import csv
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.errors import DataError
 from harness.records import ItemKey
+from harness.review.key import KEY, KeyRow, KeySet, fingerprint, read_key
 from harness.review.sheets import ASKED, CHOICES, COLUMNS, FAULTS, SHOWN, arm
 from harness.review.summary import Rating, SetSummary, summarize
-from harness.review.write import KEY, fingerprint
 
 _TOWARDS_A = {"A much better": 2, "A slightly better": 1, "both good": 0, "both bad": 0,
               "B slightly better": -1, "B much better": -2}  # fmt: skip
@@ -27,7 +25,7 @@ class Ratings:
 
 
 def collect(folder: Path, rated_files: Iterable[Path]) -> Ratings:
-    """Read filled-in sheets and say who won.
+    """Read filled-in sheets and sum up who won.
 
     Args:
         folder: Where the sheets were drawn: the folder with ``key.json``.
@@ -40,7 +38,7 @@ def collect(folder: Path, rated_files: Iterable[Path]) -> Ratings:
         DataError: No key; a file that is no rating sheet; a row that is unknown, edited or rated
             twice differently; a rating that is not in the list.
     """
-    key = _read_key(folder / KEY)
+    key = read_key(folder / KEY)
     where = {row: name for name, entry in key["sets"].items() for row in entry["rows"]}
     rated: dict[str, Rating] = {}
     missing: set[str] = set()
@@ -63,15 +61,6 @@ def collect(folder: Path, rated_files: Iterable[Path]) -> Ratings:
     ratings = tuple(rated[row] for row in where if row in rated)
     summaries = tuple(summarize(name, entry, ratings) for name, entry in key["sets"].items())
     return Ratings(ratings=ratings, summaries=summaries, missing=len(missing - rated.keys()))
-
-
-def _read_key(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"collecting needs the key that belongs to the sheets: {path}: {error}"
-        ) from error
 
 
 def _read_sheet(path: Path) -> list[tuple[int, dict[str, str]]]:
@@ -113,9 +102,7 @@ def _workbook_rows(path: Path) -> list[list[str]]:
     return [["" if cell is None else str(cell) for cell in row] for row in rows]
 
 
-def _rating(
-    cells: Mapping[str, str], name: str, entry: Mapping[str, Any], place: str
-) -> Rating | None:
+def _rating(cells: Mapping[str, str], name: str, entry: KeySet, place: str) -> Rating | None:
     known = entry["rows"][cells["Row"]]
     if fingerprint([cells[column] for column in SHOWN]) != known["sha256"]:
         raise DataError(
@@ -137,7 +124,7 @@ def _rating(
         set_name=name,
         suite=entry["suite"],
         candidate=entry["candidate"],
-        item=ItemKey(*known["item"]),
+        item=_item_key(known),
         rater=known["rater"],
         stratum=known["stratum"],
         preference=None if towards_a is None else towards_a if is_tuned_a else -towards_a,
@@ -147,3 +134,8 @@ def _rating(
         tuned_fault=fault_a if is_tuned_a else fault_b,
         comment=comment,
     )
+
+
+def _item_key(row: KeyRow) -> ItemKey:
+    suite, filter_, doc_hash, occurrence = row["item"]
+    return ItemKey(str(suite), str(filter_), str(doc_hash), int(occurrence))

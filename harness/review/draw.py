@@ -92,7 +92,7 @@ def draw(comparison: Comparison, *, items: int, seed: int, part: int = 0, parts:
 
 
 def clean(text: str) -> str:
-    """Take from an answer what would tell its arm: template tokens and stray white space.
+    """Strip from an answer what would reveal its arm: template tokens and stray white space.
 
     >>> clean(" a  <|end|>")
     'a'

@@ -9,9 +9,13 @@ import io
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
-from harness.review.blind import Row
+from harness.review.blind import BlindedRow
+
+if TYPE_CHECKING:
+    from xlsxwriter.workbook import Workbook
+    from xlsxwriter.worksheet import Worksheet
 
 CHOICES = (
     "A much better",
@@ -40,13 +44,13 @@ _WIDTHS = (12, 55, 30, 50, 50, 19, 14, 14, 34)
 _RISKY = re.compile("['=+\\-@\t\r\n\0＝＋－＠]")
 
 
-def shown_cells(row: Row) -> tuple[str, ...]:
+def shown_cells(row: BlindedRow) -> tuple[str, ...]:
     """Return what a rater sees of a row, in the order of ``SHOWN``."""
     return row.id, row.question, row.reference, row.answer_a, row.answer_b
 
 
-def csv_sheet(rows: Sequence[Row]) -> bytes:
-    """Write rows as CSV for spreadsheets: UTF-8 with a mark, formulas disarmed."""
+def csv_sheet(rows: Sequence[BlindedRow]) -> bytes:
+    """Write rows as CSV for spreadsheets: UTF-8 with a byte-order mark, formulas disarmed."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\r\n")
     writer.writerow(COLUMNS)
@@ -73,7 +77,7 @@ def arm(text: str) -> str:
     return text.removeprefix("'")
 
 
-def workbook(rows: Sequence[Row], rubric: str) -> bytes:
+def workbook(rows: Sequence[BlindedRow], rubric: str) -> bytes:
     """Write the instructions and the rows as a workbook; the same rows give the same bytes.
 
     Only the cells to be filled in can be changed, as a protection against slips (no password).
@@ -94,7 +98,7 @@ def workbook(rows: Sequence[Row], rubric: str) -> bytes:
     return file.getvalue()
 
 
-def _instructions(book: Any, rubric: str, count: int) -> None:
+def _instructions(book: "Workbook", rubric: str, count: int) -> None:
     sheet = book.add_worksheet("Instructions")
     sheet.set_column(0, 0, 72)
     sheet.hide_gridlines(2)
@@ -123,7 +127,7 @@ def _blocks(rubric: str) -> list[str]:
             for line in text.split("\n") if line.strip()]  # fmt: skip
 
 
-def _ratings(book: Any, rows: Sequence[Row]) -> None:
+def _ratings(book: "Workbook", rows: Sequence[BlindedRow]) -> None:
     sheet = book.add_worksheet("Ratings")
     look = {"text_wrap": True, "valign": "top", "border": 1, "border_color": "#c9ced6"}
     header = book.add_format({**look, "bold": True, "bg_color": "#e4e9f0", "locked": True})
@@ -148,7 +152,7 @@ def _ratings(book: Any, rows: Sequence[Row]) -> None:
     sheet.protect("", {"format_columns": True, "format_rows": True, "sort": True})
 
 
-def _lists(sheet: Any, count: int) -> None:
+def _lists(sheet: "Worksheet", count: int) -> None:
     for column, choices, title in ((5, CHOICES, "Preference"), (6, FAULTS, "Fault of A"),
                                    (7, FAULTS, "Fault of B")):  # fmt: skip
         sheet.data_validation(

@@ -1,13 +1,13 @@
-"""What collected ratings say: who was preferred, how surely, and whether raters agree."""
+"""Summaries of collected ratings: who was preferred, how surely, and whether raters agree."""
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, variance
-from typing import Any
 
 from harness.records import ItemKey
+from harness.review.key import KeySet
 from harness.stats.agreement import krippendorff_alpha, percent_agreement
 
 LEVEL = 0.90
@@ -38,7 +38,7 @@ class Rating:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SetSummary:
-    """What the ratings of one candidate on one suite say.
+    """The ratings of one candidate on one suite, summed up.
 
     ``wins``, ``ties`` and ``losses`` count judgements from tuned's view, among the rows shown.
     ``win_rate`` is for the whole suite (a tie is half a win): strata by their true sizes, identical
@@ -67,7 +67,7 @@ class SetSummary:
     same: float | None = None
 
 
-def summarize(name: str, entry: Mapping[str, Any], ratings: Sequence[Rating]) -> SetSummary:
+def summarize(name: str, entry: KeySet, ratings: Sequence[Rating]) -> SetSummary:
     """Sum up one set; ``entry`` is its part of the key."""
     mine = [rating for rating in ratings if rating.set_name == name]
     judged = [(rating, rating.preference) for rating in mine if rating.preference is not None]
@@ -110,7 +110,7 @@ def _agreement(judged: Sequence[tuple[Rating, int]]) -> tuple[float | None, floa
 
 
 def _win_rate(
-    entry: Mapping[str, Any], judged: Sequence[tuple[Rating, int]]
+    entry: KeySet, judged: Sequence[tuple[Rating, int]]
 ) -> tuple[float | None, float | None, float | None]:
     """Estimate the suite's win rate from the strata (Cochran, Sampling Techniques, ch. 5).
 

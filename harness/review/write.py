@@ -1,20 +1,18 @@
 """Sheets for raters in one folder, the key to them outside of it."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.content import REPORTS
 from harness.errors import InfrastructureError, StudyError
 from harness.records import Comparison
-from harness.review.blind import Row, rows
+from harness.review.blind import BlindedRow, rows
 from harness.review.draw import Draw, draw, keyed
+from harness.review.key import KEY, KeyRow, KeySet, fingerprint, key_text, read_key
 from harness.review.sheets import csv_sheet, shown_cells, workbook
 
 FOR_RATERS = "for_raters"
-KEY = "key.json"
 
 
 def write_sheets(
@@ -46,22 +44,21 @@ def write_sheets(
         InfrastructureError: The folder cannot be written to.
     """
     files: dict[str, bytes] = {}
-    sets: dict[str, Any] = {}
+    sets: dict[str, KeySet] = {}
     rubric = (REPORTS / "rubric.md").read_text("utf-8")
     for name, comparison, part, parts in _named(comparisons, seed):
         found = draw(comparison, items=items_per_suite, seed=seed, part=part, parts=parts)
-        entries = {}
+        entries: dict[str, KeyRow] = {}
         for rater in range(1, raters + 1):
             sheet = rows(found.drawn, name=name, rater=rater, seed=seed)
-            entries.update({row.id: _key_entry(row, rater) for row in sheet})
+            entries.update({row.id: _key_row(row, rater) for row in sheet})
             if sheet:
                 files[f"{name}-rater-{rater}.xlsx"] = workbook(sheet, rubric)
                 files[f"{name}-rater-{rater}.csv"] = csv_sheet(sheet)
         sets[name] = _key_set(comparison, found, entries)
     if files:
         files["instructions.md"] = rubric.encode()
-    key = _key_text(sets, files, seed)
-    return _put(folder, files, key)
+    return _put(folder, files, key_text(sets, files, seed))
 
 
 def _named(comparisons: Sequence[Comparison], seed: int) -> list[tuple[str, Comparison, int, int]]:
@@ -84,7 +81,7 @@ def _file_name(suite: str) -> str:
     return "".join(char if char.isalnum() or char in "-_" else "_" for char in suite)
 
 
-def _key_entry(row: Row, rater: int) -> dict[str, Any]:
+def _key_row(row: BlindedRow, rater: int) -> KeyRow:
     pair = row.drawn.pair
     return {
         "rater": rater,
@@ -97,34 +94,15 @@ def _key_entry(row: Row, rater: int) -> dict[str, Any]:
     }
 
 
-def _key_set(comparison: Comparison, found: Draw, entries: Mapping[str, Any]) -> dict[str, Any]:
+def _key_set(comparison: Comparison, found: Draw, entries: dict[str, KeyRow]) -> KeySet:
     return {
         "suite": comparison.suite.name,
         "candidate": comparison.candidate,
-        "strata": dict(found.sizes),
+        "strata": found.sizes,
         "identical": found.identical,
         "unscored": found.unscored,
         "rows": entries,
     }
-
-
-def _key_text(sets: Mapping[str, Any], files: Mapping[str, bytes], seed: int) -> str:
-    key = {
-        "warning": "keep this from raters: it says which answer is whose",
-        "seed": seed,
-        "sets": sets,
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
-    }
-    return json.dumps(key, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
-
-
-def fingerprint(cells: Sequence[str]) -> str:
-    """Return a hash of what a rater saw, by which an edited row is found out.
-
-    White space at the ends of lines does not count: spreadsheets change it on their own.
-    """
-    plain = ["\n".join(line.rstrip() for line in cell.splitlines()).strip() for cell in cells]
-    return hashlib.sha256("\x1f".join(plain).encode()).hexdigest()
 
 
 def _put(folder: Path, files: Mapping[str, bytes], key: str) -> dict[str, Path]:
@@ -132,7 +110,7 @@ def _put(folder: Path, files: Mapping[str, bytes], key: str) -> dict[str, Path]:
     try:
         is_same_draw = key_path.exists() and key_path.read_text("utf-8") == key
         if key_path.exists() and not is_same_draw:
-            _remove_unrated(sheets, json.loads(key_path.read_text("utf-8"))["files"])
+            _remove_unrated(sheets, read_key(key_path)["files"])
         sheets.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
             if not (is_same_draw and (sheets / name).exists()):

@@ -9,7 +9,7 @@ Bulletin 70 (1968) 213-220 (weights); Krippendorff, "Computing Krippendorff's Al
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.special import ndtri
@@ -197,7 +197,7 @@ def agreement_interval(
     return AgreementInterval(value, min(float(low), value), max(float(high), value))
 
 
-def _counts(ratings: Ratings) -> tuple[Floats, list[Any]]:
+def _counts(ratings: Ratings) -> tuple[Floats, list[Hashable]]:
     """Count the judgements per item and category, shape (items, categories)."""
     lengths = {len(row) for row in ratings}
     if len(lengths) != 1 or lengths == {0}:
@@ -215,15 +215,13 @@ def _counts(ratings: Ratings) -> tuple[Floats, list[Any]]:
     return counts, values
 
 
-def _ordered(values: set[Any]) -> list[Any]:
+def _ordered(values: set[Hashable]) -> list[Hashable]:
     """Numbers by size, everything else by name."""
-    try:
-        return sorted(values)
-    except TypeError:
-        return sorted(values, key=str)
+    numbers = [value for value in values if isinstance(value, int | float)]
+    return [*sorted(numbers)] if len(numbers) == len(values) else sorted(values, key=str)
 
 
-def _distances(values: list[Any], marginal: Floats, level: Level) -> Floats:
+def _distances(values: list[Hashable], marginal: Floats, level: Level) -> Floats:
     """Squared differences between values, as the level of measurement defines them."""
     k = len(values)
     if level == "nominal":

@@ -2,7 +2,7 @@
 
 Student's t and the studentised bootstrap, whichever is wider; betting where a sample of this size
 or shape cannot show the tail that would refute it. Percentile and BCa bootstraps are not used: on
-rare large drops they let 5 to 31 % of false verdicts through at a nominal 5 %.
+rare large drops they let 5 to 31 % of false decisions through at a nominal 5 %.
 """
 
 from dataclasses import replace

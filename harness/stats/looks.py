@@ -1,4 +1,4 @@
-"""In which order items are asked, and after how many of them a verdict may close.
+"""The order of items, and after how many of them a suite may be decided early.
 
 Both are fixed before the first answer, and nobody chooses them: the order comes from hashes.
 """
@@ -15,7 +15,7 @@ from harness.errors import ComparisonError, StudyError
 from harness.stats.scores import cluster_numbers
 
 FIRST_ITEMS = 20
-"""No verdict closes on fewer items."""
+"""No decision is made on fewer items."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

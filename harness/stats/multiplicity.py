@@ -1,4 +1,4 @@
-"""Several suites, one verdict: how not to cry wolf, and how not to wave everything through.
+"""Several suites, one decision: control of false alarms and of false passes.
 
 "Fail if any suite regressed" needs a correction (ten unchanged suites at 5 % each raise a false
 alarm in 39 % of all runs); "pass only if no suite is worse" needs none.

@@ -1,6 +1,6 @@
 """Deciding from as few items as possible, with the error rates of a single look at the end.
 
-Items come in a shuffled order that was fixed before any answer; at up to 20 looks the verdict may
+Items come in a shuffled order that was fixed before any answer; at up to 20 looks the decision may
 close. Both one-sided tests keep their own boundary (Wang and Tsiatis, exponent 0.25), so each
 keeps its level whatever the other does.
 
@@ -88,7 +88,7 @@ def decide_sequentially(  # noqa: PLR0913 - the declarations of `decide`, and th
     family: int = 1,
     max_unscored: float = 1.0,
 ) -> SequentialDecision:
-    """Decide like `decide`, asking for further items only while the verdict is open.
+    """Decide like `decide`, consuming further items only while the decision is open.
 
     Args:
         pairs: (base, tuned) scores in [0, 1] in the shuffled order, None for an item that could
@@ -97,14 +97,14 @@ def decide_sequentially(  # noqa: PLR0913 - the declarations of `decide`, and th
         margin: the largest mean drop that would not matter, in score units, in (0, 1).
         alpha: rate of false alarms over all looks.
         beta: rate of missed regressions over all looks.
-        looks: how often the verdict may close, evenly spread over the items.
+        looks: how often a decision may be made, evenly spread over the items.
         kind: ``binary``, ``graded`` or ``auto``, as for `decide`.
         tails: ``heavy`` bets instead, which allows looking at any time.
         clusters: the group of each planned item in the same order; items of one group follow each
             other (`shuffled_order` sees to it), and looks come at the end of a group.
-        family: among how many suites a regression has to stand out: the verdict closes as "fail"
+        family: among how many suites a regression has to stand out: the decision is "fail"
             at ``alpha / family`` (Bonferroni); label and interval are those of this suite alone.
-        max_unscored: share of unscored items above which the verdict stays open.
+        max_unscored: share of unscored items above which the decision stays open.
 
     Returns:
         The decision, with the median-unbiased estimate, the repeated confidence interval and
@@ -246,7 +246,7 @@ def _corrected(decision: Decision, history: Sequence[_Look], design: _Design) ->
 def _error_of_pass(look: _Look, margin: float) -> float:
     """The standard error that the test of "not worse" went by, its guards for few items included.
 
-    A look that left the verdict open lies inside the bound drawn with it.
+    A look that left the decision open lies inside the bound drawn with it.
     """
     z = float(-ndtri(look.evidence.p_not_worse))
     distance = look.evidence.delta + margin

@@ -1,19 +1,23 @@
-"""Every answer, kept from the moment its batch is done: one SQLite table, safe to kill.
+"""Every answer, stored as soon as its batch is done: one SQLite table, safe to kill.
 
 An answer's key is the sha256 of what can change it and of nothing else: the arm's fingerprint
 (weights, adapter, tokenizer, precision, engine), the kind of request, its token ids and settings.
-So a second study over the same model finds what the first one paid for.
+So a second study over the same model finds the answers of the first. The file's format is its
+``user_version``; 0 is the same table, written before versions were.
 """
 
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from harness.errors import InfrastructureError
-from harness.records import ItemKey, Request, Response
+from harness.records import AnswerBatch, Answers, Request, RequestKey, Response
+from harness.store.format_version import require_known
+
+FORMAT = 1
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -26,7 +30,7 @@ _WAIT_SECONDS = 60.0
 
 
 def answer_key(fingerprint: str, request: Request) -> bytes:
-    """Return the key under which an arm's answer to a request is kept."""
+    """Return the key under which an arm's answer to a request is stored."""
     ids = [request.context_ids, request.continuation_ids]
     known = [fingerprint, request.kind, ids, sorted(request.settings.items())]
     return hashlib.sha256(json.dumps(known).encode()).digest()
@@ -40,6 +44,7 @@ class AnswerStore:
 
     Raises:
         InfrastructureError: If it cannot be opened or made.
+        DataError: If a newer version of this package wrote it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,24 +53,24 @@ class AnswerStore:
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._connection() as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
+                [version] = connection.execute("PRAGMA user_version").fetchone()
+                require_known(version, FORMAT, what="stored answers", path=path)
                 connection.execute(_SCHEMA)
+                if version < FORMAT:
+                    connection.execute(f"PRAGMA user_version={FORMAT}")
 
-    def get(
-        self, fingerprint: str, requests: Sequence[Request]
-    ) -> dict[tuple[ItemKey, int], Response]:
-        """Return the answers that an arm has given already, by item and request index."""
-        keys: dict[bytes, list[tuple[ItemKey, int]]] = {}
+    def get(self, fingerprint: str, requests: Sequence[Request]) -> Answers:
+        """Return the answers that an arm has given already."""
+        keys: dict[bytes, list[RequestKey]] = {}
         for request in requests:
-            keys.setdefault(answer_key(fingerprint, request), []).append(
-                (request.item, request.index)
-            )
-        found: dict[tuple[ItemKey, int], Response] = {}
+            keys.setdefault(answer_key(fingerprint, request), []).append(request.key)
+        found: Answers = {}
         with self._explained(), self._connection() as connection:
             for part in _parts(list(keys)):
-                marks = ",".join("?" * len(part))
+                placeholders = ",".join("?" * len(part))
                 rows = connection.execute(
                     "SELECT key, logprob, is_greedy, text, finish, tokens FROM answers "
-                    f"WHERE key IN ({marks})",
+                    f"WHERE key IN ({placeholders})",
                     part,
                 )
                 for key, *values in rows:
@@ -73,15 +78,15 @@ class AnswerStore:
                     found.update(dict.fromkeys(keys[key], response))
         return found
 
-    def put(self, fingerprint: str, batch: Iterable[tuple[Request, Response]]) -> None:
-        """Keep a finished batch, whole or not at all.
+    def put(self, fingerprint: str, batch: AnswerBatch) -> None:
+        """Store a finished batch, whole or not at all.
 
-        What could not be answered for reasons outside the model (``unscored``) is not kept, so that
-        a resumed run tries it again.
+        What could not be answered for reasons outside the model (``unscored``) is not stored, so
+        that a resumed run tries it again.
 
         Raises:
             InfrastructureError: If the disk is full or the file cannot be written; every batch
-                before this one is kept.
+                before this one is stored.
         """
         rows = [
             (

@@ -10,18 +10,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from harness.errors import DataError
 from harness.files import write_lines
-from harness.records import Item, Sample, Suite
-from harness.store.run_folder import SHOWN
+from harness.records import Document, Item, Sample, Suite
+from harness.store.format_version import require_known
 
 FORMAT = 1
 _ITEM, _PROMPT = 12, 8  # hexadecimal digits that tell items and prompts apart
 
 
-class Known(NamedTuple):
+class BaselineItem(NamedTuple):
     """One item of a baseline; ``score`` is None where it was unscored."""
 
     prompt: str
@@ -34,8 +34,8 @@ class Baseline:
 
     study: str
     arm: str
-    declared: Mapping[str, Mapping[str, Any]]
-    items: Mapping[str, Mapping[str, Known]]
+    declared: Mapping[str, Document]
+    items: Mapping[str, Mapping[str, BaselineItem]]
 
 
 def item_id(item: Item) -> str:
@@ -49,10 +49,12 @@ def prompt_id(item: Item) -> str:
     return item.prompt_hash[:_PROMPT]
 
 
-def declaration(suite: Suite) -> dict[str, Any]:
-    """Return what a suite declares, as far as it decides something."""
-    kept = {name: value for name, value in asdict(suite).items() if name not in SHOWN}
-    return dict(json.loads(json.dumps(kept)))
+def declaration(suite: Suite) -> Document:
+    """Return what a suite declares, without what only a report shows."""
+    declared = asdict(suite)
+    for name in ("title", "slices"):
+        del declared[name]
+    return dict(json.loads(json.dumps(declared)))
 
 
 def write_baseline(
@@ -73,7 +75,7 @@ def write_baseline(
     write_lines(path, lines)
 
 
-def _line(value: Any) -> str:
+def _line(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":")) + "\n"
 
 
@@ -81,30 +83,25 @@ def _short(score: float | None) -> float | None:
     return score if score is None or score % 1 else int(score)
 
 
-def _head(first: dict[str, Any]) -> dict[str, Any]:
-    if first["baseline"] != FORMAT:
-        raise ValueError(f"format {first['baseline']} where {FORMAT} is known")
-    return first
-
-
 def read_baseline(path: Path) -> Baseline:
     """Read what `write_baseline` wrote.
 
     Raises:
-        DataError: If the file is missing, or is no baseline of this format.
+        DataError: If the file is missing, no baseline, or written by a newer version.
     """
-    declared: dict[str, dict[str, Any]] = {}
-    items: dict[str, dict[str, Known]] = {}
+    declared: dict[str, Document] = {}
+    items: dict[str, dict[str, BaselineItem]] = {}
     try:
         head, *lines = path.read_text(encoding="utf-8").splitlines()
-        first = _head(json.loads(head))
+        first = json.loads(head)
+        require_known(first["baseline"], FORMAT, what="a baseline", path=path)
         for line in lines:
             row = json.loads(line)
             if isinstance(row, dict):
                 name = row["suite"]
                 declared[name], items[name] = row["declared"], {}
             else:
-                items[name][row[0]] = Known(row[1], row[2])
+                items[name][row[0]] = BaselineItem(row[1], row[2])
         return Baseline(study=first["study"], arm=first["arm"], declared=declared, items=items)
     except OSError as error:
         raise DataError(f"a baseline must be readable: {path}: {error.strerror}") from error

@@ -1,13 +1,15 @@
-"""Data cards in a run's folder: one JSON file a candidate, which reports are made from."""
+"""Data cards in a run's folder: one JSON file per candidate, which reports are made from."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from harness.errors import InfrastructureError
 from harness.files import write_text
-from harness.records import Copy, TrainingData
+from harness.records import TrainingData
 
 LISTED = 1000
 """Rows that a card names for each step; all are counted."""
@@ -43,13 +45,8 @@ def read_card(run: Path, candidate: str) -> TrainingData | None:
         return None
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-        data.pop("touched")
-        data["lengths"] = tuple((end, rows) for end, rows in data["lengths"])
-        data["copies"] = tuple(
-            Copy(**{**copy, "item": tuple(copy["item"])}) for copy in data["copies"]
-        )
-        return TrainingData(**data)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+        return TypeAdapter(TrainingData).validate_python(data)
+    except (OSError, ValueError) as error:
         raise InfrastructureError(
             f"a data card must be readable: {path}: {error}; run the study again"
         ) from error

@@ -2,19 +2,22 @@
 
 lm-eval's keys come first and in its order, so that whatever reads its logs reads ours. Ours follow:
 ``arm``, ``verdict``, ``score``, ``labels``, ``answer``, ``explanation``, ``details``, ``metric``,
-``suite``, ``occurrence``, ``cluster``, ``slices``, ``token_hash``, ``cut``, ``prompt`` and
-``responses``.
+``suite``, ``occurrence``, ``cluster``, ``slices``, ``token_hash``, ``cut``, ``prompt``,
+``responses`` and ``harness_format``; a line without the last is of format 1.
 """
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from harness.errors import DataError
 from harness.files import write_lines
-from harness.records import Item, ItemKey, Response, Sample, Verdict
+from harness.records import Document, Item, ItemKey, Response, Sample, Verdict
+from harness.store.format_version import require_known
+
+FORMAT = 1
+FORMAT_KEY = "harness_format"
 
 _RESPONSE = ("logprob", "is_greedy", "text", "finish", "tokens", "unscored")
 
@@ -34,7 +37,7 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> None:
     )
 
 
-def _line(sample: Sample) -> dict[str, Any]:
+def _line(sample: Sample) -> Document:
     item, verdict = sample.item, sample.verdict
     resps = [_as_lm_eval(response) for response in sample.responses]
     theirs = {
@@ -69,12 +72,13 @@ def _line(sample: Sample) -> dict[str, Any]:
         "cut": item.cut,
         "prompt": item.prompt,
         "responses": [{name: getattr(r, name) for name in _RESPONSE} for r in sample.responses],
+        FORMAT_KEY: FORMAT,
     }
     taken = theirs.keys() | ours.keys()
     return theirs | {k: v for k, v in verdict.metrics.items() if k not in taken} | ours
 
 
-def _as_lm_eval(response: Response) -> Any:
+def _as_lm_eval(response: Response) -> str | list[str]:
     """Return a response as lm-eval logs it: everything as text."""
     if response.unscored is not None:
         return response.unscored
@@ -89,7 +93,7 @@ def _sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     item = getattr(value, "item", None)
@@ -100,13 +104,14 @@ def read_samples(path: Path) -> list[Sample]:
     """Read what `write_samples` wrote.
 
     Raises:
-        DataError: If the file is missing, malformed (with its line number), or not a run's of ours.
+        DataError: If the file is missing, malformed (with its line number), not a run's of ours, or
+            written by a newer version.
     """
     samples = []
     for number, line in _lines(path):
         try:
-            samples.append(_sample(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
+            samples.append(_sample(line, path))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"a samples file of a run must have one scored item a line: {path}:{number}: "
                 f"{type(error).__name__}: {error}"
@@ -122,7 +127,9 @@ def _lines(path: Path) -> Iterable[tuple[int, str]]:
     return ((n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip())
 
 
-def _sample(row: Mapping[str, Any]) -> Sample:
+def _sample(line: str, path: Path) -> Sample:
+    row = json.loads(line)
+    require_known(row.get(FORMAT_KEY, 1), FORMAT, what="a run's samples", path=path)
     item = Item(
         key=ItemKey(row["suite"], row["filter"], row["doc_hash"], row["occurrence"]),
         doc_id=row["doc_id"],

@@ -3,11 +3,14 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from harness.errors import DataError
+from harness.records import Document
+from harness.store.format_version import require_known
+from harness.store.samples import FORMAT, FORMAT_KEY
 
 _PREFERRED = (
     "score", "acc_norm", "acc", "exact_match", "pass@1", "f1", "mc2", "bleu", "rouge1", "rougeL",
@@ -15,7 +18,7 @@ _PREFERRED = (
 _TAIL = ', "filter": "'
 
 ItemId = tuple[str, ...]
-"""What pairs two arms' answers: ``(filter, doc_hash, occurrence)``, or ``(id,)``."""
+"""What pairs the answers of two arms: ``(filter, doc_hash, occurrence)``, or ``(id,)``."""
 
 
 class ScoredItem(NamedTuple):
@@ -62,7 +65,7 @@ def _below(path: Path) -> list[Path]:
 
 
 def _newest(files: list[Path]) -> list[Path]:
-    """Of several dated logs of one lm-eval task keep the last."""
+    """Return the last log of each lm-eval task."""
     last: dict[str, Path] = {}
     for file in files:
         last[_suite_of(file)] = file
@@ -97,6 +100,7 @@ def _items(file: Path) -> Iterator[tuple[str, ScoredItem]]:
                     continue
                 try:
                     row = _parse(line)
+                    require_known(row.get(FORMAT_KEY, 1), FORMAT, what="samples", path=file)
                     suite, item = _item(row, named, seen)
                 except (ValueError, KeyError, TypeError) as error:
                     raise DataError(f"{file}:{number}: {_reason(error)}") from error
@@ -114,7 +118,7 @@ def _reason(error: Exception) -> str:
     return str(error.args[0]) if error.args else repr(error)
 
 
-def _parse(line: str) -> Mapping[str, Any]:
+def _parse(line: str) -> Document:
     """Parse a line; of lm-eval's long ones only the end, where the hashes and scores stand.
 
     The marker has bare quotation marks, which cannot occur inside a JSON text; a line whose end
@@ -134,18 +138,16 @@ def _parse(line: str) -> Mapping[str, Any]:
     return row
 
 
-def _item(
-    row: Mapping[str, Any], named: str, seen: Counter[tuple[str, ItemId]]
-) -> tuple[str, ScoredItem]:
+def _item(row: Document, named: str, seen: Counter[tuple[str, ItemId]]) -> tuple[str, ScoredItem]:
     if "doc_hash" in row:
         suite = str(row.get("suite") or named)
-        known: ItemId = (str(row.get("filter", "none")), row["doc_hash"])
+        known: ItemId = (str(row.get("filter", "none")), str(row["doc_hash"]))
         occurrence = seen[suite, known]
         seen[suite, known] += 1
         key = (*known, str(occurrence))
         score = row["score"] if "verdict" in row else row[_metric(row)]
         cluster = str(row.get("cluster") or f"{known[1]}:{occurrence}")
-        return suite, ScoredItem(key, _number(score), cluster, row.get("prompt_hash") or "")
+        return suite, ScoredItem(key, _number(score), cluster, str(row.get("prompt_hash") or ""))
     if "id" not in row or "score" not in row:
         raise KeyError("a line needs 'id' and 'score', or must be lm-eval's with 'doc_hash'")
     suite, key = str(row.get("suite", "scores")), (str(row["id"]),)
@@ -156,16 +158,19 @@ def _item(
     return suite, ScoredItem(key, _number(row["score"]), key[0] if given is None else str(given))
 
 
-def _metric(row: Mapping[str, Any]) -> str:
+def _metric(row: Document) -> str:
     """Choose an lm-eval task's metric: the usual one for its kind, else its first number."""
-    numeric = [name for name in row["metrics"] if isinstance(row.get(name), int | float)]
+    names = row["metrics"]
+    if not isinstance(names, list):
+        raise TypeError(f"'metrics' must be a list of names: found {names!r}")
+    numeric = [name for name in names if isinstance(row.get(name), int | float)]
     for name in (*_PREFERRED, *numeric):
         if name in numeric:
             return str(name)
-    raise KeyError(f"an item needs a metric that is a number: found {', '.join(row['metrics'])}")
+    raise KeyError(f"an item needs a metric that is a number: found {', '.join(names)}")
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool | int | float):

@@ -1,10 +1,9 @@
-"""Conversations with the arms of a run, kept a turn at a time, and read back as pairs to rate."""
+"""Transcripts of chats with the arms of a run, written turn by turn, read as pairs to rate."""
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from harness.errors import DataError, InfrastructureError
 from harness.records import (
@@ -21,7 +20,7 @@ from harness.records import (
 )
 
 CHAT = Suite(name="chat", metric=PREFERENCE, title="Conversations")
-"""What people said to the arms themselves: only raters can judge it."""
+"""Chats of people with the arms: no metric, raters decide."""
 
 
 def add_turn(path: Path, turns: Sequence[Mapping[str, str]], answers: Mapping[str, str]) -> None:
@@ -74,7 +73,7 @@ def comparisons(folder: Path) -> list[Comparison]:
     ]  # fmt: skip
 
 
-def _item(name: str, number: int, turns: Sequence[Mapping[str, Any]]) -> Item:
+def _item(name: str, number: int, turns: Sequence[Mapping[str, str]]) -> Item:
     text = "\n".join(f"{turn['role'].title()}: {turn['content']}" for turn in turns)
     digest = hashlib.sha256(text.encode()).hexdigest()
     return Item(

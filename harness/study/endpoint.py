@@ -1,4 +1,4 @@
-"""What a study says of an arm that answers elsewhere, and what it may not say: keys."""
+"""The part of a study about an arm that is an endpoint; API keys are refused."""
 
 import re
 from typing import Any

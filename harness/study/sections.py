@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from harness.records import Gate
 from harness.study.endpoint import ArmSection, Section
 from harness.study.training_data import Query
 
@@ -144,7 +145,7 @@ class CandidateSection(ArmSection):
         return tuple(self.model_copy(update={"name": arm, "seeds": ()}) for arm in self.arms)
 
 
-def _suite_by_name(value: Any) -> Any:
+def _suite_by_name(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
@@ -181,6 +182,11 @@ class GateSection(Section):
     alpha: Share = Field(0.05, description="false-alarm rate of 'regressed', one-sided")
     beta: Share = Field(0.05, description="false-pass rate at the margin, one-sided")
     max_unscored: float = Field(0.05, ge=0, le=1, description="above this share a run is invalid")
+
+    @property
+    def rates(self) -> Gate:
+        """What decisions are made with."""
+        return Gate(alpha=self.alpha, beta=self.beta, max_unscored=self.max_unscored)
 
 
 class ReviewSection(Section):

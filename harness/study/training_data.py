@@ -1,4 +1,4 @@
-"""What a study says of its training rows: where they come from and what is done to them."""
+"""The part of a study about training rows: their source, cleaning, and test items in them."""
 
 from typing import Literal
 from urllib.parse import urlsplit
@@ -29,7 +29,7 @@ class Query(Section):
 
 
 class DataSection(Section):
-    """What is done to training rows before they are learnt, and to test items found in them."""
+    """How training rows are cleaned, and what becomes of test items found in them."""
 
     clean: bool = Field(
         True, description="repair encodings, invisible characters, line ends and doubled turns"
@@ -44,6 +44,6 @@ class DataSection(Section):
     )
     overlap: Literal["warn", "exclude", "refuse"] = Field(
         "warn",
-        description="test items found in training rows: listed only, left out of the verdict, or "
-        "refused before training",
+        description="test items found in training rows: listed only, left out of the comparison, "
+        "or refused before training",
     )

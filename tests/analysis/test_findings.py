@@ -10,7 +10,17 @@ from support.example_result import example_result
 from harness.analysis import findings, pair
 from harness.analysis.decisions import compare_pairs
 from harness.analysis.labels import PLAIN
-from harness.records import Comparison, Finding, Item, ItemKey, Response, Sample, Suite, Verdict
+from harness.records import (
+    Comparison,
+    Finding,
+    Gate,
+    Item,
+    ItemKey,
+    Response,
+    Sample,
+    Suite,
+    Verdict,
+)
 
 SUITE = Suite(name="facts", metric="exact_match", kind="binary", slices=("colour",), margin=0.05)
 
@@ -50,7 +60,7 @@ def build(
         [sample("tuned", number, is_right=tuned(number)) for number in range(count)],
         SUITE,
     )
-    return compare_pairs("tuned", SUITE, pairs)
+    return compare_pairs("tuned", SUITE, pairs, Gate())
 
 
 def always(_: int) -> bool:

@@ -18,14 +18,15 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from support.example_studies import BASES, small
 
-from harness import pipeline, study
+from harness import study
+from harness.pipeline.run import run_study
 
 
 def bench(name: str, folder: Path, steps: int) -> str:
     """Run one example; return its line."""
     loaded = study.load(small(name, folder, steps=steps, limit=100))
     begun = time.monotonic()
-    result = pipeline.run(loaded, out=folder / "run", allow_identical=True)
+    result = run_study(loaded, out=folder / "run", allow_identical=True)
     seconds = time.monotonic() - begun
     trained = {
         arm.name: f"{arm.loss[0].loss:.2f} to {arm.loss[-1].loss:.2f}"

@@ -182,11 +182,12 @@ def agreement(ours: Path, theirs: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def bench(base: str, folder: Path) -> dict[str, Any]:
     """Run the study on one base and compare ARC with plain lm-eval."""
-    from harness import pipeline, study
+    from harness import study
+    from harness.pipeline.run import run_study
 
     loaded = study.load(write_study(folder, base))
     begun = time.monotonic()
-    result = pipeline.run(loaded, out=folder / "run")
+    result = run_study(loaded, out=folder / "run")
     seconds = time.monotonic() - begun
     run = folder / "run"
     arms = {"base": None, "arc-pubmed": run / "adapters" / "arc-pubmed"}

@@ -15,9 +15,11 @@ import yaml
 from support.servers import PromptLogprobs, transformers_serve
 
 import harness
-from harness import content, pipeline, study
+from harness import content, study
 from harness.engine.remote.arm import RemoteArm
 from harness.errors import HarnessError, InfrastructureError, ModelError, StudyError
+from harness.pipeline.plan import plan
+from harness.pipeline.run import run_study
 from harness.records import ItemKey, Request, Result
 from harness.store import read_samples
 from harness.study import ArmSection
@@ -78,7 +80,7 @@ def load(
 def run(folder: Path, candidate: dict[str, Any], **changes: Any) -> Result:
     """Run a study with one candidate called ``there``."""
     loaded = load(folder, candidate, **changes)
-    return pipeline.run(loaded, out=folder / "run", allow_identical=True)
+    return run_study(loaded, out=folder / "run", allow_identical=True)
 
 
 def responses(folder: Path, suite: str) -> tuple[list[Any], list[Any]]:
@@ -270,7 +272,7 @@ def test_what_cannot_work_is_refused_before_anything_is_asked(
 ) -> None:
     """A study that no server could answer, or that holds a key, is refused without one."""
     with pytest.raises(StudyError, match=expected) as caught:
-        pipeline.plan(load(tmp_path, candidate, **changes), out=tmp_path / "run")
+        plan(load(tmp_path, candidate, **changes), out=tmp_path / "run")
     assert KEY not in str(caught.value)
     assert not (tmp_path / "run").exists()
 
@@ -279,4 +281,4 @@ def test_the_base_s_own_endpoint_is_no_candidate(tmp_path: Path) -> None:
     """Comparing an endpoint with itself is a mistake unless it is allowed."""
     loaded = load(tmp_path, chat(NOWHERE), base=chat(NOWHERE), suites=SUITES[:1])
     with pytest.raises(ModelError, match="the base's own endpoint"):
-        pipeline.run(loaded, out=tmp_path / "run")
+        run_study(loaded, out=tmp_path / "run")

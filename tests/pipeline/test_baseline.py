@@ -11,8 +11,12 @@ import yaml
 from support.command import harness
 from support.tiny_models import lora
 
-from harness import content, pipeline, report, study
+from harness import content, report, study
 from harness.errors import DataError, StudyError
+from harness.pipeline.finished.baseline import compare_with_baseline, save_baseline
+from harness.pipeline.finished.noise_floor import noise_floor
+from harness.pipeline.plan import plan
+from harness.pipeline.run import run_study
 from harness.store.baseline_file import read_baseline
 from harness.store.run_folder import RunFolder
 
@@ -42,8 +46,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a finished run and the baseline made from it."""
     folder = tmp_path_factory.mktemp("baseline")
     lora(content.BUILTIN_MODELS["tiny"], folder / "same", trained=False)
-    pipeline.run(write_study(folder), out=folder / "run", allow_identical=True)
-    pipeline.keep_baseline(RunFolder(folder / "run"), folder / "baseline.jsonl")
+    run_study(write_study(folder), out=folder / "run", allow_identical=True)
+    save_baseline(RunFolder(folder / "run"), folder / "baseline.jsonl")
     return folder
 
 
@@ -66,7 +70,7 @@ def samples(run: Path, arm: str = "same", suite: str = "arc_mini") -> Path:
 def test_a_baseline_is_small_stable_and_holds_no_text(finished: Path, tmp_path: Path) -> None:
     """One short line an item, the same bytes each time, and no word of any question."""
     text = (finished / "baseline.jsonl").read_text()
-    pipeline.keep_baseline(RunFolder(finished / "run"), tmp_path / "again.jsonl", arm="same")
+    save_baseline(RunFolder(finished / "run"), tmp_path / "again.jsonl", arm="same")
     assert (tmp_path / "again.jsonl").read_text() == text
     rows = [line for line in text.splitlines() if line.startswith("[")]
     assert len(rows) == 210
@@ -94,7 +98,7 @@ def test_lost_items_are_a_regression_and_are_listed(finished: Path, tmp_path: Pa
 
     rewrite(samples(run), wrong)
     rewrite(samples(run, "base"), wrong)
-    result = pipeline.against(RunFolder(run), finished / "baseline.jsonl")
+    result = compare_with_baseline(RunFolder(run), finished / "baseline.jsonl")
     assert result.exit_code == 1
     assert [c.verdict for c in result.comparisons] == ["fail", "pass"]
     assert any(pair.transition == "lost" for pair in result.comparisons[0].pairs)
@@ -117,7 +121,7 @@ def test_what_is_not_the_same_question_is_invalid(
     """Items that are gone or were asked otherwise are named, and the exit code is 3."""
     run = copy(finished, tmp_path)
     rewrite(samples(run), change)
-    result = pipeline.against(RunFolder(run), finished / "baseline.jsonl")
+    result = compare_with_baseline(RunFolder(run), finished / "baseline.jsonl")
     assert result.exit_code == 3
     assert result.comparisons[0].reason.startswith(reason)
     assert result.comparisons[1].verdict == "pass"
@@ -130,7 +134,7 @@ def test_a_removed_suite_or_changed_margin_is_invalid(finished: Path, tmp_path: 
     lock["study_file"]["suites"] = lock["study_file"]["suites"][:1]
     lock["suites"]["arc_mini"]["margin"] = 0.2
     (fewer / "study.lock.json").write_text(json.dumps(lock))
-    result = pipeline.against(RunFolder(fewer), finished / "baseline.jsonl")
+    result = compare_with_baseline(RunFolder(fewer), finished / "baseline.jsonl")
     assert result.exit_code == 3
     reasons = {c.suite.name: c.reason for c in result.comparisons}
     assert reasons["arc_mini"] == "its margin was 0.1 and is 0.2: write a new baseline"
@@ -144,7 +148,7 @@ def test_added_items_and_suites_are_said(finished: Path, tmp_path: Path) -> None
     lines = (finished / "baseline.jsonl").read_text().splitlines(keepends=True)
     split = next(n for n, line in enumerate(lines) if "domain_qa" in line)
     (tmp_path / "fewer.jsonl").write_text("".join(lines[: split - 5]))
-    result = pipeline.against(RunFolder(finished / "run"), tmp_path / "fewer.jsonl")
+    result = compare_with_baseline(RunFolder(finished / "run"), tmp_path / "fewer.jsonl")
     assert result.exit_code == 0
     assert "arc_mini has 5 items that are not in the baseline" in result.notes
     assert "domain_qa is not in the baseline and is not compared" in result.notes
@@ -152,17 +156,17 @@ def test_added_items_and_suites_are_said(finished: Path, tmp_path: Path) -> None
 
 def test_a_baseline_of_half_a_run_is_refused(finished: Path, tmp_path: Path) -> None:
     """An early end leaves items without a score; several candidates need a choice."""
-    early = pipeline.run(
+    early = run_study(
         write_study(finished), out=tmp_path / "run", allow_identical=True, until_decided=True
     )
     assert early.verdict == "pass"
     with pytest.raises(StudyError, match="needs every item"):
-        pipeline.keep_baseline(RunFolder(tmp_path / "run"), tmp_path / "b.jsonl")
+        save_baseline(RunFolder(tmp_path / "run"), tmp_path / "b.jsonl")
     with pytest.raises(StudyError, match="did you mean 'same'"):
-        pipeline.keep_baseline(RunFolder(finished / "run"), tmp_path / "b.jsonl", arm="sme")
+        save_baseline(RunFolder(finished / "run"), tmp_path / "b.jsonl", arm="sme")
     (tmp_path / "other.jsonl").write_text('{"id": 1, "score": 1}\n')
     with pytest.raises(DataError, match="--write-baseline"):
-        pipeline.against(RunFolder(finished / "run"), tmp_path / "other.jsonl")
+        compare_with_baseline(RunFolder(finished / "run"), tmp_path / "other.jsonl")
 
 
 def test_base_against_base_shows_the_noise_floor(finished: Path, tmp_path: Path) -> None:
@@ -170,8 +174,8 @@ def test_base_against_base_shows_the_noise_floor(finished: Path, tmp_path: Path)
     loaded = write_study(finished, candidates=[{"name": "x", "train": "rows.jsonl"}])
     rows = [{"prompt": f"say {n}", "completion": str(n)} for n in range(8)]
     (finished / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    planned = pipeline.plan(loaded, out=tmp_path / "run")
-    result, noise = pipeline.noise_floor(planned)
+    planned = plan(loaded, out=tmp_path / "run")
+    result, noise = noise_floor(planned)
     assert result.verdict == "pass"
     assert [(n.suite, n.items, n.flips, n.texts) for n in noise] == [
         ("arc_mini", 150, 0, 0),
@@ -180,7 +184,7 @@ def test_base_against_base_shows_the_noise_floor(finished: Path, tmp_path: Path)
     assert 0 < noise[0].largest < 1e-3, "other batches, so other roundings"
     assert not (tmp_path / "run/adapters").exists()
     assert json.loads((tmp_path / "run/aa/noise.json").read_text())[0]["flips"] == 0
-    again, _ = pipeline.noise_floor(planned)
+    again, _ = noise_floor(planned)
     assert [c.decision for c in again.comparisons] == [c.decision for c in result.comparisons]
 
 

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
+from harness.analysis.copies import copy_warnings, without_copies
 from harness.analysis.decisions import compare_pairs
 from harness.corpus import Cleaned, clean
 from harness.errors import DataError, StudyError
-from harness.pipeline import plan
 from harness.pipeline.candidates import CandidatePlanner, RowReader, rules_of
-from harness.pipeline.checks.training_rows import copies, copy_warnings, without_copies
+from harness.pipeline.checks.training_rows import copies
+from harness.pipeline.plan import plan
 from harness.records import (
     Copy,
     Example,
+    Gate,
     Item,
     ItemKey,
     Pair,
@@ -187,7 +189,9 @@ def test_whole_copies_that_count_are_warned_of() -> None:
     kinds = (("exact", items[0]), ("near", items[1]))
     found = tuple(Copy(item=i.key, kind=k, origin="rows:1", shared="") for k, i in kinds)  # type: ignore[arg-type]
     card = TrainingData(candidate="mine", source="", shape="", read=1, rows=1, copies=found)
-    compared = compare_pairs("mine", Suite(name="qa", metric="m"), tuple(map(pair_of, items)))
+    compared = compare_pairs(
+        "mine", Suite(name="qa", metric="m"), tuple(map(pair_of, items)), Gate()
+    )
     (warning,) = copy_warnings([card], [compared])
     assert (warning.kind, warning.tuned_count, warning.total) == ("warning", 1, 2)
     assert warning.keys == (items[0].key,)

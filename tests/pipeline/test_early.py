@@ -11,9 +11,11 @@ import pytest
 import yaml
 from support.tiny_models import lora
 
-from harness import content, pipeline, study
+from harness import content, study
 from harness.errors import ComparisonError, StudyError
 from harness.pipeline.conclude import reopen
+from harness.pipeline.plan import plan
+from harness.pipeline.run import run_study
 from harness.records import Comparison, Result
 from harness.stats import SequentialDecision
 from harness.store import AnswerStore
@@ -40,7 +42,7 @@ def write_study(folder: Path, **changes: Any) -> study.Study:
 
 def run(loaded: study.Study, out: Path, **options: Any) -> Result:
     """Run a study whose unchanged candidate is meant."""
-    return pipeline.run(loaded, out=out, allow_identical=True, **options)
+    return run_study(loaded, out=out, allow_identical=True, **options)
 
 
 def early(comparison: Comparison) -> SequentialDecision:
@@ -152,7 +154,7 @@ def test_clusters_are_never_torn_apart(decided: tuple[Path, Result]) -> None:
     """Items made from one fact are asked together, and a look comes after the last of them."""
     folder, result = decided
     loaded = study.load(folder.parent / "study.yaml")
-    items = pipeline.plan(loaded, out=folder).loaded[0].items
+    items = plan(loaded, out=folder).loaded[0].items
     whole = Counter(item.cluster for item in items)
     assert max(whole.values()) > 1
     for comparison in result.comparisons:
@@ -168,7 +170,7 @@ def test_must_pass_items_are_asked_in_any_case(adapters: Path, tmp_path: Path) -
     seen = {pair.base.item.key for pair in first.pairs}
     later = [
         item.key.doc_hash
-        for item in pipeline.plan(plain, out=tmp_path / "x").loaded[0].items
+        for item in plan(plain, out=tmp_path / "x").loaded[0].items
         if item.key not in seen
     ]
     wrong = [p.tuned.item.doc for p in first.pairs if p.tuned.verdict.outcome == "incorrect"]

@@ -15,8 +15,9 @@ import yaml
 from support.command import harness
 from support.tiny_models import llama, lora
 
-from harness import content, pipeline, study
+from harness import content, study
 from harness.errors import ComparisonError, HarnessError, ModelError, StudyError
+from harness.pipeline.run import run_study
 from harness.quickstart.row_sets import training_rows
 
 pytestmark = pytest.mark.model
@@ -58,7 +59,7 @@ def answers(run: Path) -> list[tuple[Any, ...]]:
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of a study that has run."""
     folder = tmp_path_factory.mktemp("finished")
-    pipeline.run(study.load(write_study(folder)), out=folder / "run")
+    run_study(study.load(write_study(folder)), out=folder / "run")
     return folder
 
 
@@ -106,7 +107,7 @@ def test_a_second_run_does_nothing_new(finished: Path) -> None:
     before = {name: (run / name).read_bytes() for name in watched}
     adapter = (run / "adapters/first/adapter_model.safetensors").stat().st_mtime_ns
     stored = answers(run)
-    pipeline.run(study.load(finished / "study.yaml"), out=run)
+    run_study(study.load(finished / "study.yaml"), out=run)
     assert (run / "adapters/first/adapter_model.safetensors").stat().st_mtime_ns == adapter
     assert answers(run) == stored
     assert {name: (run / name).read_bytes() for name in watched} == before
@@ -141,7 +142,7 @@ def test_an_added_candidate_is_all_that_runs(finished: Path, tmp_path: Path) -> 
     elsewhere = {"name": "elsewhere", "adapter": str(run / "adapters" / "first")}
     before = len(answers(run))
     grown = write_study(tmp_path, candidates=[TRAINED, elsewhere])
-    result = pipeline.run(study.load(grown), out=run)
+    result = run_study(study.load(grown), out=run)
     assert [arm.name for arm in result.arms] == ["base", "first", "elsewhere"]
     assert len(answers(run)) == before, "the same weights have answered already"
     first, second = (
@@ -179,7 +180,7 @@ def test_bad_input_is_refused_before_anything_is_written(
     (tmp_path / "long.jsonl").write_text(json.dumps(endless) + "\n")
     loaded = study.load(write_study(tmp_path, **changes))
     with pytest.raises(HarnessError) as caught:
-        pipeline.run(loaded, out=tmp_path / "run")
+        run_study(loaded, out=tmp_path / "run")
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
     assert caught.value.exit_code == 2
@@ -190,9 +191,9 @@ def test_a_folder_of_another_study_is_left_alone(finished: Path, tmp_path: Path)
     """Neither another study's run nor foreign files are written over."""
     other = study.load(write_study(tmp_path, name="other"))
     with pytest.raises(StudyError, match="belongs to study 'small'"):
-        pipeline.run(other, out=finished / "run")
+        run_study(other, out=finished / "run")
     with pytest.raises(StudyError, match="other files"):
-        pipeline.run(other, out=tmp_path)
+        run_study(other, out=tmp_path)
 
 
 def test_an_adapter_of_another_base_is_refused(tmp_path: Path) -> None:
@@ -218,8 +219,8 @@ def test_a_candidate_that_changes_nothing_is_an_error(tmp_path: Path) -> None:
         )
     )
     with pytest.raises(ModelError, match="changes nothing"):
-        pipeline.run(changed, out=tmp_path / "run")
-    result = pipeline.run(changed, out=tmp_path / "run", allow_identical=True)
+        run_study(changed, out=tmp_path / "run")
+    result = run_study(changed, out=tmp_path / "run", allow_identical=True)
     decision = result.comparisons[0].decision
     assert decision is not None
     assert (decision.delta, decision.discordant) == (0, 0)
@@ -233,7 +234,7 @@ def test_arms_that_would_see_other_ids_are_never_compared(finished: Path, tmp_pa
     (adapter / "chat_template.jinja").write_text(text)
     changed = study.load(write_study(tmp_path, candidates=[{"name": "x", "adapter": str(adapter)}]))
     with pytest.raises(ComparisonError) as caught:
-        pipeline.run(changed, out=tmp_path / "run")
+        run_study(changed, out=tmp_path / "run")
     assert caught.value.exit_code == 3
     assert not (tmp_path / "run" / "answers.db").exists() or not answers(tmp_path / "run")
 

@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from harness import pipeline, study
+from harness import study
 from harness.errors import DataError, HarnessError, ModelError, StudyError
+from harness.pipeline.answers.score import score
+from harness.pipeline.plan import plan
+from harness.pipeline.scored_run import read_run
+from harness.pipeline.train import train
 from harness.quickstart.row_sets import training_rows
 from harness.records import Arm
 
@@ -41,8 +45,8 @@ def write_study(
 
 def trained(folder: Path, candidate: dict[str, Any], **more: Any) -> Arm:
     """Train the candidate of a study; return its arm."""
-    planned = pipeline.plan(write_study(folder, candidate, **more), out=folder / "run")
-    return pipeline.train(planned)[1]
+    planned = plan(write_study(folder, candidate, **more), out=folder / "run")
+    return train(planned)[1]
 
 
 def test_forgetting_shows_while_it_happens(tmp_path: Path) -> None:
@@ -71,9 +75,9 @@ def test_the_first_look_is_the_base_as_it_is_scored(tmp_path: Path) -> None:
         "eval_suites": {"arc_mini": 24, "domain_qa": 24},
     }
     loaded = write_study(tmp_path, watched)
-    planned = pipeline.plan(loaded, out=tmp_path / "run")
-    arms = pipeline.train(planned)
-    samples = pipeline.score(planned, arms)
+    planned = plan(loaded, out=tmp_path / "run")
+    arms = train(planned)
+    samples = score(planned, arms)
     for suite in ("arc_mini", "domain_qa"):
         own = [sample.verdict.score or 0.0 for sample in samples["base", suite]]
         (first,) = [p.score for p in arms[1].watched if (p.step, p.suite) == (0, suite)]
@@ -120,12 +124,12 @@ def test_a_row_is_tokenized_once_for_its_card_and_its_training(
         for name in ("one", "two")
     ]
     loaded = write_study(tmp_path, {}, rows=rows, candidates=two)
-    arms = pipeline.train(pipeline.plan(loaded, out=tmp_path / "run"))
+    arms = train(plan(loaded, out=tmp_path / "run"))
     whole = {text: count for text, count in texts.items() if "It is" in text}
     assert len(whole) == 16
     assert set(whole.values()) == {1}
     texts.clear()
-    assert pipeline.train(pipeline.plan(loaded, out=tmp_path / "run")) == arms
+    assert train(plan(loaded, out=tmp_path / "run")) == arms
     assert not texts
 
 
@@ -160,9 +164,9 @@ def test_a_recipe_is_trained_with_each_of_its_seeds(tmp_path: Path) -> None:
     """
     recipe = {"seeds": [3, 1], "training": {"max_steps": 2, "learning_rate": 0.02}}
     loaded = write_study(tmp_path, recipe)
-    planned = pipeline.plan(loaded, out=tmp_path / "run")
+    planned = plan(loaded, out=tmp_path / "run")
     assert planned.arms == ("base", "mine-seed3", "mine-seed1")
-    arms = pipeline.train(planned)
+    arms = train(planned)
     assert [(arm.name, arm.recipe) for arm in arms[1:]] == [
         ("mine-seed3", "mine"),
         ("mine-seed1", "mine"),
@@ -170,15 +174,13 @@ def test_a_recipe_is_trained_with_each_of_its_seeds(tmp_path: Path) -> None:
     assert arms[1].weights_sha256 != arms[2].weights_sha256
     weights = tmp_path / "run" / "adapters" / "mine-seed1" / "adapter_model.safetensors"
     written = weights.stat().st_mtime_ns
-    assert pipeline.train(pipeline.plan(loaded, out=tmp_path / "run")) == arms
+    assert train(plan(loaded, out=tmp_path / "run")) == arms
     assert weights.stat().st_mtime_ns == written
     alone = write_study(tmp_path / "alone", {"training": recipe["training"]}, seed=1)
-    (_, arm) = pipeline.train(pipeline.plan(alone, out=tmp_path / "alone" / "run"))
+    (_, arm) = train(plan(alone, out=tmp_path / "alone" / "run"))
     assert (arm.weights_sha256, arm.recipe) == (arms[2].weights_sha256, "")
-    pipeline.score(planned, arms)
-    from harness.pipeline.conclude import read_run
-
-    assert read_run(planned.folder).arms == list(arms)
+    score(planned, arms)
+    assert tuple(read_run(planned.folder).arms) == tuple(arms)
 
 
 def test_preferences_are_learnt_in_a_run(tmp_path: Path) -> None:
@@ -217,13 +219,13 @@ def test_a_sweep_s_winner_is_judged_by_items_that_did_not_choose_it(tmp_path: Pa
     """A held-out row that is an item of a suite is refused, unless such items leave the verdict."""
     rows = training_rows("sql_only")[:40]
     sweep = {"validation": 0.5, "sweep": {"training.learning_rate": [0.001, 0.02]}}
-    planned = pipeline.plan(write_study(tmp_path / "a", sweep, rows=rows), out=tmp_path / "run")
+    planned = plan(write_study(tmp_path / "a", sweep, rows=rows), out=tmp_path / "run")
     items = [item for loaded in planned.loaded for item in loaded.items]
     asked = [{"question": item.doc["question"], "answer": item.target} for item in items[:20]]
     with pytest.raises(DataError, match=r"judged by items that did not choose its winner: \d+ of"):
-        pipeline.plan(write_study(tmp_path / "b", sweep, rows=asked), out=tmp_path / "run")
+        plan(write_study(tmp_path / "b", sweep, rows=asked), out=tmp_path / "run")
     excluding = {"rows": asked, "data": {"overlap": "exclude"}}
-    pipeline.plan(write_study(tmp_path / "c", sweep, **excluding), out=tmp_path / "run")
+    plan(write_study(tmp_path / "c", sweep, **excluding), out=tmp_path / "run")
 
 
 BAD: dict[str, tuple[dict[str, Any], type[HarnessError], str]] = {
@@ -260,7 +262,7 @@ def test_bad_input_is_told_before_training(tmp_path: Path, name: str) -> None:
     """One sentence, and nothing is written."""
     candidate, kind, message = BAD[name]
     with pytest.raises(kind) as caught:
-        pipeline.plan(write_study(tmp_path, candidate), out=tmp_path / "run")
+        plan(write_study(tmp_path, candidate), out=tmp_path / "run")
     assert message in str(caught.value)
     assert not (tmp_path / "run").exists()
 
@@ -274,7 +276,7 @@ def test_an_adapter_of_another_base_is_told_before_training(tmp_path: Path) -> N
     mine = {"name": "mine", "train": "rows.jsonl", "training": STEPS}
     loaded = write_study(tmp_path, {}, candidates=[mine, theirs])
     with pytest.raises(ModelError, match="an adapter must be made for this base"):
-        pipeline.plan(loaded, out=tmp_path / "run")
+        plan(loaded, out=tmp_path / "run")
 
 
 def test_quantization_that_cannot_run_is_told_before_training(
@@ -285,7 +287,7 @@ def test_quantization_that_cannot_run_is_told_before_training(
 
     monkeypatch.setattr(compatibility, "find_spec", lambda _: None)
     with pytest.raises(ModelError, match="needs bitsandbytes, which does not run here"):
-        pipeline.plan(write_study(tmp_path, {"method": "qlora"}), out=tmp_path / "run")
+        plan(write_study(tmp_path, {"method": "qlora"}), out=tmp_path / "run")
 
 
 def test_a_base_without_a_padding_token_trains(tmp_path: Path) -> None:
@@ -302,10 +304,10 @@ def test_a_base_without_a_padding_token_trains(tmp_path: Path) -> None:
         mine = {"training": {"max_steps": 1}}
         loaded = write_study(tmp_path, mine, rows=rows, **study_of)
         if missing == "pad_token":
-            assert pipeline.train(pipeline.plan(loaded, out=tmp_path / "run"))[1].loss
+            assert train(plan(loaded, out=tmp_path / "run"))[1].loss
         else:
             with pytest.raises(ModelError, match="end-of-text token"):
-                pipeline.plan(loaded, out=tmp_path / "other")
+                plan(loaded, out=tmp_path / "other")
 
 
 def test_a_reporter_that_is_not_installed_is_told(
@@ -317,4 +319,4 @@ def test_a_reporter_that_is_not_installed_is_told(
     monkeypatch.setattr(reporters, "find_spec", lambda _: None)
     report = {"training": {"report_to": "wandb"}}
     with pytest.raises(StudyError, match="needs its package: pip install wandb"):
-        pipeline.plan(write_study(tmp_path, report), out=tmp_path / "run")
+        plan(write_study(tmp_path, report), out=tmp_path / "run")

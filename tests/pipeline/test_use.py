@@ -11,8 +11,11 @@ import pytest
 import yaml
 from support.tiny_models import adapter
 
-from harness import content, pipeline, study
+from harness import content, study
 from harness.errors import ModelError, StudyError
+from harness.pipeline.finished.chat import open_chat
+from harness.pipeline.finished.export import export
+from harness.pipeline.run import run_study
 from harness.store.run_folder import RunFolder
 
 pytestmark = pytest.mark.model
@@ -44,7 +47,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
             }
         )
     )
-    pipeline.run(study.load(folder / "study.yaml"), out=folder / "run")
+    run_study(study.load(folder / "study.yaml"), out=folder / "run")
     return folder / "run"
 
 
@@ -77,16 +80,16 @@ def logits_of(folder: Path, *, on: Path | None = None) -> Any:
 def test_a_conversation_asks_every_arm_the_same(run: Path) -> None:
     """Each turn goes to all arms, and goes on with the answer of the arm that is kept."""
     heard: dict[str, str] = {}
-    talk = pipeline.talk(RunFolder(run))
-    talk.kept = "base"
+    talk = open_chat(RunFolder(run))
+    talk.continue_with = "base"
 
-    def tell(arm: str, piece: str) -> None:
+    def on_text(arm: str, piece: str) -> None:
         heard[arm] = heard.get(arm, "") + piece
 
-    first = talk.say("I am Anna.", tell=tell, max_new_tokens=8)
+    first = talk.send("I am Anna.", on_text=on_text, max_new_tokens=8)
     assert list(first) == ["base", "tuned", "virtual"]
     assert {arm: text.strip() for arm, text in heard.items()} == dict(first)
-    talk.say("Who am I?", tell=lambda *_: None, max_new_tokens=8)
+    talk.send("Who am I?", on_text=lambda *_: None, max_new_tokens=8)
     lines = [json.loads(line) for line in talk.transcript.read_text().splitlines()]
     assert [turn["content"] for turn in lines[1]["context"]] == [
         "I am Anna.",
@@ -102,8 +105,8 @@ def test_a_greedy_answer_is_the_engines_own(run: Path) -> None:
     from harness.records import ItemKey, Request
     from harness.suites.tokenize import Encoder
 
-    talk = pipeline.talk(RunFolder(run))
-    said = talk.say("Name a planet.", tell=lambda *_: None, max_new_tokens=12)
+    talk = open_chat(RunFolder(run))
+    said = talk.send("Name a planet.", on_text=lambda *_: None, max_new_tokens=12)
     tokenizer = talk.engine.tokenizer
     prompt = prompt_of(tokenizer, [{"role": "user", "content": "Name a planet."}])
     request = Request(
@@ -137,7 +140,7 @@ def test_an_exported_adapter_loads_on_its_base(run: Path, tmp_path: Path) -> Non
     """The copy gives the adapter's logits, names its base, and has a card with the scores."""
     import torch
 
-    assert pipeline.export(RunFolder(run), "tuned", tmp_path / "out") == "adapter"
+    assert export(RunFolder(run), "tuned", tmp_path / "out") == "adapter"
     original = logits_of(run.parent / "lora", on=BASE)
     assert torch.equal(logits_of(tmp_path / "out", on=BASE), original)
     config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
@@ -160,7 +163,7 @@ def test_a_merged_model_answers_as_the_adapter_does(run: Path, tmp_path: Path) -
 
 def test_the_card_is_true(run: Path, tmp_path: Path) -> None:
     """Its front matter is YAML the hub reads; its table has the gate's numbers."""
-    pipeline.export(RunFolder(run), "tuned", tmp_path / "out", licence="apache-2.0")
+    export(RunFolder(run), "tuned", tmp_path / "out", licence="apache-2.0")
     text = (tmp_path / "out" / "README.md").read_text()
     _, front, body = text.split("---\n", 2)
     meta = yaml.safe_load(front)
@@ -187,7 +190,7 @@ def test_what_cannot_be_exported_is_said(
 ) -> None:
     """Each mistake is one sentence, and nothing is written."""
     with pytest.raises(error, match=expected):
-        pipeline.export(RunFolder(run), candidate, tmp_path / "out", **options)
+        export(RunFolder(run), candidate, tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
 
 
@@ -195,7 +198,7 @@ def test_an_export_never_overwrites(run: Path, tmp_path: Path) -> None:
     """A folder with files is refused."""
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(StudyError, match="empty folder"):
-        pipeline.export(RunFolder(run), "tuned", tmp_path)
+        export(RunFolder(run), "tuned", tmp_path)
 
 
 def test_a_moved_run_keeps_its_candidates(tmp_path: Path) -> None:

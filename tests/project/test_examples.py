@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from support.example_studies import BASES, EXAMPLES, rows, small
 
-from harness import pipeline, study
+from harness import study
+from harness.pipeline.plan import plan
+from harness.pipeline.run import run_study
 from harness.rating import judge_all
 from harness.records import Response, Result
 
@@ -70,7 +72,7 @@ def test_the_gold_answers_are_right_and_others_are_not(file: str) -> None:
 @pytest.mark.parametrize("name", BASES)
 def test_the_plan_accepts_a_study(name: str, tmp_path: Path) -> None:
     """On a model of its architecture nothing is refused, cut, or known from the training rows."""
-    planned = pipeline.plan(study.load(small(name, tmp_path)), out=tmp_path / "run")
+    planned = plan(study.load(small(name, tmp_path)), out=tmp_path / "run")
     cards = [candidate.card for candidate in planned.candidates]
     assert {card.shape for card in cards if card} == SHAPES[name]
     for card in cards:
@@ -84,7 +86,7 @@ def test_the_plan_accepts_a_study(name: str, tmp_path: Path) -> None:
 @pytest.mark.model
 def test_the_schema_is_asked_as_it_was_learnt(tmp_path: Path) -> None:
     """Schema and question stand in a test prompt exactly as in a training row."""
-    planned = pipeline.plan(study.load(small("text-to-sql", tmp_path)), out=tmp_path / "run")
+    planned = plan(study.load(small("text-to-sql", tmp_path)), out=tmp_path / "run")
     (learnt, *_) = next(c.examples for c in planned.candidates if c.name == "qlora")
     taught = rows(EXAMPLES / "text-to-sql" / "data" / "train.jsonl")[0]
     between = learnt.prompt[0].content.removeprefix(taught["sql_context"])
@@ -98,7 +100,7 @@ def test_the_schema_is_asked_as_it_was_learnt(tmp_path: Path) -> None:
 def run(name: str, folder: Path) -> Result:
     """Run an example for two steps; a change so small may well change nothing."""
     loaded = study.load(small(name, folder))
-    result = pipeline.run(loaded, out=folder / "run", allow_identical=True)
+    result = run_study(loaded, out=folder / "run", allow_identical=True)
     compared = {(c.candidate, c.suite.name): len(c.pairs) for c in result.comparisons}
     own: dict[str, Any] = {suite.name: suite.data for suite in loaded.suites}
     for candidate in loaded.candidates:

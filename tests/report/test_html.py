@@ -14,7 +14,7 @@ from support.example_result import XSS, example_result, saying
 from harness import report
 from harness.analysis.display_text import visible
 from harness.records import Comparison, Decision, Result
-from harness.report.items import item_data, json_block
+from harness.report.item_browser import item_data, json_block
 from harness.report.wording import check_sentence, signed
 
 

@@ -6,7 +6,7 @@ from support.example_result import example_result
 
 from harness.records import Arm, LossPoint, SuitePoint, Trial
 from harness.report import html
-from harness.report.training import training
+from harness.report.training_view import training
 
 TRIALS = tuple(
     Trial(
@@ -36,24 +36,24 @@ ARM = Arm(
 
 def test_every_trial_is_a_row_and_the_best_is_marked() -> None:
     """Settings, loss on held-out rows and end of each; the candidate itself is the one kept."""
-    rows = training(ARM)["trials"]
-    assert [row["state"] for row in rows] == ["finished", "kept", "diverged"]
-    assert [row["loss"] for row in rows] == ["2.500", "1.500", ""]
-    assert rows[1]["choice"] == "learning_rate 0.01"
+    rows = training(ARM).trials
+    assert [row.state for row in rows] == ["finished", "kept", "diverged"]
+    assert [row.loss for row in rows] == ["2.500", "1.500", ""]
+    assert rows[1].choice == "learning_rate 0.01"
 
 
 def test_forgetting_on_the_way_is_said_and_drawn() -> None:
     """First, lowest and last score of a slice, and that it decides nothing."""
-    (shown,) = training(ARM)["watched"]
-    assert shown["caption"] == (
+    (shown,) = training(ARM).watched
+    assert shown.caption == (
         "sql on a small slice while training: 50% → 40%, 20% at step 5; it decides nothing"
     )
-    assert "polyline" in shown["chart"]
+    assert "polyline" in shown.chart
 
 
 def test_a_preference_loss_is_not_called_a_loss_per_token() -> None:
     """The objective is named where the loss is its own."""
-    assert training(ARM)["caption"].startswith("Loss (DPO) over 9 steps: 0.69 → 0.40")
+    assert training(ARM).caption.startswith("Loss (DPO) over 9 steps: 0.69 → 0.40")
 
 
 def test_the_page_shows_trials_and_slices() -> None:

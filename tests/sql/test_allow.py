@@ -1,7 +1,7 @@
 """What a study or a command allows the SQL judge reaches it, and is declared and shown."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from harness.errors import ComparisonError, StudyError
 from harness.rating import judge_all, rate
 from harness.records import Comparison, Item, ItemKey, Response, Suite
 from harness.report.wording import title_of
-from harness.store import run_folder
-from harness.store.run_folder import RunFolder, read_suite
+from harness.store.run_folder import RunFolder
+from harness.store.run_lock import Declarations
 from harness.study import BaseSection, SuiteSection, load, resolve_model
 from harness.suites import score_answers
 
@@ -103,14 +103,15 @@ def test_study_declares_it(tmp_path: Path) -> None:
 
 def test_changed_scorer_is_another_comparison(tmp_path: Path) -> None:
     """A run that was declared strict cannot be scored leniently in the same folder."""
-    folder = RunFolder(tmp_path)
-    others: dict[str, Any] = {key: {} for key in run_folder.DECLARED} | {"until_decided": False}
-    declared = {**others, "suites": {"sql": asdict(SQL)}}
-    folder.declare(declared)
-    folder.declare(declared)
-    assert read_suite(folder.read_lock()["suites"]["sql"]) == SQL
+    folder = RunFolder(tmp_path / "run")
+    study = load(study_with(tmp_path))
+    declared = Declarations(alpha=0.05, beta=0.05, suites={"sql": SQL}, items={})
+    for _ in range(2):
+        lock = folder.declare(study, declared, arms=(), versions={})
+    assert lock == folder.read_lock()
+    assert lock.declared == declared
     with pytest.raises(ComparisonError, match="sql"):
-        folder.declare({**declared, "suites": {"sql": asdict(LENIENT)}})
+        folder.declare(study, replace(declared, suites={"sql": LENIENT}), arms=(), versions={})
 
 
 def test_report_names_it() -> None:

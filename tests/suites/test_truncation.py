@@ -12,7 +12,7 @@ from support.tiny_models import adapter, answers
 
 from harness import content, study
 from harness.engine import Engine, LoadedSuite
-from harness.pipeline import plan
+from harness.pipeline.plan import plan
 from harness.records import BASE, Request
 from harness.store import read_samples, write_samples
 from harness.suites.lm_eval_task import quiet

@@ -19,6 +19,7 @@ from harness.records import (
     ArmScore,
     Comparison,
     Copy,
+    Gate,
     Item,
     ItemKey,
     LossPoint,
@@ -150,8 +151,8 @@ def _comparisons(arm: str, samples: dict[tuple[str, str], list[Sample]]) -> tupl
     found = []
     for suite in SUITES:
         pairs = pair(samples[BASE, suite.name], samples[arm, suite.name], suite)
-        found.append(compare_pairs(arm, suite, pairs))
-    return settle(found, alpha=0.05)
+        found.append(compare_pairs(arm, suite, pairs, Gate()))
+    return settle(found, Gate())
 
 
 def _items(suite: Suite, size: int) -> Iterator[Item]:

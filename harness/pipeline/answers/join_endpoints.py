@@ -1,4 +1,4 @@
-"""Join the arms that answer elsewhere to those that answer here."""
+"""Join arms that are endpoints to those that the local engine answers for."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ def join_endpoints(
 
     Args:
         planned: The study; without endpoints, what ``local`` opens is all there is.
-        store: What was answered before is not asked again, so its endpoint may be gone.
+        store: An endpoint whose answers are all stored is not asked, and may be gone.
         local: Opens the engine; not called where all arms answer elsewhere.
 
     Raises:
@@ -30,7 +30,7 @@ def join_endpoints(
     requests = [request for loaded in planned.loaded for request in loaded.requests]
     for arm in remote.values():
         known = store.get(arm.fingerprint, requests)
-        arm.check([r for r in requests if (r.item, r.index) not in known])
+        arm.check([r for r in requests if r.key not in known])
     return Arms(None if BASE in remote else local(), remote)
 
 

@@ -1,50 +1,50 @@
-"""Let every arm answer what it has not answered yet, and judge all answers."""
+"""Generate missing responses and score all."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.pipeline.answers import until_decided
-from harness.pipeline.answers.ask import Asking
+from harness.pipeline.answers.ask import AnswerSession
 from harness.pipeline.answers.join_endpoints import join_endpoints
 from harness.pipeline.plan import PlannedRun
+from harness.pipeline.scored_run import Scored
 from harness.records import Answerer, Arm, Sample
 from harness.store import AnswerStore, write_samples
+from harness.store.run_lock import Declarations
 from harness.versions import versions
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
 
-Scored = Mapping[tuple[str, str], Sequence[Sample]]
-"""Samples by (arm, suite)."""
-
 
 def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
-    """Let every arm answer what it has not answered yet, and judge all answers.
+    """Generate the responses that are missing, score all, and write the samples.
 
-    With ``planned.until_decided`` a candidate is asked only while its verdict on a suite is open.
+    With ``planned.until_decided`` a candidate answers only while its decision on a suite is open.
     """
     folder = planned.folder
     folder.claim(planned.study)
-    folder.declare(_declarations(planned, arms))
+    declared = _declarations(planned)
+    folder.declare(planned.study, declared, arms=arms, versions=versions())
     store = AnswerStore(folder.answers)
     total = len(arms) * sum(len(loaded.requests) for loaded in planned.loaded)
     with planned.progress.task("answer", total) as advance:
-        asking = Asking(open_arms(planned, arms, store), store, advance)
+        session = AnswerSession(open_arms(planned, arms, store), store, advance)
         if planned.until_decided:
-            declared = folder.declared().schedules
-            samples = until_decided.until_decided(planned, arms, asking, declared=declared)
+            samples = until_decided.until_decided(
+                planned, arms, session, schedules=declared.schedules
+            )
         else:
             for arm in arms:
                 for loaded in planned.loaded:
-                    asking.answers(arm.name, loaded)
+                    session.answers(arm.name, loaded)
             samples = {}
-    folder.note([*planned.notes, *asking.engine.notes])
-    samples = samples or _judged(planned, arms, asking)
-    for (arm_name, suite), judged in samples.items():
-        write_samples(folder.samples(arm_name, suite), judged)
+    folder.note([*planned.notes, *session.answerer.notes])
+    samples = samples or _scored(planned, arms, session, ordered=declared.schedules)
+    for (arm_name, suite), found in samples.items():
+        write_samples(folder.samples(arm_name, suite), found)
     return samples
 
 
@@ -53,12 +53,11 @@ def open_arms(planned: PlannedRun, arms: Sequence[Arm], store: AnswerStore) -> A
     return join_endpoints(planned, store, lambda: _engine(planned, arms))
 
 
-def _judged(
-    planned: PlannedRun, arms: Sequence[Arm], asking: Asking
+def _scored(
+    planned: PlannedRun, arms: Sequence[Arm], session: AnswerSession, *, ordered: Collection[str]
 ) -> dict[tuple[str, str], list[Sample]]:
-    """Judge every arm's answers to all items, in the declared order where there is one."""
+    """Score every arm's answers to all items; suites in ``ordered`` in their declared order."""
     samples: dict[tuple[str, str], list[Sample]] = {}
-    ordered = planned.folder.declared().schedules
     with planned.progress.task("judge the answers", len(arms) * len(planned.loaded)) as advance:
         for arm in arms:
             for loaded in planned.loaded:
@@ -67,7 +66,7 @@ def _judged(
                 places: Sequence[int] = range(len(loaded.items))
                 if name in ordered:
                     places = until_decided.order_of(loaded, planned.study.seed)
-                samples[arm.name, name] = asking.samples(arm.name, loaded, places)
+                samples[arm.name, name] = session.samples(arm.name, loaded, places)
     return samples
 
 
@@ -85,23 +84,21 @@ def _engine(planned: PlannedRun, arms: Sequence[Arm]) -> Answerer:
     return engine
 
 
-def _declarations(planned: PlannedRun, arms: Sequence[Arm]) -> dict[str, Any]:
-    """What a comparison is, fixed before a tuned answer is scored."""
-    may_end_early = planned.until_decided or bool(planned.folder.declared().schedules)
-    schedules = until_decided.schedules(planned) if may_end_early else {}
-    return {
-        "alpha": planned.study.gate.alpha,
-        "beta": planned.study.gate.beta,
-        "suites": {suite.name: asdict(suite) for suite in planned.suites},
-        "items": {loaded.suite.name: _items_sha256(loaded) for loaded in planned.loaded},
-        "must_pass": {name: [*map(list, keys)] for name, keys in planned.must_pass.items()},
-        "until_decided": {name: asdict(schedule) for name, schedule in schedules.items()},
-        "overlap": planned.study.data.overlap,
-        "arms": [asdict(arm) for arm in arms],
-        "versions": versions(),
-        "base_path": planned.study.model_path,
-        "study_file": planned.study.model_dump(mode="json"),
-    }
+def _declarations(planned: PlannedRun) -> Declarations:
+    """Return what the comparison is, fixed before a tuned answer is scored."""
+    lock = planned.folder.read_lock()
+    began_early = bool(lock and lock.declared and lock.declared.schedules)
+    may_end_early = planned.until_decided or began_early
+    gate = planned.study.gate
+    return Declarations(
+        alpha=gate.alpha,
+        beta=gate.beta,
+        suites={suite.name: suite for suite in planned.suites},
+        items={loaded.suite.name: _items_sha256(loaded) for loaded in planned.loaded},
+        must_pass={name: tuple(keys) for name, keys in planned.must_pass.items()},
+        schedules=until_decided.schedules(planned) if may_end_early else {},
+        overlap=planned.study.data.overlap,
+    )
 
 
 def _items_sha256(loaded: "LoadedSuite") -> str:

@@ -1,4 +1,4 @@
-"""Ask for as few items as the verdicts need: block by block, in an order that nobody chose."""
+"""Sequential evaluation: answer items block by block in a hashed order, until a look decides."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.decisions import decide_early
 from harness.errors import ComparisonError
-from harness.pipeline.answers.ask import Asking
+from harness.pipeline.answers.ask import AnswerSession
 from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Arm, ItemKey, Sample
 from harness.stats import Schedule, Scores, shuffled_order
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def schedules(planned: PlannedRun) -> dict[str, Schedule]:
-    """Say for every suite how many items are planned, in which order, and who shares alpha."""
+    """Return every suite's planned items, their order, and how many suites share alpha."""
     found = {}
     for loaded in planned.loaded:
         order = order_of(loaded, planned.study.seed)
@@ -36,7 +36,7 @@ def schedules(planned: PlannedRun) -> dict[str, Schedule]:
 
 
 def order_of(loaded: "LoadedSuite", seed: int) -> tuple[int, ...]:
-    """Return the places of a suite's items in the order in which they are asked."""
+    """Return the places of a suite's items in the order in which they are answered."""
     return shuffled_order(
         [str(tuple(item.key)) for item in loaded.items],
         clusters=[item.cluster for item in loaded.items],
@@ -44,72 +44,70 @@ def order_of(loaded: "LoadedSuite", seed: int) -> tuple[int, ...]:
     )
 
 
-class _Suite:
-    """One suite being asked: its order, and what has been judged so far, by arm and place."""
+class _SequentialSuite:
+    """One suite while it is answered: its order, and what is scored so far, by arm and place."""
 
     def __init__(self, loaded: "LoadedSuite", schedule: Schedule, seed: int) -> None:
         self.loaded, self.schedule = loaded, schedule
         self.order = order_of(loaded, seed)
-        self.judged: dict[str, dict[int, Sample]] = {}
+        self.scored: dict[str, dict[int, Sample]] = {}
 
-    def judge(self, asking: Asking, arm: str, places: Sequence[int]) -> None:
-        known = self.judged.setdefault(arm, {})
+    def score(self, session: AnswerSession, arm: str, places: Sequence[int]) -> None:
+        known = self.scored.setdefault(arm, {})
         missing = [place for place in places if place not in known]
-        samples = asking.samples(arm, self.loaded, missing)
+        samples = session.samples(arm, self.loaded, missing)
         known.update(zip(missing, samples, strict=True))
 
-    def scores(self, asking: Asking, arm: str) -> Iterator[Scores]:
-        """Yield both arms' scores in order, asking for a block when its first item is wanted."""
+    def scores(self, session: AnswerSession, arm: str) -> Iterator[Scores]:
+        """Yield both arms' scores in order, answering a block when its first item is wanted."""
         for start, end in pairwise((0, *self.schedule.sizes)):
             block = self.order[start:end]
             for each in (BASE, arm):
-                self.judge(asking, each, block)
+                self.score(session, each, block)
             for place in block:
-                base, tuned = (self.judged[each][place].verdict.score for each in (BASE, arm))
+                base, tuned = (self.scored[each][place].verdict.score for each in (BASE, arm))
                 yield None if base is None or tuned is None else (base, tuned)
 
     def places(self, keys: Collection[ItemKey]) -> list[int]:
         return [place for place, item in enumerate(self.loaded.items) if item.key in keys]
 
     def samples(self, arm: str) -> list[Sample]:
-        """Return what an arm answered, in the declared order."""
-        known = self.judged[arm]
+        """Return an arm's samples, in the declared order."""
+        known = self.scored[arm]
         return [known[place] for place in self.order if place in known]
 
 
 def until_decided(
     planned: PlannedRun,
     arms: Sequence[Arm],
-    asking: Asking,
+    session: AnswerSession,
     *,
-    declared: Mapping[str, Schedule],
+    schedules: Mapping[str, Schedule],
 ) -> dict[tuple[str, str], list[Sample]]:
-    """Ask every candidate block after block while its verdict on a suite is open.
+    """Let every candidate answer block after block while its decision on a suite is open.
 
-    A block's items are asked of the base first, where no earlier candidate has had them asked, then
-    of the candidate. Items that must pass are asked in any case.
+    The base answers a block first, unless it did for an earlier candidate, then the candidate.
+    Items that must pass are answered in any case.
 
     Returns:
-        What each arm answered, by arm and suite, in the declared order.
+        The samples of each arm and suite, in the declared order.
     """
-    gate, seed = planned.study.gate, planned.study.seed
+    gate, seed = planned.study.gate.rates, planned.study.seed
     suites = {
-        loaded.suite.name: _Suite(loaded, declared[loaded.suite.name], seed)
+        loaded.suite.name: _SequentialSuite(loaded, schedules[loaded.suite.name], seed)
         for loaded in planned.loaded
     }
     for arm in arms[1:]:
         for declaration in planned.suites:
             name = declaration.name
             for each in (BASE, arm.name):
-                suites[name].judge(asking, each, suites[name].places(planned.must_pass[name]))
+                suites[name].score(session, each, suites[name].places(planned.must_pass[name]))
             with suppress(ComparisonError):  # nothing could be scored: the comparison says so
                 decide_early(
                     declaration,
-                    suites[name].scores(asking, arm.name),
-                    declared[name],
-                    alpha=gate.alpha,
-                    beta=gate.beta,
-                    max_unscored=gate.max_unscored,
+                    suites[name].scores(session, arm.name),
+                    schedules[name],
+                    gate,
                 )
     return {
         (arm.name, name): suite.samples(arm.name) for arm in arms for name, suite in suites.items()

@@ -1,10 +1,10 @@
 """Test items in training rows: found, left out of the decision, or refused before training."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 from harness import corpus
 from harness.errors import DataError
-from harness.records import Comparison, Copy, Example, Finding, Item, ItemKey, Pair, TrainingData
+from harness.records import Copy, Example, Item
 
 
 def copies(examples: Sequence[Example], items: Sequence[Item]) -> tuple[Copy, ...]:
@@ -26,45 +26,6 @@ def copies(examples: Sequence[Example], items: Sequence[Item]) -> tuple[Copy, ..
         )
         for number, hit in sorted(found.items())
     )
-
-
-def without_copies(
-    pairs: Iterable[Pair], candidate: str, cards: Sequence[TrainingData]
-) -> tuple[Pair, ...]:
-    """Leave out the pairs whose items a candidate was trained on, under ``overlap: exclude``."""
-    copied = {
-        ItemKey(*copy.item)
-        for card in cards
-        if card.candidate == candidate and card.excluded
-        for copy in card.copies
-    }
-    return tuple(pair for pair in pairs if pair.base.item.key not in copied)
-
-
-def copy_warnings(
-    cards: Sequence[TrainingData], comparisons: Iterable[Comparison]
-) -> Iterator[Finding]:
-    """Warn of suites that count items which a candidate's training rows contain verbatim."""
-    known = {card.candidate: card for card in cards if not card.excluded}
-    for comparison in comparisons:
-        card = known.get(comparison.candidate)
-        keys = [
-            ItemKey(*copy.item)
-            for copy in (card.copies if card else ())
-            if copy.item[0] == comparison.suite.name and copy.kind == "exact"
-        ]
-        if keys:
-            yield Finding(
-                kind="warning",
-                candidate=comparison.candidate,
-                suite=comparison.suite.name,
-                title="Test items in the training rows",
-                text=f"{len(keys):,} items stand whole in the training rows: they measure memory; "
-                "'data: {overlap: exclude}' leaves them out of the verdict",
-                tuned_count=len(keys),
-                total=len(comparison.pairs),
-                keys=tuple(keys),
-            )
 
 
 def refuse_copies(candidate: str, found: Sequence[Copy], total: int) -> None:

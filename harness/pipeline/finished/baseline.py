@@ -1,17 +1,18 @@
-"""Hold a finished run against the scores of an earlier one."""
+"""Compare a finished run with the scores of an earlier one."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.analysis.arm_scores import arm_score
-from harness.analysis.decisions import EXIT_CODES, compare_pairs, gravest, require, settle
+from harness.analysis.decisions import compare_pairs, require, result_of, settle
+from harness.analysis.recipes import compare_recipes
 from harness.analysis.transitions import pair
 from harness.errors import StudyError, nearest
-from harness.pipeline.conclude import Reopened, read_run
+from harness.pipeline.scored_run import ScoredRun, read_run
 from harness.records import BASE, Arm, Comparison, Result, Sample, Suite, Verdict
 from harness.store.baseline_file import (
     Baseline,
-    Known,
+    BaselineItem,
     declaration,
     item_id,
     prompt_id,
@@ -19,13 +20,12 @@ from harness.store.baseline_file import (
     write_baseline,
 )
 from harness.store.run_folder import RunFolder
-from harness.versions import versions
 
 NAMED = 5
 """How many removed items a reason names."""
 
 
-def keep_baseline(folder: RunFolder, file: Path, *, arm: str | None = None) -> str:
+def save_baseline(folder: RunFolder, file: Path, *, arm: str | None = None) -> str:
     """Write one arm's scores of a finished run as a baseline; return the arm's name.
 
     Raises:
@@ -54,11 +54,11 @@ def keep_baseline(folder: RunFolder, file: Path, *, arm: str | None = None) -> s
     return arm
 
 
-def against(folder: RunFolder, file: Path) -> Result:
+def compare_with_baseline(folder: RunFolder, file: Path) -> Result:
     """Compare every candidate of a finished run with the scores in a baseline.
 
     Suites and items that the baseline has and the run lacks, and changed prompts, margins or
-    scorers, make a check invalid; what only the run has is said in a note.
+    scorers, make a check invalid; what only the run has is named in a note.
 
     Raises:
         StudyError: If the folder holds no scored run.
@@ -76,36 +76,32 @@ def against(folder: RunFolder, file: Path) -> Result:
                 run.samples.get((arm.name, check.suite.name), ()),
                 run.declared.must_pass.get(check.suite.name, ()),
             )
-            for check in settle(checks, alpha=run.study.gate.alpha)
+            for check in settle(checks, run.study.gate.rates)
         ]
-    verdict = gravest(comparisons)
-    return Result(
+    return result_of(
+        comparisons,
         study=run.study.name,
         base_model=f"baseline {file.name}: {known.arm} of {known.study}",
-        verdict=verdict,
-        exit_code=EXIT_CODES[verdict],
         arms=(Arm(name=BASE, method="baseline"), *run.arms[1:]),
-        suites=tuple(suites),
-        scores=tuple(
+        suites=suites,
+        scores=[
             arm_score(arm.name, suite, run.samples[arm.name, suite.name])
             for suite in run.suites
             for arm in run.arms[1:]
-        ),
-        comparisons=tuple(comparisons),
-        findings=(),
-        versions=versions(),
+        ],
         seed=run.study.seed,
         notes=(
             f"Compared with the scores of {known.arm} in {known.study}, kept in {file.name}, not "
             "with the base model.",
-            *run.declared.notes,
+            *run.notes,
             *_added(run, known),
         ),
+        recipes=compare_recipes(run.arms, comparisons, run.study.gate.rates),
     )
 
 
-def _check(run: Reopened, candidate: str, suite: Suite, known: Baseline) -> Comparison:
-    """Decide one suite, or say why it may not be compared."""
+def _check(run: ScoredRun, candidate: str, suite: Suite, known: Baseline) -> Comparison:
+    """Decide one suite, or return why it may not be compared."""
     items = known.items[suite.name]
     tuned = {item_id(s.item): s for s in run.samples.get((candidate, suite.name), ())}
     if reason := _changed(known.declared[suite.name], suite, items, tuned):
@@ -123,24 +119,16 @@ def _check(run: Reopened, candidate: str, suite: Suite, known: Baseline) -> Comp
         )
     shared = [sample for name, sample in tuned.items() if name in items]
     base = [_remembered(sample, items[item_id(sample.item)], suite) for sample in shared]
-    gate = run.study.gate
-    return compare_pairs(
-        candidate,
-        suite,
-        pair(base, shared, suite),
-        alpha=gate.alpha,
-        beta=gate.beta,
-        max_unscored=gate.max_unscored,
-    )
+    return compare_pairs(candidate, suite, pair(base, shared, suite), run.study.gate.rates)
 
 
 def _changed(
     declared: Mapping[str, object],
     suite: Suite,
-    items: Mapping[str, Known],
+    items: Mapping[str, BaselineItem],
     tuned: Mapping[str, Sample],
 ) -> str:
-    """Say what differs so much that nothing may be compared; empty where nothing does."""
+    """Return what forbids a comparison; empty where nothing does."""
     if not tuned:
         return f"the suite is gone: the baseline has {len(items)} items of it"
     found = declaration(suite)
@@ -160,7 +148,7 @@ def _changed(
     return ""
 
 
-def _remembered(now: Sample, known: Known, suite: Suite) -> Sample:
+def _remembered(now: Sample, known: BaselineItem, suite: Suite) -> Sample:
     """Return the baseline's side of a pair: its score, and none of its texts."""
     if known.score is None:
         verdict = Verdict(outcome="unscored", score=None, explanation="unscored in the baseline")
@@ -178,7 +166,7 @@ def _suite(declared: Mapping[str, object]) -> Suite:
     return Suite(**declared)  # type: ignore[arg-type]
 
 
-def _added(run: Reopened, known: Baseline) -> Sequence[str]:
+def _added(run: ScoredRun, known: Baseline) -> Sequence[str]:
     notes = []
     arm = run.arms[-1].name
     for suite in run.suites:

@@ -1,4 +1,4 @@
-"""Talk to the arms of a finished run; every arm sees the same conversation."""
+"""Chat with the arms of a finished run side by side; every arm sees the same turns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Conversation:
-    """A conversation with all arms at once; make one with `talk`.
+class ArmsChat:
+    """A conversation with all arms at once; made by `open_chat`.
 
-    After each turn it goes on with the answer of the arm that is ``kept``, so that all arms are
-    asked the same, and raters can compare what they said.
+    After each turn the history goes on with the answer of the arm ``continue_with``, so that all
+    arms get the same prompt, and raters can compare what they answered.
     """
 
     engine: "LocalEngine"
     arms: tuple[str, ...]
-    kept: str
+    continue_with: str
     transcript: Path
     turns: list[Mapping[str, str]] = field(default_factory=list)
 
-    def say(
+    def send(
         self,
         text: str,
         *,
-        tell: Callable[[str, str], None],
+        on_text: Callable[[str, str], None],
         max_new_tokens: int = 256,
         temperature: float = 0.0,
     ) -> Mapping[str, str]:
-        """Ask every arm, and add the turn to the transcript.
+        """Let every arm answer, and add the turn to the transcript.
 
         Args:
-            text: What the user says.
-            tell: Called with an arm's name and each piece of its answer as it is made.
+            text: The user's turn.
+            on_text: Called with an arm's name and each piece of its answer as it is generated.
             max_new_tokens: Where an answer is cut.
             temperature: 0 is greedy.
 
@@ -52,23 +52,23 @@ class Conversation:
         """
         from harness.engine.reply import reply
 
-        asked = [*self.turns, {"role": "user", "content": text}]
+        prompt = [*self.turns, {"role": "user", "content": text}]
         answers = {}
         for arm in self.arms:
             answers[arm] = reply(
-                self.engine, arm, asked, tell=partial(tell, arm),
+                self.engine, arm, prompt, tell=partial(on_text, arm),
                 max_new_tokens=max_new_tokens, temperature=temperature,
             )  # fmt: skip
-        add_turn(self.transcript, asked, answers)
-        self.turns = [*asked, {"role": "assistant", "content": answers[self.kept]}]
+        add_turn(self.transcript, prompt, answers)
+        self.turns = [*prompt, {"role": "assistant", "content": answers[self.continue_with]}]
         return answers
 
-    def begin_again(self) -> None:
-        """Forget what was said; the transcript keeps it."""
+    def clear(self) -> None:
+        """Clear the history; the transcript keeps it."""
         self.turns = []
 
 
-def talk(folder: RunFolder) -> Conversation:
+def open_chat(folder: RunFolder) -> ArmsChat:
     """Load the base and every candidate of a finished run for a conversation.
 
     Raises:
@@ -89,11 +89,14 @@ def talk(folder: RunFolder) -> Conversation:
         engine.attach(arm.name, folder.weights(arm), allow_identical=True)
     names = (BASE, *(arm.name for arm in arms))
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    return Conversation(
-        engine=engine, arms=names, kept=names[-1], transcript=folder.chats / f"{stamp}.jsonl"
+    return ArmsChat(
+        engine=engine,
+        arms=names,
+        continue_with=names[-1],
+        transcript=folder.chats / f"{stamp}.jsonl",
     )
 
 
-def chats(folder: RunFolder) -> Sequence[Comparison]:
-    """Return what was said to the arms of a run, as pairs for raters."""
+def chat_comparisons(folder: RunFolder) -> Sequence[Comparison]:
+    """Return the transcripts of a run as pairs for raters."""
     return comparisons(folder.chats)

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from harness.analysis.decisions import EXIT_CODES, compare_scores, gravest, settle
+from harness.analysis.decisions import compare_scores, result_of, settle
 from harness.errors import ComparisonError
-from harness.records import BASE, Arm, Comparison, Result, Suite
+from harness.records import BASE, Arm, Gate, Result, Suite
 from harness.store import ScoredItem, read_scores
 from harness.suites.catalogue import builtin_suites
-from harness.versions import versions
 
 TUNED = "tuned"
 
@@ -48,24 +47,20 @@ def compare(
             f"base has {', '.join(sorted(left))}; tuned has {', '.join(sorted(right))}"
         )
     known = builtin_suites()
+    gate = Gate(alpha=alpha, beta=beta, max_unscored=max_unscored)
     comparisons = []
     for name in sorted(left):
         suite = known.get(name, Suite(name=name, metric="score"))
         suite = replace(suite, margin=margin or suite.margin)
         rows, unscored = pair_scores(name, left[name], right[name])
-        comparisons.append(
-            compare_scores(
-                TUNED,
-                suite,
-                rows,
-                unscored=unscored,
-                alpha=alpha,
-                beta=beta,
-                max_unscored=max_unscored,
-            )
-        )
-    settled = settle(comparisons, alpha=alpha)
-    return _result(base, tuned, settled)
+        comparisons.append(compare_scores(TUNED, suite, rows, gate, unscored=unscored))
+    return result_of(
+        settle(comparisons, gate),
+        study=f"{base.name} against {tuned.name}",
+        base_model=str(base),
+        arms=(Arm(name=BASE, path=str(base)), Arm(name=TUNED, path=str(tuned))),
+        suites=[comparison.suite for comparison in comparisons],
+    )
 
 
 def pair_scores(
@@ -103,20 +98,3 @@ def pair_scores(
             f"both sides need the same prompts: {differ} of {len(base)} differ in {suite}"
         )
     return rows, unscored
-
-
-def _result(base: Path, tuned: Path, comparisons: tuple[Comparison, ...]) -> Result:
-    verdict = gravest(comparisons)
-    return Result(
-        study=f"{base.name} against {tuned.name}",
-        base_model=str(base),
-        verdict=verdict,
-        exit_code=EXIT_CODES[verdict],
-        arms=(Arm(name=BASE, path=str(base)), Arm(name=TUNED, path=str(tuned))),
-        suites=tuple(comparison.suite for comparison in comparisons),
-        scores=(),
-        comparisons=comparisons,
-        findings=(),
-        versions=versions(),
-        seed=0,
-    )

@@ -1,4 +1,4 @@
-"""Base against base: what the gate says, and how much moves, where nothing has changed."""
+"""Base against base: what the gate decides, and how many answers change, without a candidate."""
 
 import json
 from collections.abc import Mapping
@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 from harness import report
 from harness.analysis import pair
 from harness.analysis.arm_scores import arm_score
-from harness.analysis.decisions import EXIT_CODES, compare_pairs, gravest, settle
+from harness.analysis.decisions import compare_pairs, result_of, settle
 from harness.files import write_text
-from harness.pipeline.answers.ask import Asking, Known, part
+from harness.pipeline.answers.ask import AnswerSession, part
 from harness.pipeline.answers.score import open_arms
 from harness.pipeline.plan import PlannedRun
-from harness.records import BASE, Arm, Comparison, Result
+from harness.records import BASE, Answers, Arm, Comparison, Result
 from harness.store import AnswerStore
 from harness.store.run_folder import RunFolder
-from harness.versions import versions
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -44,65 +43,52 @@ def noise_floor(planned: PlannedRun) -> tuple[Result, tuple[Noise, ...]]:
     """Score the base twice, in batches made up differently, and decide as for a candidate.
 
     The second time the items come in reverse and every other one apart, so that other prompts share
-    a batch. Both sets of answers are kept; no candidate is needed. The result and the noise
+    a batch. Both sets of answers are stored; no candidate is needed. The result and the noise
     are written to ``aa/`` in the run folder.
     """
     planned.folder.claim(planned.study)
     store = AnswerStore(planned.folder.answers)
     base = Arm(name=BASE, method="untuned")
     comparisons, noise, scores = [], [], []
-    gate = planned.study.gate
+    gate = planned.study.gate.rates
     total = 2 * sum(len(loaded.requests) for loaded in planned.loaded)
     with planned.progress.task("answer twice", total) as advance:
-        asking = Asking(open_arms(planned, (base,), store), store, advance)
+        session = AnswerSession(open_arms(planned, (base,), store), store, advance)
         for suite, loaded in zip(planned.suites, planned.loaded, strict=True):
-            first, second = asking.answers(BASE, loaded), _again(asking, loaded)
+            first, second = session.answers(BASE, loaded), _again(session, loaded)
             samples = loaded.samples(BASE, first), loaded.samples(AGAIN, second)
-            found = compare_pairs(
-                AGAIN,
-                suite,
-                pair(*samples, suite),
-                alpha=gate.alpha,
-                beta=gate.beta,
-                max_unscored=gate.max_unscored,
-            )
+            found = compare_pairs(AGAIN, suite, pair(*samples, suite), gate)
             comparisons.append(found)
             noise.append(_noise(found, first, second))
             scores += [arm_score(s[0].arm, suite, s) for s in samples]
-    settled = settle(comparisons, alpha=gate.alpha)
-    verdict = gravest(settled)
-    result = Result(
+    result = result_of(
+        settle(comparisons, gate),
         study=f"{planned.study.name}, base against base",
         base_model=planned.study.base.title,
-        verdict=verdict,
-        exit_code=EXIT_CODES[verdict],
         arms=(base, Arm(name=AGAIN, method="untuned", note="the same model in other batches")),
         suites=planned.suites,
-        scores=tuple(scores),
-        comparisons=settled,
-        findings=(),
-        versions=versions(),
+        scores=scores,
         seed=planned.study.seed,
-        notes=(*planned.notes, *asking.engine.notes),
+        notes=(*planned.notes, *session.answerer.notes),
     )
     _write(planned.folder, result, noise)
     return result, tuple(noise)
 
 
-def _again(asking: Asking, loaded: "LoadedSuite") -> Known:
-    """Ask the base anew; its answers are kept apart from those that comparisons use."""
-    mark = f"{asking.engine.fingerprint(BASE)}:again"
-    known = asking.store.get(mark, loaded.requests)
+def _again(session: AnswerSession, loaded: "LoadedSuite") -> Answers:
+    """Let the base answer anew; stored apart from the answers that comparisons use."""
+    fingerprint = f"{session.answerer.fingerprint(BASE)}:again"
+    known = session.store.get(fingerprint, loaded.requests)
     backwards = range(len(loaded.items))[::-1]
     for places in (backwards[::2], backwards[1::2]):
-        missing = [r for r in part(loaded, places).requests if (r.item, r.index) not in known]
-        for batch in asking.engine.answer(BASE, missing):
-            asking.store.put(mark, batch)
-            known.update({(r.item, r.index): response for r, response in batch})
+        missing = [r for r in part(loaded, places).requests if r.key not in known]
+        for batch in session.answerer.answer(BASE, missing):
+            session.store.put(fingerprint, batch)
+            known.update({request.key: response for request, response in batch})
     return known
 
 
-def _noise(comparison: Comparison, first: Known, second: Known) -> Noise:
+def _noise(comparison: Comparison, first: Answers, second: Answers) -> Noise:
     both = [(response, second[key]) for key, response in first.items()]
     return Noise(
         suite=comparison.suite.name,

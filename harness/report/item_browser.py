@@ -1,18 +1,20 @@
 """Every item of a run as one compact JSON block, for the item browser.
 
 Texts that repeat (a schema in every prompt, the base's answer beside each candidate) are stored
-once: every text is a list of lines, every line an index into one table.
+once: every text is a list of lines, every line an index into one list of strings.
 """
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from harness.analysis import TRANSITIONS, answer_text, choices, plain, target_text
 from harness.analysis.display_text import clip, visible
-from harness.records import Comparison, Item, ItemKey, Result, Sample, Verdict
+from harness.records import Comparison, Document, Item, ItemKey, Result, Sample, Verdict
 from harness.report.outline import outline
 from harness.report.wording import TRANSITION_WORDS
+
+BrowserRow = Sequence[object]
+"""One item or answer by place, as ``report.js`` reads it."""
 
 _OUTCOMES = ("correct", "incorrect", "refused", "unscored")
 
@@ -20,7 +22,7 @@ _OUTCOMES = ("correct", "incorrect", "refused", "unscored")
 _SHOWN_ELSEWHERE = {"chosen", "choices", "expected", "extracted_sql"}
 
 
-class _Table:
+class _Strings:
     """Strings by index, each once."""
 
     def __init__(self) -> None:
@@ -47,7 +49,7 @@ def item_id(key: ItemKey) -> str:
     return ".".join(parts)
 
 
-def item_data(result: Result) -> dict[str, Any]:
+def item_data(result: Result) -> Document:
     """Collect what the item browser shows.
 
     Returns:
@@ -55,10 +57,10 @@ def item_data(result: Result) -> dict[str, Any]:
         plain words), ``items``, ``answers``, and ``rows``: per candidate and item the transition
         and the two answers, in the order in which a person wants to read them.
     """
-    table, labels = _Table(), _Table()
+    table, labels = _Strings(), _Strings()
     items: dict[ItemKey, int] = {}
-    item_list: list[list[Any]] = []
-    answers: list[list[Any]] = []
+    item_list: list[BrowserRow] = []
+    answers: list[BrowserRow] = []
     answer_index: dict[tuple[str, ItemKey], int] = {}
     candidates = list(dict.fromkeys(c.candidate for c in result.comparisons))
     suites = {suite.name: place for place, suite in enumerate(result.suites)}
@@ -100,11 +102,11 @@ def item_data(result: Result) -> dict[str, Any]:
 
 
 def _in_reading_order(result: Result, suites: Mapping[str, int]) -> list[Comparison]:
-    """Put the comparisons that failed first; the sort of rows keeps this order."""
+    """Put the comparisons that failed first; sorting the rows is stable."""
     return sorted(result.comparisons, key=lambda c: (c.verdict != "fail", suites[c.suite.name]))
 
 
-def _item(item: Item, suite: int, table: _Table) -> list[Any]:
+def _item(item: Item, suite: int, table: _Strings) -> BrowserRow:
     slices = [f"{name}: {visible(value)}" for name, value in item.slices.items()]
     return [
         item_id(item.key),
@@ -120,7 +122,7 @@ def _item(item: Item, suite: int, table: _Table) -> list[Any]:
 
 
 def question(item: Item) -> str:
-    """Return what an item asks, on one line.
+    """Return an item's question on one line.
 
     That is its document's question or last turn, else the end of its prompt.
 
@@ -137,7 +139,7 @@ def question(item: Item) -> str:
 
 
 def _evidence(verdict: Verdict) -> list[str]:
-    """Say what only this judge knows, such as rows that tell two queries apart."""
+    """Return what only this judge knows as lines, such as rows that tell two queries apart."""
     details = {
         name: value
         for name, value in verdict.details.items()
@@ -146,7 +148,7 @@ def _evidence(verdict: Verdict) -> list[str]:
     return [visible(line) for line in outline(details)] if details else []
 
 
-def _answer(sample: Sample, table: _Table, labels: _Table) -> list[Any]:
+def _answer(sample: Sample, table: _Strings, labels: _Strings) -> BrowserRow:
     verdict, text = sample.verdict, answer_text(sample)
     extracted = verdict.answer if verdict.answer not in (None, text) else None
     logprobs = [response.logprob for response in sample.responses]
@@ -163,7 +165,7 @@ def _answer(sample: Sample, table: _Table, labels: _Table) -> list[Any]:
     ]
 
 
-def json_block(data: Any) -> str:
+def json_block(data: object) -> str:
     r"""Write data as JSON that can stand inside a ``<script>`` element.
 
     Nothing in it can end the element or start a comment, whatever the strings say.

@@ -1,4 +1,4 @@
-"""What the candidates learnt from, for people: rows, cleaning, lengths, and test items in it."""
+"""Data cards for people: training rows, cleaning, lengths, and test items among the rows."""
 
 from collections import Counter
 from dataclasses import dataclass

@@ -1,0 +1,61 @@
+"""The whole job: plan → train → answer → score → compare → report.
+
+Every step stores what it finished and does only what is missing: a second run of the same study
+trains nothing, generates nothing, and rewrites the report from the stored answers.
+"""
+
+from pathlib import Path
+
+from harness.pipeline.answers.score import score
+from harness.pipeline.conclude import compare, conclude
+from harness.pipeline.plan import PlannedRun, plan
+from harness.pipeline.progress import Progress
+from harness.pipeline.scored_run import scored_run
+from harness.pipeline.train import train
+from harness.records import Result
+from harness.study import Study
+
+
+def run_study(
+    study: Study,
+    *,
+    out: Path | None = None,
+    progress: Progress | None = None,
+    allow_identical: bool = False,
+    until_decided: bool = False,
+) -> Result:
+    """Train, score, compare and report a study, doing only what an earlier run left undone.
+
+    Args:
+        study: A checked study, from `harness.study.load`.
+        out: The run folder; ``runs/<study name>`` below the working directory by default.
+        progress: Where to report progress; silent by default.
+        allow_identical: Accept a candidate whose logits equal the base's.
+        until_decided: Answer further items only while a decision is open; a run that was begun so
+            keeps its decisions when the rest is answered later.
+
+    Returns:
+        The result, as written to ``gate.json``, ``report.md`` and ``report.html``.
+
+    Raises:
+        HarnessError: For everything a user can mend; what is finished is kept.
+    """
+    planned = plan(
+        study,
+        out=out,
+        progress=progress,
+        allow_identical=allow_identical,
+        until_decided=until_decided,
+    )
+    return carry_out(planned)
+
+
+def carry_out(planned: PlannedRun) -> Result:
+    """Train, score, compare and report what `plan` has checked."""
+    arms = train(planned)
+    samples = score(planned, arms)
+    with planned.progress.task("compare"):
+        scored = scored_run(planned.folder, planned.study, planned.suites, arms, samples)
+        result = compare(scored)
+    conclude(planned.folder, planned.study, result, planned.progress)
+    return result

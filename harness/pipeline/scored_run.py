@@ -1,0 +1,82 @@
+"""A run whose answers are scored: all that a comparison needs, fresh or read from its folder."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from harness.errors import StudyError
+from harness.records import Arm, Sample, Suite, TrainingData
+from harness.store import read_samples
+from harness.store.run_folder import RunFolder
+from harness.store.run_lock import Declarations, RunLock
+from harness.study import Study
+
+Scored = Mapping[tuple[str, str], Sequence[Sample]]
+"""Samples by (arm, suite)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredRun:
+    """What was declared, who answered, and every scored answer; ``data`` are the data cards."""
+
+    study: Study
+    suites: tuple[Suite, ...]
+    arms: tuple[Arm, ...]
+    samples: Scored
+    declared: Declarations
+    notes: tuple[str, ...] = ()
+    data: tuple[TrainingData, ...] = ()
+
+
+def scored_run(
+    folder: RunFolder,
+    study: Study,
+    suites: Sequence[Suite],
+    arms: Sequence[Arm],
+    samples: Scored,
+) -> ScoredRun:
+    """Join scored answers with the run's lock and data cards.
+
+    Raises:
+        StudyError: If nothing was declared in the folder.
+    """
+    lock, declared = _declared(folder)
+    return ScoredRun(
+        study=study,
+        suites=tuple(suites),
+        arms=tuple(arms),
+        samples=samples,
+        declared=declared,
+        notes=lock.notes,
+        data=folder.cards(arms),
+    )
+
+
+def read_run(folder: RunFolder) -> ScoredRun:
+    """Read a scored run from its lock and samples; no model, no task is loaded.
+
+    Raises:
+        StudyError: If the folder holds no scored run.
+    """
+    lock, declared = _declared(folder)
+    try:
+        study = Study.model_validate({**lock.study_file, "folder": folder.path})
+        suites = [declared.suites[section.name] for section in study.suites]
+    except (KeyError, ValidationError) as error:
+        raise StudyError(
+            f"a run folder must be of this version: {folder.lock_file} is not; run the study again"
+        ) from error
+    samples = {
+        (arm.name, suite.name): read_samples(folder.samples(arm.name, suite.name))
+        for arm in lock.arms
+        for suite in suites
+    }
+    return scored_run(folder, study, suites, lock.arms, samples)
+
+
+def _declared(folder: RunFolder) -> tuple[RunLock, Declarations]:
+    lock = folder.read_lock()
+    if lock is None or lock.declared is None:
+        raise StudyError(f"a run folder must hold a scored run: {folder.path} does not; run first")
+    return lock, lock.declared
