@@ -15,9 +15,10 @@ _SUSPECT = re.compile(r"[^\n\t\x20-\x7e]|[ \t]\n")
 
 
 def _encoding(text: str) -> str:
-    import ftfy  # of the extra `train`
+    import ftfy
 
-    return ftfy.fix_encoding(text)
+    fixed: str = ftfy.fix_encoding(text)
+    return fixed
 
 
 def _line_breaks(text: str) -> str:

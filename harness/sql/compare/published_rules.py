@@ -40,11 +40,12 @@ def spider_equal(gold: Sequence[Row], pred: Sequence[Row], *, gold_sql: str) -> 
     if len(gold) != len(pred) or len(gold[0]) != len(pred[0]):
         return False
     ordered = "order by" in gold_sql.lower()
-    same = (lambda a, b: list(a) == list(b)) if ordered else (lambda a, b: Counter(a) == Counter(b))
-    if same(gold, pred):
-        return True
-    return any(
-        same(gold, [tuple(r[c] for c in order) for r in pred]) for order in _orders(gold, pred)
+
+    def same(rows: Sequence[Row]) -> bool:
+        return list(gold) == list(rows) if ordered else Counter(gold) == Counter(rows)
+
+    return same(pred) or any(
+        same([tuple(r[c] for c in order) for r in pred]) for order in _orders(gold, pred)
     )
 
 

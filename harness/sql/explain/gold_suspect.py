@@ -50,11 +50,14 @@ def _said_in_question(difference: Difference, question: str) -> str:
     """Return a constant of the answer alone that the question names and the gold lacks."""
     if difference.clause != "where" or not question:
         return ""
-    texts = [set(re.findall(r"'([^']+)'", text)) for text in (difference.pred, difference.gold)]
+    in_pred, in_gold = (
+        {str(constant) for constant in re.findall(r"'([^']+)'", text)}
+        for text in (difference.pred, difference.gold)
+    )
     words = question.lower()
-    for constant in sorted(texts[0] - texts[1]):
+    for constant in sorted(in_pred - in_gold):
         plain = constant.strip("% ").lower()
-        others = any(other.strip("% ").lower() in words for other in texts[1])
+        others = any(other.strip("% ").lower() in words for other in in_gold)
         if len(plain) > 2 and re.search(rf"\b{re.escape(plain)}", words) and not others:
             return constant
     return ""
