@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness import training
 from harness.errors import StudyError
 from harness.pipeline.checks.eval_suites import check_watched
+from harness.pipeline.checks.installed import check_installed
 from harness.pipeline.checks.must_pass import must_pass
 from harness.pipeline.checks.sweep_leakage import check_disjoint
 from harness.pipeline.checks.training_rows import Prepared, describe, prepare
@@ -77,6 +78,7 @@ def plan(
     """
     folder = RunFolder(out or Path("runs") / study.name)
     folder.check(study)
+    check_installed(study)
     if until_decided and study.data.overlap == "exclude":
         raise StudyError(
             "an early end counts on every item: 'data: overlap: exclude' leaves some out; use warn "

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from harness.errors import DataError, StudyError, nearest
+from harness.extras import require
 from harness.rating import embedding, input_rows
 from harness.rating.judges import judge_all
 from harness.records import Response, Verdict
@@ -79,6 +80,7 @@ def _judge(
     suite: str, sound: Sequence[Row], databases: Path | None, *, rule: str, allow: Sequence[str]
 ) -> list[Verdict]:
     if suite == "sql":
+        require("sql")
         from harness.sql import Policy, judge_rows
 
         policy = Policy.allowing(allow)
