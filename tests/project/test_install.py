@@ -50,6 +50,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trained = {"name": "new", "train": "rows.jsonl"}
     suites = [*STUDY["suites"], "sql"]
     training = STUDY | {"name": "training", "candidates": [trained], "suites": suites}
+    training["data"] = {"languages": ["en"]}
     (folder / "training.yaml").write_text(yaml.safe_dump(training), "utf-8")
     rows = {"rows": {"question": "Who?", "answer": "Ada"}, "qa": QA, "sql": SQL}
     for name, row in rows.items():
@@ -85,9 +86,9 @@ WORKS = {
 DECIDED = {0, 1, 4}
 """Exit codes of a command that came to its end, whatever it says of a random adapter."""
 REFUSED = {
-    "run training.yaml": "train,sql",
-    "plan training.yaml": "train,sql",
-    "train training.yaml": "train,sql",
+    "run training.yaml": "train,sql,languages",
+    "plan training.yaml": "train,sql,languages",
+    "train training.yaml": "train,sql,languages",
     "run study.yaml --out elsewhere": "engine",
     "quickstart": "train,sql",
     "rate sql sql.jsonl -o verdicts.jsonl": "sql",
@@ -146,6 +147,32 @@ def test_python_callers_get_the_same_sentence(tmp_path: Path) -> None:
         "judging SQL needs packages that are not installed (duckdb, sqlglot): "
         "pip install 'finetune-harness[sql]'\n"
     ), done.stderr
+
+
+def test_every_missing_extra_is_named_at_once(tmp_path: Path) -> None:
+    """A study that needs several extras says all of them, those that others include left out."""
+    code = (
+        "from harness import errors, extras\n"
+        "try: extras.require('engine', 'train', 'sql', 'languages')\n"
+        "except errors.MissingExtraError as error: print(error)"
+    )
+    done = run_bare(code, folder=tmp_path)
+    assert done.stdout == (
+        "training, judging SQL and choosing rows by language need packages that are not installed "
+        "(accelerate, datasets, duckdb, ftfy, lm_eval, peft, py3langid, pyarrow, safetensors, "
+        "sqlglot, tokenizers, torch, transformers, trl): "
+        "pip install 'finetune-harness[train,sql,languages]'\n"
+    ), done.stderr
+
+
+def test_compare_loads_in_half_a_second(tmp_path: Path) -> None:
+    """What ``harness compare`` imports costs at most 0.5 s of processor time."""
+    code = (
+        "import time; begun = time.process_time()\n"
+        "from harness.pipeline.finished import compare_scores\n"
+        "print(time.process_time() - begun)"
+    )
+    assert min(float(run_bare(code, folder=tmp_path).stdout) for _ in range(3)) <= 0.5
 
 
 @pytest.mark.parametrize("name", ["torch.no_such_part", "harness.no_such_room", "no_such_package"])

@@ -1,7 +1,7 @@
 """Refuse a study whose packages are not installed, before any row is read or anything trained."""
 
 from harness.extras import require
-from harness.study import Study
+from harness.study import Query, Study
 from harness.suites.catalogue import builtin_suites
 
 
@@ -11,10 +11,16 @@ def check_installed(study: Study) -> None:
     Raises:
         MissingExtraError: If packages are missing; all of them are named at once.
     """
-    needed = ["engine"]
-    if any(candidate.train for candidate in study.candidates):
-        needed.append("train")
+    candidates = study.candidates
     judges = {name: suite.judge for name, suite in builtin_suites().items()}
-    if any(judges.get(section.name) == "sql" for section in study.suites):
-        needed.append("sql")
-    require(*needed)
+    needed = {
+        "engine": True,
+        "train": any(candidate.train for candidate in candidates),
+        "sql": any(judges.get(section.name) == "sql" for section in study.suites),
+        "databases": any(
+            isinstance(source, Query) for c in candidates for source in (c.train, c.validation)
+        ),
+        "languages": bool(study.data.languages),
+        "sweep": any("trials" in (candidate.sweep or {}) for candidate in candidates),
+    }
+    require(*(extra for extra, is_needed in needed.items() if is_needed))
