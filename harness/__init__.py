@@ -4,16 +4,18 @@
 before one of them is called.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.records import Result
     from harness.study import Study
 
 __version__ = "0.1.0"
-__all__ = ["compare", "rate", "run"]
+__all__ = ["HarnessError", "compare", "rate", "run"]
 
 
 def run(
@@ -36,15 +38,56 @@ def run(
     return run_study(loaded, out=Path(out) if out else None, until_decided=until_decided)
 
 
-def compare(base: str | Path, tuned: str | Path, **declared: Any) -> "Result":
-    """Compare two sets of scores item by item; see `harness.pipeline.finished.compare_scores`."""
+def compare(
+    base: str | Path,
+    tuned: str | Path,
+    *,
+    margin: float | None = None,
+    alpha: float = 0.05,
+    beta: float = 0.05,
+    max_unscored: float = 0.05,
+) -> "Result":
+    """Compare two sets of scores item by item; see `harness.pipeline.finished.compare_scores`.
+
+    Args:
+        base: Scores of the base: a JSONL, lm-eval's samples, or an arm's folder in a run.
+        tuned: The same for the tuned model.
+        margin: Largest acceptable drop in score units; by default what the suite declares.
+        alpha: One-sided false-alarm rate.
+        beta: One-sided false-pass rate at the margin.
+        max_unscored: Share of unscored items above which a suite is invalid.
+
+    Raises:
+        HarnessError: For everything a user can mend.
+    """
     from harness.pipeline.finished import compare_scores
 
-    return compare_scores.compare(Path(base), Path(tuned), **declared)
+    return compare_scores.compare(
+        Path(base), Path(tuned), margin=margin, alpha=alpha, beta=beta, max_unscored=max_unscored
+    )
 
 
-def rate(suite: str, rows: Iterable[Mapping[str, Any]], **options: Any) -> Iterator[dict[str, Any]]:
-    """Judge answers made elsewhere; see `harness.rating.rate_rows`."""
+def rate(
+    suite: str,
+    rows: Iterable[Mapping[str, object] | str],
+    *,
+    databases: str | Path | None = None,
+    rule: str = "harness",
+    allow: Sequence[str] = (),
+) -> Iterator[dict[str, Any]]:
+    """Judge answers made elsewhere, one output row each; see `harness.rating.rate_rows`.
+
+    Args:
+        suite: ``sql``, ``qa``, ``choice`` or ``coherence``.
+        rows: Input rows, as mappings or lines of JSON.
+        databases: For ``sql``: the folder of ``<db_id>/<db_id>.sqlite``.
+        rule: For ``sql``: ``harness``, or a paper's rule, ``spider`` or ``bird``.
+        allow: For ``sql``: disputed differences that count as right.
+
+    Raises:
+        HarnessError: For everything a user can mend.
+    """
     from harness import rating
 
-    return rating.rate(suite, rows, **options)
+    folder = Path(databases) if databases else None
+    return rating.rate(suite, rows, databases=folder, rule=rule, allow=allow)

@@ -3,6 +3,7 @@
 HarnessError              exit code 2: usage or configuration; the message is one sentence
 ├── StudyError            the study file or a command's arguments
 ├── DataError             a data file: path, line number, rule, remedy
+├── MissingExtraError     packages of an extra are not installed (`harness.extras`)
 ├── ModelError            a base or an adapter that cannot be used as asked
 │   └── DivergedError     training loss became NaN or infinite
 ├── ComparisonError       exit code 3: arms, items, prompts or scorers that may not be compared
@@ -14,6 +15,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+__all__ = [
+    "ComparisonError",
+    "DataError",
+    "DivergedError",
+    "HarnessError",
+    "InfrastructureError",
+    "MissingExtraError",
+    "ModelError",
+    "StudyError",
+    "nearest",
+]
 
 
 class HarnessError(Exception):
@@ -28,6 +41,10 @@ class StudyError(HarnessError):
 
 class DataError(HarnessError):
     """A data file that is missing, malformed or empty."""
+
+
+class MissingExtraError(HarnessError):
+    """Packages that an extra would bring are not installed; the message has the line to type."""
 
 
 class ModelError(HarnessError):

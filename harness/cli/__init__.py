@@ -30,6 +30,7 @@ from harness.cli import (
     train,
 )
 from harness.errors import HarnessError
+from harness.extras import missing_extra
 
 CRASHED = 3
 """An infrastructure failure, as in `harness.errors`."""
@@ -72,10 +73,19 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.simplefilter("ignore", FutureWarning)  # the libraries' news for their own callers
     try:
-        app()
+        _run_app()
     except HarnessError as error:
         typer.echo(f"harness: {error}", err=True)
         sys.exit(error.exit_code)
     except Exception:  # noqa: BLE001 - a crash of ours must not look like a regression (exit 1)
         traceback.print_exc()
         sys.exit(CRASHED)
+
+
+def _run_app() -> None:
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        if missing := missing_extra(error):
+            raise missing from error
+        raise

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import console
+from harness.extras import require
 
 
 def command(
@@ -24,6 +25,7 @@ def command(
     from harness import study as studies
     from harness.quickstart.start import write_study
 
+    require("train", "sql")
     path = write_study(out, every_candidate=every)
     run = out / "run"
     with console.stoppable(out):

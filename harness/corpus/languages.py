@@ -5,6 +5,7 @@ from functools import cache
 from typing import Protocol
 
 from harness.errors import DataError, nearest
+from harness.extras import require
 
 SHORTEST = 40
 """Texts of fewer characters are not classified: a few words identify no language reliably."""
@@ -26,7 +27,8 @@ def is_in(text: str, wanted: Sequence[str]) -> bool:
     """Say whether a text is in one of some languages (ISO 639-1 codes), or too short to tell.
 
     Raises:
-        DataError: If the package is missing, or it does not know a language.
+        MissingExtraError: If the package is missing.
+        DataError: If it does not know a language.
     """
     model = _model()
     for code in wanted:
@@ -42,12 +44,8 @@ def _codes() -> frozenset[str]:
 
 @cache
 def _model() -> LanguageModel:
-    try:
-        import py3langid
-    except ImportError as error:
-        raise DataError(
-            "choosing rows by language needs py3langid; install it with "
-            "'pip install finetune-harness[languages]'"
-        ) from error
+    require("languages")
+    import py3langid
+
     identifier: LanguageModel = py3langid
     return identifier

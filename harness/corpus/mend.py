@@ -5,8 +5,6 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import ftfy
-
 from harness.records import Message
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x9f\ufeff\u200b\u2060\ud800-\udfff]")
@@ -16,12 +14,19 @@ _SUSPECT = re.compile(r"[^\n\t\x20-\x7e]|[ \t]\n")
 """Whatever any step could change; most texts have none of it."""
 
 
+def _encoding(text: str) -> str:
+    import ftfy
+
+    fixed: str = ftfy.fix_encoding(text)
+    return fixed
+
+
 def _line_breaks(text: str) -> str:
     return _LINE_ENDS.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 MENDINGS: dict[str, Callable[[str], str]] = {
-    "broken encoding repaired": ftfy.fix_encoding,  # first: the next steps would destroy its traces
+    "broken encoding repaired": _encoding,  # first: the next steps would destroy its traces
     "line breaks and spaces at line ends": _line_breaks,
     "control and invisible characters": lambda text: _CONTROL.sub("", text),
     "special spaces": lambda text: _SPACES.sub(" ", text),

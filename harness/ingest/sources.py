@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import DataError
+from harness.extras import require
 from harness.ingest.file_formats import TEXTS, SourceRow, read_rows
 from harness.study import Query
 
@@ -65,13 +66,9 @@ def _hub(name: str) -> Iterator[SourceRow]:
 
 
 def _database(source: Query, folder: Path) -> Iterator[SourceRow]:
-    try:
-        import sqlalchemy
-    except ImportError as error:
-        raise DataError(
-            "rows from a database need SQLAlchemy; install it with "
-            "'pip install finetune-harness[databases]'"
-        ) from error
+    require("databases")
+    import sqlalchemy
+
     try:
         url = _address(source.url, folder)
         engine = sqlalchemy.create_engine(url)

@@ -77,7 +77,8 @@ def load_model(
             _prevent_repacking(loaded)
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"no model could be loaded from {model!r}: {_reason(error)}") from error
-    return loaded
+    causal_lm: CausalLM = loaded
+    return causal_lm
 
 
 def load_model_for_scoring(model: str, base: BaseSection) -> "CausalLM":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import StudyError
 from harness.pipeline.candidates import CandidatePlanner, PlannedCandidate
+from harness.pipeline.checks.installed import check_installed
 from harness.pipeline.checks.must_pass import must_pass
 from harness.pipeline.progress import Progress, Silent
 from harness.records import BASE, ItemKey, Suite
@@ -68,6 +69,7 @@ def plan(
     """
     folder = RunFolder(out or Path("runs") / study.name)
     folder.check(study)
+    check_installed(study)
     if until_decided and study.data.overlap == "exclude":
         raise StudyError(
             "an early end counts on every item: 'data: overlap: exclude' leaves some out; use warn "

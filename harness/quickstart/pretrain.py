@@ -157,11 +157,11 @@ def _step(
         kept = wanted != IGNORED
         logits = model.lm_head(hidden[kept])
     loss = cross_entropy(logits.float(), wanted[kept])
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return loss.item()
+    return float(loss.item())
 
 
 def _learn_to_copy(model: LlamaForCausalLM, rng: np.random.Generator, recipe: Recipe) -> int:

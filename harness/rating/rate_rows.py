@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import cast
 
 from harness.errors import DataError, StudyError, nearest
+from harness.extras import require
 from harness.rating import embedding, input_rows
 from harness.rating.embedding import RatedConversation
 from harness.rating.input_rows import InputRow
@@ -73,6 +74,7 @@ JudgeRows = Callable[[Sequence[InputRow]], list[Verdict]]
 
 
 def _sql_judge(databases: Path | None, rule: str, allow: Sequence[str]) -> JudgeRows:
+    require("sql")
     from harness.sql import Policy, check_rule, judge_rows
 
     policy = Policy.allowing(allow)

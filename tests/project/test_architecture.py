@@ -21,7 +21,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"models", "analysis", "rating", "metrics"}),
     frozenset({"scoring", "sql", "stats", "corpus"}),
     frozenset({"study"}),
-    frozenset({"records", "content", "files", "versions"}),
+    frozenset({"records", "content", "files", "versions", "extras"}),
     frozenset({"errors"}),
 )
 """Rooms from the door down: each imports only from tiers below its own."""

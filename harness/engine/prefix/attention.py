@@ -81,10 +81,11 @@ def _packed_attention(
     **kwargs: object,
 ) -> tuple[Tensor, None]:
     if harness_plan is None:
-        return sdpa_attention_forward(
+        out, _ = sdpa_attention_forward(
             module, query, key, value, attention_mask,
             scaling=scaling, sliding_window=sliding_window, **kwargs,
         )  # fmt: skip
+        return out, None
     kwargs.pop("dropout", None)
     if sliding_window is not None and harness_plan.max_context > sliding_window:
         raise UnsupportedAttentionError(f"sliding window of {sliding_window} tokens")

@@ -3,11 +3,11 @@
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from harness.engine.remote.arm import RemoteArm
 from harness.errors import ModelError, StudyError, nearest
+from harness.extras import require
 from harness.records import BASE, AnswerBatch, Answerer, Drafts, Request, RequestKey
 from harness.study import ArmSection, Study
 from harness.suites.load_suite import LoadedSuite, instances_of
@@ -119,8 +119,7 @@ def _check_arguments(name: str, section: ArmSection) -> None:
         raise StudyError(f"lm-eval's {backend!r} needs what is not installed: {error}") from error
     if not issubclass(model, TemplateAPI):
         return
-    if find_spec("tenacity") is None:
-        raise StudyError(f"{name!r} needs 'pip install finetune-harness[endpoints]'")
+    require("endpoints")
     needed = ("base_url", "model") if backend.startswith("local-") else ("model",)
     missing = [argument for argument in needed if not section.model_args.get(argument)]
     if missing:

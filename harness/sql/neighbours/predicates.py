@@ -165,7 +165,7 @@ def _constant(node: exp.Expression | None) -> Constant | None:
     if not isinstance(node, exp.Literal):
         return None
     if node.is_string:
-        return node.this
+        return str(node.this)
     try:
         return int(node.this)
     except ValueError:

@@ -8,7 +8,7 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from harness.errors import StudyError
+from harness.extras import require
 
 
 @cache
@@ -18,11 +18,12 @@ def declared(library: str, file: str, name: str) -> dict[str, str]:
     Fields of its parents are included where these stand in the same file.
 
     Raises:
-        StudyError: If the library is not installed.
+        MissingExtraError: If the library is not installed.
     """
+    require("train")
     found = find_spec(library)
-    if found is None or found.origin is None:
-        raise StudyError(f"training needs {library}; install it with 'pip install {library}'")
+    assert found is not None
+    assert found.origin is not None
     source = (Path(found.origin).parent / file).read_text(encoding="utf-8")
     classes = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
     return _with_parents(name, classes)

@@ -6,6 +6,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Protocol
 
 from harness.errors import StudyError, nearest
+from harness.extras import require
 from harness.study import CandidateSection
 
 if TYPE_CHECKING:
@@ -156,13 +157,9 @@ class Optuna:
     _reported: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        try:
-            import optuna
-        except ImportError as error:
-            raise StudyError(
-                "a sweep with 'trials' needs Optuna: pip install 'finetune-harness[sweep]'; a grid "
-                "of lists does not"
-            ) from error
+        require("sweep")
+        import optuna
+
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         startup = max(2, min(5, (self.space.trials or 0) // 3))
         self._study = optuna.create_study(

@@ -225,7 +225,7 @@ def _ended(completion: str, tokenizer: "PreTrainedTokenizerBase") -> str:
     added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
     if bare.endswith((*tokenizer.all_special_tokens, *added)):
         return bare  # white space behind the end of a turn is never generated
-    return completion + tokenizer.eos_token
+    return f"{completion}{tokenizer.eos_token}"
 
 
 def _row(
