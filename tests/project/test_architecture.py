@@ -1,12 +1,11 @@
 """The architecture, stated as tests."""
 
 import ast
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.command import python
 from support.paths import ROOT
 
 PACKAGE = ROOT / "harness"
@@ -113,5 +112,6 @@ def test_the_door_loads_no_model_library(command: list[str]) -> None:
         f"try: app({command!r})\nexcept SystemExit: pass\n"
         f"print(sorted(set(sys.modules) & {HEAVY!r}))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
