@@ -5,8 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.suites import ARC, STORIES, loaded, needs_real_data, samples, write_rows
-from support.tiny_models import llama, lora
+from support.suites import (
+    OWN_ARC,
+    REAL_ARC,
+    STORIES,
+    loaded,
+    needs_real_data,
+    samples,
+    write_rows,
+)
+from support.tiny_models import llama, lora, sentencepiece_llama
 
 from harness import content
 from harness.engine import Engine, LoadedSuite, check_same_ids
@@ -35,6 +43,12 @@ def lm_eval_samples(model: Any, section: SuiteSection, folder: Path, **kwargs: A
         )  # fmt: skip
     assert results is not None
     return list(results["samples"][section.name])
+
+
+def texts(rows: Path) -> list[str]:
+    """Return every question and choice of a folder of rows."""
+    read = [json.loads(line) for line in (rows / "test.jsonl").read_text("utf-8").splitlines()]
+    return [text for row in read for text in (row["question"], *row["choices"]["text"])]
 
 
 def assert_same(ours: list[Sample], theirs: list[Any], *, close: float = 1e-4) -> None:
@@ -105,17 +119,21 @@ def test_chat_templates_are_applied_as_lm_eval_applies_them(tmp_path: Path) -> N
 
 
 @pytest.mark.model
-@needs_real_data
-def test_real_arc_scores_as_in_plain_lm_eval(tmp_path: Path) -> None:
-    """On rows and on a model that nobody here made, for the base and for an adapter."""
-    engine = Engine.load(str(STORIES), device="cpu")
-    folder = lora(STORIES, tmp_path / "tuned")
+@pytest.mark.parametrize(
+    ("rows", "limit"), [(OWN_ARC, 16), pytest.param(REAL_ARC, 40, marks=needs_real_data)],
+    ids=["own rows", "real rows"],
+)  # fmt: skip
+def test_arc_scores_as_in_plain_lm_eval(rows: Path, limit: int, tmp_path: Path) -> None:
+    """Whole questions, also on rows and a model that nobody here made; base and adapter."""
+    base = STORIES if rows == REAL_ARC else sentencepiece_llama(tmp_path / "base", texts(rows))
+    engine = Engine.load(str(base), device="cpu")
+    folder = lora(base, tmp_path / "tuned")
     engine.attach("tuned", folder)
-    section = SuiteSection(name="arc_challenge", data=str(ARC), limit=40)
-    suite = loaded(engine, tmp_path, data=str(ARC), limit=40)
+    section = SuiteSection(name="arc_challenge", data=str(rows), limit=limit)
+    suite = loaded(engine, tmp_path, data=str(rows), limit=limit)
     for arm, model in ((BASE, {}), ("tuned", {"peft": str(folder)})):
         theirs = lm_eval_samples(
-            {"pretrained": str(STORIES)} | model, section, tmp_path,
+            {"pretrained": str(base)} | model, section, tmp_path,
             samples={"arc_challenge": list(suite.recipe.doc_ids)},
         )  # fmt: skip
         assert_same(samples(engine, arm, suite), theirs, close=2e-4)
