@@ -63,7 +63,10 @@ def killed(study: Path, out: Path, *, pause: float) -> int:
         How many answers are stored then.
     """
     before = _count(out / "answers.db")
-    with started(*HARNESS, "run", study, "--out", out) as worker:
+    with (
+        (study.parent / "log.txt").open("a") as log,
+        started(*HARNESS, "run", study, "--out", out, out=log) as worker,
+    ):
         while worker.poll() is None and _count(out / "answers.db") == before:
             time.sleep(0.005)
         time.sleep(pause)

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from support.paths import TESTS
 
@@ -68,13 +69,24 @@ def run(
 
 @contextmanager
 def started(
-    *command: str | Path, folder: Path | None = None, env: Mapping[str, str] | None = None
+    *command: str | Path,
+    folder: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    out: IO[str] | None = None,
 ) -> Iterator["subprocess.Popen[str]"]:
-    """Start a command that is written to and read from; it is killed at the end."""
+    """Start a command that is written to and read from; it is killed at the end.
+
+    Args:
+        command: Program and arguments.
+        folder: Working folder.
+        env: Variables beside those of the tests.
+        out: A file for what it prints, errors too, where nobody reads while it runs.
+    """
     process = subprocess.Popen(
         [str(part) for part in command],
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=out or subprocess.PIPE,
+        stderr=out,
         text=True,
         cwd=folder,
         env=_environment(env),
