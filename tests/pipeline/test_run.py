@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.command import harness
+from support.command import harness, harness_here
 from support.killing import harness_killed
 from support.tiny_models import llama, lora
 
@@ -127,7 +127,7 @@ def test_a_changed_margin_is_another_comparison(finished: Path, tmp_path: Path) 
     """What was declared before the first tuned answer may not change in the same folder."""
     run = shutil.copytree(finished / "run", tmp_path / "run")
     changed = write_study(tmp_path, gate={"margin": 0.2})
-    done = harness("run", str(changed), "--out", str(run), folder=tmp_path)
+    done = harness_here("run", str(changed), "--out", str(run), folder=tmp_path)
     assert done.returncode == 3
     assert "may not change" in done.stderr
 
@@ -198,7 +198,7 @@ def test_an_adapter_of_another_base_is_refused(tmp_path: Path) -> None:
     for file in adapter.glob("tokenizer*"):
         file.unlink()
     changed = write_study(tmp_path, candidates=[{"name": "x", "adapter": str(adapter)}])
-    done = harness("run", str(changed), "--out", "run", folder=tmp_path)
+    done = harness_here("run", str(changed), "--out", "run", folder=tmp_path)
     assert done.returncode == 2
     assert "adapter" in done.stderr
     assert "Traceback" not in done.stderr
@@ -242,7 +242,7 @@ def test_a_killed_run_loses_no_finished_batch(finished: Path, tmp_path: Path) ->
     harness_killed("run", path, "--out", "run", batches=1, folder=tmp_path)
     kept = answers(tmp_path / "run")
     assert kept, "a finished batch is on disk"
-    done = harness("run", str(path), "--out", "run", folder=tmp_path)
+    done = harness_here("run", str(path), "--out", "run", folder=tmp_path)
     assert "Traceback" not in done.stderr
     assert set(kept) <= set(answers(tmp_path / "run"))
     gates = [json.loads((f / "run/gate.json").read_text()) for f in (finished, tmp_path)]

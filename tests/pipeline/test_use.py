@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.command import harness
+from support.command import harness, harness_here
 from support.tiny_models import adapter
 
 from harness import content, pipeline, study
@@ -104,7 +104,7 @@ def test_a_greedy_answer_is_the_engines_own(run: Path) -> None:
 
 def test_what_was_said_can_be_rated(run: Path) -> None:
     """``chat`` in a pipe keeps the transcript, and ``review draw`` puts it on the sheets."""
-    done = harness(
+    done = harness_here(
         "chat", str(run), "--max-new-tokens", "6",
         text="Hello!\n/keep tuned\n/keep nobody\n/new\nWhat is iron?\n/quit\n",
     )  # fmt: skip
@@ -134,7 +134,7 @@ def test_a_merged_model_answers_as_the_adapter_does(run: Path, tmp_path: Path) -
     """Merging changes the form, not what is said, beyond the rounding of the stored weights."""
     import torch
 
-    done = harness(
+    done = harness_here(
         "export", str(run), "tuned", "--out", str(tmp_path / "m"), "--merge", "--license", "mit"
     )
     assert done.returncode == 0, done.stderr

@@ -4,11 +4,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import IO
 
+import pytest
 from support.paths import TESTS
+
+from harness.cli import main
 
 PYTHON = (sys.executable, "-P")
 """Python that does not take modules from the current folder: the installed package is run."""
@@ -29,6 +33,28 @@ def harness(
 ) -> subprocess.CompletedProcess[str]:
     """Run a command of ours; see `run`."""
     return run(*HARNESS, *arguments, folder=folder, env=env, text=text)
+
+
+def harness_here(
+    *arguments: str | Path, folder: Path | None = None, text: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of ours in this process, which has loaded the model libraries already."""
+    typed = ["harness", *map(str, arguments)]
+    out, errors, code = StringIO(), StringIO(), 0
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        chdir(folder or Path.cwd()),
+        redirect_stdout(out),
+        redirect_stderr(errors),
+    ):
+        patch.setattr(sys, "argv", typed)
+        patch.setattr(sys, "stdin", StringIO(text))
+        patch.setenv("COLUMNS", "100")
+        try:
+            main()
+        except SystemExit as stop:
+            code = int(stop.code or 0)
+    return subprocess.CompletedProcess(typed, code, out.getvalue(), errors.getvalue())
 
 
 def python(
