@@ -35,20 +35,9 @@ LONGEST_FILE = 450
 LONGEST_FUNCTION = 50
 MOST_FILES = {"engine": 10, "sql": 8, "training": 8, "pipeline": 8}
 """Room -> Python files directly in it, and in each of its packages."""
-MOST_ANY = 558
+MOST_ANY = 412
 """Lines of the package with the word `Any`. It only ever falls."""
-TWICE = frozenset(
-    {
-        "Arm",
-        "Asking",
-        "Bound",
-        "Evidence",
-        "Example",
-        "Plan",
-        "Row",
-        "Section",
-    }
-)
+TWICE = frozenset({"Evidence", "Example", "Row", "Section"})
 """Class names that still have two meanings; to become empty."""
 TWICE_FILES = frozenset({"training.py", "items.py", "training_data.py"})
 """File names that still have two meanings; to become empty."""

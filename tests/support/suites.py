@@ -63,6 +63,4 @@ def loaded(
 def samples(engine: Engine, arm: str, suite: LoadedSuite) -> list[Sample]:
     """Answer and judge a suite."""
     responses = answers(engine, arm, list(suite.requests))
-    return suite.samples(
-        arm, {(r.item, r.index): a for r, a in zip(suite.requests, responses, strict=True)}
-    )
+    return suite.samples(arm, {r.key: a for r, a in zip(suite.requests, responses, strict=True)})

@@ -164,12 +164,12 @@ def random_tree(seed: int, *, stems: int = 4, leaves: int = 4) -> list[Request]:
 def answers(engine: Any, arm: str, requests: list[Request], **kwargs: Any) -> list[Response]:
     """Answer everything; return the responses in the order of the requests."""
     found = {
-        (request.item, request.index): response
+        request.key: response
         for batch in engine.answer(arm, requests, **kwargs)
         for request, response in batch
     }
     assert len(found) == len(requests)
-    return [found[request.item, request.index] for request in requests]
+    return [found[request.key] for request in requests]
 
 
 def one_by_one(model: Any, requests: list[Request]) -> list[float]:
