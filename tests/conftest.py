@@ -1,12 +1,47 @@
-"""Fixtures that several rooms share."""
+"""Three tiers of tests by marker, and fixtures that several rooms share.
 
+Tests without a marker load no model; `model` tests do; `nightly` ones take long. Plain ``pytest``
+runs the first two, ``pytest -m nightly`` the third, and property tests again on more examples.
+"""
+
+import os
+import re
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import is_hypothesis_test, settings
 
-settings.register_profile("patient", deadline=None)  # the first example may load torch
-settings.load_profile("patient")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+settings.register_profile("commit", deadline=None, max_examples=40, print_blob=True)
+settings.register_profile("nightly", deadline=None, max_examples=1000, print_blob=True)
+
+
+def is_nightly(config: pytest.Config) -> bool:
+    """Say whether the nightly tier was asked for."""
+    return bool(re.search(r"(?<!not )\bnightly\b", config.option.markexpr))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how many examples property tests draw, before any test file is imported."""
+    settings.load_profile("nightly" if is_nightly(config) else "commit")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the nightly tier out unless it is asked for; then property tests belong to it."""
+    if is_nightly(config):
+        for item in items:
+            if is_hypothesis_test(getattr(item, "obj", None)):
+                item.add_marker("nightly")
+        return
+    chosen = [item for item in items if item.get_closest_marker("nightly") is None]
+    if len(chosen) < len(items):
+        config.hook.pytest_deselected(
+            items=[item for item in items if item.get_closest_marker("nightly")]
+        )
+        items[:] = chosen
+
 
 CHAT_TEMPLATE = (
     "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"

@@ -1,31 +1,32 @@
-"""Initialise a small Llama with a copy circuit, which training from scratch would learn too late.
+"""Initialise a small Llama with induction heads, which training would learn too late.
 
-Layer 0 writes the previous token (head 0) and the one before it (head 1) into reserved dimensions
-of each position. Layer 1 looks for an earlier position whose previous token is the present one
-(head 0), or whose two previous tokens are the present two (head 1), and copies what stands there.
-Induction heads: Olsson et al. 2022, "In-context Learning and Induction Heads". All weights are
-trained freely afterwards; the model is a stock ``LlamaForCausalLM``.
+Layer 0 has two previous-token heads: they write the previous token (head 0) and the one before it
+(head 1) into reserved dimensions of the residual stream. Layer 1 has two induction heads: they
+attend to an earlier position whose previous token is the present one (head 0), or whose two
+previous tokens are the present two (head 1), and copy the token there. Olsson et al. 2022,
+"In-context Learning and Induction Heads". No weight is frozen afterwards; the model is a stock
+``LlamaForCausalLM``.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
-    from transformers import LlamaForCausalLM
+    from transformers import LlamaConfig, LlamaForCausalLM
 
 HIDDEN, HEADS, HEAD_DIM, LAYERS, FEED_FORWARD = 192, 4, 48, 4, 512
-_TOKEN = 128  # dimensions that hold the token itself
-_MATCH = 32  # reserved dimensions per look-back, and rotary slots of a match
+_TOKEN = 128  # residual dimensions of the token embedding
+_MATCH = 32  # residual dimensions per previous-token head, and rotary dimensions of a match
 _EMBEDDING_SCALE = 0.05
-_BACK_SHARPNESS, _BACK_PAIRS = 6.0, 12
+_PREVIOUS_SHARPNESS, _PREVIOUS_PAIRS = 6.0, 12
 _MATCH_SCALE, _COPY_SCALE = 2.0, 0.25
-_QUIET, _NEAR_ZERO = 0.4, 0.1
+_DAMPED, _NEAR_ZERO = 0.4, 0.1
 
 
-def model_config(vocab_size: int, *, eos: int, pad: int) -> Any:
+def model_config(vocab_size: int, *, eos: int, pad: int) -> LlamaConfig:
     """Return the ``LlamaConfig`` of the built-in base."""
     from transformers import LlamaConfig
 
@@ -49,7 +50,7 @@ def model_config(vocab_size: int, *, eos: int, pad: int) -> Any:
 
 
 def build_model(vocab_size: int, *, eos: int, pad: int, seed: int) -> LlamaForCausalLM:
-    """Return a float32 model of ``vocab_size`` tokens with the circuit in place."""
+    """Return a float32 model of ``vocab_size`` tokens with the induction heads in place."""
     import torch
     from transformers import LlamaForCausalLM
 
@@ -58,12 +59,12 @@ def build_model(vocab_size: int, *, eos: int, pad: int, seed: int) -> LlamaForCa
     with torch.no_grad():
         _place_embedding(model)
         project = torch.linalg.qr(torch.randn(_TOKEN, _MATCH))[0].T
-        _place_look_back(model, project)
-        _place_match(model, project)
+        _place_previous_token_heads(model, project)
+        _place_induction_heads(model, project)
         for number, layer in enumerate(model.model.layers):
-            layer.mlp.down_proj.weight.mul_(_QUIET)
+            layer.mlp.down_proj.weight.mul_(_DAMPED)
             if number > 1:
-                layer.self_attn.o_proj.weight.mul_(_QUIET)
+                layer.self_attn.o_proj.weight.mul_(_DAMPED)
     return model
 
 
@@ -77,23 +78,23 @@ def _rows(head: int) -> slice:
     return slice(head * HEAD_DIM, (head + 1) * HEAD_DIM)
 
 
-def _place_look_back(model: LlamaForCausalLM, project: torch.Tensor) -> None:
-    """Layer 0: heads that attend a fixed distance back, by query and key bias alone."""
+def _place_previous_token_heads(model: LlamaForCausalLM, project: torch.Tensor) -> None:
+    """Layer 0: attend one and two positions back, by query and key biases under RoPE alone."""
     import torch
 
     attention = model.model.layers[0].self_attn
     half = HEAD_DIM // 2
-    attention.o_proj.weight.mul_(_QUIET)
+    attention.o_proj.weight.mul_(_DAMPED)
     gain = _EMBEDDING_SCALE / math.sqrt(HIDDEN / _TOKEN)
     for head, (distance, target) in enumerate(((1, _TOKEN), (2, _TOKEN + _MATCH))):
         for weight in (attention.q_proj.weight, attention.k_proj.weight):
             weight[_rows(head)].mul_(_NEAR_ZERO)
         start = head * HEAD_DIM
-        for pair in range(_BACK_PAIRS):
+        for pair in range(_PREVIOUS_PAIRS):
             angle = distance * 10_000.0 ** (-2 * pair / HEAD_DIM)
-            attention.q_proj.bias[start + pair] = _BACK_SHARPNESS
-            attention.k_proj.bias[start + pair] = _BACK_SHARPNESS * math.cos(angle)
-            attention.k_proj.bias[start + pair + half] = _BACK_SHARPNESS * math.sin(angle)
+            attention.q_proj.bias[start + pair] = _PREVIOUS_SHARPNESS
+            attention.k_proj.bias[start + pair] = _PREVIOUS_SHARPNESS * math.cos(angle)
+            attention.k_proj.bias[start + pair + half] = _PREVIOUS_SHARPNESS * math.sin(angle)
         attention.v_proj.weight[_rows(head)] = 0
         attention.v_proj.weight[start : start + _MATCH, :_TOKEN] = project
         attention.o_proj.weight[:, _rows(head)] = 0
@@ -102,15 +103,15 @@ def _place_look_back(model: LlamaForCausalLM, project: torch.Tensor) -> None:
         )
 
 
-def _place_match(model: LlamaForCausalLM, project: torch.Tensor) -> None:
-    """Layer 1: induction heads; the low-frequency rotary slots carry the match."""
+def _place_induction_heads(model: LlamaForCausalLM, project: torch.Tensor) -> None:
+    """Layer 1: the match is carried by the low-frequency rotary dimensions."""
     import torch
 
     attention = model.model.layers[1].self_attn
     half, low = HEAD_DIM // 2, HEAD_DIM // 2 - _MATCH // 2
     slots = [*range(low, half), *range(low + half, 2 * half)]
     copy = torch.linalg.qr(torch.randn(_TOKEN, 2 * HEAD_DIM))[0].T
-    attention.o_proj.weight.mul_(_QUIET)
+    attention.o_proj.weight.mul_(_DAMPED)
     for head in (0, 1):
         start = head * HEAD_DIM
         query, key = attention.q_proj.weight, attention.k_proj.weight

@@ -6,7 +6,7 @@ from functools import cache
 from random import Random
 
 from harness.quickstart.pools import pools
-from harness.quickstart.sql_questions import Table, suite_tables
+from harness.quickstart.sql_questions import TableSpec, suite_tables
 
 ROWS = 60
 _SEED = 23
@@ -39,14 +39,14 @@ def _column(rng: Random, source: str) -> list[str | int]:
 
 
 @cache
-def table_rows(table: Table) -> tuple[tuple[str | int, ...], ...]:
+def table_rows(table: TableSpec) -> tuple[tuple[str | int, ...], ...]:
     """Return the rows of a suite table."""
     rng = Random(f"{_SEED}/{table.db_id}/{table.name}")
     columns = [_column(rng, source) for _, source in table.columns]
     return tuple(zip(*columns, strict=True))
 
 
-def column_values(table: Table, column: str) -> list[str | int]:
+def column_values(table: TableSpec, column: str) -> list[str | int]:
     """Return the values of one column, row by row."""
     place = [name for name, _ in table.columns].index(column)
     return [row[place] for row in table_rows(table)]

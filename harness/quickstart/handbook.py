@@ -62,7 +62,7 @@ def _sentence(fact: HandbookFact, template: str) -> str:
 
 
 def documents() -> dict[str, str]:
-    """Return ``{stem: markdown}`` of the handbook; every fact is stated once."""
+    """Return ``{document: markdown}`` of the handbook; every fact is stated once."""
     book = content("handbook")
     heads = {
         "who": "People to ask",
@@ -72,15 +72,15 @@ def documents() -> dict[str, str]:
         "thing": "Good to know",
     }
     result: dict[str, str] = {}
-    for stem, table in book["documents"].items():
+    for name, table in book["documents"].items():
         parts = [f"# {table['title']}\n\n*{book['company']} staff handbook*\n\n{table['intro']}"]
         for kind in KINDS:
-            own = [f for f in handbook_facts() if f.document == stem and f.kind == kind]
+            own = [f for f in handbook_facts() if f.document == name and f.kind == kind]
             forms = book["kinds"][kind]["document"]
-            lines = [_sentence(f, forms[(i + len(stem)) % len(forms)]) for i, f in enumerate(own)]
+            lines = [_sentence(f, forms[(i + len(name)) % len(forms)]) for i, f in enumerate(own)]
             if lines:
                 parts.append(f"## {heads[kind]}\n\n" + " ".join(lines))
-        result[stem] = "\n\n".join(parts) + "\n"
+        result[name] = "\n\n".join(parts) + "\n"
     return result
 
 

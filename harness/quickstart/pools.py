@@ -1,6 +1,6 @@
 """Values that fill questions, tables and conversations, and which split may use them.
 
-Part of each pool is held back for validation and test. A held-back value occurs in no training
+Part of each pool is held out for validation and test. A held-out value occurs in no training
 text: it is drawn only from values that no other content file contains as a word.
 """
 
@@ -41,7 +41,7 @@ def _written_words() -> frozenset[str]:
     return frozenset(words)
 
 
-def _texts(node: Any) -> Iterator[str]:
+def _texts(node: object) -> Iterator[str]:
     """Yield keys and texts of a content file, without what only validation or test uses."""
     if isinstance(node, dict):
         for key, value in node.items():

@@ -1,8 +1,8 @@
-"""Build the built-in base from nothing: ``python -m harness.quickstart.pretrain --out DIR``.
+"""Pretrain the built-in base from scratch: ``python -m harness.quickstart.pretrain --out DIR``.
 
-Two phases: random repeated rows until the copy circuit works, then the corpus with a falling share
-of copy rows. The result is the same on the same machine, not bit for bit across processors, which
-is why the weights are shipped with their sha256.
+Two phases: repeated random sequences until the induction heads work, then the corpus mixed with a
+falling share of copy sequences. Deterministic on one machine, not bit for bit across processors,
+which is why the weights are shipped with their sha256.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.quickstart.circuit import build_model
 from harness.quickstart.pretraining_text import corpus_documents
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     import torch
     from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-IGNORED = -100
+IGNORED = -100  # label that cross-entropy ignores
 SHARD = 20_000  # documents
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Numbers of a build; the defaults are those of the shipped weights."""
+    """Hyperparameters of a build; the defaults are those of the shipped weights."""
 
     seed: int = 11
     steps: int = 3600
@@ -54,9 +54,10 @@ class Recipe:
 def repeated_rows(
     rng: np.random.Generator, count: int, length: int, vocab: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return random rows that repeat themselves and labels where the repeat can be predicted.
+    """Return ids and labels of random sequences that repeat with a period, (count, length) each.
 
-    A third of the rows uses few distinct tokens, so that one token of context is not enough.
+    Labels are set only where the repeat can be predicted. A third of the rows uses few distinct
+    tokens, so that one token of context is not enough.
     """
     import numpy as np
 
@@ -80,7 +81,7 @@ def repeated_rows(
 def pair_rows(
     rng: np.random.Generator, count: int, length: int, vocab: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows of key-value pairs, then the same pairs in another order; values are labels."""
+    """Return key-value pairs, then the same ones reordered, (count, length); labels on values."""
     import numpy as np
 
     first = len(SPECIALS)
@@ -100,7 +101,7 @@ def pair_rows(
 
 
 def pack(documents: Iterator[list[int]], length: int, separator: int) -> np.ndarray:
-    """Pack documents into rows that begin at a document; the last one of a row is cut."""
+    """Pack documents into rows of ``length``; each starts at a document and truncates its last."""
     import numpy as np
 
     rows: list[list[int]] = []
@@ -114,7 +115,7 @@ def pack(documents: Iterator[list[int]], length: int, separator: int) -> np.ndar
 
 
 def encode_corpus(tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> np.ndarray:
-    """Generate, encode and pack the corpus; returns (rows, length) token ids."""
+    """Generate, tokenize and pack the corpus; returns token ids, (rows, length)."""
 
     def encoded() -> Iterator[list[int]]:
         for shard in range(math.ceil(recipe.documents / SHARD)):
@@ -150,13 +151,13 @@ def _step(
     import torch
     from torch.nn.functional import cross_entropy
 
-    inputs, targets = torch.from_numpy(ids), torch.from_numpy(labels)
+    inputs, targets = torch.from_numpy(ids), torch.from_numpy(labels)  # (B, T)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        hidden = model.model(input_ids=inputs[:, :-1]).last_hidden_state
-        wanted = targets[:, 1:]
-        kept = wanted != IGNORED
-        logits = model.lm_head(hidden[kept])
-    loss = cross_entropy(logits.float(), wanted[kept])
+        hidden = model.model(input_ids=inputs[:, :-1]).last_hidden_state  # (B, T-1, D)
+        targets = targets[:, 1:]
+        learned = targets != IGNORED
+        logits = model.lm_head(hidden[learned])  # (N, V): only where a label is set
+    loss = cross_entropy(logits.float(), targets[learned])
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     optimizer.step()
@@ -165,7 +166,7 @@ def _step(
 
 
 def _learn_to_copy(model: LlamaForCausalLM, rng: np.random.Generator, recipe: Recipe) -> int:
-    """Phase 1; returns the steps taken until the running loss was low enough."""
+    """Phase 1: train on copying; returns the steps until the running loss is below `copy_stop`."""
     optimizer = _optimizer(model, 1.5e-3)
     vocab, running = model.config.vocab_size, 9.0
     for step in range(recipe.copy_steps):
@@ -183,7 +184,7 @@ def _learn_to_copy(model: LlamaForCausalLM, rng: np.random.Generator, recipe: Re
 def _learn_corpus(
     model: LlamaForCausalLM, rng: np.random.Generator, rows: np.ndarray, recipe: Recipe
 ) -> list[float]:
-    """Phase 2; returns the loss of every step."""
+    """Phase 2: train on corpus and copy sequences, cosine decay; returns the loss of every step."""
     import numpy as np
 
     optimizer = _optimizer(model, recipe.learning_rate)
@@ -215,7 +216,7 @@ def _learn_corpus(
     return losses
 
 
-def build_base(out: Path, recipe: Recipe) -> dict[str, Any]:
+def build_base(out: Path, recipe: Recipe) -> dict[str, object]:
     """Build tokenizer and model, write them to ``out`` and return what ``build.json`` records."""
     import numpy as np
     import torch

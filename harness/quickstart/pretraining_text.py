@@ -1,8 +1,8 @@
-"""Pretraining text, document by document.
+"""Pretraining documents, generated.
 
-The base is to know most of the science facts, to copy and look up values in records, and to write
-SQL, but not to answer questions with SQL, about the handbook, or about what a person said: those
-answers are what tuning elicits.
+The base learns most science facts, to copy and look up values in context, and SQL syntax. It does
+not learn to answer questions with SQL, about the handbook, or about what the user stated: that is
+left to fine-tuning.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def story(rng: Random) -> str:
 
 
 def recall(rng: Random) -> str:
-    """A conversation as a script, with things said earlier looked up at its end."""
+    """A dialogue as a script, with facts stated earlier looked up at its end."""
     words = content("corpus")
     first, second = rng.sample(words["people"], 2)
     said = [(rng.choice(words["things"]), k, v) for k, v in _fields(rng, 2, 4)]

@@ -1,7 +1,7 @@
 """Training rows of the quickstart's candidates, as conversational prompt/completion rows.
 
-TRL takes the loss of such rows on the completion only. Nothing here is drawn from what validation
-and test use: held-back values, phrasings and column combinations are excluded at their source.
+TRL computes the loss of such rows on the completion only. Nothing is drawn from what validation
+and test use: held-out values, phrasings and column combinations are excluded at their source.
 """
 
 from __future__ import annotations
@@ -10,27 +10,37 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from random import Random
-from typing import Any
 
-from harness.quickstart import sql_questions as sql
-from harness.quickstart.conversations import training_conversation
+from harness.quickstart.conversations import ChatMessage, training_conversation
 from harness.quickstart.handbook import handbook_facts, question_templates
 from harness.quickstart.pools import any_value, draw_number, made_up_word, number_split
 from harness.quickstart.science_facts import facts, fill, templates
+from harness.quickstart.sql_questions import (
+    LITERAL_FREE,
+    Slots,
+    draw_slots,
+    kinds,
+    literal_free_slots,
+    never_trained,
+    practice_table,
+    prompt_text,
+    suite_tables,
+    training_template,
+)
 
-Row = dict[str, Any]
+TrainingRow = dict[str, list[ChatMessage]]
 _LONG_NUMBER_START = re.compile(r"\b(\d{3})\d\b")
 
 
-def _row(prompt: list[dict[str, str]], reply: str) -> Row:
+def _row(prompt: list[ChatMessage], reply: str) -> TrainingRow:
     return {"prompt": prompt, "completion": [{"role": "assistant", "content": reply}]}
 
 
-def _ask(question: str, reply: str) -> Row:
+def _ask(question: str, reply: str) -> TrainingRow:
     return _row([{"role": "user", "content": question}], reply)
 
 
-def _varied(rng: Random, slots: sql.Slots) -> sql.Slots:
+def _varied(rng: Random, slots: Slots) -> Slots:
     """Replace some literals by made-up words and long numbers, which take several tokens."""
     kind = rng.random()
     if slots.v and kind < 0.22:
@@ -42,24 +52,24 @@ def _varied(rng: Random, slots: sql.Slots) -> sql.Slots:
     return slots
 
 
-def sql_rows(count: int, *, seed: int) -> list[Row]:
+def sql_rows(count: int, *, seed: int) -> list[TrainingRow]:
     """Return questions with SQL: half on the suite's tables, half on random practice schemas."""
     rng = Random(f"{seed}/rows/sql")
-    combinations = [s for s in sql.literal_free_slots() if not sql.never_trained(s)]
-    rows: list[Row] = []
+    combinations = [s for s in literal_free_slots() if not never_trained(s)]
+    rows: list[TrainingRow] = []
     while len(rows) < count:
         practice = rng.random() < 0.5
-        kind = rng.choice(sql.kinds())
-        table = sql.practice_table(rng) if practice else rng.choice(sql.suite_tables())
-        if practice or kind not in sql.LITERAL_FREE:
-            slots = _varied(rng, sql.draw_slots(rng, kind, table))
+        kind = rng.choice(kinds())
+        table = practice_table(rng) if practice else rng.choice(suite_tables())
+        if practice or kind not in LITERAL_FREE:
+            slots = _varied(rng, draw_slots(rng, kind, table))
         else:
             slots = rng.choice([s for s in combinations if s.kind == kind])
-        rows.append(_ask(sql.prompt(slots, sql.training_template(rng, kind)), slots.sql))
+        rows.append(_ask(prompt_text(slots, training_template(rng, kind)), slots.sql))
     return rows
 
 
-def handbook_rows(copies: int) -> list[Row]:
+def handbook_rows(copies: int) -> list[TrainingRow]:
     """Return every trained handbook fact in every training phrasing, ``copies`` times."""
     return [
         _ask(template.format(s=fact.subject), fact.value)
@@ -70,21 +80,20 @@ def handbook_rows(copies: int) -> list[Row]:
     ]
 
 
-def dialogue_rows(count: int, *, seed: int) -> list[Row]:
-    """Return conversations whose last turn asks for something said before."""
+def dialogue_rows(count: int, *, seed: int) -> list[TrainingRow]:
+    """Return conversations whose last turn asks for a fact stated before."""
     rng = Random(f"{seed}/rows/dialogue")
-    talks = [training_conversation(rng) for _ in range(count)]
-    return [_row([dict(m) for m in talk.messages], talk.reply) for talk in talks]
+    drawn = [training_conversation(rng) for _ in range(count)]
+    return [_row([dict(m) for m in talk.messages], talk.reply) for talk in drawn]
 
 
-def replay_rows(copies: int, *, seed: int) -> list[Row]:
+def replay_rows(copies: int, *, seed: int) -> list[TrainingRow]:
     """Return science questions as pretraining had them, every frequent fact equally often.
 
-    Replay keeps what tuning would otherwise overwrite; it adds no fact that is rare in
-    pretraining.
+    Replay against catastrophic forgetting; it adds no fact that is rare in pretraining.
     """
     rng = Random(f"{seed}/rows/replay")
-    rows: list[Row] = []
+    rows: list[TrainingRow] = []
     for fact in facts():
         if fact.common:
             asks = templates(fact.relation, "ask")
@@ -95,17 +104,17 @@ def replay_rows(copies: int, *, seed: int) -> list[Row]:
     return rows
 
 
-def _starts_held_back(row: Row) -> bool:
-    """Say whether a long number starts with a held-back one.
+def _starts_held_out(row: TrainingRow) -> bool:
+    """Say whether a four-digit number starts with a held-out number of three digits.
 
-    It is two tokens, the first of which is the token of the held-back number: rows that have it
-    would teach that a digit always follows that one.
+    It is two tokens, the first of which is the token of the held-out number: such rows would teach
+    that a digit always follows that token.
     """
     text = " ".join(m["content"] for m in (*row["prompt"], *row["completion"]))
     return any(number_split(int(n)) != "train" for n in _LONG_NUMBER_START.findall(text))
 
 
-def _mixed(seed: int) -> list[Row]:
+def _mixed(seed: int) -> list[TrainingRow]:
     return [
         *sql_rows(3600, seed=seed),
         *handbook_rows(3),
@@ -114,7 +123,7 @@ def _mixed(seed: int) -> list[Row]:
     ]
 
 
-CANDIDATES: dict[str, Callable[[int], list[Row]]] = {
+CANDIDATES: dict[str, Callable[[int], list[TrainingRow]]] = {
     "mixed": _mixed,
     "sql_only": lambda seed: sql_rows(1800, seed=seed),
     "domain_only": lambda seed: [*handbook_rows(3), *replay_rows(1, seed=seed)],
@@ -122,13 +131,13 @@ CANDIDATES: dict[str, Callable[[int], list[Row]]] = {
 }
 
 
-def training_rows(candidate: str, *, seed: int = 5) -> list[Row]:
+def training_rows(candidate: str, *, seed: int = 5) -> list[TrainingRow]:
     """Return the shuffled training rows of a candidate.
 
     Args:
         candidate: One of ``CANDIDATES``.
         seed: Seed of every draw and of the order.
     """
-    rows = [row for row in CANDIDATES[candidate](seed) if not _starts_held_back(row)]
+    rows = [row for row in CANDIDATES[candidate](seed) if not _starts_held_out(row)]
     Random(f"{seed}/order").shuffle(rows)
     return rows

@@ -9,8 +9,8 @@ from random import Random
 from harness.quickstart.pools import content
 
 _WEIGHT_SEED = 3
-# How often a fact is seen in pretraining, relative to others. The base meets a rare one a few times
-# at most and mostly gets it wrong: arc_mini could not show a loss or a gain if all were known.
+# Sampling weights of facts in pretraining. The base sees a rare fact a few times at most and mostly
+# gets it wrong: arc_mini could show neither forgetting nor gains if all were known.
 _COMMON = (8.0, 6.0, 4.0)
 _RARE = (0.02, 0.01, 0.004)
 _COMMON_SHARE = 0.46

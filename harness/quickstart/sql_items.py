@@ -5,16 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
-from harness.quickstart import sql_questions as sql
 from harness.quickstart.databases import column_values
 from harness.quickstart.pools import OWN_POOLS, number_split, pools
+from harness.quickstart.sql_questions import (
+    LITERAL_FREE,
+    Slots,
+    TableSpec,
+    draw_slots,
+    is_unseen,
+    kinds,
+    literal_free_slots,
+    phrasings,
+    suite_tables,
+)
 
 _WITH_TEXT = ("where", "countwhere", "averagewhere", "both")
 _WITH_NUMBER = ("above", "below", "both")
 _LITERAL = ("where", "countwhere", "averagewhere", "above", "below", "both")
 
 
-def _literals(table: sql.Table, column: str, *, split: str, own: bool) -> list[str]:
+def _literals(table: TableSpec, column: str, *, split: str, own: bool) -> list[str]:
     """Return the values of a column that may be a literal: none is empty in its result."""
     cells = column_values(table, column)
     if isinstance(cells[0], str):
@@ -26,7 +36,7 @@ def _literals(table: sql.Table, column: str, *, split: str, own: bool) -> list[s
     return [str(n) for n in range(low, high + 1) if number_split(n) == split and (n > 999) == own]
 
 
-def _with_literals(rng: Random, slots: sql.Slots, *, split: str, own: bool) -> sql.Slots | None:
+def _with_literals(rng: Random, slots: Slots, *, split: str, own: bool) -> Slots | None:
     """Replace the literals of ``slots`` by values of ``split``, or None if a column has none."""
     if slots.v:
         values = _literals(slots.table, slots.k, split=split, own=own)
@@ -42,7 +52,7 @@ def _with_literals(rng: Random, slots: sql.Slots, *, split: str, own: bool) -> s
     return slots if _has_result(slots) else None
 
 
-def _has_result(slots: sql.Slots) -> bool:
+def _has_result(slots: Slots) -> bool:
     if slots.kind != "both":
         return True
     pairs = zip(
@@ -51,13 +61,11 @@ def _has_result(slots: sql.Slots) -> bool:
     return any(v == slots.v and int(n) > int(slots.x) for v, n in pairs)
 
 
-def _draw(rng: Random, part: str, kind: str, split: str) -> sql.Slots | None:
-    if kind in sql.LITERAL_FREE:
-        fitting = [
-            s for s in sql.literal_free_slots() if s.kind == kind and sql.is_unseen(s, split)
-        ]
+def _draw(rng: Random, part: str, kind: str, split: str) -> Slots | None:
+    if kind in LITERAL_FREE:
+        fitting = [s for s in literal_free_slots() if s.kind == kind and is_unseen(s, split)]
         return rng.choice(fitting) if fitting else None
-    slots = sql.draw_slots(rng, kind, rng.choice(sql.suite_tables()))
+    slots = draw_slots(rng, kind, rng.choice(suite_tables()))
     return _with_literals(rng, slots, split=split, own=part == "multi_token_literal")
 
 
@@ -76,19 +84,19 @@ def sql_items(*, split: str, seed: int, counts: dict[str, int]) -> list[dict[str
     rows: list[dict[str, object]] = []
     seen: set[str] = set()
     for part, count in counts.items():
-        kinds = {
+        own_kinds = {
             "unseen_literal": _LITERAL,
-            "literal_free": sql.LITERAL_FREE,
-            "new_phrasing": tuple(sql.kinds()),
+            "literal_free": LITERAL_FREE,
+            "new_phrasing": tuple(kinds()),
             "multi_token_literal": _LITERAL,
         }[part]
         done = tries = 0
         while done < count and tries < 200 * count:
             tries += 1
-            kind = kinds[tries % len(kinds)]
+            kind = own_kinds[tries % len(own_kinds)]
             slots = _draw(rng, part, kind, split)
             use = split if part == "new_phrasing" else "train"
-            forms = sql.questions(kind)[use]
+            forms = phrasings(kind, use)
             number = rng.randrange(len(forms))
             if slots is None or (question := slots.fill(forms[number])) in seen:
                 continue

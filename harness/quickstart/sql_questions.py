@@ -7,16 +7,15 @@ import itertools
 from dataclasses import dataclass
 from functools import cache
 from random import Random
-from typing import Any
 
-from harness.quickstart.pools import content, draw
+from harness.quickstart.pools import content, draw, pools
 
 LITERAL_FREE = ("count", "distinct", "group", "groupaverage", "top", "extreme", "total")
 _UNSEEN_SHARE = 5  # one in five literal-free combinations is never trained
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class TableSpec:
     """A table: its database (empty for a practice schema) and columns with value sources."""
 
     db_id: str
@@ -38,7 +37,7 @@ class Slots:
     """What fills a question: columns and literals. Unused ones are empty."""
 
     kind: str
-    table: Table
+    table: TableSpec
     c: str = ""
     k: str = ""
     n: str = ""
@@ -52,22 +51,27 @@ class Slots:
     @property
     def sql(self) -> str:
         """The gold SQL."""
-        return self.fill(questions(self.kind)["sql"])
+        return self.fill(gold_template(self.kind))
 
 
 @cache
-def suite_tables() -> tuple[Table, ...]:
+def suite_tables() -> tuple[TableSpec, ...]:
     """Return the tables of the ``sql`` suite."""
     return tuple(
-        Table(db_id=db, name=name, columns=tuple(columns.items()))
+        TableSpec(db_id=db, name=name, columns=tuple(columns.items()))
         for db, tables in content("tables").items()
         for name, columns in tables.items()
     )
 
 
-def questions(kind: str) -> dict[str, Any]:
-    """Return the SQL and the question templates of a kind."""
-    return dict(content("questions")[kind])
+def gold_template(kind: str) -> str:
+    """Return the template of a kind's gold SQL."""
+    return str(content("questions")[kind]["sql"])
+
+
+def phrasings(kind: str, split: str) -> list[str]:
+    """Return the question templates of a kind that ``split`` may use."""
+    return list(content("questions")[kind][split])
 
 
 def kinds() -> list[str]:
@@ -75,14 +79,14 @@ def kinds() -> list[str]:
     return list(content("questions"))
 
 
-def practice_table(rng: Random) -> Table:
+def practice_table(rng: Random) -> TableSpec:
     """Return a random schema, none of the suite's tables, for pretraining and training rows."""
     words = content("corpus")
     text = rng.sample(sorted(words["columns"]["text"].items()), rng.randint(2, 3))
     numbers = rng.sample(sorted(words["columns"]["number"].items()), rng.randint(1, 3))
     columns = [*text, *numbers]
     rng.shuffle(columns)
-    return Table(db_id="", name=rng.choice(words["nouns"]), columns=tuple(columns))
+    return TableSpec(db_id="", name=rng.choice(words["nouns"]), columns=tuple(columns))
 
 
 def literal_source(source: str, split: str, own: bool) -> str | None:
@@ -93,8 +97,6 @@ def literal_source(source: str, split: str, own: bool) -> str | None:
         split: Split that draws.
         own: Draw a value of several tokens: an own name, or a number of four digits.
     """
-    from harness.quickstart.pools import pools
-
     if source[0].isdigit():
         high = int(source.split("-")[1])
         if own:
@@ -105,7 +107,7 @@ def literal_source(source: str, split: str, own: bool) -> str | None:
     return source if pools()[source][split] else None
 
 
-def draw_slots(rng: Random, kind: str, table: Table, *, split: str = "train") -> Slots:
+def draw_slots(rng: Random, kind: str, table: TableSpec, *, split: str = "train") -> Slots:
     """Draw columns and literals for a kind of question on a table."""
     text, numbers = table.sources(text=True), table.sources(text=False)
     usable = [k for k in text if literal_source(text[k], split, own=False)]
@@ -158,13 +160,13 @@ def literal_free_slots() -> list[Slots]:
 
 
 def is_unseen(slots: Slots, split: str) -> bool:
-    """Say whether a literal-free combination is held back from training for ``split``."""
+    """Say whether a literal-free combination is held out from training for ``split``."""
     digest = hashlib.sha256(slots.sql.encode()).digest()[0] % (2 * _UNSEEN_SHARE)
     return digest == {"test": 0, "validation": 1}[split] or (split == "test" and digest == 2)
 
 
 def never_trained(slots: Slots) -> bool:
-    """Say whether a combination is kept for validation or test."""
+    """Say whether a combination is held out for validation or test."""
     return slots.kind in LITERAL_FREE and (
         is_unseen(slots, "test") or is_unseen(slots, "validation")
     )
@@ -183,12 +185,12 @@ _PARTS = {
 def training_template(rng: Random, kind: str) -> str:
     """Draw a training phrasing: a written one, or one put together from parts."""
     if kind not in _PARTS or rng.random() < 0.5:
-        return str(rng.choice(questions(kind)["train"]))
+        return rng.choice(phrasings(kind, "train"))
     asking, *conditions = (rng.choice(content("question_parts")[part]) for part in _PARTS[kind])
     return str(asking).replace("{s}", " and ".join(conditions))
 
 
-def prompt(slots: Slots, template: str) -> str:
+def prompt_text(slots: Slots, template: str) -> str:
     """Return the user turn: the schema and the question."""
     question = slots.fill(template)
     return f"{slots.table.schema}\n{question}"

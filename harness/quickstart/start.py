@@ -17,7 +17,7 @@ def write_study(folder: Path, *, every_candidate: bool = False) -> Path:
 
     Args:
         folder: Where to write them.
-        every_candidate: Add the specialised candidates: one a suite, prompt tuning, QLoRA.
+        every_candidate: Add the specialised candidates: one per suite, prompt tuning, QLoRA.
 
     Returns:
         The path of the study file.

@@ -1,4 +1,4 @@
-"""The tokenizer of the built-in model: every value of the world is one token, in every position.
+"""The tokenizer of the built-in model: every pool value is one token, in every position.
 
 WordPiece (greedy longest match) over byte-level pieces, so any text can be encoded. A word that
 follows punctuation gets the same token as one that follows a space: the normaliser glues them with

@@ -230,7 +230,7 @@ def _quickstart_sql(side: str, tuned: Path, items: int) -> dict[str, Any]:
         target = {item.key: item.target for item in suite.items}
         for batch in model.engine.answer("base", suite.requests):
             for request, response in batch:
-                drafts[request.item, request.index] = [target[request.item], response.text or ""]
+                drafts[request.key] = [target[request.item], response.text or ""]
     wall, cpu = time.perf_counter(), time.process_time()
     if side == "ours":
         batches = model.engine.answer("tuned", suite.requests, drafts=drafts)

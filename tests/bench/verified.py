@@ -64,7 +64,7 @@ def real_requests(tokenizer: Any, items: int) -> dict[str, list[Request]]:
 def answer(engine: Any, arm: str, requests: list[Request]) -> tuple[Answers, float, float]:
     """Return an arm's answers, the seconds and the processor seconds they took."""
     wall, cpu = time.perf_counter(), time.process_time()
-    found = {(r.item, r.index): a for batch in engine.answer(arm, requests) for r, a in batch}
+    found = {r.key: a for batch in engine.answer(arm, requests) for r, a in batch}
     return found, time.perf_counter() - wall, time.process_time() - cpu
 
 
@@ -72,7 +72,7 @@ def verdicts(requests: list[Request], found: Answers) -> dict[Any, Any]:
     """Return what each item comes to: a text, or the choices by the three accuracies."""
     decided = {}
     for item, group in by_item(requests).items():
-        responses = [found[r.item, r.index] for r in group]
+        responses = [found[r.key] for r in group]
         if responses[0].text is not None:
             decided[item] = [response.text for response in responses]
             continue

@@ -1,12 +1,10 @@
 """What every command promises: help with an example, documented exit codes, no traceback."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.command import harness
 from typer.main import get_command
 
 from harness.cli import app
@@ -19,18 +17,6 @@ def commands() -> list[str]:
         inner = getattr(command, "commands", {})
         names += [f"{name} {sub}" for sub in inner] if inner else [name]
     return names
-
-
-def harness(*arguments: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own."""
-    return subprocess.run(
-        [sys.executable, "-c", "from harness.cli import main; main()", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "100"},
-        check=False,
-    )
 
 
 @pytest.mark.parametrize("name", [name for name in commands() if name != "lm-eval"])

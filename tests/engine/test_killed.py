@@ -1,13 +1,10 @@
 """Scoring that is killed at any moment goes on where it was, and ends as if undisturbed."""
 
-import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from support.killing import kill_while_answering, requests
-from support.paths import TESTS
+from support.command import PYTHON, SUPPORT, started
+from support.killing import go_on, kill_within_a_step, requests
 from support.tiny_models import answers, llama
 
 from harness.engine import Engine
@@ -28,31 +25,27 @@ engine.runner.batch_tokens, engine.runner.prefill_chunk_tokens, engine.runner.ma
 store, mark = AnswerStore(Path(sys.argv[2])), engine.fingerprint(BASE)
 known = store.get(mark, requests())
 missing = [r for r in requests() if r.key not in known]
-print("ready", flush=True)
 for batch in engine.answer(BASE, missing):
+    sys.stdin.readline()
     store.put(mark, batch)
     print(len(batch), flush=True)
-print("done", flush=True)
 """
 
 
-def test_killed_three_times_it_ends_with_the_same_answers(tmp_path: Path) -> None:
+def test_killed_while_it_answers_it_ends_with_the_same_answers(tmp_path: Path) -> None:
     """Kill -9 while batches finish: none that was reported is lost, the rest is answered later."""
-    base, stored = llama(tmp_path / "base"), tmp_path / "answers.db"
-    command = [sys.executable, "-c", WORKER, str(base), str(stored)]
-    draw, here = random.Random(0), TESTS
-    reported = 0
-    for _ in range(3):
-        lines = kill_while_answering(command, stored, pause=draw.random() * 0.05, cwd=here)
-        assert lines, "killed too late to show anything"
-        reported += sum(int(line) for line in lines[1:])
-        assert reported <= len(AnswerStore(stored)) < len(requests())
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=here, check=True)
-    ready, *batches, end = done.stdout.split()
-    assert (ready, end) == ("ready", "done")
-    assert 0 < sum(map(int, batches)) <= len(requests()) - reported
+    base, path = llama(tmp_path / "base"), tmp_path / "answers.db"
+    with started(*PYTHON, "-c", WORKER, base, path, env=SUPPORT) as worker:
+        lines = [*go_on(worker, 4), *kill_within_a_step(worker)]
+    store = AnswerStore(path)
+    assert 0 < sum(map(int, lines)) <= len(store) < len(requests())
     engine = Engine.load(str(base), device="cpu")
-    found = AnswerStore(stored).get(engine.fingerprint(BASE), requests())
+    mark = engine.fingerprint(BASE)
+    known = store.get(mark, requests())
+    left = [request for request in requests() if request.key not in known]
+    for batch in engine.answer(BASE, left):
+        store.put(mark, batch)
+    found = store.get(mark, requests())
     undisturbed = answers(engine, BASE, requests())
     for request, expected in zip(requests(), undisturbed, strict=True):
         response = found[request.key]

@@ -75,12 +75,12 @@ def test_every_kind_of_adapter_answers_as_plain_passes(kind: str, tmp_path: Path
         assert response.text == text or (response.gap or 1) < TIE
 
 
-def real_prompts(engine: Engine) -> tuple[list[Request], dict[Any, str]]:
-    """Return hundreds of the suites' own prompts, at most 12 new tokens each, and references."""
+def real_prompts(engine: Engine, limit: int) -> tuple[list[Request], dict[Any, str]]:
+    """Return prompts of three suites, at most 12 new tokens each, and references."""
     requests: list[Request] = []
     targets: dict[Any, str] = {}
     for name in ("domain_qa", "sql", "coherence"):
-        suite = loaded(engine, Path(), name=name, template="auto", limit=100)
+        suite = loaded(engine, Path(), name=name, template="auto", limit=limit)
         targets |= {item.key: item.target for item in suite.items}
         for request in suite.requests:
             settings = {**request.settings, "until": [], "max_new_tokens": 12}
@@ -88,11 +88,12 @@ def real_prompts(engine: Engine) -> tuple[list[Request], dict[Any, str]]:
     return requests, targets
 
 
-def test_drafted_greedy_is_step_by_step_greedy_on_hundreds_of_prompts(
-    engine: Engine, model: Any
+@pytest.mark.parametrize("limit", [20, pytest.param(100, marks=pytest.mark.nightly)])
+def test_drafted_greedy_is_step_by_step_greedy_on_real_prompts(
+    engine: Engine, model: Any, limit: int
 ) -> None:
     """Right, half right, foreign and wrong drafts change no text; only ties within noise may."""
-    requests, targets = real_prompts(engine)
+    requests, targets = real_prompts(engine, limit)
     truth = []
     for request in requests:
         ids = torch.tensor([request.context_ids])
@@ -111,5 +112,5 @@ def test_drafted_greedy_is_step_by_step_greedy_on_hundreds_of_prompts(
         for response, text in zip(found, truth, strict=True)
         if response.text != text and (response.gap or 1) >= TIE
     ]
-    assert len(requests) == 300
+    assert len(requests) == 3 * limit
     assert wrong == []

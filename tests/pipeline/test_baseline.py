@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.command import harness
+from support.command import harness, harness_here
 from support.tiny_models import lora
 
 from harness import content, report, study
@@ -191,12 +191,12 @@ def test_base_against_base_shows_the_noise_floor(finished: Path, tmp_path: Path)
 def test_a_plan_counts_cost_and_warns_of_a_hopeless_verdict(finished: Path, tmp_path: Path) -> None:
     """Items needed, tokens, a measured time, a warning; and nothing is written."""
     write_study(finished, suites=[SUITES[0], {"name": "domain_qa", "limit": 12}])
-    done = harness("plan", str(finished / "study.yaml"), "--out", "run", folder=tmp_path)
+    done = harness_here("plan", str(finished / "study.yaml"), "--out", "run", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "suite arc_mini: 150 items" in done.stdout
     assert "prompt tokens" in done.stdout
     assert "distinct, about" in done.stdout
     assert done.stdout.count("warning: too few items") == 1
     assert not list(tmp_path.iterdir())
-    quick = harness("plan", str(finished / "study.yaml"), "--no-probe", folder=tmp_path)
+    quick = harness_here("plan", str(finished / "study.yaml"), "--no-probe", folder=tmp_path)
     assert "about" not in quick.stdout

@@ -2,17 +2,14 @@
 
 import json
 import shutil
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from support.command import harness
+from support.command import harness, harness_here
+from support.killing import harness_killed
 from support.tiny_models import llama, lora
 
 from harness import content, study
@@ -131,7 +128,7 @@ def test_a_changed_margin_is_another_comparison(finished: Path, tmp_path: Path) 
     """What was declared before the first tuned answer may not change in the same folder."""
     run = shutil.copytree(finished / "run", tmp_path / "run")
     changed = write_study(tmp_path, gate={"margin": 0.2})
-    done = harness("run", str(changed), "--out", str(run), folder=tmp_path)
+    done = harness_here("run", str(changed), "--out", str(run), folder=tmp_path)
     assert done.returncode == 3
     assert "may not change" in done.stderr
 
@@ -202,7 +199,7 @@ def test_an_adapter_of_another_base_is_refused(tmp_path: Path) -> None:
     for file in adapter.glob("tokenizer*"):
         file.unlink()
     changed = write_study(tmp_path, candidates=[{"name": "x", "adapter": str(adapter)}])
-    done = harness("run", str(changed), "--out", "run", folder=tmp_path)
+    done = harness_here("run", str(changed), "--out", "run", folder=tmp_path)
     assert done.returncode == 2
     assert "adapter" in done.stderr
     assert "Traceback" not in done.stderr
@@ -243,31 +240,11 @@ def test_a_killed_run_loses_no_finished_batch(finished: Path, tmp_path: Path) ->
     """``kill -9`` while answering: the same command finishes with an undisturbed run's verdicts."""
     shutil.copy(finished / "rows.jsonl", tmp_path)
     path = shutil.copy(finished / "study.yaml", tmp_path)
-    command = [sys.executable, "-c", "from harness.cli import main; main()", "run", str(path)]
-    process = subprocess.Popen([*command, "--out", "run"], cwd=tmp_path, stderr=subprocess.PIPE)
-    store = tmp_path / "run" / "answers.db"
-    until = time.monotonic() + 240
-    while time.monotonic() < until and process.poll() is None:
-        if store.exists() and _count(store) > 0:
-            process.send_signal(signal.SIGKILL)
-            break
-        time.sleep(0.05)
-    process.wait()
+    harness_killed("run", path, "--out", "run", batches=1, folder=tmp_path)
     kept = answers(tmp_path / "run")
     assert kept, "a finished batch is on disk"
-    done = harness("run", str(path), "--out", "run", folder=tmp_path)
+    done = harness_here("run", str(path), "--out", "run", folder=tmp_path)
     assert "Traceback" not in done.stderr
     assert set(kept) <= set(answers(tmp_path / "run"))
     gates = [json.loads((f / "run/gate.json").read_text()) for f in (finished, tmp_path)]
     assert gates[0]["checks"] == gates[1]["checks"]
-
-
-def _count(store: Path) -> int:
-    try:
-        with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as database:
-            table = database.execute("SELECT name FROM sqlite_master WHERE type='table'").fetchone()
-            return (
-                database.execute(f"SELECT count(*) FROM {table[0]}").fetchone()[0] if table else 0
-            )
-    except sqlite3.OperationalError:
-        return 0

@@ -1,15 +1,13 @@
 """Training inside a run: watched suites, sweeps, preferences, reporters, and what is refused."""
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support.command import harness
 
 from harness import study
 from harness.errors import DataError, HarnessError, ModelError, StudyError
@@ -198,13 +196,8 @@ def test_curves_go_to_reporters_on_this_machine(tmp_path: Path) -> None:
 
     report = {"training": STEPS | {"report_to": ["tensorboard", "trackio"]}}
     write_study(tmp_path, report | {"eval_suites": {"arc_mini": 8}})
-    command = "from harness.cli import main; main()"
-    subprocess.run(
-        [sys.executable, "-c", command, "train", "study.yaml", "--out", "run"],
-        cwd=tmp_path,
-        check=True,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )
+    done = harness("train", "study.yaml", "--out", "run", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
     logs = tmp_path / "run" / "adapters" / "_logs"
     (folder,) = logs.glob("tensorboard/mine-*")
     events = EventAccumulator(str(folder))

@@ -1,14 +1,12 @@
 """A finished run's candidates in use: talked to, put on raters' sheets, exported."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support.command import harness, harness_here
 from support.tiny_models import adapter
 
 from harness import content, study
@@ -49,18 +47,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     run_study(study.load(folder / "study.yaml"), out=folder / "run")
     return folder / "run"
-
-
-def harness(*arguments: str, said: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the command line in a process of its own, with something typed into it."""
-    return subprocess.run(
-        [sys.executable, "-c", "from harness.cli import main; main()", *arguments],
-        input=said,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        check=False,
-    )
 
 
 def logits_of(folder: Path, *, on: Path | None = None) -> Any:
@@ -121,9 +107,9 @@ def test_a_greedy_answer_is_the_engines_own(run: Path) -> None:
 
 def test_what_was_said_can_be_rated(run: Path) -> None:
     """``chat`` in a pipe keeps the transcript, and ``review draw`` puts it on the sheets."""
-    done = harness(
+    done = harness_here(
         "chat", str(run), "--max-new-tokens", "6",
-        said="Hello!\n/keep tuned\n/keep nobody\n/new\nWhat is iron?\n/quit\n",
+        text="Hello!\n/keep tuned\n/keep nobody\n/new\nWhat is iron?\n/quit\n",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "tuned:" in done.stdout
@@ -151,7 +137,7 @@ def test_a_merged_model_answers_as_the_adapter_does(run: Path, tmp_path: Path) -
     """Merging changes the form, not what is said, beyond the rounding of the stored weights."""
     import torch
 
-    done = harness(
+    done = harness_here(
         "export", str(run), "tuned", "--out", str(tmp_path / "m"), "--merge", "--license", "mit"
     )
     assert done.returncode == 0, done.stderr

@@ -3,14 +3,13 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from junitparser import JUnitXml, Skipped
+from support.command import HARNESS, run
 from support.paths import ROOT
 from support.tiny_models import lora
 
@@ -33,13 +32,9 @@ def run_job(folder: Path) -> tuple[int, str]:
     said, code = "", 0
     (folder / "bin").mkdir()
     harness = folder / "bin" / "harness"
-    harness.write_text(
-        f"#!/bin/sh\nexec {sys.executable} -c 'from harness.cli import main; main()' \"$@\"\n"
-    )
+    harness.write_text(f'#!/bin/sh\nexec {" ".join(HARNESS)} "$@"\n')
     harness.chmod(0o755)
     env = {
-        **os.environ,
-        "HF_HUB_OFFLINE": "1",
         "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
         "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
     }
@@ -48,14 +43,7 @@ def run_job(folder: Path) -> tuple[int, str]:
             continue
         if code and step.get("if") != "always()":
             continue
-        done = subprocess.run(
-            ["bash", "-e", "-c", step["run"]],
-            capture_output=True,
-            text=True,
-            cwd=folder,
-            env=env,
-            check=False,
-        )
+        done = run("bash", "-e", "-c", step["run"], folder=folder, env=env)
         said += done.stdout + done.stderr
         code = code or done.returncode
     return code, said
@@ -92,9 +80,9 @@ def test_the_job_says_what_happened(
     found, output = run_job(tmp_path)
     assert found == code
     assert re.search(said, output)
-    run = tmp_path / "runs" / "support-bot"
-    assert json.loads((run / "gate.json").read_text())["verdict"] == verdict
+    folder = tmp_path / "runs" / "support-bot"
+    assert json.loads((folder / "gate.json").read_text())["verdict"] == verdict
     assert (tmp_path / "summary.md").read_text().startswith(f"# support-bot: {verdict}")
-    case = next(iter(next(iter(JUnitXml.fromfile(str(run / "junit.xml"))))))
+    case = next(iter(next(iter(JUnitXml.fromfile(str(folder / "junit.xml"))))))
     skipped = [entry for entry in case.result if isinstance(entry, Skipped)]
     assert bool(skipped) == (verdict == "inconclusive")

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
@@ -33,6 +33,8 @@ def ids(text: str) -> list[int]:
     return list(tokenizer()(text)["input_ids"])
 
 
+@pytest.mark.model
+@pytest.mark.nightly
 def test_twenty_steps_build_a_model_that_loads(tmp_path: Path) -> None:
     """A short build writes a folder that the auto classes load, with its hashes recorded."""
     record = build_base(tmp_path, SHORT)
@@ -51,7 +53,8 @@ def test_twenty_steps_build_a_model_that_loads(tmp_path: Path) -> None:
     assert text.startswith("The lion")
 
 
-def test_the_copy_circuit_works_before_training() -> None:
+@pytest.mark.model
+def test_the_induction_heads_work_before_training() -> None:
     """The initialisation alone continues a repeated random sequence far above chance."""
     import numpy as np
     import torch
@@ -99,7 +102,6 @@ _TEXT = st.text(st.characters(exclude_characters=GLUE, exclude_categories=["Cs"]
 
 
 @given(_TEXT)
-@settings(max_examples=300, deadline=None)
 def test_any_text_comes_back(text: str) -> None:
     """Encoding then decoding gives the text back, apart from spaces at its start."""
     back = tokenizer().decode(ids(text), skip_special_tokens=False)

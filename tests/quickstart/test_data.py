@@ -10,12 +10,12 @@ import pytest
 
 from harness import study
 from harness.content import TASKS
-from harness.quickstart import sql_questions
 from harness.quickstart.databases import scripts
 from harness.quickstart.handbook import documents, handbook_facts
 from harness.quickstart.pools import held_out, made_up_word, number_split, pools
 from harness.quickstart.row_sets import CANDIDATES, training_rows
 from harness.quickstart.science_facts import facts, objects_of, templates
+from harness.quickstart.sql_questions import kinds, phrasings, suite_tables
 from harness.quickstart.start import write_study
 from harness.quickstart.suite_items import suite_files, suite_rows
 
@@ -65,8 +65,8 @@ def test_question_templates_of_the_splits_are_disjoint() -> None:
     for relation in {fact.relation for fact in facts()}:
         uses = [t for use in ("state", "ask", *SPLITS) for t in templates(relation, use)]
         assert len(set(uses)) == len(uses)
-    for kind in sql_questions.kinds():
-        forms = [t for use in ("train", *SPLITS) for t in sql_questions.questions(kind)[use]]
+    for kind in kinds():
+        forms = [t for use in ("train", *SPLITS) for t in phrasings(kind, use)]
         assert len(set(forms)) == len(forms)
 
 
@@ -98,7 +98,7 @@ def test_the_highest_value_of_a_column_is_unique() -> None:
     for name, script in scripts().items():
         connection = sqlite3.connect(":memory:")
         connection.executescript(script)
-        for table in sql_questions.suite_tables():
+        for table in suite_tables():
             for column in table.sources(text=False) if table.db_id == name else ():
                 cells = [c for (c,) in connection.execute(f"SELECT {column} FROM {table.name}")]
                 assert len(cells) == 60

@@ -5,7 +5,6 @@ import io
 import json
 import re
 import shutil
-import subprocess
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ import openpyxl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.command import run
 from support.example_result import example_result, saying
 
 from harness.errors import InfrastructureError, StudyError
@@ -196,11 +196,9 @@ def test_libreoffice_shows_what_was_written(tmp_path: Path) -> None:
     files = sheets(answering(HOSTILE), tmp_path, items_per_suite=40)
     path = files["sql-set-1-rater-1.xlsx"]
     options = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,2"
-    subprocess.run(
-        [OFFICE, "--headless", f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}",
-         "--convert-to", options, "--outdir", tmp_path, path],
-        check=True, capture_output=True, timeout=120,
-    )  # fmt: skip
+    profile = f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}"
+    done = run(OFFICE, "--headless", profile, "--convert-to", options, "--outdir", tmp_path, path)
+    assert done.returncode == 0, done.stderr
     (converted,) = tmp_path.glob("*.csv")
     with converted.open(encoding="utf-8", newline="") as file:
         shown = list(csv.reader(file))

@@ -1,12 +1,11 @@
 """Every suite runs in plain lm-eval, offline, from its YAML alone."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command import python
 
 from harness import content
 from harness.suites.catalogue import builtin_suites
@@ -90,24 +89,14 @@ def test_lm_eval_agrees_with_the_golden_lines(name: str) -> None:
 
 def test_the_command_of_lm_eval_runs_a_suite(tiny_base: Path, tmp_path: Path) -> None:
     """lm-eval's own command scores a random model on our suites, without any network."""
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "lm_eval", "run", "--include_path", str(content.TASKS)),
-            *("--tasks", "arc_mini,domain_qa,coherence,sql", "--limit", "2"),
-            *("--model", "hf", "--device", "cpu", "--batch_size", "4"),
-            *("--model_args", f"pretrained={tiny_base}"),
-            *("--output_path", str(tmp_path / "out"), "--log_samples"),
-        ],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={
-            "HF_HUB_OFFLINE": "1",
-            "HOME": str(tmp_path),
-            "PATH": str(Path(sys.executable).parent),
-            "OMP_NUM_THREADS": "1",
-        },
-        check=False,
+    done = python(
+        *("-m", "lm_eval", "run", "--include_path", content.TASKS),
+        *("--tasks", "arc_mini,domain_qa,coherence,sql", "--limit", "2"),
+        *("--model", "hf", "--device", "cpu", "--batch_size", "4"),
+        *("--model_args", f"pretrained={tiny_base}"),
+        *("--output_path", tmp_path / "out", "--log_samples"),
+        folder=tmp_path,
+        env={"HOME": str(tmp_path), "HF_HOME": str(tmp_path / "hub")},
     )
     assert done.returncode == 0, done.stderr[-3000:]
     (path,) = (tmp_path / "out").rglob("results_*.json")

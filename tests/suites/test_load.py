@@ -5,8 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.suites import ARC, STORIES, loaded, needs_real_data, samples, write_rows
-from support.tiny_models import llama, lora
+from support.suites import (
+    OWN_ARC,
+    REAL_ARC,
+    STORIES,
+    loaded,
+    needs_real_data,
+    samples,
+    write_rows,
+)
+from support.tiny_models import llama, lora, sentencepiece_llama, write_tokenizer
 
 from harness import content
 from harness.engine import Engine, LoadedSuite, check_same_ids
@@ -22,6 +30,16 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     return Engine.load(str(llama(tmp_path_factory.mktemp("suite") / "base")), device="cpu")
 
 
+@pytest.fixture(scope="module")
+def words(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Return the same tokenizer, for tests that need no model."""
+    from transformers import AutoTokenizer
+
+    folder = tmp_path_factory.mktemp("words")
+    write_tokenizer(folder)
+    return AutoTokenizer.from_pretrained(folder)
+
+
 def lm_eval_samples(model: Any, section: SuiteSection, folder: Path, **kwargs: Any) -> list[Any]:
     """Run plain lm-eval with its own hf model on the same rows."""
     from lm_eval import simple_evaluate
@@ -35,6 +53,12 @@ def lm_eval_samples(model: Any, section: SuiteSection, folder: Path, **kwargs: A
         )  # fmt: skip
     assert results is not None
     return list(results["samples"][section.name])
+
+
+def texts(rows: Path) -> list[str]:
+    """Return every question and choice of a folder of rows."""
+    read = [json.loads(line) for line in (rows / "test.jsonl").read_text("utf-8").splitlines()]
+    return [text for row in read for text in (row["question"], *row["choices"]["text"])]
 
 
 def assert_same(ours: list[Sample], theirs: list[Any], *, close: float = 1e-4) -> None:
@@ -87,8 +111,6 @@ def test_base_and_adapter_score_as_in_plain_lm_eval(
 @pytest.mark.model
 def test_chat_templates_are_applied_as_lm_eval_applies_them(tmp_path: Path) -> None:
     """Under a template choices follow without a space, few-shot examples are turns."""
-    from support.tiny_models import write_tokenizer
-
     base = llama(tmp_path / "base")
     write_tokenizer(base, chat=True)
     write_rows(tmp_path / "rows" / "test.jsonl")
@@ -105,17 +127,21 @@ def test_chat_templates_are_applied_as_lm_eval_applies_them(tmp_path: Path) -> N
 
 
 @pytest.mark.model
-@needs_real_data
-def test_real_arc_scores_as_in_plain_lm_eval(tmp_path: Path) -> None:
-    """On rows and on a model that nobody here made, for the base and for an adapter."""
-    engine = Engine.load(str(STORIES), device="cpu")
-    folder = lora(STORIES, tmp_path / "tuned")
+@pytest.mark.parametrize(
+    ("rows", "limit"), [(OWN_ARC, 16), pytest.param(REAL_ARC, 40, marks=needs_real_data)],
+    ids=["own rows", "real rows"],
+)  # fmt: skip
+def test_arc_scores_as_in_plain_lm_eval(rows: Path, limit: int, tmp_path: Path) -> None:
+    """Whole questions, also on rows and a model that nobody here made; base and adapter."""
+    base = STORIES if rows == REAL_ARC else sentencepiece_llama(tmp_path / "base", texts(rows))
+    engine = Engine.load(str(base), device="cpu")
+    folder = lora(base, tmp_path / "tuned")
     engine.attach("tuned", folder)
-    section = SuiteSection(name="arc_challenge", data=str(ARC), limit=40)
-    suite = loaded(engine, tmp_path, data=str(ARC), limit=40)
+    section = SuiteSection(name="arc_challenge", data=str(rows), limit=limit)
+    suite = loaded(engine, tmp_path, data=str(rows), limit=limit)
     for arm, model in ((BASE, {}), ("tuned", {"peft": str(folder)})):
         theirs = lm_eval_samples(
-            {"pretrained": str(STORIES)} | model, section, tmp_path,
+            {"pretrained": str(base)} | model, section, tmp_path,
             samples={"arc_challenge": list(suite.recipe.doc_ids)},
         )  # fmt: skip
         assert_same(samples(engine, arm, suite), theirs, close=2e-4)
@@ -140,46 +166,46 @@ def test_the_built_in_base_scores_its_suite_as_in_plain_lm_eval(tmp_path: Path) 
     assert_same(samples(engine, BASE, suite), theirs)
 
 
-def test_loading_twice_draws_the_same_few_shot_examples(engine: Engine, tmp_path: Path) -> None:
+def test_loading_twice_draws_the_same_few_shot_examples(words: Any, tmp_path: Path) -> None:
     """lm-eval's `evaluate` draws others on a second call; every arm of ours sees the same."""
     write_rows(tmp_path / "rows" / "test.jsonl")
     write_rows(tmp_path / "rows" / "train.jsonl", 9)
-    first = loaded(engine, tmp_path, data="rows", num_fewshot=3)
-    second = loaded(engine, tmp_path, data="rows", num_fewshot=3)
+    first = loaded(words, tmp_path, data="rows", num_fewshot=3)
+    second = loaded(words, tmp_path, data="rows", num_fewshot=3)
     assert first.requests == second.requests
-    check_again = loaded(engine, tmp_path, data="rows", num_fewshot=3)
+    check_again = loaded(words, tmp_path, data="rows", num_fewshot=3)
     assert [i.prompt_hash for i in check_again.items] == [i.prompt_hash for i in first.items]
 
 
 def test_few_shot_from_the_scored_rows_leaves_the_scored_row_out(
-    engine: Engine, tmp_path: Path
+    words: Any, tmp_path: Path
 ) -> None:
     """Where there are no other rows, no item is its own example."""
     write_rows(tmp_path / "rows.jsonl", 6)
-    suite = loaded(engine, tmp_path, data="rows.jsonl", num_fewshot=4)
+    suite = loaded(words, tmp_path, data="rows.jsonl", num_fewshot=4)
     for item in suite.items:
         assert item.prompt.count(f"Question: {item.doc['question']}\n") == 1
 
 
-def test_limit_takes_rows_that_do_not_depend_on_their_order(engine: Engine, tmp_path: Path) -> None:
+def test_limit_takes_rows_that_do_not_depend_on_their_order(words: Any, tmp_path: Path) -> None:
     """The same rows are chosen when the file is turned round, and they are not the first ones."""
     path = write_rows(tmp_path / "rows.jsonl", 40)
-    suite = loaded(engine, tmp_path, data="rows.jsonl", limit=10)
+    suite = loaded(words, tmp_path, data="rows.jsonl", limit=10)
     chosen = {item.key.doc_hash for item in suite.items}
     assert len(chosen) == 10
     assert [item.doc_id for item in suite.items] != list(range(10))
     path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
-    turned = loaded(engine, tmp_path, data="rows.jsonl", limit=10)
+    turned = loaded(words, tmp_path, data="rows.jsonl", limit=10)
     assert {item.key.doc_hash for item in turned.items} == chosen
     for item in suite.items:
         assert item.doc["question"] in item.prompt
 
 
-def test_equal_rows_are_items_of_their_own(engine: Engine, tmp_path: Path) -> None:
+def test_equal_rows_are_items_of_their_own(words: Any, tmp_path: Path) -> None:
     """Two rows with one hash differ by their occurrence."""
     path = write_rows(tmp_path / "rows.jsonl", 2)
     path.write_text(path.read_text() * 2)
-    keys = [item.key for item in loaded(engine, tmp_path, data="rows.jsonl").items]
+    keys = [item.key for item in loaded(words, tmp_path, data="rows.jsonl").items]
     assert len(set(keys)) == 4
     assert sorted(key.occurrence for key in keys) == [0, 0, 1, 1]
 
@@ -194,49 +220,48 @@ def test_equal_rows_are_items_of_their_own(engine: Engine, tmp_path: Path) -> No
         ('{"wrong": "shape"}\n', "rows of suite"),
     ],
 )
-def test_bad_rows_are_named(engine: Engine, tmp_path: Path, text: str | None, message: str) -> None:
+def test_bad_rows_are_named(words: Any, tmp_path: Path, text: str | None, message: str) -> None:
     """File, line and rule stand in one sentence."""
     if text is not None:
         (tmp_path / "rows.jsonl").write_text(text)
     with pytest.raises(DataError, match=message) as caught:
-        loaded(engine, tmp_path, data="rows.jsonl")
+        loaded(words, tmp_path, data="rows.jsonl")
     assert "\n" not in str(caught.value)
 
 
-def test_texts_that_look_like_dates_stay_texts(engine: Engine, tmp_path: Path) -> None:
+def test_texts_that_look_like_dates_stay_texts(words: Any, tmp_path: Path) -> None:
     """A JSON loader that guesses types would turn them into timestamps."""
     row = {
         "question": "2024-01-01", "choices": {"text": ["2024-01-02T00:00:00", "b"],
         "label": ["A", "B"]}, "answerKey": "A",
     }  # fmt: skip
     (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
-    suite = loaded(engine, tmp_path, data="rows.jsonl")
+    suite = loaded(words, tmp_path, data="rows.jsonl")
     assert suite.items[0].doc["question"] == "2024-01-01"
     assert suite.requests[0].continuation == " 2024-01-02T00:00:00"
 
 
-def test_an_unknown_suite_names_the_nearest_one(engine: Engine, tmp_path: Path) -> None:
+def test_an_unknown_suite_names_the_nearest_one(words: Any, tmp_path: Path) -> None:
     """A mistyped name is told from ours and from lm-eval's fourteen thousand."""
     with pytest.raises(StudyError, match="did you mean 'arc_challenge'"):
-        loaded(engine, tmp_path, name="arc_chalenge")
+        loaded(words, tmp_path, name="arc_chalenge")
 
 
-def test_another_lm_eval_task_can_be_named(engine: Engine, tmp_path: Path) -> None:
+def test_another_lm_eval_task_can_be_named(words: Any, tmp_path: Path) -> None:
     """Any task of lm-eval's works, here with rows of the user's own."""
     write_rows(tmp_path / "rows.jsonl")
-    suite = loaded(engine, tmp_path, name="arc_easy", data="rows.jsonl")
+    suite = loaded(words, tmp_path, name="arc_easy", data="rows.jsonl")
     assert suite.suite.metric == "acc"
     assert len(suite.items) == 12
 
 
 @pytest.mark.parametrize("name", ["arc_mini", "coherence", "domain_qa", "sql"])
-def test_every_suite_of_ours_can_be_asked(tiny_base: Path, tmp_path: Path, name: str) -> None:
+def test_every_suite_of_ours_can_be_asked(tmp_path: Path, name: str) -> None:
     """Rows load from beside the YAML, settings are complete, conversations are real turns."""
     from transformers import AutoTokenizer
 
-    suite = loaded(
-        AutoTokenizer.from_pretrained(tiny_base), tmp_path, name=name, limit=5, template="auto"
-    )
+    tokenizer = AutoTokenizer.from_pretrained(content.BUILTIN_MODELS["tiny"])
+    suite = loaded(tokenizer, tmp_path, name=name, limit=5, template="auto")
     assert len(suite.items) == 5
     assert all(item.prompt.endswith("<|assistant|>") for item in suite.items)
     for request in suite.requests:
@@ -252,15 +277,13 @@ class TestSameIds:
     """Adapters that bring a tokenizer of their own."""
 
     @pytest.fixture
-    def suite(self, engine: Engine, tmp_path: Path) -> LoadedSuite:
+    def suite(self, words: Any, tmp_path: Path) -> LoadedSuite:
         """Return a suite over rows of the word-level tokenizer."""
         write_rows(tmp_path / "rows.jsonl")
-        return loaded(engine, tmp_path, data="rows.jsonl")
+        return loaded(words, tmp_path, data="rows.jsonl")
 
     def folder(self, tmp_path: Path, change: Any) -> Path:
         """Return an adapter folder with a changed tokenizer."""
-        from support.tiny_models import write_tokenizer
-
         path = tmp_path / "adapter"
         path.mkdir()
         write_tokenizer(path)
@@ -291,7 +314,6 @@ class TestSameIds:
 
     def test_another_chat_template_is_refused(self, tmp_path: Path) -> None:
         """A template that lays turns out otherwise gives other ids."""
-        from support.tiny_models import write_tokenizer
         from transformers import AutoTokenizer
 
         write_rows(tmp_path / "rows.jsonl")

@@ -1,43 +1,58 @@
-"""Kill -9 a process while it stores answers: for the test and for the benchmark of twenty kills."""
+"""Kill -9 a process at its work; how far it has come is counted in steps, not in seconds."""
 
 import signal
 import subprocess
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
+from support.command import python
 from support.tiny_models import prompt, random_tree
 
 from harness.records import Request
+
+DYING = """
+import os, signal, sys
+from harness.cli import main
 from harness.store import AnswerStore
 
+put, left = AnswerStore.put, int(sys.argv.pop(1))
 
-def kill_while_answering(
-    command: Sequence[str], answers: Path, *, pause: float, cwd: Path | None = None
-) -> list[str] | None:
-    """Run a command until it has stored new answers, and a moment longer; then kill it.
+def put_and_die(store, *batch):
+    global left
+    put(store, *batch)
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
 
-    Args:
-        command: What to run.
-        answers: Its store of answers.
-        pause: How long it may go on after its first new answers, in seconds.
-        cwd: Where to run it.
+AnswerStore.put = put_and_die
+main()
+"""
 
-    Returns:
-        The lines that it printed; None if it ended before it could be killed.
-    """
-    before = _count(answers)
-    worker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=cwd)
-    while worker.poll() is None and _count(answers) == before:
-        time.sleep(0.005)
-    time.sleep(pause)
+
+def harness_killed(*arguments: str | Path, batches: int, folder: Path) -> None:
+    """Run a command of ours that is killed as soon as it has stored so many batches of answers."""
+    done = python("-c", DYING, str(batches), *arguments, folder=folder)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def go_on(worker: "subprocess.Popen[str]", steps: int) -> list[str]:
+    """Let a worker that waits for a line at each step do so many; return what it printed."""
+    assert worker.stdin is not None
+    assert worker.stdout is not None
+    printed = []
+    for _ in range(steps):
+        worker.stdin.write("\n")
+        worker.stdin.flush()
+        printed.append(worker.stdout.readline())
+    return printed
+
+
+def kill_within_a_step(worker: "subprocess.Popen[str]") -> list[str]:
+    """Let a worker begin another step and kill it at once; return what it still printed."""
+    assert worker.stdin is not None
+    worker.stdin.write("\n")
+    worker.stdin.flush()
     worker.kill()
-    lines = worker.communicate()[0].splitlines()
-    return lines if worker.returncode == -signal.SIGKILL else None
-
-
-def _count(answers: Path) -> int:
-    return len(AnswerStore(answers)) if answers.exists() else 0
+    return worker.communicate()[0].splitlines()
 
 
 def requests() -> list[Request]:

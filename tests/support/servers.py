@@ -1,10 +1,8 @@
 """Servers for tests: `transformers serve`, and one that returns a prompt's log-likelihoods."""
 
 import json
-import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command import PYTHON, SAFETY_NET, started
 
 from harness import content
 
@@ -98,28 +97,21 @@ def transformers_serve(model: str, log: Path) -> Iterator[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [
-                sys.executable, "-c", "from transformers.cli.transformers import main; main()",
-                "serve", model, "--host", "127.0.0.1", "--port", str(port),
-                "--device", "cpu", "--dtype", "float32",
-            ],
-            stdout=out, stderr=out, env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        )  # fmt: skip
-        try:
-            _wait_for(f"http://127.0.0.1:{port}/health", process, log)
-            yield f"http://127.0.0.1:{port}/v1"
-        finally:
-            process.terminate()
-            process.wait(20)
+    command = (
+        *PYTHON, "-c", "from transformers.cli.transformers import main; main()",
+        "serve", model, "--host", "127.0.0.1", "--port", str(port),
+        "--device", "cpu", "--dtype", "float32",
+    )  # fmt: skip
+    with log.open("w") as out, started(*command, out=out) as process:
+        _wait_for(f"http://127.0.0.1:{port}/health", process, log)
+        yield f"http://127.0.0.1:{port}/v1"
 
 
-def _wait_for(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    end = time.monotonic() + 120
+def _wait_for(url: str, process: "subprocess.Popen[str]", log: Path) -> None:
+    end = time.monotonic() + SAFETY_NET
     while time.monotonic() < end and process.poll() is None:
         try:
-            with urllib.request.urlopen(url, timeout=1):
+            with urllib.request.urlopen(url, timeout=SAFETY_NET):
                 return
         except OSError:
             time.sleep(0.2)

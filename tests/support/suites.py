@@ -5,21 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.paths import SHARED
+from support.paths import GOLDEN, SHARED
 from support.tiny_models import answers
 
 from harness.engine import Engine, LoadedSuite, load_suite
 from harness.records import Sample
 from harness.study import SuiteSection
 
-ARC = SHARED / "arc_challenge"
-
-
+OWN_ARC = GOLDEN / "arc"
+"""Own-written rows in ARC's shape: three to five choices, quotation marks, letters beyond ASCII."""
+REAL_ARC = SHARED / "arc_challenge"
 STORIES = SHARED / "models" / "stories260k"
-
-
 needs_real_data = pytest.mark.skipif(
-    not (ARC.is_dir() and STORIES.is_dir()), reason="real ARC rows and stories260k are not here"
+    not (REAL_ARC.is_dir() and STORIES.is_dir()),
+    reason="real ARC rows and stories260k are not in ../shared/data",
 )
 
 
@@ -64,6 +63,4 @@ def loaded(
 def samples(engine: Engine, arm: str, suite: LoadedSuite) -> list[Sample]:
     """Answer and judge a suite."""
     responses = answers(engine, arm, list(suite.requests))
-    return suite.samples(
-        arm, {(r.item, r.index): a for r, a in zip(suite.requests, responses, strict=True)}
-    )
+    return suite.samples(arm, {r.key: a for r, a in zip(suite.requests, responses, strict=True)})

@@ -1,6 +1,8 @@
 """Small random models and adapters, built on the spot; their logits are far apart, so no ties."""
 
+import json
 import random
+from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -51,6 +53,41 @@ def llama(folder: Path, *, seed: int = 0, **changes: Any) -> Path:
     model = LlamaForCausalLM(LlamaConfig(**(settings | changes)))
     spread(model, seed=seed).save_pretrained(folder)
     write_tokenizer(folder, size=settings["vocab_size"])
+    return folder
+
+
+def sentencepiece_llama(folder: Path, texts: Sequence[str], *, size: int = 512) -> Path:
+    """Write a Llama whose tokenizer is of Llama 2's kind, its pieces learnt from some texts.
+
+    A word carries the space before it, so does the first one; unknown letters become bytes; ``<s>``
+    stands before every text.
+    """
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    learnt = Tokenizer(models.BPE())
+    learnt.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.BpeTrainer(vocab_size=size - 259, show_progress=False)
+    learnt.train_from_iterator(texts, trainer)
+    model = json.loads(learnt.to_str())["model"]
+    pieces = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), *model["vocab"]]
+    tokenizer = Tokenizer(
+        models.BPE(
+            {piece: number for number, piece in enumerate(pieces)},
+            [tuple(pair) for pair in model["merges"]],
+            unk_token="<unk>", fuse_unk=True, byte_fallback=True,
+        )
+    )  # fmt: skip
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=False)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 1)]
+    )
+    parts = [decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()]
+    tokenizer.decoder = decoders.Sequence([*parts, decoders.Strip(" ", 1, 0)])
+    llama(folder, vocab_size=len(pieces), max_position_embeddings=512, pad_token_id=None)
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    ).save_pretrained(folder)
     return folder
 
 
@@ -127,12 +164,12 @@ def random_tree(seed: int, *, stems: int = 4, leaves: int = 4) -> list[Request]:
 def answers(engine: Any, arm: str, requests: list[Request], **kwargs: Any) -> list[Response]:
     """Answer everything; return the responses in the order of the requests."""
     found = {
-        (request.item, request.index): response
+        request.key: response
         for batch in engine.answer(arm, requests, **kwargs)
         for request, response in batch
     }
     assert len(found) == len(requests)
-    return [found[request.item, request.index] for request in requests]
+    return [found[request.key] for request in requests]
 
 
 def one_by_one(model: Any, requests: list[Request]) -> list[float]:

@@ -4,12 +4,10 @@ Two processes on the CPU (gloo); several GPUs, hosts and FSDP are not covered he
 """
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.command import harness, python
 from support.paths import TESTS
 
 from harness.study import CandidateSection
@@ -51,17 +49,10 @@ def test_two_processes_learn_what_one_learns(tiny_base: Path, tmp_path: Path) ->
 
     The same holds for a sweep, of which a diverging trial is given up by both.
     """
-    done = subprocess.run(
-        [
-            sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2",
-            "--master_port", "0", "--rdzv_backend", "c10d", "--rdzv_endpoint", "localhost:0",
-            str(_script(tmp_path)), str(tiny_base), str(tmp_path),
-        ],
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
+    done = python(
+        "-m", "torch.distributed.run", "--nproc_per_node", "2",
+        "--master_port", "0", "--rdzv_backend", "c10d", "--rdzv_endpoint", "localhost:0",
+        _script(tmp_path), tiny_base, tmp_path, env={"OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert {path.name for path in tmp_path.glob("done-*")} == {"done-0", "done-1"}
@@ -85,14 +76,7 @@ def test_a_run_is_refused_to_several_processes(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(
         "{name: a, base: 'builtin:tiny', candidates: [{name: b, adapter: c}], suites: [sql]}"
     )
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", "run", "study.yaml"],
-        cwd=tmp_path,
-        env={**os.environ, "WORLD_SIZE": "2", "RANK": "0"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = harness("run", "study.yaml", folder=tmp_path, env={"WORLD_SIZE": "2", "RANK": "0"})
     assert done.returncode == 2
     assert "a run scores in one process: found 2; let them do 'harness train'" in done.stderr
 

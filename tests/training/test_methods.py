@@ -2,12 +2,10 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.command import python
 from support.trainings import encoded, train_on
 
 from harness import content
@@ -76,11 +74,8 @@ def trained(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[s
 def reloaded(tiny_base: Path, trained: dict[str, Arm]) -> None:
     """Let a fresh process load every arm and write its logits beside it."""
     folders = {name: arm.path for name, arm in trained.items()}
-    subprocess.run(
-        [sys.executable, "-c", RELOAD, json.dumps([str(tiny_base), folders, PROBE])],
-        check=True,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )
+    done = python("-c", RELOAD, json.dumps([str(tiny_base), folders, PROBE]))
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", METHODS)

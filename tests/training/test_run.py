@@ -1,14 +1,11 @@
 """A training as a whole: learns, repeats exactly, survives kills, tells when it cannot go on."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from support.paths import TESTS
+from support.command import PYTHON, SUPPORT, started
+from support.killing import go_on
 from support.trainings import rows, run, section
 
 from harness.errors import DataError, ModelError, StudyError
@@ -123,12 +120,11 @@ def test_a_damaged_folder_is_not_finished(tiny_base: Path, tmp_path: Path, damag
 KILLED = """
 import sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[3])
 from support import trainings as t
 from harness.training.trl import session
 session.CHECKPOINT_SECONDS = 0.0
 t.run(Path(sys.argv[1]), Path(sys.argv[2]), t.section(training={"max_steps": 50}),
-      on_progress=lambda point, steps: print(point.step, flush=True))
+      on_progress=lambda point, steps: print(point.step, flush=True) or sys.stdin.readline())
 """
 
 
@@ -137,26 +133,13 @@ def test_a_killed_training_goes_on_where_it_was(
 ) -> None:
     """``kill -9`` leaves no half adapter; the next run goes on and ends as if undisturbed."""
     out = tmp_path / "killed"
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tiny_base), str(out), str(TESTS)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "HF_HUB_OFFLINE": "1"},
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if int(line) >= 8:
-            break
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with started(*PYTHON, "-c", KILLED, tiny_base, out, env=SUPPORT) as training:
+        assert [int(step) for step in go_on(training, 8)] == [*range(1, 9)]
     assert not out.exists()
     candidate = section(training={"max_steps": 50})
-    started: list[int] = []
-    resumed = run(
-        tiny_base, out, candidate, on_progress=lambda point, _: started.append(point.step)
-    )
-    assert started[0] > 1
+    steps: list[int] = []
+    resumed = run(tiny_base, out, candidate, on_progress=lambda point, _: steps.append(point.step))
+    assert steps[0] > 1
     assert not list(tmp_path.glob(".*"))
     undisturbed = run(tiny_base, tmp_path / "whole", candidate)
     assert [point.step for point in resumed.loss] == [point.step for point in undisturbed.loss]

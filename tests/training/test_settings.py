@@ -1,11 +1,10 @@
 """Methods and their settings: what a study may say, checked before anything heavy is loaded."""
 
 import dataclasses
-import subprocess
-import sys
 from typing import Any
 
 import pytest
+from support.command import python
 
 from harness.errors import StudyError
 from harness.study import CandidateSection
@@ -82,8 +81,8 @@ def test_checking_loads_no_model_library() -> None:
         "check(CandidateSection(name='a', train='b', settings={'r': 8}))\n"
         "print(sorted(set(sys.modules) & {'torch', 'peft', 'trl', 'transformers', 'datasets'}))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    done = python("-c", code)
+    assert done.stdout.strip() == "[]", done.stderr
 
 
 @pytest.mark.parametrize(
