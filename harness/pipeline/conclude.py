@@ -6,8 +6,8 @@ from harness.analysis.arm_scores import arm_score
 from harness.analysis.copies import copy_warnings, without_copies
 from harness.analysis.decisions import compare_early, compare_pairs, require, result_of, settle
 from harness.analysis.recipes import compare_recipes
+from harness.pipeline.answers.scored_run import ScoredRun, read_run
 from harness.pipeline.progress import Progress
-from harness.pipeline.scored_run import ScoredRun, read_run
 from harness.records import BASE, Arm, Comparison, Result, Suite
 from harness.store.run_folder import RunFolder
 from harness.study import Study
@@ -84,6 +84,6 @@ def conclude(folder: RunFolder, study: Study, result: Result, progress: Progress
 
 
 def reopen(folder: RunFolder) -> tuple[Study, Result]:
-    """Compare a finished run again from its samples; see `harness.pipeline.scored_run.read_run`."""
+    """Compare a finished run again from its samples; see `read_run`."""
     run = read_run(folder)
     return run.study, compare(run)

@@ -7,10 +7,10 @@ trains nothing, generates nothing, and rewrites the report from the stored answe
 from pathlib import Path
 
 from harness.pipeline.answers.score import score
+from harness.pipeline.answers.scored_run import scored_run
 from harness.pipeline.conclude import compare, conclude
 from harness.pipeline.plan import PlannedRun, plan
 from harness.pipeline.progress import Progress
-from harness.pipeline.scored_run import scored_run
 from harness.pipeline.train import train
 from harness.records import Result
 from harness.study import Study

@@ -7,8 +7,8 @@ import pytest
 from support.example_result import SUITES, example_result
 
 from harness.errors import StudyError
+from harness.pipeline.answers.scored_run import Scored, ScoredRun, read_run
 from harness.pipeline.conclude import compare, reopen
-from harness.pipeline.scored_run import Scored, ScoredRun, read_run
 from harness.records import BASE, Arm
 from harness.store import write_samples
 from harness.store.run_folder import RunFolder

@@ -12,8 +12,8 @@ from support.command import harness
 from harness import study
 from harness.errors import DataError, HarnessError, ModelError, StudyError
 from harness.pipeline.answers.score import score
+from harness.pipeline.answers.scored_run import read_run
 from harness.pipeline.plan import plan
-from harness.pipeline.scored_run import read_run
 from harness.pipeline.train import train
 from harness.quickstart.row_sets import training_rows
 from harness.records import Arm

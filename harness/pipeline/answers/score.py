@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from harness.pipeline.answers import until_decided
 from harness.pipeline.answers.ask import AnswerSession
 from harness.pipeline.answers.join_endpoints import join_endpoints
+from harness.pipeline.answers.scored_run import Scored
 from harness.pipeline.plan import PlannedRun
-from harness.pipeline.scored_run import Scored
 from harness.records import Answerer, Arm, Sample
 from harness.store import AnswerStore, write_samples
 from harness.store.run_lock import Declarations

@@ -8,7 +8,7 @@ from harness.analysis.decisions import compare_pairs, require, result_of, settle
 from harness.analysis.recipes import compare_recipes
 from harness.analysis.transitions import pair
 from harness.errors import StudyError, nearest
-from harness.pipeline.scored_run import ScoredRun, read_run
+from harness.pipeline.answers.scored_run import ScoredRun, read_run
 from harness.records import BASE, Arm, Comparison, Result, Sample, Suite, Verdict
 from harness.store.baseline_file import (
     Baseline,
