@@ -21,7 +21,7 @@ __all__ = ["HarnessError", "compare", "rate", "run"]
 def run(
     study: "str | Path | Study", *, out: str | Path | None = None, until_decided: bool = False
 ) -> "Result":
-    """Train, score, compare and report a study; see `harness.pipeline.run`.
+    """Train, score, compare and report a study; see `harness.pipeline.run.run_study`.
 
     Args:
         study: A study file's path, or a loaded study.

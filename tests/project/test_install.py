@@ -18,8 +18,9 @@ from support.bare_install import PROJECT, modules_of, run_bare
 from support.paths import ROOT
 from support.tiny_models import lora
 
-from harness import content, pipeline, study
+from harness import content, study
 from harness.extras import EXTRAS, missing_extra
+from harness.pipeline.run import run_study
 
 OPTIONAL = {"bitsandbytes"}
 """Of an extra, but not on every platform: its users say so where it is missing."""
@@ -46,7 +47,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stored")
     lora(content.BUILTIN_MODELS["tiny"], folder / "other")
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY), "utf-8")
-    pipeline.run(study.load(folder / "study.yaml"), out=folder / "run")
+    run_study(study.load(folder / "study.yaml"), out=folder / "run")
     trained = {"name": "new", "train": "rows.jsonl"}
     suites = [*STUDY["suites"], "sql"]
     training = STUDY | {"name": "training", "candidates": [trained], "suites": suites}
@@ -165,7 +166,6 @@ def test_every_missing_extra_is_named_at_once(tmp_path: Path) -> None:
     ), done.stderr
 
 
-@pytest.mark.xfail(reason="importing harness.pipeline loads training too", strict=False)
 def test_compare_loads_in_half_a_second(tmp_path: Path) -> None:
     """What ``harness compare`` imports costs at most 0.5 s of processor time."""
     code = (
