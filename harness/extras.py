@@ -24,7 +24,16 @@ EXTRAS = {
     "sql": Extra("judging SQL", ("duckdb", "sqlglot")),
     "engine": Extra(
         "running a model",
-        ("datasets", "lm_eval", "peft", "safetensors", "tokenizers", "torch", "transformers"),
+        (
+            "datasets",
+            "huggingface_hub",
+            "lm_eval",
+            "peft",
+            "safetensors",
+            "tokenizers",
+            "torch",
+            "transformers",
+        ),
     ),
     "train": Extra("training", ("accelerate", "ftfy", "pyarrow", "trl"), includes="engine"),
     "metrics": Extra("an evaluate module", ("datasets", "evaluate")),

@@ -2,9 +2,7 @@
 
 import functools
 import json
-import os
 import subprocess
-import sys
 import tomllib
 from collections.abc import Iterable
 from importlib import metadata
@@ -13,6 +11,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from support.command import python
 from support.paths import ROOT
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -46,14 +45,8 @@ sys.meta_path[sys.meta_path.index(PathFinder)] = BareFinder
 
 def run_bare(code: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run Python code where only the bare install's modules can be found."""
-    return subprocess.run(
-        [sys.executable, "-c", HIDE_THE_REST + code, *arguments],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "BARE_INSTALL": json.dumps(_visible())},
-        check=False,
-    )
+    seen = {"BARE_INSTALL": json.dumps(_visible())}
+    return python("-c", HIDE_THE_REST + code, *arguments, folder=folder, env=seen)
 
 
 def harness(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
