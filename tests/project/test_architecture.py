@@ -34,15 +34,11 @@ PURE = {room for tier in TIERS[6:] for room in tier} - {"metrics", "models"} | {
 LONGEST_FILE = 450
 LONGEST_FUNCTION = 50
 MOST_FILES = {"engine": 10, "sql": 8, "training": 8, "pipeline": 8}
-"""Room -> Python files directly in it, and in each of its packages."""
-MOST_ANY = 412
-"""Lines of the package with the word `Any`. It only ever falls."""
-TWICE = frozenset({"Evidence", "Example", "Row", "Section"})
-"""Class names that still have two meanings; to become empty."""
-TWICE_FILES = frozenset({"training.py", "items.py", "training_data.py"})
-"""File names that still have two meanings; to become empty."""
-CROWDED = frozenset({"sql/explain", "training/trl"})
+"""Room -> Python files beside ``__init__.py`` in it, and in each of its packages."""
+CROWDED = frozenset({"training/trl"})
 """Packages that still hold too many files; to become empty."""
+MOST_ANY = 60
+"""Lines of the package with the word `Any`. It only ever falls."""
 
 
 class Module(NamedTuple):
@@ -159,8 +155,7 @@ def test_a_class_name_has_one_meaning() -> None:
         for node in ast.walk(module.tree)
         if isinstance(node, ast.ClassDef)
     ]
-    found = repeated(classes)
-    assert found.keys() <= TWICE, found
+    assert not repeated(classes)
 
 
 def test_a_file_name_has_one_meaning() -> None:
@@ -168,8 +163,7 @@ def test_a_file_name_has_one_meaning() -> None:
     files = [module.path for module in modules() if not module.path.stem.startswith("__")]
     thin = [path for path in files if is_verb(path) or is_metric(path)]
     assert not repeated((path.name, str(path)) for path in thin)
-    found = repeated((path.name, str(path)) for path in files if path not in thin)
-    assert found.keys() <= TWICE_FILES, found
+    assert not repeated((path.name, str(path)) for path in files if path not in thin)
 
 
 def is_verb(path: Path) -> bool:
@@ -185,7 +179,8 @@ def is_metric(path: Path) -> bool:
 @pytest.mark.parametrize("room", MOST_FILES)
 def test_a_package_is_seen_at_one_glance(room: str) -> None:
     """A folder holds few files; where there are more, they are packages by meaning."""
-    folders = Counter(module.path.parent for module in modules() if module.room == room)
+    files = [module.path for module in modules() if module.room == room]
+    folders = Counter(path.parent for path in files if path.name != "__init__.py")
     crowded = {str(folder): n for folder, n in folders.items() if n > MOST_FILES[room]}
     assert crowded.keys() <= CROWDED, crowded
 
