@@ -154,8 +154,7 @@ def test_a_class_name_has_one_meaning() -> None:
         for node in ast.walk(module.tree)
         if isinstance(node, ast.ClassDef)
     ]
-    found = repeated(classes)
-    assert not found, found
+    assert not repeated(classes)
 
 
 def test_a_file_name_has_one_meaning() -> None:
@@ -163,8 +162,7 @@ def test_a_file_name_has_one_meaning() -> None:
     files = [module.path for module in modules() if not module.path.stem.startswith("__")]
     thin = [path for path in files if is_verb(path) or is_metric(path)]
     assert not repeated((path.name, str(path)) for path in thin)
-    found = repeated((path.name, str(path)) for path in files if path not in thin)
-    assert not found, found
+    assert not repeated((path.name, str(path)) for path in files if path not in thin)
 
 
 def is_verb(path: Path) -> bool:

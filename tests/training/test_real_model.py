@@ -34,10 +34,13 @@ def own_rows() -> list[dict[str, Any]]:
         False,
         pytest.param(
             True,
-            marks=pytest.mark.skipif(
-                not (REAL_MODEL.is_dir() and REAL_ROWS.is_file()),
-                reason="stories260k and Spider are not in ../shared/data",
-            ),
+            marks=[
+                pytest.mark.nightly,
+                pytest.mark.skipif(
+                    not (REAL_MODEL.is_dir() and REAL_ROWS.is_file()),
+                    reason="stories260k and Spider are not in ../shared/data",
+                ),
+            ],
         ),
     ],
     ids=["own", "real"],

@@ -123,7 +123,7 @@ from pathlib import Path
 from support import trainings as t
 from harness.training.trl import session
 session.CHECKPOINT_SECONDS = 0.0
-t.run(Path(sys.argv[1]), Path(sys.argv[2]), t.section(training={"max_steps": 50}),
+t.run(Path(sys.argv[1]), Path(sys.argv[2]), t.section(training={"max_steps": 24}),
       on_progress=lambda point, steps: print(point.step, flush=True) or sys.stdin.readline())
 """
 
@@ -136,7 +136,7 @@ def test_a_killed_training_goes_on_where_it_was(
     with started(*PYTHON, "-c", KILLED, tiny_base, out, env=SUPPORT) as training:
         assert [int(step) for step in go_on(training, 8)] == [*range(1, 9)]
     assert not out.exists()
-    candidate = section(training={"max_steps": 50})
+    candidate = section(training={"max_steps": 24})
     steps: list[int] = []
     resumed = run(tiny_base, out, candidate, on_progress=lambda point, _: steps.append(point.step))
     assert steps[0] > 1
