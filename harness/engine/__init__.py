@@ -1,10 +1,11 @@
-"""The engine: load the base once, score shared prefixes once, switch adapters, lose nothing.
+"""The engine: one loaded base with switchable adapters, shared prefixes prefilled once.
 
-`open_engine` chooses the engine: that of `model`, or `verified`'s two, where float32 looks again at
-what bf16 answered if a verdict could flip. `model` answers through `prefix` (what is shared is
-computed once) and `decoding`, or through `padded` batches where attention cannot be packed;
-`adapters` are switched on the loaded base, `remote` arms answer elsewhere. `lm_eval_model` is
-lm-eval's door, `interim` scores a model in training, `reply` answers in a conversation.
+`open_engine` chooses the engine: that of `model`, or `verified`, where float32 rechecks what bf16
+answered if a verdict could flip. `model` answers through `prefix` (the KV cache of shared prefixes)
+and `decoding`, or through `padded` batches where attention cannot be packed; `adapters` switches
+adapters on the loaded base, `remote` answers through endpoints. `lm_eval_model` registers the
+engine with lm-eval, `interim` answers during training, `reply` answers in a chat.
+`arm_fingerprints` says what an arm's answers depend on, without loading weights.
 """
 
 from harness.engine.model import Engine

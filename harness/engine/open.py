@@ -64,8 +64,8 @@ def open_engine(
     Args:
         base: The study's section: revision, precision, device, quantization.
         model: Hub name or folder.
-        suites: What will be asked. Verified bf16 measures its bounds on a probe of it, and answers
-            in float32 what is not decided by a best choice or a text.
+        suites: What will be answered. Verified bf16 measures its bounds on a probe of it, and
+            answers in float32 what is not decided by a best choice or a text.
 
     Raises:
         ModelError: If model or tokenizer cannot be loaded.
@@ -101,7 +101,7 @@ def arm_fingerprints(
     Args:
         study: Whose base and endpoints they are.
         arms: By name; a candidate that is loaded here by the folder of its weights as well.
-        suites: What will be asked; verified bf16 depends on it.
+        suites: What will be answered; verified bf16 depends on it.
 
     Raises:
         ModelError: If configuration, tokenizer or a candidate's folder cannot be read.

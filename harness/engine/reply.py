@@ -6,13 +6,13 @@ from collections.abc import Callable
 import torch
 
 from harness.engine.open import LocalEngine
-from harness.models.protocols import Conversation, PretrainedTokenizer
+from harness.models.protocols import ChatMessages, PretrainedTokenizer
 from harness.suites.tokenize import Encoder, render
 
 _PROBE = "probe"
 
 
-def prompt_of(tokenizer: PretrainedTokenizer, turns: Conversation) -> str:
+def prompt_of(tokenizer: PretrainedTokenizer, turns: ChatMessages) -> str:
     """Return a conversation as the text that asks for the next answer.
 
     Through the tokenizer's chat template; a base without one gets plain lines with speakers.
@@ -26,7 +26,7 @@ def prompt_of(tokenizer: PretrainedTokenizer, turns: Conversation) -> str:
 def reply(
     engine: LocalEngine,
     arm: str,
-    turns: Conversation,
+    turns: ChatMessages,
     *,
     tell: Callable[[str], None],
     max_new_tokens: int = 256,

@@ -115,7 +115,7 @@ def adapter_fingerprint(base: str, identity: str) -> str:
 
 
 def endpoint_fingerprint(section: ArmSection) -> str:
-    """Return the fingerprint of an arm that answers elsewhere: backend, model, address, settings.
+    """Return the fingerprint of a remote arm: backend, model, address, settings.
 
     Its weights cannot be hashed: a change behind the same name goes unnoticed.
     """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import Cache, GenerationConfig, PretrainedConfig
 
-Conversation = Sequence[Mapping[str, str]]
+ChatMessages = Sequence[Mapping[str, str]]
 """Messages with ``role`` and ``content``, oldest first."""
 
 
@@ -21,7 +21,7 @@ class ChatTemplate(Protocol):
 
     def apply_chat_template(
         self,
-        turns: Conversation,
+        turns: ChatMessages,
         /,
         *,
         tokenize: bool = True,

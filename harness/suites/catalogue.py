@@ -1,7 +1,7 @@
 """The catalogue of suites, read from their YAML without loading lm-eval.
 
 A suite is a folder ``tasks/<name>/`` with ``<name>.yaml`` in lm-eval's format. What our pipeline
-needs beside lm-eval's own keys stands under ``metadata: harness:``, with the names of
+needs beside lm-eval's own keys is under ``metadata: harness:``, with the names of
 `harness.records.Suite`.
 """
 

@@ -42,7 +42,7 @@ def splits_of(path: Path, *, split: str = "test") -> dict[str, list[dict[str, ob
     """Return ``{split: rows}``; a single file is the split that is named.
 
     Raises:
-        DataError: If there is no JSONL file at that place, or one that cannot be used.
+        DataError: If there is no JSONL file at that path, or one that cannot be used.
     """
     if path.is_dir():
         files = {file.stem: file for file in sorted(path.glob("*.jsonl"))}

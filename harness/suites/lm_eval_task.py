@@ -93,7 +93,7 @@ class LmEvalTask(Protocol):
         chat_template: Callable[..., str] | None,
         tokenizer_name: str,
     ) -> None:
-        """Make ``instances`` of the rows at some places."""
+        """Make ``instances`` of some rows, by their index."""
         ...
 
     def doc_to_text(self, doc: Mapping[str, object], /) -> object:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from harness.errors import ComparisonError, ModelError, StudyError
 from harness.models.fingerprint import text_hash, tokenizer_hash
-from harness.models.protocols import ChatTemplate, Conversation, PretrainedTokenizer, Tokenizer
+from harness.models.protocols import ChatMessages, ChatTemplate, PretrainedTokenizer, Tokenizer
 from harness.records import Answers, Item, ItemKey, Request, Response, Sample, Suite
 from harness.study import SuiteSection
 from harness.suites import catalogue, score_answers
@@ -179,19 +179,19 @@ def instances_of(
     for instance in task.instances:
         groups[instance.doc_id].append(instance)
     made = tuple(
-        tuple(sorted(groups[place], key=lambda instance: instance.idx))
-        for place in range(len(recipe.doc_ids))
+        tuple(sorted(groups[number], key=lambda instance: instance.idx))
+        for number in range(len(recipe.doc_ids))
     )
     if recipe.chat and recipe.suite.name in catalogue.builtin_suites():
         for instance in chain.from_iterable(made):
             if MESSAGES in instance.doc:
-                text = render(tokenizer, cast(Conversation, instance.doc[MESSAGES]), generate=True)
+                text = render(tokenizer, cast(ChatMessages, instance.doc[MESSAGES]), generate=True)
                 instance.arguments = (text, *instance.arguments[1:])
     return made
 
 
 def _apply_template(
-    tokenizer: ChatTemplate, history: Conversation, add_generation_prompt: bool = True
+    tokenizer: ChatTemplate, history: ChatMessages, add_generation_prompt: bool = True
 ) -> str:
     return render(tokenizer, history, generate=add_generation_prompt)
 

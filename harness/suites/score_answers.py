@@ -214,13 +214,13 @@ def _choice(
     score = min(1.0, max(0.0, metrics[suite.metric]))
     right = score >= suite.threshold
     expected = " or ".join(repr(choices[gold]) for gold in golds)
-    said = f"chose {choices[chosen]!r}"
+    chose = f"chose {choices[chosen]!r}"
     return Verdict(
         outcome="correct" if right else "incorrect",
         score=score,
         labels=() if right else ("wrong_choice",),
         answer=choices[chosen],
-        explanation=said if right or not expected else f"{said}; right is {expected}",
+        explanation=chose if right or not expected else f"{chose}; right is {expected}",
         metrics=metrics,
         details={"chosen": chosen, "choices": choices},
     )

@@ -1,16 +1,16 @@
-"""What stands in for a tokenizer where an endpoint does its own: text as bytes, turns as data."""
+"""Substitutes for a tokenizer where an endpoint has its own: text as bytes, messages as JSON."""
 
 import json
 from collections.abc import Sequence
 from typing import ClassVar
 
-from harness.models.protocols import Conversation
+from harness.models.protocols import ChatMessages
 
 
 class TextTokenizer:
     """Counts a text's UTF-8 bytes as its ids, so that equal texts have equal ids and no others.
 
-    Conversations are laid out only to be shown and told apart; what is sent are the turns.
+    A conversation as text is only shown and hashed; what is sent are the messages.
 
     Args:
         chat: Whether the endpoint takes conversations.
@@ -46,7 +46,7 @@ class TextTokenizer:
         return bytes([ids] if isinstance(ids, int) else ids).decode(errors="replace")
 
     def apply_chat_template(
-        self, turns: Conversation, /, *, add_generation_prompt: bool = False, **_: object
+        self, turns: ChatMessages, /, *, add_generation_prompt: bool = False, **_: object
     ) -> str:
         """Lay a conversation out for people.
 
@@ -61,7 +61,7 @@ class TextTokenizer:
 class MessageTemplate:
     """Lays a conversation out as JSON, from which a chat endpoint gets its messages."""
 
-    def apply_chat_template(self, turns: Conversation, /, **_: object) -> str:
+    def apply_chat_template(self, turns: ChatMessages, /, **_: object) -> str:
         """Return the turns as JSON.
 
         >>> MessageTemplate().apply_chat_template([{"role": "user", "content": "Who is it?"}])

@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from harness.errors import ModelError, StudyError
-from harness.models.protocols import ChatTemplate, Conversation, Tokenizer
+from harness.models.protocols import ChatMessages, ChatTemplate, Tokenizer
 from harness.records import Request
 
 DEFAULT_NEW_TOKENS = 256
-"""What lm-eval generates when a task does not say how much."""
+"""lm-eval's default length of a generation."""
 
 _LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
 
@@ -31,7 +31,7 @@ class Encoder:
 
     @property
     def prefix_id(self) -> int:
-        """The token that stands before an otherwise empty context.
+        """The token that precedes an otherwise empty context.
 
         Raises:
             ModelError: If the tokenizer has neither a beginning-of-text nor an end-of-text token.
@@ -50,7 +50,7 @@ class Encoder:
         return self._cache[text]
 
     def pair(self, context: str, continuation: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-        """Return the ids of a context and of the continuation whose likelihood is asked for.
+        """Return the ids of a context and of the continuation that is scored.
 
         >>> # Encoder(t).pair("Question: 1+1? Answer:", " 2")  -> ids of the two halves
         """
@@ -68,7 +68,7 @@ class Encoder:
         return tuple(head), tuple(whole[len(head) :])
 
 
-def render(tokenizer: ChatTemplate, history: Conversation, *, generate: bool) -> str:
+def render(tokenizer: ChatTemplate, history: ChatMessages, *, generate: bool) -> str:
     """Return a conversation as text through the tokenizer's chat template.
 
     ``generate`` appends the opening of an assistant's turn; otherwise the last turn is continued.
@@ -76,7 +76,7 @@ def render(tokenizer: ChatTemplate, history: Conversation, *, generate: bool) ->
     """
     from jinja2.exceptions import TemplateError
 
-    def rendered(turns: Conversation) -> str:
+    def rendered(turns: ChatMessages) -> str:
         return tokenizer.apply_chat_template(
             list(turns),
             tokenize=False,
@@ -96,7 +96,7 @@ def generation_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
     Greedy unless ``do_sample`` is set together with a temperature above 0.
 
     Raises:
-        StudyError: If a setting is asked for that would be silently ignored.
+        StudyError: If a setting would be silently ignored.
     """
     remaining = dict(raw)
     until = remaining.pop("until", None) or []

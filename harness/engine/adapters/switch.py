@@ -63,7 +63,7 @@ class AdapterSwitch:
     """The loaded base and its arms.
 
     ``origin`` says how the base was loaded, ``probe`` (1, T) is a prompt by whose logits models are
-    told apart, ``packs`` whether packed attention is used, ``padded_arms`` the arms that need
+    compared, ``packs`` whether packed attention is used, ``padded_arms`` the arms that need
     padded batches.
     """
 

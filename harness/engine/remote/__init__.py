@@ -1,1 +1,1 @@
-"""Arms that answer elsewhere, behind lm-eval's own model classes."""
+"""Remote arms: endpoints and libraries behind lm-eval's own model classes."""

@@ -1,4 +1,4 @@
-"""Arms that answer elsewhere: lm-eval's own model classes put our requests to an endpoint."""
+"""Remote arms: lm-eval's own model classes send our requests to an endpoint."""
 
 import json
 import logging
@@ -220,8 +220,8 @@ class RemoteArm:
             return []
         whole = list(encode(text))
         spaces = [i for i in range(1, len(text)) if text[i] == " " and not text[i - 1].isspace()]
-        heads = [(place, list(encode(text[:place]))) for place in spaces]
-        return [place for place, head in heads if whole[: len(head)] == head]
+        heads = [(cut, list(encode(text[:cut]))) for cut in spaces]
+        return [cut for cut, head in heads if whole[: len(head)] == head]
 
     def _explain(self, error: Exception) -> HarnessError:
         """Return an error of ours that says in one sentence what went wrong."""

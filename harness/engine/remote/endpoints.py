@@ -1,4 +1,4 @@
-"""Which arms of a study answer elsewhere, and whether their endpoints can be asked its suites."""
+"""Which arms of a study are remote, and whether their endpoints can answer its suites."""
 
 import inspect
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ UNPROVEN = (
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """All arms of a study, wherever they answer; ``local`` is None where all answer elsewhere."""
+    """All arms of a study, local and remote; ``local`` is None where all are remote."""
 
     local: Answerer | None
     remote: Mapping[str, RemoteArm]
@@ -75,18 +75,18 @@ class Arms:
 
 
 def remote_sections(study: Study) -> dict[str, ArmSection]:
-    """Return the sections of the arms that answer elsewhere, by the arm's name."""
+    """Return the sections of the remote arms by name."""
     sections: dict[str, ArmSection] = {BASE: study.base, **{c.name: c for c in study.candidates}}
     return {name: section for name, section in sections.items() if section.backend}
 
 
 def takes_messages(section: ArmSection) -> bool:
-    """Say whether a backend takes conversations, not text: lm-eval has it in every such name."""
+    """Return whether a backend takes chat messages, not text: lm-eval has it in every such name."""
     return "chat" in (section.backend or "")
 
 
 def substitute_tokenizer(study: Study) -> TextTokenizer | None:
-    """Return what stands in for the tokenizer of a study whose base names none, else None."""
+    """Return the substitute for the tokenizer of a study whose base names none, else None."""
     return None if study.base.model else TextTokenizer(chat=takes_messages(study.base))
 
 
@@ -138,7 +138,7 @@ def _check_arguments(name: str, section: ArmSection) -> None:
 
 
 def _why_unsupported(section: ArmSection, suite: LoadedSuite) -> str | None:
-    """Say why a suite's requests cannot be put to a backend."""
+    """Return why a backend cannot answer a suite's requests, None where it can."""
     likelihoods = any(request.kind != "generate_until" for request in suite.requests)
     without_tokenizer = isinstance(suite.tokenizer, TextTokenizer)
     if takes_messages(section):
@@ -170,7 +170,7 @@ def _tokenizes_nothing(section: ArmSection) -> bool:
 def remote_arms(
     study: Study, loaded: Sequence[LoadedSuite], *, allow_identical: bool = False
 ) -> dict[str, RemoteArm]:
-    """Return the arms that answer elsewhere, by name; contacts nothing.
+    """Return the remote arms by name; contacts nothing.
 
     Raises:
         ModelError: If a candidate is the base's own endpoint and model, unless allowed.
