@@ -1,9 +1,7 @@
 """What follows a run loads no library that trains or answers."""
 
-import subprocess
-import sys
-
 import pytest
+from support.command import python
 
 HEAVY = {
     "torch", "transformers", "datasets", "lm_eval", "peft", "trl", "sqlglot", "duckdb", "ftfy",
@@ -25,5 +23,5 @@ HEAVY = {
 def test_comparing_and_reporting_import_no_model_library(module: str) -> None:
     """``compare``, ``gate``, ``report`` and ``review`` work where none is installed."""
     code = f"import sys, {module}; print(sorted(set(sys.modules) & {HEAVY!r}))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
+    done = python("-c", code)
+    assert done.stdout == "[]\n", done.stderr

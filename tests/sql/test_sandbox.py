@@ -4,8 +4,6 @@ import hashlib
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.command import python
 
 from harness.errors import InfrastructureError
 from harness.sql import Database, Judge, Question
@@ -241,8 +240,6 @@ def test_script_needs_no_main_guard_and_may_fork(more: str, count: int, tmp_path
     """A plain script can judge, before and after a fork, and ends by itself."""
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.format(more=more), encoding="utf-8")
-    done = subprocess.run(
-        [sys.executable, program], capture_output=True, text=True, timeout=HANGS, check=False
-    )
+    done = python(program)
     assert done.stdout.split() == ["correct"] * count, done.stderr
     assert done.returncode == 0

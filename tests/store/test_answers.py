@@ -1,18 +1,15 @@
 """Answers on disk: found again by what made them, and by nothing else; never lost."""
 
 import os
-import signal
 import sqlite3
 import stat
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.command import PYTHON, python, started
 
 from harness.errors import InfrastructureError
 from harness.records import ItemKey, Request, Response
@@ -172,35 +169,28 @@ for number in range(count):
 """
 
 
-def write(path: Path, name: str, count: int) -> "subprocess.Popen[str]":
-    """Start a process that stores answers one by one and says so after each."""
-    return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(path), name, str(count)],
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
 def test_two_processes_may_write_at_the_same_time(tmp_path: Path) -> None:
     """Neither waits in vain, and both find everything."""
     path = tmp_path / "answers.db"
-    writers = [write(path, name, 60) for name in ("one", "two")]
-    for writer in writers:
-        writer.communicate(timeout=120)
-        assert writer.returncode == 0
+    with (
+        started(*PYTHON, "-c", WRITER, path, "one", "60") as one,
+        started(*PYTHON, "-c", WRITER, path, "two", "60") as two,
+    ):
+        for writer in (one, two):
+            writer.communicate()
+            assert writer.returncode == 0
     assert len(AnswerStore(path)) == 120
 
 
 def test_a_killed_process_loses_no_stored_batch(tmp_path: Path) -> None:
     """Kill -9 at any moment leaves every answer that `put` had returned for."""
     path = tmp_path / "answers.db"
-    writer = write(path, "one", 100_000)
-    assert writer.stdout is not None
-    said = [writer.stdout.readline() for _ in range(20)]
-    time.sleep(0.05)
-    writer.send_signal(signal.SIGKILL)
-    rest = writer.communicate()[0].split()
-    stored = len(AnswerStore(path))
-    assert stored >= len(said) + len(rest) - 1
+    with started(*PYTHON, "-c", WRITER, path, "one", "1_000_000") as writer:
+        assert writer.stdout is not None
+        printed = [writer.stdout.readline() for _ in range(20)]
+        writer.kill()
+        printed += writer.communicate()[0].split()
+    assert len(AnswerStore(path)) >= len(printed) - 1, "the last line may be half a number"
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
@@ -208,4 +198,4 @@ def test_a_killed_process_loses_no_stored_batch(tmp_path: Path) -> None:
 def test_the_store_does_not_import_torch() -> None:
     """Re-scoring and comparing stay light."""
     code = "import sys, harness.store; sys.exit('torch' in sys.modules or 'lm_eval' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert python("-c", code).returncode == 0
