@@ -1,4 +1,6 @@
-"""How long ``harness --help`` takes, beside ``python -c pass``: processor time of new processes.
+"""How long ``harness --help`` and what `compare` imports take, beside ``python -c pass``.
+
+Processor time of new processes.
 
 ::
 
@@ -29,7 +31,10 @@ def main() -> None:
         "python -c pass": [sys.executable, "-c", "pass"],
         "import typer": [sys.executable, "-c", "import typer"],
         "harness --help": [shutil.which("harness") or "harness", "--help"],
-    }
+        "what compare imports": [
+            sys.executable, "-c", "import harness.pipeline.finished.compare_scores",
+        ],
+    }  # fmt: skip
     times: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(REPEATS):
         for name, command in commands.items():

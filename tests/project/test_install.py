@@ -166,16 +166,6 @@ def test_every_missing_extra_is_named_at_once(tmp_path: Path) -> None:
     ), done.stderr
 
 
-def test_compare_loads_in_half_a_second(tmp_path: Path) -> None:
-    """What ``harness compare`` imports costs at most 0.5 s of processor time."""
-    code = (
-        "import time; begun = time.process_time()\n"
-        "from harness.pipeline.finished import compare_scores\n"
-        "print(time.process_time() - begun)"
-    )
-    assert min(float(run_bare(code, folder=tmp_path).stdout) for _ in range(3)) <= 0.5
-
-
 @pytest.mark.parametrize("name", ["torch.no_such_part", "harness.no_such_room", "no_such_package"])
 def test_a_failed_import_of_our_own_making_stays_a_bug(name: str) -> None:
     """Only a package that an extra brings, and that is not installed, is the user's to mend."""
