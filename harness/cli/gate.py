@@ -7,7 +7,6 @@ import typer
 
 from harness.cli import console
 from harness.cli.report import RunPath
-from harness.store.run_folder import RunFolder
 
 
 def command(
@@ -32,6 +31,7 @@ def command(
     from harness import report
     from harness.pipeline.conclude import reopen
     from harness.pipeline.finished.baseline import compare_with_baseline, save_baseline
+    from harness.store.run_folder import RunFolder
 
     folder = RunFolder(run)
     if write_baseline is not None:

@@ -1,6 +1,6 @@
 """How long ``harness --help`` and what `compare` imports take, beside ``python -c pass``.
 
-Processor time of new processes.
+Processor time of new processes, with one thread for numpy's BLAS, whose threads spin at import.
 
 ::
 
@@ -8,6 +8,7 @@ Processor time of new processes.
 """
 
 import json
+import os
 import resource
 import shutil
 import statistics
@@ -20,7 +21,8 @@ REPEATS = 25
 def seconds(command: list[str]) -> float:
     """Return the processor time of one run of a command."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    alone = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=alone)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
 

@@ -212,11 +212,11 @@ def test_content_folders_hold_no_python() -> None:
 
 @pytest.mark.parametrize("command", [["--help"], ["compare", "--help"], ["--version"]])
 def test_the_door_loads_no_model_library(command: list[str]) -> None:
-    """Asking for help is instant because torch and its kind are not loaded."""
+    """Asking for help is instant because torch, numpy and their kind are not loaded."""
     code = (
         "import sys; from harness.cli import app\n"
         f"try: app({command!r})\nexcept SystemExit: pass\n"
-        f"print(sorted(set(sys.modules) & {HEAVY!r}))"
+        f"print(sorted(set(sys.modules) & {HEAVY | {'numpy', 'scipy'}!r}))"
     )
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
