@@ -46,3 +46,14 @@ def test_ci_runs_the_readme_s_test_command() -> None:
     block = README.split("<!-- test command -->")[1].split("<!-- end -->")[0]
     assert "tox" in block
     assert "<!-- test command -->" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+def test_what_contributing_names_is_there() -> None:
+    """Every path and every dotted name of ours in CONTRIBUTING leads somewhere."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:harness|tests|tasks|reports|examples)/[\w./]*)`", text)
+    assert len(paths) > 25
+    assert not [path for path in paths if not (ROOT / path).exists()]
+    for name in set(re.findall(r"`(harness(?:\.\w+)+)`", text)):
+        place = ROOT / name.replace(".", "/")
+        assert any(f.is_dir() or f.with_suffix(".py").is_file() for f in (place, place.parent)), name
