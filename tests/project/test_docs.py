@@ -56,4 +56,6 @@ def test_what_contributing_names_is_there() -> None:
     assert not [path for path in paths if not (ROOT / path).exists()]
     for name in set(re.findall(r"`(harness(?:\.\w+)+)`", text)):
         place = ROOT / name.replace(".", "/")
-        assert any(f.is_dir() or f.with_suffix(".py").is_file() for f in (place, place.parent)), name
+        assert any(f.is_dir() or f.with_suffix(".py").is_file() for f in (place, place.parent)), (
+            name
+        )
