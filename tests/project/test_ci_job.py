@@ -68,7 +68,14 @@ def write_study(folder: Path, *, limit: int, trained: bool) -> None:
     [
         (200, True, 1, "fail", "regressed"),
         (200, False, 0, "pass", "unchanged"),
-        (15, False, 4, "inconclusive", r"inconclusive, about \d+ more items would decide"),
+        pytest.param(
+            15,
+            False,
+            4,
+            "inconclusive",
+            r"inconclusive, about \d+ more items would decide",
+            marks=pytest.mark.nightly,
+        ),  # fmt: skip
     ],
     ids=["planted regression", "unchanged model", "too few items"],
 )

@@ -121,6 +121,7 @@ def test_a_search_on_conversations_runs(tmp_path: Path) -> None:
     assert min(point.eval_loss for point in arm.loss if point.eval_loss is not None) == best
 
 
+@pytest.mark.nightly
 @pytest.mark.model
 def test_qlora_against_prompt_tuning_runs(tmp_path: Path) -> None:
     """Gemma: both methods learn from the same rows, and their queries are executed."""

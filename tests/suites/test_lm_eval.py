@@ -87,6 +87,7 @@ def test_lm_eval_agrees_with_the_golden_lines(name: str) -> None:
         assert found[metric] == row["score"], row["why"]
 
 
+@pytest.mark.nightly
 def test_the_command_of_lm_eval_runs_a_suite(tiny_base: Path, tmp_path: Path) -> None:
     """lm-eval's own command scores a random model on our suites, without any network."""
     done = python(

@@ -90,7 +90,7 @@ def test_our_arc_challenge_is_lm_evals_own() -> None:
 
 
 @pytest.mark.model
-@pytest.mark.parametrize("shots", [0, 3])
+@pytest.mark.parametrize("shots", [3, pytest.param(0, marks=pytest.mark.nightly)])
 def test_base_and_adapter_score_as_in_plain_lm_eval(
     engine: Engine, tmp_path: Path, shots: int
 ) -> None:
@@ -128,7 +128,7 @@ def test_chat_templates_are_applied_as_lm_eval_applies_them(tmp_path: Path) -> N
 
 @pytest.mark.model
 @pytest.mark.parametrize(
-    ("rows", "limit"), [(OWN_ARC, 16), pytest.param(REAL_ARC, 40, marks=needs_real_data)],
+    ("rows", "limit"), [(OWN_ARC, 16), pytest.param(REAL_ARC, 40, marks=[needs_real_data, pytest.mark.nightly])],
     ids=["own rows", "real rows"],
 )  # fmt: skip
 def test_arc_scores_as_in_plain_lm_eval(rows: Path, limit: int, tmp_path: Path) -> None:

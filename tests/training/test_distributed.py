@@ -44,6 +44,7 @@ def run(base: str, out: Path, *, sweep: dict[str, list[float]] | None = None, **
     train_on(candidate, rows(), model=base, out=out)
 
 
+@pytest.mark.nightly
 def test_two_processes_learn_what_one_learns(tiny_base: Path, tmp_path: Path) -> None:
     """Half the rows a step in each of two processes gives the same losses and one adapter.
 

@@ -88,7 +88,10 @@ def test_chosen_answers_become_likelier_than_rejected_ones(
     assert margin(tuned.eval(), tiny_base) > before + 0.05
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize(
+    "objective",
+    ["dpo", *(pytest.param(name, marks=pytest.mark.nightly) for name in ("orpo", "kto"))],
+)
 def test_an_interrupted_training_goes_on(
     tiny_base: Path, tmp_path: Path, objective: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

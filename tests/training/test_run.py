@@ -101,7 +101,14 @@ def test_a_finished_training_is_not_repeated(tiny_base: Path, tmp_path: Path) ->
         assert finished(out, changed) is None
 
 
-@pytest.mark.parametrize("damage", ["log", "weights", "no log"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "no log",
+        pytest.param("log", marks=pytest.mark.nightly),
+        pytest.param("weights", marks=pytest.mark.nightly),
+    ],
+)
 def test_a_damaged_folder_is_not_finished(tiny_base: Path, tmp_path: Path, damage: str) -> None:
     """A log that is cut short, or weights that are not those of the log, are trained again."""
     out = tmp_path / "mine"
