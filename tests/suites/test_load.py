@@ -128,7 +128,11 @@ def test_chat_templates_are_applied_as_lm_eval_applies_them(tmp_path: Path) -> N
 
 @pytest.mark.model
 @pytest.mark.parametrize(
-    ("rows", "limit"), [(OWN_ARC, 16), pytest.param(REAL_ARC, 40, marks=[needs_real_data, pytest.mark.nightly])],
+    ("rows", "limit"),
+    [
+        (OWN_ARC, 16),
+        pytest.param(REAL_ARC, 40, marks=[needs_real_data, pytest.mark.nightly]),
+    ],
     ids=["own rows", "real rows"],
 )  # fmt: skip
 def test_arc_scores_as_in_plain_lm_eval(rows: Path, limit: int, tmp_path: Path) -> None:
