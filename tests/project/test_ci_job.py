@@ -75,7 +75,7 @@ def write_study(folder: Path, *, limit: int, trained: bool) -> None:
             "inconclusive",
             r"inconclusive, about \d+ more items would decide",
             marks=pytest.mark.nightly,
-        ),  # fmt: skip
+        ),
     ],
     ids=["planted regression", "unchanged model", "too few items"],
 )
