@@ -63,17 +63,22 @@ _CORPUS_LEVEL = {
 }  # fmt: skip
 
 
-_BEYOND_ONE = ("_max", "_diff", "average_len", "chrf", "eqbench", "percent_parseable", "ter")
-"""Ends of the names of lm-eval's metrics whose values for an item are not between 0 and 1."""
+_BEYOND_ONE = {"average_len", "chrf", "eqbench", "percent_parseable", "ter"}
+"""Metrics of lm-eval with values beyond 0 and 1 for an item, beside ``…_max`` and ``…_diff``."""
 
 
 def require_scale(suite: Suite, *, given: bool) -> None:
-    """Refuse, before anything is answered, a metric that is known to need a scale and has none.
+    """Refuse, before anything is answered, a scale that is known to be wrong or missing.
 
     Raises:
-        StudyError: If it is so.
+        StudyError: If the suite's own judge scores between 0 and 1, or its metric does not.
     """
-    if suite.metric.endswith(_BEYOND_ONE) and not given and suite.scale == (0.0, 1.0):
+    if given and suite.judge:
+        raise StudyError(
+            f"the {suite.judge} judge scores between 0 and 1: leave 'scale' of {suite.name!r} out"
+        )
+    beyond = suite.metric in _BEYOND_ONE or suite.metric.endswith(("_max", "_diff"))
+    if beyond and not given and suite.scale == (0.0, 1.0):
         raise StudyError(
             f"a score lies between 0 and 1: {suite.metric} of suite {suite.name!r} does not; give "
             "the suite a 'scale: [low, high]' that holds all its values (the margin is a share of "

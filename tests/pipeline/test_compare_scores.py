@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.tiny_models import llama
 
 import harness
 from harness.errors import ComparisonError, DataError, StudyError
 from harness.records import Item, ItemKey, Response, Sample, Suite, Verdict
 from harness.report import gate_json
 from harness.report.wording import check_sentence
-from harness.store import write_samples
+from harness.store import read_scores, write_samples
 from harness.store.run_lock import Declarations, RunLock, write_lock
+from harness.study import SuiteSection
+from harness.suites.lm_eval_task import load_task, quiet
 
 COUNT = 300
 
@@ -237,3 +240,43 @@ def test_a_runs_own_scores_are_read_as_its_lock_declares(tmp_path: Path) -> None
     run_of(tmp_path / "b", Suite(name="speech", metric="cer"), tuned=0.6)
     with pytest.raises(ComparisonError, match="scored by wer in base and by cer in tuned"):
         harness.compare(sides[0], tmp_path / "b" / "samples" / "tuned")
+
+
+@pytest.mark.model
+def test_what_lm_eval_itself_wrote_is_read(tmp_path: Path) -> None:
+    """Its tracker's files, of a task with two filters and of one where lower is better."""
+    from lm_eval import simple_evaluate
+    from lm_eval.loggers import EvaluationTracker
+    from lm_eval.models.huggingface import HFLM
+
+    rows = {
+        "gsm8k": [{"question": f"w{n} w4", "answer": f"w5 #### {n}"} for n in range(8)],
+        "crows_pairs_english": [
+            {"sent_more": f"w{n} w4", "sent_less": "w5 w6", "bias_type": "age"} for n in range(8)
+        ],
+    }
+    tasks = []
+    for name, found in rows.items():
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in found))
+        section = SuiteSection(name=name, data=f"{name}.jsonl", num_fewshot=0)
+        tasks.append(load_task(section, tmp_path))
+    model = HFLM(str(llama(tmp_path / "base")), device="cpu", batch_size=8, dtype="float32")
+    with quiet():
+        written = simple_evaluate(
+            model, tasks=tasks, bootstrap_iters=0, gen_kwargs={"max_gen_toks": 4}
+        )
+        assert written is not None
+        logs = written.pop("samples")
+        tracker = EvaluationTracker(output_path=str(tmp_path / "out"))
+        tracker.save_results_aggregated(results=written, samples=logs)
+        for name in rows:
+            tracker.save_results_samples(task_name=name, samples=logs[name])
+    read = read_scores(tmp_path / "out")
+    assert read["gsm8k"].filters == ("strict-match", "flexible-extract")
+    assert read["gsm8k"].declared.directions == {"exact_match": True}
+    crows = read["crows_pairs_english"]
+    assert crows.declared.directions == {"likelihood_diff": False, "pct_stereotype": False}
+    assert crows.metrics("none") == ("likelihood_diff", "pct_stereotype")
+    result = harness.compare(tmp_path / "out", tmp_path / "out", scale=(0, 100), margin=0.5)
+    metrics = [(c.suite.metric, c.suite.higher_is_better) for c in result.comparisons]
+    assert metrics == [("likelihood_diff", False), ("exact_match", True)]

@@ -270,6 +270,12 @@ def test_a_task_keeps_its_direction_and_needs_its_scale(words: Any, tmp_path: Pa
     )
 
 
+def test_a_judge_of_ours_has_its_scale(words: Any, tmp_path: Path) -> None:
+    """On another one its scores would shrink, and the margin would hide any loss."""
+    with pytest.raises(StudyError, match="the qa judge scores between 0 and 1: leave 'scale'"):
+        loaded(words, tmp_path, name="domain_qa", scale=(0, 100))
+
+
 def test_the_filter_that_decides_is_named(words: Any, tmp_path: Path) -> None:
     """gsm8k has two, and a note says which one counts."""
     row = {"question": "w3 w4", "answer": "w5 #### 7"}
