@@ -38,7 +38,7 @@ def run(
     return run_study(loaded, out=Path(out) if out else None, until_decided=until_decided)
 
 
-def compare(
+def compare(  # noqa: PLR0913 - one keyword per declaration
     base: str | Path,
     tuned: str | Path,
     *,
@@ -46,6 +46,10 @@ def compare(
     alpha: float = 0.05,
     beta: float = 0.05,
     max_unscored: float = 0.05,
+    metric: str | None = None,
+    lower_is_better: bool = False,
+    scale: tuple[float, float] | None = None,
+    filter_name: str | None = None,
 ) -> "Result":
     """Compare two sets of scores item by item; see `harness.pipeline.finished.compare_scores`.
 
@@ -56,6 +60,11 @@ def compare(
         alpha: One-sided false-alarm rate.
         beta: One-sided false-pass rate at the margin.
         max_unscored: Share of unscored items above which a suite is invalid.
+        metric: What to compare by; by default what is declared beside the samples or by the suite.
+        lower_is_better: A rise of the metric is a loss.
+        scale: What the metric's values lie between, by default 0 and 1; the margin is a share of
+            it.
+        filter_name: Which of a task's filters decides; by default its first.
 
     Raises:
         HarnessError: For everything a user can mend.
@@ -63,7 +72,16 @@ def compare(
     from harness.pipeline.finished import compare_scores
 
     return compare_scores.compare(
-        Path(base), Path(tuned), margin=margin, alpha=alpha, beta=beta, max_unscored=max_unscored
+        Path(base),
+        Path(tuned),
+        margin=margin,
+        alpha=alpha,
+        beta=beta,
+        max_unscored=max_unscored,
+        metric=metric,
+        lower_is_better=lower_is_better,
+        scale=scale,
+        filter_name=filter_name,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from harness import stats
 from harness.analysis.display_text import clip, visible
@@ -26,6 +27,8 @@ from harness.versions import versions
 
 EXIT_CODES: dict[GateVerdict, int] = {"pass": 0, "fail": 1, "invalid": 3, "inconclusive": 4}
 """What a command that gives a decision exits with; 2 is a usage error."""
+
+D = TypeVar("D", bound=Decision)
 
 _GRAVEST_FIRST: tuple[GateVerdict, ...] = ("invalid", "fail", "inconclusive", "pass")
 
@@ -129,8 +132,9 @@ def decide_early(
     gate: Gate,
 ) -> stats.SequentialDecision:
     """Decide a suite from the scores of its items in order, consuming as few as possible."""
-    return stats.decide_sequentially(
-        scores,
+    oriented = (both and (suite.oriented(both[0]), suite.oriented(both[1])) for both in scores)
+    decision = stats.decide_sequentially(
+        oriented,
         planned=schedule.planned,
         looks=schedule.looks,
         clusters=schedule.clusters,
@@ -142,6 +146,19 @@ def decide_early(
         tails=suite.tails,
         max_unscored=gate.max_unscored,
     )
+    return as_measured(decision, suite)
+
+
+def as_measured(decision: D, suite: Suite) -> D:
+    """Return a decision on oriented scores with change and interval as the metric has them.
+
+    Tests take a drop for a loss. Where lower is better they get oriented scores (`Suite.oriented`);
+    labels and p-values stay, and a person reads ``tuned - base`` again.
+    """
+    if suite.higher_is_better:
+        return decision
+    low, high = 0.0 - decision.ci_high, 0.0 - decision.ci_low
+    return replace(decision, delta=0.0 - decision.delta, ci_low=low, ci_high=high)
 
 
 def scores_of(pair: Pair) -> stats.Scores:
@@ -163,9 +180,9 @@ def too_much_unscored(scored: int, unscored: int, gate: Gate) -> str:
 
 def _decide(suite: Suite, rows: Sequence[tuple[float, float, str]], gate: Gate) -> Decision:
     base, tuned, clusters = zip(*rows, strict=True)
-    return stats.decide(
-        base,
-        tuned,
+    decision = stats.decide(
+        [suite.oriented(score) for score in base],
+        [suite.oriented(score) for score in tuned],
         margin=suite.margin,
         alpha=gate.alpha,
         beta=gate.beta,
@@ -173,6 +190,7 @@ def _decide(suite: Suite, rows: Sequence[tuple[float, float, str]], gate: Gate) 
         kind=suite.kind,
         tails=suite.tails,
     )
+    return as_measured(decision, suite)
 
 
 def settle(comparisons: Sequence[Comparison], gate: Gate) -> tuple[Comparison, ...]:
@@ -192,7 +210,8 @@ def settle(comparisons: Sequence[Comparison], gate: Gate) -> tuple[Comparison, .
         verdict, reason = comparison.verdict, comparison.reason
         if p is not None and verdict == "fail" and p > gate.alpha:
             verdict = "inconclusive"
-            reason = f"a drop, but not beyond chance among {len(decided)} suites (p {p:.3f})"
+            moved = "drop" if comparison.suite.higher_is_better else "rise"
+            reason = f"a {moved}, but not beyond chance among {len(decided)} suites (p {p:.3f})"
         settled.append(replace(comparison, p_adjusted=p, verdict=verdict, reason=reason))
     return tuple(settled)
 

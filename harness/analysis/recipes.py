@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from harness import stats
-from harness.analysis.decisions import scores_of, too_much_unscored
+from harness.analysis.decisions import as_measured, scores_of, too_much_unscored
 from harness.errors import ComparisonError
 from harness.records import Arm, Comparison, Gate, ItemKey, RecipeComparison
 
@@ -43,6 +43,7 @@ def _compare(recipe: str, seeds: Sequence[Comparison], gate: Gate) -> RecipeComp
         for found in scored
         if shared
     )
+    oriented = suite.oriented
     items = {pair.base.item.key for seed in seeds for pair in seed.pairs}
     decision = None
     reason = too_much_unscored(len(shared), len(items) - len(shared), gate)
@@ -52,13 +53,14 @@ def _compare(recipe: str, seeds: Sequence[Comparison], gate: Gate) -> RecipeComp
         clusters = [scored[0][key][2] for key in shared]
         try:
             decision = stats.decide_recipe(
-                [scored[0][key][0] for key in shared],
-                [[found[key][1] for key in shared] for found in scored],
+                [oriented(scored[0][key][0]) for key in shared],
+                [[oriented(found[key][1]) for key in shared] for found in scored],
                 margin=suite.margin,
                 alpha=gate.alpha,
                 beta=gate.beta,
                 clusters=clusters if len(set(clusters)) < len(clusters) else None,
             )
+            decision = as_measured(decision, suite)
         except ComparisonError as error:  # too few seeds
             reason = str(error)
     return RecipeComparison(

@@ -7,8 +7,8 @@ is shown, and the intervals hold for all of them together, so looking at many do
 
 from collections import defaultdict
 
-from harness.analysis.intervals import difference, scored
-from harness.records import Comparison, Finding, Pair
+from harness.analysis.intervals import Interval, difference, scored
+from harness.records import Comparison, Finding, Pair, Suite
 
 MIN_ITEMS = 10
 """A slice with fewer items is noise."""
@@ -38,7 +38,8 @@ def slices(comparison: Comparison) -> tuple[Finding, ...]:
     ]
     kept = sorted(kept, key=lambda entry: (-len(entry[1]), entry[0]))[:MAX_SLICES]
     findings = [_finding(group, found, comparison, len(kept)) for group, found in kept]
-    return tuple(sorted(findings, key=lambda f: (f.delta or 0.0, f.title)))
+    gain = comparison.suite.gain
+    return tuple(sorted(findings, key=lambda f: (gain(f.delta or 0.0), f.title)))
 
 
 def _finding(
@@ -50,13 +51,13 @@ def _finding(
     tuned = [pair.tuned.verdict.score or 0.0 for pair in pairs]
     delta, low, high = difference(pairs, base, tuned, alpha=alpha, comparison=comparison)
     overall = decision.delta if decision else None
-    wanted = "lost" if delta < 0 else "gained"
+    wanted = "lost" if comparison.suite.gain(delta) < 0 else "gained"
     return Finding(
         kind="slice",
         candidate=comparison.candidate,
         suite=comparison.suite.name,
         title=f"{group[0]} = {group[1]}",
-        text=_sentence(delta, low, high, overall, looks),
+        text=_sentence((delta, low, high), overall, looks, comparison.suite),
         base_count=sum(pair.base.verdict.outcome == "correct" for pair in pairs),
         tuned_count=sum(pair.tuned.verdict.outcome == "correct" for pair in pairs),
         total=len(pairs),
@@ -67,10 +68,11 @@ def _finding(
     )
 
 
-def _sentence(delta: float, low: float, high: float, overall: float | None, looks: int) -> str:
+def _sentence(change_of: Interval, overall: float | None, looks: int, suite: Suite) -> str:
+    delta, low, high = change_of
     change = f"{delta * 100:+.1f} points (between {low * 100:+.1f} and {high * 100:+.1f}"
     change += f", jointly over {looks} slices)"
     if overall is None or low <= overall <= high:
         return f"{change}; no clear difference from the suite as a whole"
-    relation = "worse" if high < overall else "better"
+    relation = "worse" if suite.gain(delta - overall) < 0 else "better"
     return f"{change}; clearly {relation} than the suite as a whole ({overall * 100:+.1f})"

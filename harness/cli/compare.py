@@ -10,13 +10,28 @@ from harness.cli import console
 from harness.files import write_text
 
 
-def command(
+def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     base: Annotated[Path, typer.Argument(metavar="BASE", help="Scores of the base model.")],
     tuned: Annotated[Path, typer.Argument(metavar="TUNED", help="Scores of the tuned model.")],
     margin: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Largest acceptable drop, as 0.03.")
     ] = None,
     alpha: Annotated[float, typer.Option(min=0.0, max=0.5, help="False-alarm rate.")] = 0.05,
+    metric: Annotated[
+        str | None, typer.Option(help="What to compare by, as acc; by default what is declared.")
+    ] = None,
+    lower_is_better: Annotated[
+        bool, typer.Option("--lower-is-better", help="A rise of the metric is a loss.")
+    ] = False,
+    scale: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="LOW HIGH", help="What the metric lies between; the margin is a share of it."
+        ),
+    ] = None,
+    filter_name: Annotated[
+        str | None, typer.Option("--filter", help="Which filter of a task decides.")
+    ] = None,
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write the decision here.")
     ] = None,
@@ -24,7 +39,8 @@ def command(
     """Compare two sets of scores item by item; loads no model.
 
     Each side is a run's samples folder, a JSONL with `id`, `score` and optionally `cluster`, or
-    lm-eval's `samples_*.jsonl` (a file or a folder).
+    lm-eval's `samples_*.jsonl` (a file or a folder). Metric and direction are those of lm-eval's
+    `results_*.json` beside its samples, of the built-in suite, or of a well-known name.
 
     Exit code: 0 pass, 1 regression, 2 usage error, 3 invalid comparison, 4 inconclusive.
 
@@ -33,8 +49,19 @@ def command(
     from harness import report
     from harness.pipeline.finished import compare_scores
 
-    result = compare_scores.compare(base, tuned, margin=margin, alpha=alpha)
+    result = compare_scores.compare(
+        base,
+        tuned,
+        margin=margin,
+        alpha=alpha,
+        metric=metric,
+        lower_is_better=lower_is_better,
+        scale=scale,
+        filter_name=filter_name,
+    )
     console.show(result)
+    for note in result.notes:
+        typer.echo(note)
     if json_out is not None:
         write_text(json_out, json.dumps(report.gate_json(result), indent=2) + "\n")
         typer.echo(f"the verdict for programs is in {json_out}")

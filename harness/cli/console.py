@@ -101,6 +101,8 @@ def show(result: "Result") -> None:
     """Print every comparison of a run, one table per candidate, in 80 columns."""
     from rich.console import Console
 
+    from harness.report.wording import reading
+
     console = Console(highlight=False)
     reference = "the baseline" if result.arms[0].method == "baseline" else "base"
     for arm in result.arms[1:]:
@@ -110,6 +112,8 @@ def show(result: "Result") -> None:
             console.print(arm.note, style="dim")
         console.print(_table(compared))
         for comparison in compared:
+            if read := reading(comparison.suite):
+                console.print(f"  {comparison.suite.name}: {read}", style="dim", markup=False)
             if reason := why(comparison):
                 said = f"  {comparison.suite.name}: {reason}"
                 console.print(said, style="dim", markup=False)
@@ -197,7 +201,8 @@ def why(comparison: "Comparison") -> str:
     if comparison.reason or decision is None:
         return comparison.reason
     if decision.label == "regressed_within_margin":
-        return f"a real drop, smaller than the margin of {100 * decision.margin:g} points"
+        moved = "drop" if comparison.suite.higher_is_better else "rise"
+        return f"a real {moved}, smaller than the margin of {100 * decision.margin:g} points"
     if comparison.verdict == "inconclusive" and decision.items_needed:
         return (
             f"inconclusive, about {decision.items_needed - decision.n} more items would decide "

@@ -13,6 +13,10 @@ Kind = Literal["binary", "graded", "auto"]
 Tails = Literal["graded", "heavy"]
 
 
+_ROUNDING = 1e-9
+"""By how much a computed score may miss the ends of its scale."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
     """What a suite declares about itself in its YAML, before any model is loaded.
@@ -21,7 +25,10 @@ class Suite:
     scoring function (None: lm-eval's own) and ``allow`` what it accepts beyond its strict default,
     ``cluster`` the document field that groups dependent items (None: each is its own cluster),
     ``slices`` the document fields by which a report breaks scores down, ``margin`` the default
-    margin in score units, ``threshold`` the score from which a graded answer counts as correct.
+    margin in score units, ``threshold`` the score from which a graded answer counts as correct
+    (up to which, where lower is better). ``scale`` is what the metric's values lie between: a score
+    is a value's place between the two, in [0, 1], and stands as the metric has it:
+    ``higher_is_better`` says which way is good.
     """
 
     name: str
@@ -35,6 +42,33 @@ class Suite:
     threshold: float = 1.0
     allow: tuple[str, ...] = ()
     title: str = ""
+    higher_is_better: bool = True
+    scale: tuple[float, float] = (0.0, 1.0)
+
+    @property
+    def worst(self) -> float:
+        """The score that nothing is worse than."""
+        return 0.0 if self.higher_is_better else 1.0
+
+    def is_right(self, score: float) -> bool:
+        """Say whether a score counts as a correct answer."""
+        return score >= self.threshold if self.higher_is_better else score <= self.threshold
+
+    def oriented(self, score: float) -> float:
+        """Return a score so that higher is better, in [0, 1]."""
+        return score if self.higher_is_better else 1.0 - score
+
+    def gain(self, change: float) -> float:
+        """Return a change of the metric so that a gain is positive."""
+        return change if self.higher_is_better else 0.0 - change
+
+    def share_of_scale(self, value: float) -> float | None:
+        """Return a value's place on the scale, in [0, 1]; None where it lies outside."""
+        low, high = self.scale
+        share = (value - low) / (high - low)
+        if not -_ROUNDING <= share <= 1 + _ROUNDING:
+            return None
+        return min(1.0, max(0.0, share))
 
 
 class ItemKey(NamedTuple):

@@ -58,13 +58,18 @@ def interval(
     margin: float | None,
     words: str,
 ) -> Markup:
-    """Draw one row of a forest plot: a point, its interval, zero, and the margin line."""
+    """Draw one row of a forest plot: a point, its interval, zero, and the margin line.
+
+    ``margin`` is the change at which a loss is too large: below zero, above it where lower is
+    better.
+    """
     low, high = ends
     parts = [Markup('<line class="zero" x1="{0}" x2="{0}" y1="0" y2="100%"/>').format(axis.at(0))]
     if margin is not None:
-        parts.insert(0, _rect("beyond", "0%", axis.at(-margin)))
+        beyond = (axis.at(margin), "100%") if margin > 0 else ("0%", axis.at(margin))
+        parts.insert(0, _rect("beyond", *beyond))
         line = '<line class="margin" x1="{0}" x2="{0}" y1="0" y2="100%"/>'
-        parts.append(Markup(line).format(axis.at(-margin)))
+        parts.append(Markup(line).format(axis.at(margin)))
     bar = '<line class="ci {}" x1="{}" x2="{}" y1="50%" y2="50%"/>'
     parts.append(Markup(bar).format(css, axis.at(low), axis.at(high)))
     cap = '<line class="ci {0}" x1="{1}" x2="{1}" y1="35%" y2="65%"/>'

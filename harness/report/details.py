@@ -179,10 +179,10 @@ def _slice(finding: Finding, comparison: Comparison, axis: charts.Axis) -> Slice
     overall = comparison.decision.delta if comparison.decision else None
     low, high = finding.ci_low or 0.0, finding.ci_high or 0.0
     verdict, tone = "", "even"
-    if overall is not None and high < overall:
-        verdict, tone = "worse than the rest", "bad"
-    elif overall is not None and low > overall:
-        verdict, tone = "better than the rest", "good"
+    if overall is not None and not low <= overall <= high:
+        is_better = comparison.suite.gain(low - overall) > 0
+        verdict = "better than the rest" if is_better else "worse than the rest"
+        tone = "good" if is_better else "bad"
     chart = charts.interval(
         axis, finding.delta or 0.0, (low, high), css=tone, margin=None, words=finding.text
     )

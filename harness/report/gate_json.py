@@ -2,7 +2,7 @@
 
 import math
 
-from harness.records import Comparison, RecipeComparison, Result
+from harness.records import Comparison, RecipeComparison, Result, Suite
 from harness.stats import SequentialDecision
 
 
@@ -51,6 +51,7 @@ def _recipe(found: RecipeComparison) -> dict[str, object]:
         "label": decision.label if decision else None,
         "verdict": decision.verdict if decision else None,
         "reason": found.reason,
+        **_reading(found.suite),
     }
 
 
@@ -78,7 +79,15 @@ def _check(comparison: Comparison) -> dict[str, object]:
         "label": decision.label if decision else None,
         "verdict": comparison.verdict,
         "reason": comparison.reason,
+        **_reading(comparison.suite),
     }
+
+
+def _reading(suite: Suite) -> dict[str, object]:
+    """Return how a metric is read, where it is not "more is better, between 0 and 1"."""
+    lower = {} if suite.higher_is_better else {"higher_is_better": False}
+    scale = {} if suite.scale == (0.0, 1.0) else {"scale": list(suite.scale)}
+    return {**lower, **scale}
 
 
 def _number(value: float | None) -> float | None:

@@ -99,7 +99,7 @@ def _row(candidate: str, check: Check) -> str:
         check.scores,
         f"**{precise(decision.delta)}**" if decision else "–",
         check.extent,
-        precise(-decision.margin) if decision else "–",
+        precise(comparison.suite.gain(-decision.margin)) if decision else "–",
         _items(decision),
         check.label.replace("_", " "),
         comparison.verdict,

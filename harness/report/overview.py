@@ -7,7 +7,7 @@ from markupsafe import Markup
 from harness.records import BASE, ArmScore, Comparison, Decision, Result
 from harness.report import charts
 from harness.report.headline import Check, anchor, check
-from harness.report.wording import percent, precise, signed, title_of
+from harness.report.wording import percent, precise, signed, suite_title, title_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,9 @@ def forest(result: Result) -> Forest | None:
     decided = [(c, c.decision) for c in result.comparisons if c.decision]
     if not decided:
         return None
-    axis = charts.span([end for _, d in decided for end in (d.ci_low, d.ci_high, -d.margin)])
+    axis = charts.span(
+        [end for c, d in decided for end in (d.ci_low, d.ci_high, c.suite.gain(-d.margin))]
+    )
     groups = tuple(
         (name, tuple(_forest_row(c, d, axis) for c, d in decided if c.candidate == name))
         for name in dict.fromkeys(c.candidate for c, _ in decided)
@@ -70,10 +72,11 @@ def _forest_row(comparison: Comparison, decision: Decision, axis: charts.Axis) -
         decision.delta,
         (decision.ci_low, decision.ci_high),
         css=shown.tone,
-        margin=decision.margin,
+        margin=comparison.suite.gain(-decision.margin),
         words=words,
     )
-    return ForestRow(check=shown, chart=chart, margin=precise(-decision.margin))
+    limit = precise(comparison.suite.gain(-decision.margin))
+    return ForestRow(check=shown, chart=chart, margin=limit)
 
 
 def arms(result: Result) -> tuple[str, ...]:
@@ -89,7 +92,7 @@ def scores(result: Result) -> tuple[ScoreRow, ...]:
     checks = {(c.suite.name, c.candidate): c for c in result.comparisons}
     return tuple(
         ScoreRow(
-            title=suite.title or suite.name,
+            title=suite_title(suite),
             name=suite.name,
             metric=suite.metric,
             cells=tuple(
@@ -165,7 +168,8 @@ def tradeoffs(result: Result) -> tuple[Tradeoff, ...]:
     deltas: dict[str, list[float]] = {}
     for comparison in result.comparisons:
         if comparison.decision:
-            deltas.setdefault(comparison.candidate, []).append(comparison.decision.delta)
+            gain = comparison.suite.gain(comparison.decision.delta)
+            deltas.setdefault(comparison.candidate, []).append(gain)
     places = {
         name: (sum(max(d, 0.0) for d in found) / len(found), max(0.0, -min(found)))
         for name, found in deltas.items()

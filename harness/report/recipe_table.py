@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from harness.records import RecipeComparison, Result
-from harness.report.wording import LABEL_SYMBOLS, LABEL_WORDS, precise
+from harness.report.wording import LABEL_SYMBOLS, LABEL_WORDS, precise, suite_title
 
 MEANING = (
     "Each recipe was trained with several seeds. The change is the mean over them; its interval "
@@ -41,7 +41,7 @@ def _row(found: RecipeComparison) -> RecipeRow:
         symbol, words = LABEL_SYMBOLS[decision.label], LABEL_WORDS[decision.label]
     return RecipeRow(
         recipe=found.recipe,
-        suite=found.suite.title or found.suite.name,
+        suite=suite_title(found.suite),
         seeds=len(found.candidates),
         change=change,
         extent=extent,

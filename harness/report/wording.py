@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from harness.records import Comparison, Decision, GateVerdict, Label
+from harness.records import Comparison, Decision, GateVerdict, Label, Suite
 from harness.stats import SequentialDecision
 
 MINUS = "−"
@@ -116,8 +116,27 @@ def sureness(p_value: float | None) -> str:
 def title_of(comparison: Comparison) -> str:
     """Return the suite's title for people, else its name, and what its judge allows."""
     suite = comparison.suite
-    title = suite.title or suite.name
+    title = suite_title(suite)
     return f"{title} (allowing {', '.join(suite.allow)})" if suite.allow else title
+
+
+def suite_title(suite: Suite) -> str:
+    """Return the suite's title for people, else its name, and how its metric is to be read.
+
+    >>> suite_title(Suite(name="bias", metric="share", higher_is_better=False))
+    'bias (lower share is better)'
+    """
+    title = suite.title or suite.name
+    return f"{title} ({reading(suite)})" if reading(suite) else title
+
+
+def reading(suite: Suite) -> str:
+    """Word how a metric is read; empty where more is better and it lies between 0 and 1."""
+    low, high = suite.scale
+    said = [] if suite.higher_is_better else [f"lower {suite.metric} is better"]
+    if suite.scale != (0.0, 1.0):
+        said.append(f"in % of {low:g} to {high:g}")
+    return ", ".join(said)
 
 
 def check_sentence(comparison: Comparison) -> str:
@@ -146,7 +165,8 @@ def _sentence(comparison: Comparison) -> str:
         return f"{name}: {comparison.reason} ({signed(decision.delta)}, {extent})"
     if comparison.verdict == "fail":
         sure = sureness(comparison.p_adjusted or decision.p_regression)
-        return f"{name} lost {signed(decision.delta)[1:]} points ({extent}; {sure})"
+        moved = "lost" if comparison.suite.higher_is_better else "rose by"
+        return f"{name} {moved} {signed(decision.delta)[1:]} points ({extent}; {sure})"
     if comparison.verdict == "inconclusive":
         why = f"; {comparison.reason}" if comparison.reason else needed(decision)
         return f"{name} undecided ({signed(decision.delta)}, {extent}{why})"

@@ -2,6 +2,15 @@
 
 from harness.store.answers import AnswerStore
 from harness.store.samples import read_samples, write_samples
-from harness.store.score_files import ScoredItem, read_scores
+from harness.store.score_files import OWN, LoggedItem, LoggedSuite, ScoredItem, read_scores
 
-__all__ = ["AnswerStore", "ScoredItem", "read_samples", "read_scores", "write_samples"]
+__all__ = [
+    "OWN",
+    "AnswerStore",
+    "LoggedItem",
+    "LoggedSuite",
+    "ScoredItem",
+    "read_samples",
+    "read_scores",
+    "write_samples",
+]

@@ -38,6 +38,9 @@ class Baseline:
     items: Mapping[str, Mapping[str, BaselineItem]]
 
 
+_ORDINARY = Suite(name="", metric="")
+
+
 def item_id(item: Item) -> str:
     """Return how a baseline names an item."""
     again = f"#{item.key.occurrence}" if item.key.occurrence else ""
@@ -54,6 +57,9 @@ def declaration(suite: Suite) -> Document:
     declared = asdict(suite)
     for name in ("title", "slices"):
         del declared[name]
+    for name in ("higher_is_better", "scale"):  # older baselines lack them
+        if declared[name] == getattr(_ORDINARY, name):
+            del declared[name]
     return dict(json.loads(json.dumps(declared)))
 
 

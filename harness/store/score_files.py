@@ -3,18 +3,24 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import DataError
 from harness.records import Document
+from harness.store.declared_metrics import DeclaredMetrics, MetricReader
 from harness.store.format_version import require_known
 from harness.store.samples import FORMAT, FORMAT_KEY
 
-_PREFERRED = (
-    "score", "acc_norm", "acc", "exact_match", "pass@1", "f1", "mc2", "bleu", "rouge1", "rougeL",
-)  # fmt: skip
+OWN = ""
+"""The name of the one score that a file gives an item without naming its metric."""
+
+_BOOKKEEPING = {
+    "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics",
+    "doc_hash", "prompt_hash", "target_hash",
+}  # fmt: skip
 _TAIL = ', "filter": "'
 
 ItemId = tuple[str, ...]
@@ -33,7 +39,43 @@ class ScoredItem(NamedTuple):
     prompt_hash: str = ""
 
 
-def read_scores(path: Path) -> dict[str, list[ScoredItem]]:
+class LoggedItem(NamedTuple):
+    """One item with every number that its line has for it, by metric; see `OWN`."""
+
+    key: ItemId
+    scores: Mapping[str, float | None]
+    cluster: str
+    prompt_hash: str = ""
+
+    def has(self, metric: str) -> bool:
+        """Say whether the line has the metric, or says that the item is unscored."""
+        return metric in self.scores or self.scores.get(OWN, 0.0) is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedSuite:
+    """What one side's files hold of a suite.
+
+    ``by_filter`` has the items in the order of the files; ``declared`` is what stands beside the
+    files about the suite's metrics.
+    """
+
+    declared: DeclaredMetrics
+    by_filter: dict[str, list[LoggedItem]] = field(default_factory=dict)
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The filters in the files, the task's first one first."""
+        first = [name for name in self.declared.filters[:1] if name in self.by_filter]
+        return tuple(dict.fromkeys([*first, *self.by_filter]))
+
+    def metrics(self, filter_: str) -> tuple[str, ...]:
+        """Return the names that any item of a filter has a number for, in the files' order."""
+        items = self.by_filter.get(filter_, [])
+        return tuple(dict.fromkeys(name for item in items for name in item.scores))
+
+
+def read_scores(path: Path) -> dict[str, LoggedSuite]:
     """Read scores by suite.
 
     Args:
@@ -79,20 +121,46 @@ def _suite_of(file: Path) -> str:
     return task if task and "T" in date and date[:4].isdigit() else name
 
 
-def _joined(files: list[Path]) -> dict[str, list[ScoredItem]]:
-    scores: dict[str, list[ScoredItem]] = {}
+def _joined(files: list[Path]) -> dict[str, LoggedSuite]:
+    suites: dict[str, LoggedSuite] = {}
+    reader = MetricReader()
     for file in files:
-        for suite, item in _items(file):
-            scores.setdefault(suite, []).append(item)
-    if not scores:
+        for suite, filter_, item in _items(file, reader):
+            if suite not in suites:
+                suites[suite] = LoggedSuite(declared=reader.beside(file, suite))
+            suites[suite].by_filter.setdefault(filter_, []).append(item)
+    if not suites:
         raise DataError(f"scores must hold at least one item: {files[0]} is empty")
-    return scores
+    return suites
 
 
-def _items(file: Path) -> Iterator[tuple[str, ScoredItem]]:
-    seen: Counter[tuple[str, ItemId]] = Counter()
-    first: str | None = None
-    named = _suite_of(file)
+class _Lines:
+    """What was seen of a file so far: it tells equal documents apart, and filters without names."""
+
+    def __init__(self, file: Path, reader: MetricReader) -> None:
+        self.named = _suite_of(file)
+        self.filters = reader.beside(file, self.named).filters
+        self.keys: Counter[tuple[str, ItemId]] = Counter()
+        self.documents: Counter[object] = Counter()
+
+    def filter_of(self, row: Document) -> str:
+        """Return a line's filter; lm-eval before 0.4.6 logged a document once a filter, unnamed."""
+        if "filter" in row:
+            return str(row["filter"])
+        number = self.documents[row.get("doc_id")]
+        self.documents[row.get("doc_id")] += "doc_id" in row
+        if number < len(self.filters):
+            return self.filters[number]
+        return f"filter {number + 1}" if number else "none"
+
+    def again(self, suite: str, key: ItemId) -> int:
+        """Return how often a key of a suite was seen before."""
+        self.keys[suite, key] += 1
+        return self.keys[suite, key] - 1
+
+
+def _items(file: Path, reader: MetricReader) -> Iterator[tuple[str, str, LoggedItem]]:
+    seen = _Lines(file, reader)
     try:
         with file.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, start=1):
@@ -101,13 +169,9 @@ def _items(file: Path) -> Iterator[tuple[str, ScoredItem]]:
                 try:
                     row = _parse(line)
                     require_known(row.get(FORMAT_KEY, 1), FORMAT, what="samples", path=file)
-                    suite, item = _item(row, named, seen)
+                    yield _logged(row, seen) if "doc_hash" in row else _plain(row, seen)
                 except (ValueError, KeyError, TypeError) as error:
                     raise DataError(f"{file}:{number}: {_reason(error)}") from error
-                filter_ = item.key[0] if len(item.key) > 1 else ""
-                first = filter_ if first is None else first
-                if filter_ == first:
-                    yield suite, item
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"scores must be readable UTF-8 text: {file}: {error}") from error
 
@@ -138,36 +202,56 @@ def _parse(line: str) -> Document:
     return row
 
 
-def _item(row: Document, named: str, seen: Counter[tuple[str, ItemId]]) -> tuple[str, ScoredItem]:
-    if "doc_hash" in row:
-        suite = str(row.get("suite") or named)
-        known: ItemId = (str(row.get("filter", "none")), str(row["doc_hash"]))
-        occurrence = seen[suite, known]
-        seen[suite, known] += 1
-        key = (*known, str(occurrence))
-        score = row["score"] if "verdict" in row else row[_metric(row)]
-        cluster = str(row.get("cluster") or f"{known[1]}:{occurrence}")
-        return suite, ScoredItem(key, _number(score), cluster, str(row.get("prompt_hash") or ""))
+def _logged(row: Document, seen: _Lines) -> tuple[str, str, LoggedItem]:
+    suite = str(row.get("suite") or seen.named)
+    filter_, document = seen.filter_of(row), str(row["doc_hash"])
+    occurrence = seen.again(suite, (filter_, document))
+    scores = _numbers(row)
+    if "verdict" in row:
+        scores = {OWN: _number(row["score"]), **scores}
+    elif not scores:
+        listed = row.get("metrics")
+        found = ", ".join(map(str, listed)) if isinstance(listed, list) else "no number"
+        raise KeyError(f"an item needs a metric that is a number for each item: found {found}")
+    return (
+        suite,
+        filter_,
+        LoggedItem(
+            (filter_, document, str(occurrence)),
+            scores,
+            str(row.get("cluster") or f"{document}:{occurrence}"),
+            str(row.get("prompt_hash") or ""),
+        ),
+    )
+
+
+def _plain(row: Document, seen: _Lines) -> tuple[str, str, LoggedItem]:
     if "id" not in row or "score" not in row:
         raise KeyError("a line needs 'id' and 'score', or must be lm-eval's with 'doc_hash'")
     suite, key = str(row.get("suite", "scores")), (str(row["id"]),)
-    if seen[suite, key]:
+    if seen.again(suite, key):
         raise ValueError(f"each id must stand once: {row['id']!r} is there again")
-    seen[suite, key] += 1
-    given = row.get("cluster")
-    return suite, ScoredItem(key, _number(row["score"]), key[0] if given is None else str(given))
+    cluster = row.get("cluster")
+    item = LoggedItem(
+        key, {OWN: _number(row["score"])}, key[0] if cluster is None else str(cluster)
+    )
+    return suite, "", item
 
 
-def _metric(row: Document) -> str:
-    """Choose an lm-eval task's metric: the usual one for its kind, else its first number."""
-    names = row["metrics"]
+def _numbers(row: Document) -> dict[str, float | None]:
+    """Return the numbers of a line by metric, without what is no score of its item.
+
+    lm-eval before 0.4.6 lists no names: then every number is one that is no bookkeeping. What it
+    logs under a perplexity's name is the item's log-likelihood, whose direction is the opposite.
+    """
+    names = row["metrics"] if "metrics" in row else [n for n in row if n not in _BOOKKEEPING]
     if not isinstance(names, list):
         raise TypeError(f"'metrics' must be a list of names: found {names!r}")
-    numeric = [name for name in names if isinstance(row.get(name), int | float)]
-    for name in (*_PREFERRED, *numeric):
-        if name in numeric:
-            return str(name)
-    raise KeyError(f"an item needs a metric that is a number: found {', '.join(names)}")
+    return {
+        name: _number(row[name])
+        for name in map(str, names)
+        if isinstance(row.get(name), int | float) and not name.endswith("perplexity")
+    }
 
 
 def _number(value: object) -> float | None:

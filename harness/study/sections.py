@@ -1,8 +1,9 @@
 """The sections of a study file: base, candidates, suites, gate, review."""
 
+from math import isfinite
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from harness.records import Gate
 from harness.study.endpoint import ArmSection, Section
@@ -145,6 +146,13 @@ class CandidateSection(ArmSection):
         return tuple(self.model_copy(update={"name": arm, "seeds": ()}) for arm in self.arms)
 
 
+def _increasing(scale: tuple[float, float]) -> tuple[float, float]:
+    low, high = scale
+    if not (low < high and isfinite(high - low)):
+        raise ValueError(f"a scale runs from a number to a larger one: found {low:g}, {high:g}")
+    return scale
+
+
 def _suite_by_name(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
@@ -154,6 +162,9 @@ class SuiteSection(Section):
 
     name: str = Field(description="a built-in suite or any lm-eval task")
     margin: Share | None = Field(None, description="largest drop that is still acceptable")
+    scale: Annotated[tuple[float, float], AfterValidator(_increasing)] | None = Field(
+        None, description="what the metric's values lie between; margins are shares of it"
+    )
     limit: int | None = Field(None, gt=0, description="score only so many items (hash-shuffled)")
     num_fewshot: int | None = Field(None, ge=0)
     data: str | None = Field(None, description="a JSONL file or folder in the suite's row shape")

@@ -68,12 +68,21 @@ def declaration(name: str, config: dict[str, Any]) -> Suite:
     for key in ("slices", "allow"):
         declared[key] = tuple(declared.get(key, ()))
     declared.setdefault("metric", _first_metric(config))
+    declared.setdefault("higher_is_better", _direction(config, declared["metric"]))
+    if not declared["higher_is_better"]:
+        declared.setdefault("threshold", 0.0)
     return Suite(name=name, **declared)
 
 
 def _first_metric(config: dict[str, Any]) -> str:
     metrics = config.get("metric_list") or []
     return metrics[0]["metric"] if metrics else "acc"
+
+
+def _direction(config: dict[str, Any], metric: str) -> bool:
+    """Return whether a higher value of the metric is better; what is not said is taken for it."""
+    entries = {str(entry.get("metric")): entry for entry in config.get("metric_list") or []}
+    return entries.get(metric, {}).get("higher_is_better") is not False
 
 
 def path_of(name: str) -> Path:

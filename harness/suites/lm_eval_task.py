@@ -80,6 +80,10 @@ class LmEvalTask(Protocol):
         """Change one entry of the configuration."""
         ...
 
+    def higher_is_better(self) -> Mapping[str, bool | None]:
+        """Return each metric's direction, None where it is not known."""
+        ...
+
     def set_fewshot_seed(self, seed: int, /) -> None:
         """Seed the draw of few-shot examples."""
         ...

@@ -64,7 +64,12 @@ class LoadedSuite:
             f"{len(cuts)} of {len(self.items)} items of {self.suite.name} were cut on the left "
             f"by up to {max(cuts, default=0)} tokens to fit the context"
         )
-        return [text] if cuts else []
+        first, *others = [str(each.name) for each in self.recipe.task._filters]
+        named = (
+            f"{self.suite.name} is decided by its filter {first}; the scores by "
+            f"{', '.join(others)} stand beside it"
+        )
+        return ([text] if cuts else []) + ([named] if others else [])
 
     def samples(self, arm: str, answers: Answers) -> list[Sample]:
         """Score one arm's answers: lm-eval's own filters and metrics, or the suite's judge."""
@@ -87,7 +92,7 @@ class LoadedSuite:
     def mean_score(self, arm: str, answers: Answers) -> float:
         """Return the mean score of one arm's answers; unscored items are left out."""
         scores = [sample.verdict.score for sample in self.samples(arm, answers)]
-        return fmean([score for score in scores if score is not None] or [0.0])
+        return fmean([score for score in scores if score is not None] or [self.suite.worst])
 
 
 def load_suite(
@@ -149,7 +154,8 @@ def _declared(section: SuiteSection, task: LmEvalTask) -> Suite:
             f"only suites of the sql judge can allow differences: found {section.allow[0]!r} for "
             f"{section.name!r}"
         )
-    suite = replace(suite, allow=section.allow or suite.allow)
+    suite = replace(suite, allow=section.allow or suite.allow, scale=section.scale or suite.scale)
+    score_answers.require_scale(suite, given=section.scale is not None)
     return replace(suite, margin=suite.margin if section.margin is None else section.margin)
 
 

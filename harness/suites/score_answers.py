@@ -37,20 +37,53 @@ def declared_config(task: LmEvalTask) -> dict[str, object]:
     metrics = config.metric_list or [{"metric": name} for name in task.aggregation()]
     names = [str(getattr(entry["metric"], "__name__", entry["metric"])) for entry in metrics]
     usable = [name for name in names if name not in _CORPUS_LEVEL]
+    directions = task.higher_is_better()
     if task.OUTPUT_TYPE == "loglikelihood_rolling":
-        usable = [ROLLING]
+        usable, directions = [ROLLING], {ROLLING: True}
     if not usable:
         raise StudyError(
             f"a suite needs a score per item: {config.task!r} has only {', '.join(names)}"
         )
     metadata = {k: v for k, v in (config.metadata or {}).items() if k == "harness"}
-    return {"metric_list": [{"metric": usable[0]}], "metadata": metadata}
+    if not metadata and directions.get(usable[0]) is None:
+        raise StudyError(
+            f"a suite's metric needs a direction: {config.task!r} does not say whether a higher "
+            f"{usable[0]} is better; declare higher_is_better in its metric_list"
+        )
+    entries = [
+        {"metric": name, "higher_is_better": directions.get(name)}
+        for name in dict.fromkeys([usable[0], *names])
+    ]
+    return {"metric_list": entries, "metadata": metadata}
 
 
 _CORPUS_LEVEL = {
     "f1", "mcc", "bleu", "chrf", "ter", "perplexity", "word_perplexity", "byte_perplexity",
     "bits_per_byte", "brier_score", "likelihood",
 }  # fmt: skip
+
+
+_BEYOND_ONE = {"average_len", "chrf", "eqbench", "percent_parseable", "ter"}
+"""Metrics of lm-eval with values beyond 0 and 1 for an item, beside ``…_max`` and ``…_diff``."""
+
+
+def require_scale(suite: Suite, *, given: bool) -> None:
+    """Refuse, before anything is answered, a scale that is known to be wrong or missing.
+
+    Raises:
+        StudyError: If the suite's own judge scores between 0 and 1, or its metric does not.
+    """
+    if given and suite.judge:
+        raise StudyError(
+            f"the {suite.judge} judge scores between 0 and 1: leave 'scale' of {suite.name!r} out"
+        )
+    beyond = suite.metric in _BEYOND_ONE or suite.metric.endswith(("_max", "_diff"))
+    if beyond and not given and suite.scale == (0.0, 1.0):
+        raise StudyError(
+            f"a score lies between 0 and 1: {suite.metric} of suite {suite.name!r} does not; give "
+            "the suite a 'scale: [low, high]' that holds all its values (the margin is a share of "
+            "it)"
+        )
 
 
 def judge(
@@ -141,7 +174,7 @@ def _lm_eval(
     """Return a verdict by lm-eval's metrics; what it cannot score is unscored, never a zero."""
     if any(math.isnan(response.logprob or 0.0) for response in responses):
         return Verdict(
-            outcome="incorrect", score=0.0, labels=("not_a_number",),
+            outcome="incorrect", score=suite.worst, labels=("not_a_number",),
             explanation="the model's output is not a number",
         )  # fmt: skip
     metrics: dict[str, float] = {}
@@ -160,6 +193,11 @@ def _lm_eval(
     if suite.metric == ROLLING:
         size = max(1, len(item.prompt.encode()))
         metrics[ROLLING] = math.exp(min(0.0, (responses[0].logprob or 0.0) / size))
+    if math.isnan(metrics.get(suite.metric, 0.0)):
+        return Verdict(
+            outcome="unscored", score=None, labels=("scorer_failed",),
+            explanation=f"scorer failed: {suite.metric} is not a number",
+        )  # fmt: skip
     if suite.metric not in metrics:
         raise StudyError(
             f"suite {suite.name!r} has no metric {suite.metric!r} per item: "
@@ -183,15 +221,32 @@ def _by_score(
     metrics: Mapping[str, float],
     answer: str | None,
 ) -> Verdict:
-    score = min(1.0, max(0.0, metrics[suite.metric]))
-    right = score >= suite.threshold
+    score = _share(suite, item, metrics[suite.metric])
+    right = suite.is_right(score)
     cut = any(response.finish == "length" for response in responses)
     labels = () if right else (("truncated",) if cut else ("wrong_answer",))
     return Verdict(
         outcome="correct" if right else "incorrect", score=score, labels=labels, answer=answer,
-        explanation=f"{suite.metric} is {score:g}", metrics=metrics,
+        explanation=f"{suite.metric} is {metrics[suite.metric]:g}", metrics=metrics,
         details={} if right else {"expected": item.target},
     )  # fmt: skip
+
+
+def _share(suite: Suite, item: Item, value: float) -> float:
+    """Return a metric's value as a score.
+
+    Raises:
+        StudyError: If it lies outside the suite's scale: cut to it, it would be another's score.
+    """
+    score = suite.share_of_scale(value)
+    if score is None:
+        low, high = suite.scale
+        raise StudyError(
+            f"a score must lie between {low:g} and {high:g}: {suite.metric} of item "
+            f"{item.key.doc_hash[:12]} of {suite.name!r} is {value:g}; give the suite a 'scale: "
+            "[low, high]' that holds all its values"
+        )
+    return score
 
 
 def _choice(
@@ -211,8 +266,8 @@ def _choice(
     chosen = max(range(len(ranked)), key=ranked.__getitem__)
     golds = _golds(task, item, choices)
     metrics = dict(metrics) | _calibration(lls, ranked, golds)
-    score = min(1.0, max(0.0, metrics[suite.metric]))
-    right = score >= suite.threshold
+    score = _share(suite, item, metrics[suite.metric])
+    right = suite.is_right(score)
     expected = " or ".join(repr(choices[gold]) for gold in golds)
     chose = f"chose {choices[chosen]!r}"
     return Verdict(

@@ -8,7 +8,7 @@ from support.example_result import example_result
 
 from harness.errors import DataError, InfrastructureError
 from harness.records import Item, ItemKey, Response, Sample, Verdict
-from harness.store import read_samples, read_scores, write_samples
+from harness.store import OWN, read_samples, read_scores, write_samples
 
 LM_EVAL = [
     "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics",
@@ -102,8 +102,8 @@ def test_scores_of_a_run_are_its_verdicts(tmp_path: Path) -> None:
     write_samples(
         tmp_path / "samples_arc.jsonl", [choice(0), choice(1, score=0.0), choice(2, score=None)]
     )
-    items = read_scores(tmp_path)["arc"]
-    assert [item.score for item in items] == [1.0, 0.0, None]
+    (items,) = read_scores(tmp_path)["arc"].by_filter.values()
+    assert [item.scores[OWN] for item in items] == [1.0, 0.0, None]
     assert [item.cluster for item in items] == ["fact0", "fact0", "fact1"]
     assert len({item.key for item in items}) == 3
     assert items[0].prompt_hash

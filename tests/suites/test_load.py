@@ -19,7 +19,7 @@ from support.tiny_models import llama, lora, sentencepiece_llama, write_tokenize
 from harness import content
 from harness.engine import Engine, LoadedSuite, check_same_ids
 from harness.errors import ComparisonError, DataError, StudyError
-from harness.records import BASE, Sample
+from harness.records import BASE, Response, Sample
 from harness.study import SuiteSection
 from harness.suites.lm_eval_task import load_task, quiet
 
@@ -257,6 +257,39 @@ def test_another_lm_eval_task_can_be_named(words: Any, tmp_path: Path) -> None:
     suite = loaded(words, tmp_path, name="arc_easy", data="rows.jsonl")
     assert suite.suite.metric == "acc"
     assert len(suite.items) == 12
+
+
+def test_a_task_keeps_its_direction_and_needs_its_scale(words: Any, tmp_path: Path) -> None:
+    """Crows-pairs measures a difference in nats that should be small."""
+    row = {"sent_more": "w3 w4", "sent_less": "w5 w6", "bias_type": "age"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    section = {"name": "crows_pairs_english", "data": "rows.jsonl"}
+    with pytest.raises(StudyError, match=r"likelihood_diff of suite 'crows_pairs.*'scale: \[low"):
+        loaded(words, tmp_path, **section)
+    suite = loaded(words, tmp_path, scale=(0, 50), **section).suite
+    assert (suite.metric, suite.higher_is_better, suite.scale) == (
+        "likelihood_diff",
+        False,
+        (0, 50),
+    )
+
+
+def test_a_judge_of_ours_has_its_scale(words: Any, tmp_path: Path) -> None:
+    """On another one its scores would shrink, and the margin would hide any loss."""
+    with pytest.raises(StudyError, match="the qa judge scores between 0 and 1: leave 'scale'"):
+        loaded(words, tmp_path, name="domain_qa", scale=(0, 100))
+
+
+def test_the_filter_that_decides_is_named(words: Any, tmp_path: Path) -> None:
+    """gsm8k has two, and a note says which one counts."""
+    row = {"question": "w3 w4", "answer": "w5 #### 7"}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    suite = loaded(words, tmp_path, name="gsm8k", data="rows.jsonl", num_fewshot=0)
+    (note,) = suite.notes
+    assert note.startswith("gsm8k is decided by its filter strict-match; the scores by flexible-")
+    answer = Response(text="so it is 7", finish="stop", tokens=3)
+    (sample,) = suite.samples(BASE, {suite.requests[0].key: answer})
+    assert sample.verdict.metrics == {"exact_match": 0.0, "exact_match,flexible-extract": 1.0}
 
 
 @pytest.mark.parametrize("name", ["arc_mini", "coherence", "domain_qa", "sql"])

@@ -1,13 +1,14 @@
 """From answers to verdicts by lm-eval's own filters and metrics."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
 from harness.errors import StudyError
 from harness.records import Item, ItemKey, Response, Suite, Verdict
-from harness.suites import score_answers
+from harness.suites import catalogue, score_answers
 from harness.suites.lm_eval_task import quiet
 
 ROWS = [
@@ -135,3 +136,71 @@ def test_a_metric_that_no_item_has_is_an_error() -> None:
     """The message names those that there are."""
     with pytest.raises(StudyError, match="no metric 'bleu' per item: found acc, acc_norm"):
         judged(CHOICE, [scores(-1, -2), scores(-1, -2)], metric="bleu")
+
+
+def graded(*values: float, **suite: Any) -> list[Verdict]:
+    """Judge two answers whose metric has these values."""
+    given = dict(zip((row["q"] for row in ROWS), values, strict=True))
+
+    def process(doc: dict[str, Any], results: list[str]) -> dict[str, Any]:
+        return {"distance": given[doc["q"]]}
+
+    answers = [[Response(text="a", finish="stop")], [Response(text="b", finish="stop")]]
+    return judged(GENERATE | {"process_results": process}, answers, metric="distance", **suite)
+
+
+@pytest.mark.parametrize("value", [8.1, -0.01, 1.001, math.inf])
+def test_a_score_outside_its_scale_is_refused_and_never_cut(value: float) -> None:
+    """8.1 nats are not 100 %."""
+    with pytest.raises(
+        StudyError, match=r"between 0 and 1: distance of item .* is .*'scale: \[low"
+    ):
+        graded(0.5, value)
+    choices = CHOICE | {"process_results": lambda *_: {"distance": value}}
+    with pytest.raises(StudyError, match="between 0 and 1: distance of item"):
+        judged(choices, [scores(-1, -2), scores(-1, -2)], metric="distance")
+
+
+def test_a_scale_is_kept() -> None:
+    """A score is a value's place on it; the column keeps the value; rounding is no excess."""
+    first, second = graded(42.0, 100.0 + 1e-12, scale=(0.0, 100.0))
+    assert (first.score, first.metrics["distance"]) == (0.42, 42.0)
+    assert first.explanation == "distance is 42"
+    assert second.score == 1.0
+
+
+def test_where_lower_is_better_the_least_is_right() -> None:
+    """An answer is right up to the threshold, and what is no number has the worst score."""
+    low, high = graded(0.2, 0.21, higher_is_better=False, threshold=0.2)
+    assert (low.outcome, high.outcome) == ("correct", "incorrect")
+    assert (low.score, high.score) == (0.2, 0.21)
+    first, _ = judged(
+        CHOICE, [scores(math.nan, -1), scores(-1, -2)], metric="acc", higher_is_better=False
+    )
+    assert (first.outcome, first.score) == ("incorrect", 1.0)
+
+
+def test_a_metric_that_is_no_number_scores_nothing() -> None:
+    """It would be a zero otherwise: the worst or the best there is."""
+    first, second = graded(math.nan, 0.5)
+    assert (first.outcome, first.score, first.labels) == ("unscored", None, ("scorer_failed",))
+    assert second.score == 0.5
+
+
+@pytest.mark.parametrize(("said", "higher"), [({"higher_is_better": False}, False), ({}, True)])
+def test_a_task_says_which_way_is_good(said: Mapping[str, Any], higher: bool) -> None:
+    """By its YAML, else by what lm-eval knows of the metric."""
+    from datasets import Dataset
+    from lm_eval.api.task import ConfigurableTask
+
+    metrics = [{"metric": "acc", "aggregation": "mean", **said}]
+    data = {"test": Dataset.from_list(ROWS)}
+    with quiet():
+        task = ConfigurableTask(
+            config={"task": "t", "test_split": "test", "custom_dataset": lambda **_: data}
+            | CHOICE
+            | {"metric_list": metrics}
+        )
+    suite = catalogue.declaration("t", score_answers.declared_config(task))
+    assert (suite.metric, suite.higher_is_better) == ("acc", higher)
+    assert suite.threshold == float(higher)

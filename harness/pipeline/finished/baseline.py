@@ -153,7 +153,7 @@ def _remembered(now: Sample, known: BaselineItem, suite: Suite) -> Sample:
     if known.score is None:
         verdict = Verdict(outcome="unscored", score=None, explanation="unscored in the baseline")
     else:
-        right = known.score >= suite.threshold
+        right = suite.is_right(known.score)
         verdict = Verdict(
             outcome="correct" if right else "incorrect",
             score=known.score,

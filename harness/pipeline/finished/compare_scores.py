@@ -1,19 +1,18 @@
 """Compare two sets of scores that exist already: runs of ours, plain scores, lm-eval's samples."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from harness.analysis.decisions import compare_scores, result_of, settle
 from harness.errors import ComparisonError
-from harness.records import BASE, Arm, Gate, Result, Suite
+from harness.pipeline.finished.choose_metric import MetricChoice, Wanted, choose
+from harness.records import BASE, Arm, Comparison, Gate, Result
 from harness.store import ScoredItem, read_scores
-from harness.suites.catalogue import builtin_suites
 
 TUNED = "tuned"
 
 
-def compare(
+def compare(  # noqa: PLR0913 - one keyword per declaration
     base: Path,
     tuned: Path,
     *,
@@ -21,6 +20,10 @@ def compare(
     alpha: float = 0.05,
     beta: float = 0.05,
     max_unscored: float = 0.05,
+    metric: str | None = None,
+    lower_is_better: bool = False,
+    scale: tuple[float, float] | None = None,
+    filter_name: str | None = None,
 ) -> Result:
     """Compare two score files or folders, item by item.
 
@@ -32,13 +35,20 @@ def compare(
         alpha: One-sided false-alarm rate.
         beta: One-sided false-pass rate at the margin.
         max_unscored: Share of unscored items above which a suite is invalid.
+        metric: What to compare by; by default what the results beside the samples, the built-in
+            suite or a well-known name say.
+        lower_is_better: A rise of the metric is a loss.
+        scale: What the metric's values lie between, by default 0 and 1; the margin is a share of
+            it.
+        filter_name: Which of a task's filters decides; by default its first.
 
     Returns:
         The result, without the texts behind it.
 
     Raises:
-        ComparisonError: If the two sides do not hold the same suites and items.
-        DataError: If a file is not in one of the three formats.
+        ComparisonError: If the two sides do not hold the same suites, items and metrics.
+        DataError: If a file is not in one of the three formats, or a score lies outside the scale.
+        StudyError: If nothing says which metric decides, or what is said contradicts itself.
     """
     left, right = read_scores(base), read_scores(tuned)
     if left.keys() != right.keys():
@@ -46,21 +56,23 @@ def compare(
             "both sides need the same suites: "
             f"base has {', '.join(sorted(left))}; tuned has {', '.join(sorted(right))}"
         )
-    known = builtin_suites()
     gate = Gate(alpha=alpha, beta=beta, max_unscored=max_unscored)
-    comparisons = []
-    for name in sorted(left):
-        suite = known.get(name, Suite(name=name, metric="score"))
-        suite = replace(suite, margin=margin or suite.margin)
-        rows, unscored = pair_scores(name, left[name], right[name])
-        comparisons.append(compare_scores(TUNED, suite, rows, gate, unscored=unscored))
+    wanted = Wanted(metric, lower_is_better, scale, filter_name, margin)
+    chosen = [choose(name, left[name], right[name], wanted) for name in sorted(left)]
+    comparisons = settle([_compared(choice, gate) for choice in chosen], gate)
     return result_of(
-        settle(comparisons, gate),
+        comparisons,
         study=f"{base.name} against {tuned.name}",
         base_model=str(base),
         arms=(Arm(name=BASE, path=str(base)), Arm(name=TUNED, path=str(tuned))),
         suites=[comparison.suite for comparison in comparisons],
+        notes=[note for choice in chosen for note in choice.notes],
     )
+
+
+def _compared(choice: MetricChoice, gate: Gate) -> Comparison:
+    rows, unscored = pair_scores(choice.suite.name, choice.base, choice.tuned)
+    return compare_scores(TUNED, choice.suite, rows, gate, unscored=unscored)
 
 
 def pair_scores(

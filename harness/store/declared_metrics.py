@@ -1,0 +1,113 @@
+"""What stands beside samples about their metrics: lm-eval's ``results_*.json``, or a run's lock."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import DataError
+from harness.records import Document
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredMetrics:
+    """A suite's metrics as declared where its samples were made.
+
+    ``directions`` are the metrics in the task's order, True where higher is better and None where
+    that is not said; ``filters`` the task's filters in order; ``own`` what a run of ours scored by.
+    """
+
+    directions: Mapping[str, bool | None] = field(default_factory=dict)
+    filters: tuple[str, ...] = ()
+    own: str = ""
+    scale: tuple[float, float] = (0.0, 1.0)
+
+
+class MetricReader:
+    """Finds what is declared beside samples; reads every file once."""
+
+    def __init__(self) -> None:
+        self._read: dict[Path, Document] = {}
+
+    def beside(self, file: Path, suite: str) -> DeclaredMetrics:
+        """Return what is declared about a suite of a samples file.
+
+        Raises:
+            DataError: If a ``results_*.json`` is no JSON object.
+        """
+        samples = file.absolute().parent.parent
+        lock = samples.parent / "study.lock.json"
+        if samples.name == "samples" and lock.is_file():
+            return _of_lock(lock, suite)
+        for found in _results(file):
+            if found not in self._read:
+                self._read[found] = _document(found)
+            if declared := _of_results(self._read[found], suite):
+                return declared
+        return DeclaredMetrics()
+
+
+def _results(file: Path) -> list[Path]:
+    """Return the results that may belong to samples: those of the same date first, then the last.
+
+    lm-eval writes ``results_<date>.json``, or ``<name>_<date>.json`` if told a file's name.
+    """
+    if not file.name.startswith("samples_"):
+        return []
+    date = file.stem.rpartition("_")[2]
+    same = sorted(file.parent.glob("*.json"))
+    same = [path for path in same if path.stem.endswith(f"_{date}")]
+    return same + sorted(set(file.parent.glob("results_*.json")) - set(same), reverse=True)
+
+
+def _document(path: Path) -> Document:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(
+            f"results beside samples must be readable JSON: {path}: {error}; mend the file, or "
+            "move it away and give --metric"
+        ) from error
+    return found if isinstance(found, dict) else {}
+
+
+def _of_results(results: Document, suite: str) -> DeclaredMetrics | None:
+    """Return what lm-eval's results say about a task; None where they do not have it."""
+    config = _mapping(_mapping(results.get("configs")).get(suite))
+    section = _mapping(_mapping(results.get("higher_is_better")).get(suite))
+    if not config and not section:
+        return None
+    directions: dict[str, bool | None] = {}
+    for entry in map(_mapping, _list(config.get("metric_list"))):
+        name = str(entry.get("metric", ""))
+        directions[name] = _flag(entry.get("higher_is_better"))
+    for name, flag in section.items():
+        if directions.get(name) is None:
+            directions[name] = _flag(flag)
+    filters = [str(_mapping(entry).get("name")) for entry in _list(config.get("filter_list"))]
+    return DeclaredMetrics(directions=directions, filters=tuple(filters))
+
+
+def _of_lock(lock: Path, suite: str) -> DeclaredMetrics:
+    from harness.store.run_lock import read_lock
+
+    read = read_lock(lock)
+    suites = read.declared.suites if read and read.declared else {}
+    if suite not in suites:
+        return DeclaredMetrics()
+    found = suites[suite]
+    return DeclaredMetrics(
+        directions={found.metric: found.higher_is_better}, own=found.metric, scale=found.scale
+    )
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
