@@ -5,6 +5,7 @@ from harness.analysis import findings, pair
 from harness.analysis.arm_scores import arm_score
 from harness.analysis.copies import copy_warnings, without_copies
 from harness.analysis.decisions import compare_early, compare_pairs, require, result_of, settle
+from harness.analysis.identical_arm import by_identity
 from harness.analysis.recipes import compare_recipes
 from harness.pipeline.answers.scored_run import ScoredRun, read_run
 from harness.pipeline.progress import Progress
@@ -18,6 +19,11 @@ ENDS_EARLY = (
     "after that are shown and change no verdict."
 )
 
+IDENTICAL = (
+    "{} is proven by its weights to give the base's own logits: it is unchanged by identity, not "
+    "by a test."
+)
+
 
 def compare(run: ScoredRun) -> Result:
     """Decide every suite of every candidate from the scored answers; no model, no files."""
@@ -28,6 +34,7 @@ def compare(run: ScoredRun) -> Result:
         base_model=run.study.base.title,
         arms=run.arms,
         suites=run.suites,
+        gate=run.study.gate.rates,
         seed=run.study.seed,
         scores=[
             arm_score(arm.name, suite, run.samples[arm.name, suite.name])
@@ -38,7 +45,11 @@ def compare(run: ScoredRun) -> Result:
             *(found for comparison in comparisons for found in findings(comparison)),
             *copy_warnings(run.data, comparisons),
         ],
-        notes=(*run.notes, *([ENDS_EARLY] if run.declared.schedules else [])),
+        notes=(
+            *run.notes,
+            *([ENDS_EARLY] if run.declared.schedules else []),
+            *(IDENTICAL.format(arm.name) for arm in run.arms if arm.identical),
+        ),
         data=run.data,
         recipes=compare_recipes(run.arms, comparisons, run.study.gate.rates),
     )
@@ -46,7 +57,10 @@ def compare(run: ScoredRun) -> Result:
 
 def _candidate(run: ScoredRun, arm: Arm) -> list[Comparison]:
     """Decide all suites of one candidate: each alone, then Holm over all, then must-pass items."""
-    settled = settle([_decide(run, arm.name, suite) for suite in run.suites], run.study.gate.rates)
+    decided = [_decide(run, arm.name, suite) for suite in run.suites]
+    if arm.identical:
+        decided = [by_identity(comparison) for comparison in decided]
+    settled = settle(decided, run.study.gate.rates)
     return [
         require(
             comparison,

@@ -18,7 +18,7 @@ class Arm:
     ``path`` is the adapter folder (None for the base), ``seconds`` the wall time of its training
     (None when it was trained elsewhere), ``trainable`` its number of trained parameters,
     ``watched`` its scores while it was trained. Arms that share a ``recipe`` were trained alike
-    with other seeds.
+    with other seeds. ``identical`` says that its weights prove its logits to be the base's.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Arm:
     trials: tuple[Trial, ...] = ()
     watched: tuple[SuitePoint, ...] = ()
     recipe: str = ""
+    identical: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +53,11 @@ class ArmScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A finished run: everything that the gate files and the report are made from."""
+    """A finished run: everything that the gate files and the report are made from.
+
+    ``reason`` says why ``verdict`` is not the gravest of the candidates', ``recommendation`` which
+    of several candidates to ship; both are empty where there is nothing to say.
+    """
 
     study: str
     base_model: str
@@ -68,3 +73,5 @@ class Result:
     notes: tuple[str, ...] = ()
     data: tuple[TrainingData, ...] = ()
     recipes: tuple[RecipeComparison, ...] = ()
+    reason: str = ""
+    recommendation: str = ""

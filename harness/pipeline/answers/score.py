@@ -23,6 +23,7 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
     """Generate the responses that are missing, score all, and write the samples.
 
     With ``planned.until_decided`` a candidate answers only while its decision on a suite is open.
+    The lock records which candidates are proven to be identical to the base.
     """
     folder = planned.folder
     folder.claim(planned.study)
@@ -32,6 +33,7 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
     total = len(arms) * sum(len(loaded.requests) for loaded in planned.loaded)
     with planned.progress.task("answer", total) as advance:
         session = AnswerSession(open_arms(planned, arms, store), store, advance)
+        folder.mark_identical(session.answerer.identical)
         if planned.until_decided:
             samples = until_decided.until_decided(
                 planned, arms, session, schedules=declared.schedules

@@ -66,6 +66,7 @@ def compare(  # noqa: PLR0913 - one keyword per declaration
         base_model=str(base),
         arms=(Arm(name=BASE, path=str(base)), Arm(name=TUNED, path=str(tuned))),
         suites=[comparison.suite for comparison in comparisons],
+        gate=gate,
         notes=[note for choice in chosen for note in choice.notes],
     )
 
