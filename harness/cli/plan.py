@@ -71,7 +71,14 @@ def command(
 def _tell(suite: "Outlook") -> None:
     power = suite.power
     grouped = f" in {suite.clusters} clusters" if suite.clusters < suite.items else ""
-    typer.echo(f"suite {suite.suite}: {suite.items} items{grouped}")
+    typer.echo(f"suite {suite.suite}: {suite.items} items{grouped} ({suite.grouping})")
+    if suite.clusters < suite.items and suite.effective < suite.clusters_needed:
+        typer.echo(
+            f"  warning: {suite.clusters} clusters (effective {suite.effective:.1f}) may not be "
+            f"enough for the margin of {100 * power.margin:g} points: where the base is always "
+            f"right {suite.clusters_needed} are needed, fewer where it is not; 'strata' instead of "
+            "'cluster' makes the decision about these alone"
+        )
     typer.echo(
         f"  the margin of {100 * power.margin:g} points needs {power.items} items "
         f"({power.items_sequential} at most with --until-decided); these decide with "

@@ -13,6 +13,7 @@ from harness.pipeline.answers.ask import part
 from harness.pipeline.answers.until_decided import order_of
 from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Request
+from harness.report.wording import grouping
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -31,6 +32,8 @@ PROBED = 24
 class Outlook:
     """One suite before the run.
 
+    ``effective`` is how many equal clusters they amount to, ``clusters_needed`` how many would let
+    identical outputs pass where the base is always right, ``grouping`` what the decision is about.
     ``distinct`` counts the prompt tokens that are left when shared prefixes are prefilled once,
     ``generated`` the most tokens that one arm may write, ``seconds`` is about how long one arm
     takes here (None where it was not timed).
@@ -39,6 +42,9 @@ class Outlook:
     suite: str
     items: int
     clusters: int
+    effective: float
+    clusters_needed: int
+    grouping: str
     tokens: int
     distinct: int
     generated: int
@@ -57,6 +63,9 @@ def outlook(planned: PlannedRun, *, probe: bool = True) -> tuple[Outlook, ...]:
             suite=suite.name,
             items=len(loaded.items),
             clusters=len({item.cluster for item in loaded.items}),
+            effective=_effective(loaded),
+            clusters_needed=stats.clusters_needed(suite.margin, planned.study.gate.beta),
+            grouping=grouping(suite),
             tokens=sum(len(_ids(request)) for request in loaded.requests),
             distinct=distinct_tokens([_ids(request) for request in loaded.requests]),
             generated=sum(int(r.settings.get("max_new_tokens", 0)) for r in loaded.requests),
@@ -89,6 +98,13 @@ def distinct_tokens(sequences: Sequence[tuple[int, ...]]) -> int:
 
 def _ids(request: Request) -> tuple[int, ...]:
     return (*request.context_ids, *request.continuation_ids)
+
+
+def _effective(loaded: "LoadedSuite") -> float:
+    """Kish's number of equal clusters that the suite's amount to."""
+    names = [item.cluster for item in loaded.items]
+    sizes = np.unique(names, return_counts=True)[1].astype(float)
+    return float(np.sum(sizes) ** 2 / np.sum(sizes**2))
 
 
 def _design_effect(loaded: "LoadedSuite") -> float:

@@ -23,7 +23,9 @@ class Suite:
 
     ``metric`` is the primary one, ``kind`` and ``tails`` describe its scores, ``judge`` names the
     scoring function (None: lm-eval's own) and ``allow`` what it accepts beyond its strict default,
-    ``cluster`` the document field that groups dependent items (None: each is its own cluster),
+    ``cluster`` the document field whose values are a sample of what the decision is about
+    (databases like these; None: each item is its own), ``strata`` a field whose values are all
+    that it is about (these databases), so that items are the unit within them,
     ``slices`` the document fields by which a report breaks scores down, ``margin`` the default
     margin in score units, ``threshold`` the score from which a graded answer counts as correct
     (up to which, where lower is better). ``scale`` is what the metric's values lie between: a score
@@ -37,6 +39,7 @@ class Suite:
     tails: Tails = "graded"
     judge: str | None = None
     cluster: str | None = None
+    strata: str | None = None
     slices: tuple[str, ...] = ()
     margin: float = 0.03
     threshold: float = 1.0

@@ -19,7 +19,7 @@ from harness.report.details import sections
 from harness.report.item_browser import item_data, json_block
 from harness.report.recipe_table import MEANING, recipe_table
 from harness.report.training_view import training
-from harness.report.wording import level
+from harness.report.wording import grouping, level
 
 
 def html(result: Result) -> str:
@@ -78,7 +78,7 @@ def _policy(style: str, script: str) -> str:
 
 
 def _declared(suite: Suite) -> dict[str, str]:
-    grouped = f"items grouped by {suite.cluster}" if suite.cluster else "every item on its own"
+    grouped = grouping(suite)
     allowed = f", allowing {', '.join(suite.allow)}" if suite.allow else ""
     return {
         "title": f"suite {suite.name}",

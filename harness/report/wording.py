@@ -203,3 +203,19 @@ def level(comparisons: Sequence[Comparison]) -> str:
     """Format the level of the intervals, such as ``90%``."""
     alphas = sorted({c.decision.alpha for c in comparisons if c.decision})
     return " or ".join(f"{100 * (1 - 2 * alpha):g}%" for alpha in alphas) or "90%"
+
+
+def grouping(suite: Suite) -> str:
+    """Say what a decision on a suite is about: things like these, or these alone.
+
+    >>> grouping(Suite(name="sql", metric="acc", cluster="db_id"))
+    'items grouped by db_id: a sample, so the decision is about others like these, too'
+    """
+    if suite.strata:
+        return f"within these {suite.strata} only: the decision says nothing about others"
+    if suite.cluster:
+        return (
+            f"items grouped by {suite.cluster}: a sample, so the decision is about others like "
+            "these, too"
+        )
+    return "every item on its own"

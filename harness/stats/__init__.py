@@ -14,6 +14,7 @@ from harness.stats.paired import mcnemar_exact
 from harness.stats.planning import Plan, plan
 from harness.stats.recipe import decide_recipe
 from harness.stats.sequential import Scores, SequentialDecision, decide_sequentially
+from harness.stats.units import clusters_needed
 
 __all__ = [
     "MeanInterval",
@@ -23,6 +24,7 @@ __all__ = [
     "SequentialDecision",
     "betting_p",
     "bleu",
+    "clusters_needed",
     "decide",
     "decide_corpus",
     "decide_recipe",

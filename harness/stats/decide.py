@@ -13,11 +13,17 @@ from scipy.special import ndtri
 
 from harness.records import Decision, Label
 from harness.stats.betting import betting_evidence
-from harness.stats.clusters import cluster_evidence, cluster_sums
 from harness.stats.evidence import Evidence
-from harness.stats.graded import graded_evidence
-from harness.stats.paired import binary_evidence, identical_floor
+from harness.stats.exact_pairs import binary_evidence
 from harness.stats.scores import Paired, checked_declaration, paired_scores
+from harness.stats.units import (
+    Units,
+    clusters_needed,
+    excludable_drop,
+    floored,
+    least_p,
+    unit_evidence,
+)
 
 VERDICTS: dict[Label, Literal["pass", "fail", "inconclusive"]] = {
     "improved": "pass",
@@ -29,7 +35,7 @@ VERDICTS: dict[Label, Literal["pass", "fail", "inconclusive"]] = {
 }
 
 
-def decide(  # noqa: PLR0913 - one keyword per declaration of a gate
+def decide(
     base: ArrayLike,
     tuned: ArrayLike,
     *,
@@ -39,7 +45,6 @@ def decide(  # noqa: PLR0913 - one keyword per declaration of a gate
     clusters: Sequence[Hashable] | None = None,
     kind: str = "auto",
     tails: str = "graded",
-    seed: int = 0,
 ) -> Decision:
     """Decide whether the tuned model is worse than its base on one suite.
 
@@ -52,7 +57,6 @@ def decide(  # noqa: PLR0913 - one keyword per declaration of a gate
         clusters: the group of each item, n labels; None where items are independent.
         kind: ``binary``, ``graded``, or ``auto`` (binary when every score is 0 or 1).
         tails: ``heavy`` where rare large drops are possible (betting decides), else ``graded``.
-        seed: of the studentised bootstrap; equal inputs give equal decisions.
 
     Returns:
         The unadjusted decision. With the interval [L, U] of level ``1 - 2 alpha`` (at equal error
@@ -68,8 +72,9 @@ def decide(  # noqa: PLR0913 - one keyword per declaration of a gate
     """
     checked_declaration(margin=margin, alpha=alpha, beta=beta, tails=tails)
     pairs = paired_scores(base, tuned, clusters=clusters, kind=kind)
-    evidence = weigh(pairs, margin=margin, alpha=alpha, tails=tails, seed=seed)
-    return decision_from(evidence, counts_of(pairs), margin=margin, alpha=alpha, beta=beta)
+    evidence = weigh(pairs, margin=margin, alpha=alpha, tails=tails)
+    counts = counts_of(pairs)
+    return decision_from(evidence, counts, margin=margin, alpha=alpha, beta=beta)
 
 
 def weigh(
@@ -78,27 +83,27 @@ def weigh(
     margin: float,
     alpha: float,
     tails: str,
-    seed: int | None = 0,
+    interval: bool = True,
     largest: float | None = None,
 ) -> Evidence:
-    """Choose the method for these scores and apply it.
+    """Choose the method for these scores and apply it; clusters are always the unit.
 
-    Without a seed nothing is resampled; ``largest`` is the largest cluster planned, if not seen.
+    Without ``interval`` it may be left wide; ``largest`` is the largest cluster planned, if not
+    seen.
     """
-    x, n = pairs.difference, len(pairs.difference)
-    singly = binary_evidence(pairs.losses, pairs.gains, n, margin=margin, alpha=alpha)
-    if not pairs.losses + pairs.gains or (pairs.binary and pairs.cluster is None):
-        return singly
-    if tails == "heavy" and not pairs.binary:
-        units = (x, None) if pairs.cluster is None else cluster_sums(x, pairs.cluster)
-        evidence = betting_evidence(*units, margin=margin, alpha=alpha, largest=largest)
-    elif pairs.cluster is not None:
-        evidence = cluster_evidence(x, pairs.cluster, margin=margin, alpha=alpha)
-        # sparse 0/1 differences: never more certain than without clusters
-        evidence = evidence.wider(singly) if pairs.binary else evidence
-    else:
-        evidence = graded_evidence(x, margin=margin, alpha=alpha, seed=seed)
-    return evidence.floored(n, margin=margin, alpha=alpha)
+    n = len(pairs.difference)
+    units = Units.of(pairs.difference, pairs.base, pairs.cluster)
+    if pairs.binary:
+        singly = binary_evidence(pairs.losses, pairs.gains, n, margin=margin, alpha=alpha)
+        if pairs.cluster is None:
+            return singly
+        together = unit_evidence(units, margin=margin, alpha=alpha, interval=interval)
+        return together.wider(singly)  # sparse 0/1 differences: never more certain than without
+    if tails == "heavy":
+        sizes = None if pairs.cluster is None else units.sizes
+        bets = betting_evidence(units.sums, sizes, margin=margin, alpha=alpha, largest=largest)
+        return floored(bets, units, margin=margin, alpha=alpha)
+    return unit_evidence(units, margin=margin, alpha=alpha, interval=interval)
 
 
 def label_of(evidence: Evidence, *, alpha: float, beta: float) -> Label:
@@ -114,11 +119,15 @@ def label_of(evidence: Evidence, *, alpha: float, beta: float) -> Label:
 
 
 class Counts(NamedTuple):
-    """How many items, items scored differently, and clusters (None: independent items)."""
+    """How many items, items scored differently, and clusters (None: independent items).
+
+    ``units`` are what the evidence rests on, where it is paired scores in [0, 1].
+    """
 
     n: int
     discordant: int
     clusters: int | None
+    units: Units | None = None
 
 
 def counts_of(pairs: Paired) -> Counts:
@@ -127,6 +136,7 @@ def counts_of(pairs: Paired) -> Counts:
         n=len(pairs.difference),
         discordant=pairs.losses + pairs.gains,
         clusters=None if pairs.cluster is None else int(pairs.cluster.max()) + 1,
+        units=Units.of(pairs.difference, pairs.base, pairs.cluster),
     )
 
 
@@ -136,9 +146,11 @@ def decision_from(
     """Turn evidence into the record that the gate, the report and other programs read."""
     label = label_of(evidence, alpha=alpha, beta=beta)
     needed = None
-    if label == "inconclusive":
-        needed = items_to_decide(evidence, counts.n, margin=margin, alpha=alpha, beta=beta)
     notes = evidence.notes
+    if label == "inconclusive":
+        needed = items_to_decide(evidence, counts, margin=margin, alpha=alpha, beta=beta)
+        if too_few := _too_few_clusters(counts, margin=margin, beta=beta):
+            notes = (*notes, too_few)
     if label == "regressed_within_margin":
         notes = (*notes, "a real drop, but smaller than the margin")
     return Decision(
@@ -160,16 +172,40 @@ def decision_from(
     )
 
 
+def _too_few_clusters(counts: Counts, *, margin: float, beta: float) -> str:
+    """Say why even identical outputs could not pass; empty where they could."""
+    units = counts.units
+    if units is None or counts.clusters is None or least_p(units, margin) <= beta:
+        return ""
+    return (
+        f"{counts.clusters} clusters (effective {units.effective:.1f}) cannot show that a drop of "
+        f"{100 * margin:g} points is absent: one in which everything fails could be missing from "
+        f"the sample; at a base score of {units.share:.0%} at least "
+        f"{clusters_needed(margin, beta, units.share)} equal clusters are needed, and these can "
+        f"exclude drops beyond {100 * excludable_drop(units, beta):.0f} points"
+    )
+
+
 def items_to_decide(
-    evidence: Evidence, n: int, *, margin: float, alpha: float, beta: float, power: float = 0.9
+    evidence: Evidence,
+    counts: Counts,
+    *,
+    margin: float,
+    alpha: float,
+    beta: float,
+    power: float = 0.9,
 ) -> int:
     """Estimate how many items in all would decide, were the difference what it seems to be.
 
     The nearer of the two bounds stays open longest, so the distance to the farther one counts:
-    at least half the margin. Same formula as `harness.stats.plan`.
+    at least half the margin. Same formula as `harness.stats.plan`. Never fewer than identical
+    outputs would need in clusters like these.
     """
     seems = min(max(evidence.delta, -margin), 0.0)
     distance = max(-seems, seems + margin)
     reach = float(-ndtri(min(alpha, beta)) + ndtri(power))
-    needed = ceil(reach**2 * evidence.variance / distance**2)
-    return max(needed, n + 1, identical_floor(margin, beta) if margin < 1.0 else 0)
+    needed = [ceil(reach**2 * evidence.variance / distance**2), counts.n + 1]
+    if units := counts.units:
+        clusters = clusters_needed(margin, beta, units.share)
+        needed.append(ceil(counts.n / units.effective * clusters))
+    return max(needed)

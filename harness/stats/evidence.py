@@ -55,37 +55,6 @@ class Evidence:
             variance=max(self.variance, other.variance),
         )
 
-    def doubted(self, *, p_drop: float, p_gain: float, alpha: float) -> "Evidence":
-        """Return the evidence with a second test of "no difference" that must agree.
-
-        The interval is widened to 0 where that test does not exclude 0.
-        """
-        drop, gain = max(self.p_drop, p_drop), max(self.p_gain, p_gain)
-        return replace(
-            self,
-            p_drop=drop,
-            p_gain=gain,
-            low=min(self.low, 0.0) if gain > alpha else self.low,
-            high=max(self.high, 0.0) if drop > alpha else self.high,
-        )
-
-    def floored(self, n: int, *, margin: float, alpha: float) -> "Evidence":
-        """Return the evidence about scores in [0, 1], claiming no more than n items can show.
-
-        A model that loses a share ``margin`` of all items shows n identical outputs with
-        probability ``(1 - margin) ** n``; no p-value for "not worse" is smaller, unless a gain is
-        shown.
-        """
-        least, reach = (1.0 - margin) ** n, 1.0 - alpha ** (1.0 / n)
-        gain, drop = self.p_gain <= alpha, self.p_drop <= alpha
-        return replace(
-            self,
-            low=max(-1.0, self.low if gain else min(self.low, -reach)),
-            high=min(1.0, self.high if drop else max(self.high, reach)),
-            p_not_worse=self.p_not_worse if gain else max(self.p_not_worse, least),
-            p_not_better=self.p_not_better if drop else max(self.p_not_better, least),
-        )
-
 
 def t_evidence(
     centre: float, error: float, df: float, *, margin: float, alpha: float, n: int, method: str

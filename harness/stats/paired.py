@@ -120,8 +120,8 @@ def p_drop(losses: ArrayLike, gains: ArrayLike, n: ArrayLike) -> Floats:
     return np.asarray(np.where(few, np.maximum(score, mid_p_drop(losses, gains)), score))
 
 
-def binary_evidence(losses: int, gains: int, n: int, *, margin: float, alpha: float) -> Evidence:
-    """Weigh n independent 0/1 pairs of which ``losses`` and ``gains`` differ."""
+def tango_evidence(losses: int, gains: int, n: int, *, margin: float, alpha: float) -> Evidence:
+    """Weigh n independent 0/1 pairs of which ``losses`` and ``gains`` differ, for many items."""
     drop, gain = float(p_drop(losses, gains, n)), float(p_drop(gains, losses, n))
     low, high = _interval(losses, gains, n, alpha)
     few = losses + gains < FEW_DISCORDANT

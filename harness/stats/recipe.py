@@ -18,6 +18,7 @@ from harness.stats.clusters import cluster_error, cluster_sums
 from harness.stats.decide import counts_of, decision_from
 from harness.stats.evidence import t_evidence
 from harness.stats.scores import Floats, Paired, checked_declaration, paired_scores
+from harness.stats.units import Units, floored
 
 FEWEST_SEEDS = 3
 
@@ -53,7 +54,7 @@ def decide_recipe(
         )
     runs = [paired_scores(base, scores, clusters=clusters, kind="graded") for scores in tuned]
     differences = np.stack([run.difference for run in runs])
-    means = Paired(differences.mean(axis=0), runs[0].cluster, binary=False)
+    means = Paired(differences.mean(axis=0), runs[0].base, runs[0].cluster, binary=False)
     error, df = two_way_error(differences, means)
     n = differences.shape[1]
     evidence = t_evidence(
@@ -64,7 +65,9 @@ def decide_recipe(
         alpha=alpha,
         n=n,
         method=f"two-way t over items and {len(tuned)} training seeds",
-    ).floored(n, margin=margin, alpha=alpha)
+    )
+    units = Units.of(means.difference, means.base, means.cluster)
+    evidence = floored(evidence, units, margin=margin, alpha=alpha)
     return decision_from(evidence, counts_of(means), margin=margin, alpha=alpha, beta=beta)
 
 

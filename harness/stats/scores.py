@@ -18,12 +18,13 @@ TAILS = ("graded", "heavy")
 class Paired(NamedTuple):
     """Checked scores of the two arms on the same items.
 
-    ``difference`` is ``tuned - base`` per item, in [-1, 1], shape (n,). ``cluster`` numbers the
-    group of each item from 0, shape (n,), or is None where every item stands for itself.
-    ``binary`` says that every score is 0 or 1.
+    ``difference`` is ``tuned - base`` per item, in [-1, 1], and ``base`` the base's scores, both of
+    shape (n,). ``cluster`` numbers the group of each item from 0, shape (n,), or is None where
+    every item stands for itself. ``binary`` says that every score is 0 or 1.
     """
 
     difference: Floats
+    base: Floats
     cluster: Ints | None
     binary: bool
 
@@ -72,7 +73,8 @@ def paired_scores(
             "binary scores must be 0 or 1: found others; declare the suite's kind as graded"
         )
     groups = None if clusters is None else cluster_numbers(clusters, len(left))
-    return Paired(difference=right - left, cluster=groups, binary=whole and kind != "graded")
+    binary = whole and kind != "graded"
+    return Paired(difference=right - left, base=left, cluster=groups, binary=binary)
 
 
 def checked_scores(scores: ArrayLike, arm: str) -> Floats:

@@ -142,6 +142,8 @@ def decide_sequentially(  # noqa: PLR0913 - the declarations of `decide`, and th
         closed = _label(history, design) != "inconclusive"
         if ended or (closed and unscored <= max_unscored * size):
             break
+    # the interval is needed of the look that decides, and of no other
+    history[-1] = see(seen, critical=design.alone[len(history) - 1], interval=True)
     decision = decision_from(
         history[-1].evidence,
         counts_of(history[-1].pairs),
@@ -186,6 +188,7 @@ def _see(
     tails: str,
     margin: float,
     clusters: Sequence[Hashable] | None,
+    interval: bool = False,
 ) -> _Look:
     """Weigh the scores so far at the level of this look."""
     scored = [(place, pair) for place, pair in enumerate(seen) if pair is not None]
@@ -198,7 +201,7 @@ def _see(
         margin=margin,
         alpha=float(ndtr(-critical)),
         tails=tails,
-        seed=None,
+        interval=interval,
         largest=largest,
     )
     x, n = pairs.difference, len(scored)

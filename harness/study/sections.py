@@ -172,6 +172,16 @@ class SuiteSection(Section):
     allow: tuple[Literal["extra_columns", "all_ties", "text_numbers"], ...] = Field(
         (), description="sql: disputed differences from the gold that count as right"
     )
+    cluster: str | None = Field(
+        None,
+        description="field of the rows whose values are a sample: the decision is about documents "
+        "or databases like these",
+    )
+    strata: str | None = Field(
+        None,
+        description="field of the rows whose values are all that counts: the decision is about "
+        "these documents or databases, with items as the unit",
+    )
     template: str | None = Field(None, description="overrides base.template for this suite")
     split: str = Field("test", description="which of a built-in suite's own splits to score")
     truncation: Literal["none", "left"] = Field(
@@ -181,6 +191,15 @@ class SuiteSection(Section):
     must_pass: tuple[str, ...] = Field(
         (), description="items that a candidate must answer right: row ids, or starts of doc_hash"
     )
+
+    @model_validator(mode="after")
+    def _one_grouping(self) -> "SuiteSection":
+        if self.cluster and self.strata:
+            raise ValueError(
+                f"suite {self.name!r} is either about things like these ('cluster', a sample) or "
+                "about these alone ('strata'): give one of the two"
+            )
+        return self
 
 
 Suites = Annotated[SuiteSection, BeforeValidator(_suite_by_name)]

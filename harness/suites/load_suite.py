@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
 
-from harness.errors import ComparisonError, ModelError, StudyError
+from harness.errors import ComparisonError, ModelError, StudyError, nearest
 from harness.models.fingerprint import text_hash, tokenizer_hash
 from harness.models.protocols import ChatMessages, ChatTemplate, PretrainedTokenizer, Tokenizer
 from harness.records import Answers, Item, ItemKey, Request, Response, Sample, Suite
@@ -124,6 +124,7 @@ def load_suite(
     task = load_task(section, folder)
     suite = _declared(section, task)
     docs = list(task.eval_docs)
+    _check_grouping(section, docs)
     hashes = [score_answers.doc_hash(doc) for doc in docs]
     recipe = PromptRecipe(
         task=task,
@@ -156,7 +157,20 @@ def _declared(section: SuiteSection, task: LmEvalTask) -> Suite:
         )
     suite = replace(suite, allow=section.allow or suite.allow, scale=section.scale or suite.scale)
     score_answers.require_scale(suite, given=section.scale is not None)
+    if section.cluster or section.strata:
+        suite = replace(suite, cluster=section.cluster, strata=section.strata)
     return replace(suite, margin=suite.margin if section.margin is None else section.margin)
+
+
+def _check_grouping(section: SuiteSection, docs: Sequence[Mapping[str, object]]) -> None:
+    """Refuse a field to group by that no row has."""
+    for key, name in (("cluster", section.cluster), ("strata", section.strata)):
+        if name and not any(doc.get(name) is not None for doc in docs):
+            known = {field for doc in docs[:100] for field in doc}
+            raise StudyError(
+                f"suite {section.name!r} can group its items only by a field of its rows: "
+                f"{key} is {name!r}{nearest(name, known)}"
+            )
 
 
 def _chosen_docs(hashes: Sequence[str], limit: int | None) -> tuple[int, ...]:
@@ -268,7 +282,7 @@ def _item(
 ) -> Item:
     doc = group[0].doc
     suite = recipe.suite
-    cluster = doc.get(suite.cluster) if suite.cluster else None
+    cluster = doc.get(suite.cluster) if suite.cluster and not suite.strata else None
     return Item(
         key=key,
         doc_id=index,

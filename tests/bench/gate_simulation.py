@@ -25,6 +25,7 @@ from harness.analysis.several_candidates import run_verdict
 from harness.records import Comparison, Gate, Suite
 from harness.stats import decide, decide_sequentially, holm, look_sizes, plan
 from harness.stats.boundary import wang_tsiatis
+from harness.stats.exact_pairs import exact_p
 from harness.stats.paired import p_drop, p_not_worse
 
 SIZES = (100, 200, 500, 1000, 2000)
@@ -70,8 +71,8 @@ def fixed(
 ) -> Rates:
     """One look at all n items."""
     losses, gains = counts_at(rng, (n,), disagreement, d, runs)
-    drop = p_drop(losses, gains, n)[:, 0] <= LEVEL
-    accept = p_not_worse(losses, gains, n, m)[:, 0] <= LEVEL
+    drop = exact_p(p_drop(losses, gains, n), n, 0.0)[:, 0] <= LEVEL
+    accept = exact_p(p_not_worse(losses, gains, n, m), n, m)[:, 0] <= LEVEL
     return Rates((drop & ~accept).mean(), accept.mean(), drop.mean(), accept.mean(), 1.0)
 
 
@@ -101,7 +102,11 @@ def crossings(
     times = tuple(size / sizes[-1] for size in sizes)
     fail, accept = (ndtr(-np.array(wang_tsiatis(times, a))) for a in (LEVEL / family, LEVEL))
     n = np.array(sizes)
-    return p_drop(losses, gains, n) <= fail, p_not_worse(losses, gains, n, m) <= accept
+    p_fail, p_pass = p_drop(losses, gains, n), p_not_worse(losses, gains, n, m)
+    for look, size in enumerate(sizes):
+        p_fail[:, look] = exact_p(p_fail[:, look], size, 0.0)
+        p_pass[:, look] = exact_p(p_pass[:, look], size, m)
+    return p_fail <= fail, p_pass <= accept
 
 
 def clustered(

@@ -1,20 +1,14 @@
 """Dependent items: CR2 against matrix formulas and statsmodels, sign-flips by brute force."""
 
-from itertools import product
-
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from harness.stats import decide, design_effect, intraclass_correlation
 from harness.stats.clusters import (
     ClusterSums,
     cluster_error,
-    cluster_evidence,
     cluster_sums,
-    sign_flip_evidence,
 )
 
 RNG = np.random.default_rng(0)
@@ -79,49 +73,6 @@ def test_equal_clusters_agree_with_statsmodels() -> None:
     assert df == pytest.approx(23)
 
 
-@given(st.lists(st.tuples(st.integers(-4, 4), st.integers(4, 6)), min_size=1, max_size=9))
-@settings(deadline=None, max_examples=50)
-def test_sign_flips_agree_with_brute_force(clusters: list[tuple[int, int]]) -> None:
-    """Shares of subset means are the p-values of all sign-flips, at any hypothesis."""
-    sums, sizes = (np.array(column, dtype=float) for column in zip(*clusters, strict=True))
-    evidence = sign_flip_evidence(ClusterSums(sums, sizes), margin=0.07, alpha=0.05)
-    signs = np.array(list(product([1, -1], repeat=len(sums))))
-    for found, null, direction in (
-        (evidence.p_gain, 0.0, 1),
-        (evidence.p_drop, 0.0, -1),
-        (evidence.p_not_worse, -0.07, 1),
-        (evidence.p_not_better, 0.07, -1),
-    ):
-        shifted = direction * (sums - null * sizes)
-        assert found == pytest.approx(np.mean(signs @ shifted >= shifted.sum() - 1e-9))
-
-
-def test_sign_flip_interval_holds_what_is_not_rejected() -> None:
-    """Hypotheses inside the interval have p above 5 %, those outside at most 5 %."""
-    sums, sizes = RNG.normal(0.5, 2, 12), np.full(12, 10.0)
-    evidence = sign_flip_evidence(ClusterSums(sums, sizes), margin=0.5, alpha=0.05)
-
-    def p_above(null: float) -> float:
-        shifted = ClusterSums(sums - null * sizes, sizes)
-        return sign_flip_evidence(shifted, margin=0.5, alpha=0.05).p_gain
-
-    assert p_above(evidence.low - 1e-6) <= 0.05 < p_above(evidence.low + 1e-6)
-
-
-def test_few_clusters_are_labelled() -> None:
-    """Below 20 clusters whole clusters are flipped and the decision says so; from 20 on CR2."""
-    rng = np.random.default_rng(2)
-    base = rng.integers(0, 2, 400)
-    tuned = np.where(rng.random(400) < 0.15, 1 - base, base)
-    few = decide(base, tuned, margin=0.05, clusters=[index // 40 for index in range(400)])
-    many = decide(base, tuned, margin=0.05, clusters=[index // 10 for index in range(400)])
-    assert few.clusters == 10
-    assert few.method == "cluster sign-flip"
-    assert few.notes[0].startswith("few clusters: 10")
-    assert many.clusters == 40
-    assert many.method == "cluster-robust t (CR2)"
-
-
 def test_singletons_are_no_clusters() -> None:
     """Items that each have a cluster of their own are decided as independent."""
     base, tuned = [1] * 60 + [0] * 40, [1] * 50 + [0] * 50
@@ -141,12 +92,12 @@ def test_three_losing_clusters_are_no_regression() -> None:
     difference = np.zeros(500)
     difference[:15] = -1.0
     cluster = np.arange(500) // 5
-    evidence = cluster_evidence(difference, cluster, margin=0.05, alpha=0.05)
+    decision = decide(np.ones(500), 1.0 + difference, margin=0.05, clusters=cluster.tolist())
     error, df = cluster_error(cluster_sums(difference, cluster))
     assert difference.mean() / error < -1.7
     assert df == pytest.approx(99)
-    assert evidence.p_drop == pytest.approx(1 / 8)
-    assert evidence.high >= 0.0
+    assert decision.p_regression == pytest.approx(1 / 8)
+    assert decision.ci_high >= 0.0
 
 
 def test_correlation_and_design_effect_of_known_data() -> None:

@@ -173,7 +173,9 @@ def test_equal_runs_have_the_error_of_one() -> None:
     """Without any spread between seeds only the items count."""
     base, tuned = runs([0.0], 4)
     x = (tuned[0] - base).astype(float)
-    error, df = two_way_error(np.stack([x, x, x]), Paired(x, None, binary=False))
+    error, df = two_way_error(
+        np.stack([x, x, x]), Paired(x, base.astype(float), None, binary=False)
+    )
     assert error == pytest.approx(x.std(ddof=1) / len(x) ** 0.5)
     assert df == pytest.approx(len(x) - 1)
 

@@ -36,8 +36,8 @@ def scores(lost: int, gained: int, same: int) -> tuple[list[int], list[int]]:
         (60, 20, 420, 0.05, "regressed", "fail"),
         (200, 0, 300, 0.05, "regressed", "fail"),
         (8, 6, 86, 0.03, "inconclusive", "inconclusive"),
-        (0, 0, 59, 0.05, "unchanged", "pass"),
-        (0, 0, 58, 0.05, "inconclusive", "inconclusive"),
+        (0, 0, 60, 0.05, "unchanged", "pass"),
+        (0, 0, 59, 0.05, "inconclusive", "inconclusive"),
     ],
 )
 def test_labels(lost: int, gained: int, same: int, margin: float, label: str, verdict: str) -> None:
@@ -76,12 +76,18 @@ def test_label_follows_from_the_interval(pairs: list[tuple[float, float]], margi
 def test_exchanging_the_arms_mirrors_the_decision(
     pairs: list[tuple[float, float]], clustered: bool
 ) -> None:
-    """An improvement of one arm is the other's regression; an unchanged pair stays unchanged."""
+    """An improvement of one arm is the other's regression; an unchanged pair stays unchanged.
+
+    Of clusters and graded scores the estimate alone: what a sample can hide depends on which of the
+    two is the base.
+    """
     base, tuned = zip(*pairs, strict=True)
     clusters = [index // 3 for index in range(len(base))] if clustered else None
     there = decide(base, tuned, margin=0.05, clusters=clusters)
     back = decide(tuned, base, margin=0.05, clusters=clusters)
     assert there.delta == pytest.approx(-back.delta, abs=1e-9)
+    if clustered or any(score not in (0, 1) for pair in pairs for score in pair):
+        return
     assert there.ci_low == pytest.approx(-back.ci_high, abs=1e-7)
     assert there.ci_high == pytest.approx(-back.ci_low, abs=1e-7)
     if there.label in MIRROR:
@@ -180,7 +186,8 @@ def test_a_handful_of_identical_answers_never_passes(kind: str, tails: str, n: i
     for clusters in (None, [0] * n, [index // 2 for index in range(n)]):
         decision = decide([1] * n, [1] * n, margin=0.05, kind=kind, tails=tails, clusters=clusters)
         assert decision.verdict == "inconclusive"
-        assert decision.items_needed == 59
+        assert decision.items_needed is not None
+        assert decision.items_needed >= 59
 
 
 @pytest.mark.parametrize("tails", ["graded", "heavy"])
@@ -194,12 +201,11 @@ def test_all_discordant_is_decided(tails: str, clusters: list[int] | None) -> No
 
 
 def test_equal_inputs_give_equal_bytes() -> None:
-    """The bootstrap is seeded: two calls agree to the last bit, another seed does not."""
+    """Nothing is drawn: two calls agree to the last bit."""
     rng = np.random.default_rng(1)
     base = rng.random(200)
     tuned = np.clip(base + rng.normal(-0.01, 0.1, 200), 0, 1)
     assert decide(base, tuned, margin=0.02) == decide(base, tuned, margin=0.02)
-    assert decide(base, tuned, margin=0.02) != decide(base, tuned, margin=0.02, seed=1)
 
 
 def test_items_needed_would_decide() -> None:

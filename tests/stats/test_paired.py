@@ -9,8 +9,8 @@ from scipy.stats import binom, binomtest
 from statsmodels.stats.contingency_tables import mcnemar
 
 from harness.stats import mcnemar_exact
+from harness.stats.exact_pairs import binary_evidence
 from harness.stats.paired import (
-    binary_evidence,
     identical_floor,
     mid_p_drop,
     p_drop,

@@ -22,6 +22,7 @@ from harness.errors import ComparisonError, DataError, StudyError
 from harness.records import BASE, Response, Sample
 from harness.study import SuiteSection
 from harness.suites.lm_eval_task import load_task, quiet
+from harness.suites.text_tokenizer import TextTokenizer
 
 
 @pytest.fixture(scope="module")
@@ -366,3 +367,20 @@ class TestSameIds:
             file.write_text("{% for m in messages %}w5 {{ m['content'] }}{% endfor %}")
         with pytest.raises(ComparisonError, match="chat template"):
             check_same_ids([suite], theirs)
+
+
+def test_fixed_strata_make_items_the_unit(tmp_path: Path) -> None:
+    """What is declared as a sample groups items; what is declared as all there is does not."""
+    path = tmp_path / "rows.jsonl"
+    rows = [{"question": f"q {n}?", "answers": [str(n)], "document": f"d{n % 2}"} for n in range(6)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    tokenizer = TextTokenizer(chat=False)
+
+    def clusters(**section: str) -> int:
+        suite = loaded(tokenizer, tmp_path, name="domain_qa", data=str(path), **section)
+        return len({item.cluster for item in suite.items})
+
+    assert clusters(cluster="document") == 2
+    assert clusters(strata="document") == 6
+    with pytest.raises(StudyError, match="only by a field of its rows: strata is 'documnet'"):
+        clusters(strata="documnet")
