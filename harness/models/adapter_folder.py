@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 MODEL_FILES = ("adapter_config.json", "config.json")
 """What makes a folder an adapter, or a whole model."""
 
+INPUT_EMBEDDINGS = frozenset({"embed_tokens", "wte", "embed_in", "word_embeddings"})
+"""What the modules are called that turn tokens into vectors."""
+
+_EMBEDDINGS = INPUT_EMBEDDINGS | {"lm_head", "embed_out"}
 _HARMLESS_INIT = {True, False, None, "gaussian", "orthogonal"}
 
 
@@ -193,8 +197,6 @@ def refuse_added_tokens(
             )
 
 
-_INPUT = {"embed_tokens", "wte", "embed_in", "word_embeddings"}
-_EMBEDDINGS = {*_INPUT, "lm_head", "embed_out"}
 _EMBEDDING_PARTS = (
     ".base_layer.weight",
     ".modules_to_save.",

@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import ModelError
-from harness.models.adapter_folder import AdapterFolder, file_shapes, refuse_added_tokens
+from harness.models.adapter_folder import (
+    INPUT_EMBEDDINGS,
+    AdapterFolder,
+    file_shapes,
+    refuse_added_tokens,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -193,9 +198,12 @@ def changed_tokens(folder: AdapterFolder, tensors: Tensors, base: Tensors) -> li
     found: list[int] = []
     for name, tensor in tensors.items():
         plain = name.removeprefix("base_model.model.")
-        single = ".trainable_tokens_delta" in plain
-        module = plain.partition(".token_adapter." if single else ".modules_to_save.")[0]
-        own = base.get(f"{module.removesuffix('.weight')}.weight")
+        module, single, _ = plain.partition(".trainable_tokens_delta")
+        module = module.partition(".modules_to_save.")[0].removesuffix(".token_adapter")
+        module = module.removesuffix(".weight")
+        if not single and module.rpartition(".")[2] not in INPUT_EMBEDDINGS:
+            continue
+        own = base.get(f"{module}.weight")
         if own is None or own.dim() != 2 or own.shape[1:] != tensor.shape[1:]:
             continue
         tokens = folder.tokens if single else range(own.shape[0])

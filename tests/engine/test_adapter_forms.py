@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 from peft import LoraConfig, PeftModel, PromptTuningConfig, TrainableTokensConfig
 from safetensors.torch import load_file, save_file
 from support.adapter_kinds import TASK
+from support.command import harness_here
 from support.tiny_models import adapter, answers, llama, lora, one_by_one, random_tree
 from transformers import AutoModelForCausalLM
 
+from harness import content
 from harness.engine import Engine
 from harness.errors import ModelError
 from harness.models.adapter_folder import check_shapes, read_adapter_folder
@@ -21,6 +24,7 @@ from harness.models.adapter_tensors import check_outline
 from harness.records import BASE
 from harness.study import BaseSection
 from harness.training import outline
+from harness.training.export_weights import copy, merge
 
 pytestmark = pytest.mark.model
 
@@ -399,3 +403,71 @@ def test_settings_that_are_no_object_are_refused(
     (folder / "adapter_config.json").write_text(json.dumps([1]))
     with pytest.raises(ModelError, match="must be readable JSON"):
         engine.attach("list", folder)
+
+
+def test_a_learnt_token_that_the_probe_does_not_ask_for_is_no_proof_of_identity(
+    base: Path, tmp_path: Path
+) -> None:
+    """An adapter of one rare token changes nothing else, and is not taken for the base."""
+    engine = Engine.load(str(base), device="cpu")
+    asked = set(engine.switch.probe[0].tolist())
+    rare = next(token for token in range(100, 200) if token not in asked)
+    config = TrainableTokensConfig(token_indices=[rare], **TASK)
+    engine.attach("rare", adapter(base, tmp_path / "rare", config))
+    assert rare in engine.switch.probe[0].tolist()
+    idle = adapter(base, tmp_path / "idle", config, trained=False)
+    with pytest.raises(ModelError, match="changes nothing"):
+        engine.attach("idle", idle)
+
+
+def test_a_whole_model_that_lacks_weights_is_refused(
+    base: Path, engine: Engine, tmp_path: Path
+) -> None:
+    """Transformers would draw them at random, for a candidate as for a base."""
+    whole = llama(tmp_path / "whole", attention_bias=True, mlp_bias=True, **LAYERS)
+    tensors = load_file(whole / "model.safetensors")
+    kept = {key: value for key, value in tensors.items() if "layers.1.mlp" not in key}
+    save_file(kept, whole / "model.safetensors", metadata={"format": "pt"})
+    message = r"lacks 6, 'model.layers.1.mlp.down_proj.bias' for one"
+    with pytest.raises(ModelError, match=message):
+        engine.attach("whole", whole, allow_identical=True)
+    with pytest.raises(ModelError, match=message):
+        Engine.load(str(whole), device="cpu")
+
+
+def test_an_adapter_is_merged_wholly_or_not_at_all(base: Path, tmp_path: Path) -> None:
+    """A raw state dict is merged as PEFT merges what it saved; half of one is refused."""
+    clean = lora(base, tmp_path / "clean", target_modules=["q_proj", "up_proj"])
+    folder = rewrite(Path(shutil.copytree(clean, tmp_path / "raw")), raw)
+    section = BaseSection(model=str(base))
+    merge(folder, tmp_path / "merged", model=str(base), base=section)
+    merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
+    assert one_by_one(merged, REQUESTS) == pytest.approx(pefts_own(base, clean), abs=1e-3)
+    with pytest.raises(ModelError, match="lacks 4 of 8 tensors"):
+        merge(rewrite(clean, without_half), tmp_path / "half", model=str(base), base=section)
+    assert not (tmp_path / "half").exists()
+    torch.save(load_file(folder / "adapter_model.safetensors"), folder / "adapter_model.bin")
+    (folder / "adapter_model.safetensors").unlink()
+    copy(folder, tmp_path / "copy", base_model=str(base))
+    assert (tmp_path / "copy" / "adapter_model.bin").is_file(), "the weights are exported, too"
+
+
+def test_a_plan_refuses_what_is_not_wholly_applied_and_finds_a_checkpoint(tmp_path: Path) -> None:
+    """`harness plan` says it in one sentence with exit code 2, before any weights are loaded."""
+    tiny = content.BUILTIN_MODELS["tiny"]
+    found = lora(tiny, tmp_path / "out" / "checkpoint-3")
+    study = {
+        "name": "vendor",
+        "base": "builtin:tiny",
+        "candidates": [{"name": "vendor", "adapter": "out"}],
+        "suites": [{"name": "arc_mini", "limit": 2}],
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(study))
+    done = harness_here("run", "study.yaml", "--out", "run", folder=tmp_path)
+    assert done.returncode in (0, 1, 4), done.stderr
+    lock = (tmp_path / "run" / "study.lock.json").read_text()
+    assert str(found) in lock
+    rewrite(found, misnamed)
+    done = harness_here("plan", "study.yaml", folder=tmp_path)
+    assert done.returncode == 2
+    assert "every tensor of an adapter must be used" in " ".join(done.stderr.split())
