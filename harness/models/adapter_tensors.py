@@ -147,7 +147,8 @@ def apply_tensors(model: "PeftModel", name: str, folder: AdapterFolder, tensors:
         missing = [saved for saved in wanted if saved not in tensors] or [str(error)]
         raise _incomplete(folder.path, missing, len(wanted)) from error
     if result.unexpected_keys:
-        raise _unused(folder.path, result.unexpected_keys, len(tensors))
+        unused = [key.replace(f".{name}", "") for key in result.unexpected_keys]  # as in the file
+        raise _unused(folder.path, unused, len(tensors))
     absent = set(result.missing_keys)
     missing = [s for s, place in places.items() if (place in absent if place else s not in tensors)]
     if missing:
