@@ -208,9 +208,7 @@ _EMBEDDING_PARTS = (
 
 
 def file_shapes(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Yield name and shape of each tensor in an adapter's safetensors file, without loading it.
-
-    An older ``.bin`` file yields nothing.
+    """Yield name and shape of each tensor in an adapter's file, without loading it.
 
     Raises:
         ModelError: If there is no file, or it cannot be read.
@@ -219,15 +217,34 @@ def file_shapes(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
 
     file = path / "adapter_model.safetensors"
     if not file.is_file():
-        if (path / "adapter_model.bin").is_file():
-            return
-        raise ModelError(f"an adapter needs its weights: no adapter_model.safetensors in {path}")
+        yield from _older_shapes(path / "adapter_model.bin")
+        return
     try:
         with safe_open(file, framework="pt") as weights:
             for name in weights.keys():  # noqa: SIM118
                 yield name, tuple(weights.get_slice(name).get_shape())
     except (SafetensorError, OSError) as error:
         raise ModelError(f"an adapter's weights must be readable: {file}: {error}") from error
+
+
+def _older_shapes(file: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield what torch's own format holds; only tensors are unpickled, and none is kept."""
+    from pickle import UnpicklingError
+
+    import torch
+
+    if not file.is_file():
+        raise ModelError(
+            f"an adapter needs its weights: no adapter_model.safetensors in {file.parent}"
+        )
+    try:
+        found = torch.load(file, map_location="meta", weights_only=True)
+    except (OSError, ValueError, RuntimeError, LookupError, EOFError, UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"an adapter's weights must be readable: {file}: {reason}") from error
+    if not isinstance(found, dict) or not all(map(torch.is_tensor, found.values())):
+        raise ModelError(f"an adapter's weights must be named tensors alone: {file}")
+    yield from ((str(name), tuple(tensor.shape)) for name, tensor in found.items())
 
 
 def _module_of(name: str) -> tuple[str, str | None]:

@@ -70,9 +70,7 @@ def check_finite(path: Path, tensors: "Collection[tuple[str, torch.Tensor]]") ->
         ModelError: If a tensor holds NaN or infinity.
     """
     broken = [
-        name
-        for name, tensor in tensors
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all())
+        name for name, tensor in tensors if tensor.is_floating_point() and not _is_finite(tensor)
     ]
     if broken:
         raise ModelError(
@@ -82,8 +80,13 @@ def check_finite(path: Path, tensors: "Collection[tuple[str, torch.Tensor]]") ->
         )
 
 
+def _is_finite(tensor: "torch.Tensor") -> bool:
+    wide = tensor if tensor.element_size() > 1 else tensor.float()  # 8-bit floats cannot be asked
+    return bool(wide.isfinite().all())
+
+
 def check_outline(folder: AdapterFolder, base: "CausalLM") -> None:
-    """Hold the names in an adapter's safetensors file against a base without weights.
+    """Hold names and shapes in an adapter's file against a base without weights.
 
     Nothing is said where that cannot be told without weights: it is checked again when loaded.
 
@@ -100,10 +103,9 @@ def check_outline(folder: AdapterFolder, base: "CausalLM") -> None:
     from peft import PeftModel
 
     shapes = dict(file_shapes(folder.path))
-    if not (folder.path / "adapter_model.safetensors").is_file():
-        return  # an older .bin file is read when it is loaded
     if folder.is_prompt_learning:
         check_virtual_tokens(folder, shapes)
+        _check_width(folder, shapes["prompt_embeddings"], base)
         return
     try:
         config = _config(folder)
@@ -166,6 +168,19 @@ def check_virtual_tokens(folder: AdapterFolder, names: Collection[str]) -> None:
         raise _unused(folder.path, unused, len(names))
     if "prompt_embeddings" not in names:
         raise _incomplete(folder.path, ["prompt_embeddings"], 1)
+
+
+def _check_width(folder: AdapterFolder, shape: tuple[int, ...], base: "CausalLM") -> None:
+    """Refuse virtual tokens of another number or width; a prefix's width is PEFT's to check."""
+    width = getattr(base.config, "hidden_size", None)
+    learnt_inputs = folder.kind in {"PROMPT_TUNING", "P_TUNING"}
+    needed = (folder.virtual_tokens, width if learnt_inputs and width else shape[-1])
+    if shape != needed:
+        raise ModelError(
+            f"an adapter must be made for this base: {folder.path} has virtual tokens of "
+            f"{' x '.join(map(str, shape))} where its configuration and the base need "
+            f"{' x '.join(map(str, needed))}"
+        )
 
 
 def base_weights(folder: AdapterFolder, names: Collection[str], base: Collection[str]) -> list[str]:

@@ -185,15 +185,20 @@ def test_a_file_of_torchs_own_format_is_applied(base: Path, engine: Engine, tmp_
     file.unlink()
     torch.save(tensors, folder / "adapter_model.bin")
     assert_pefts_own(engine, base, folder)
-    torch.save(dict(list(tensors.items())[::2]), folder / "adapter_model.bin")
-    with pytest.raises(ModelError, match=r"lacks 14 of 28 tensors: 'base_model\..*and others"):
-        engine.attach("half", folder, allow_identical=True)
-    torch.save({"state": tensors}, folder / "adapter_model.bin")
-    with pytest.raises(ModelError, match="named tensors alone"):
-        engine.attach("nested", folder, allow_identical=True)
+    broken = {
+        r"lacks 14 of 28 tensors: 'base_model\..*and others": dict(list(tensors.items())[::2]),
+        "named tensors alone": {"state": tensors},
+        "must be readable": Path,
+    }
+    for message, content_of_file in broken.items():
+        torch.save(content_of_file, folder / "adapter_model.bin")
+        with pytest.raises(ModelError, match=message):
+            check_plan(base, folder)
+        with pytest.raises(ModelError, match=message):
+            engine.attach(message, folder, allow_identical=True)
     (folder / "adapter_model.bin").write_bytes(b"cut short")
     with pytest.raises(ModelError, match="must be readable"):
-        engine.attach("cut", folder, allow_identical=True)
+        check_plan(base, folder)
 
 
 def test_the_only_adapter_inside_a_folder_is_found(
@@ -328,6 +333,8 @@ def test_a_file_of_virtual_tokens_holds_these_alone(
         with pytest.raises(ModelError, match=message):
             engine.attach("prompt", folder, allow_identical=True)
     rewrite(folder, lambda _: {"prompt_embeddings": torch.ones(5, 40)})
+    with pytest.raises(ModelError, match=r"virtual tokens of 5 x 40 where .* need 5 x 48"):
+        check_plan(base, folder)
     with pytest.raises(ModelError, match="must fit the base"):
         engine.attach("prompt", folder, allow_identical=True)
 
