@@ -54,12 +54,13 @@ class AdapterFolder:
         """Whether it cannot share a loaded base with other adapters.
 
         Loading it changes base weights (PiSSA and its like, trained biases), or PEFT then asks
-        every other adapter for the tokens that it learnt.
+        every other adapter for the tokens that it learnt, or the parameters that it adapts.
         """
         return (
             self.config.get("init_lora_weights") not in _HARMLESS_INIT
             or self.config.get("bias") not in (None, "none")
             or bool(self.config.get("trainable_token_indices"))
+            or bool(self.config.get("target_parameters"))
         )
 
     @property
@@ -253,6 +254,8 @@ def _module_of(name: str) -> tuple[str, str | None]:
     for part in ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B"):
         before, found, _ = name.partition(f".{part}")
         if found:
+            while before.endswith(".base_layer"):  # one layer for each parameter of a module
+                before = before.removesuffix(".base_layer")
             return before, part
     return name, None
 

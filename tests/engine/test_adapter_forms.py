@@ -9,12 +9,28 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from peft import LoraConfig, PeftModel, PromptTuningConfig, TrainableTokensConfig
+from peft import (
+    LoraConfig,
+    PeftModel,
+    PrefixTuningConfig,
+    PromptTuningConfig,
+    TrainableTokensConfig,
+)
 from safetensors.torch import load_file, save_file
 from support.adapter_kinds import TASK
 from support.command import harness_here
-from support.tiny_models import adapter, answers, llama, lora, one_by_one, random_tree
-from transformers import AutoModelForCausalLM
+from support.model_families import FAMILIES, LIKE_LLAMA
+from support.tiny_models import (
+    adapter,
+    answers,
+    llama,
+    lora,
+    one_by_one,
+    random_tree,
+    spread,
+    write_tokenizer,
+)
+from transformers import AutoConfig, AutoModelForCausalLM
 
 from harness import content
 from harness.engine import Engine
@@ -124,6 +140,33 @@ def test_an_adapter_of_tokens_alone_gives_pefts_own_loglikelihoods(
     """PEFT's trainable tokens without LoRA are another kind: they get a base of their own."""
     config = TrainableTokensConfig(token_indices=TOKENS, **TASK)
     assert_pefts_own(engine, base, adapter(base, tmp_path / "tokens", config))
+
+
+def family(folder: Path, name: str, **settings: Any) -> Path:
+    """Write a small random model of a family, with a tokenizer."""
+    config = AutoConfig.for_model(name, **{**FAMILIES.get(name, LIKE_LLAMA), **settings})
+    spread(AutoModelForCausalLM.from_config(config), scale=0.1).save_pretrained(folder)
+    write_tokenizer(folder, size=300)
+    return folder
+
+
+def test_adapted_parameters_of_experts_give_pefts_own_loglikelihoods(tmp_path: Path) -> None:
+    """PEFT nests a layer for each parameter of a module: the file's names are nested as well."""
+    base = family(tmp_path / "experts", "mixtral", num_local_experts=4, max_position_embeddings=192)
+    engine = Engine.load(str(base), device="cpu")
+    parameters = ["gate_up_proj", "down_proj"]
+    nested = lora(base, tmp_path / "a", target_modules=["q_proj"], target_parameters=parameters)
+    assert_pefts_own(engine, base, nested)
+    assert_pefts_own(engine, base, lora(base, tmp_path / "b", target_modules=["q_proj"], seed=2))
+
+
+def test_a_prefix_that_its_base_cannot_run_is_one_sentence(tmp_path: Path) -> None:
+    """PEFT saves a prefix for a base whose attention then fails: it does not fit."""
+    base = family(tmp_path / "opt", "opt")
+    prefix = PrefixTuningConfig(num_virtual_tokens=3, **TASK)
+    folder = adapter(base, tmp_path / "prefix", prefix)
+    with pytest.raises(ModelError, match="must fit the base"):
+        Engine.load(str(base), device="cpu").attach("prefix", folder)
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -202,7 +202,7 @@ class AdapterSwitch:
 
     def _check_effect(self, name: str, folder: AdapterFolder, *, allow_identical: bool) -> None:
         """Refuse a candidate that changes no logit of the probe, or that changes the base's."""
-        with self.active(name) as arm:
+        with self.active(name) as arm, _one_sentence(folder):
             tuned = padded.logits_of(arm.full_model, self.probe)
             if arm.needs_padding:
                 self.padded_arms.add(name)
