@@ -12,9 +12,17 @@ from harness.models.fingerprint import text_hash
 
 if TYPE_CHECKING:
     import torch
+    from peft import PeftModel
 
     from harness.models.protocols import CausalLM
 
+MODEL_FILES = ("adapter_config.json", "config.json")
+"""What makes a folder an adapter, or a whole model."""
+
+INPUT_EMBEDDINGS = frozenset({"embed_tokens", "wte", "embed_in", "word_embeddings"})
+"""What the modules are called that turn tokens into vectors."""
+
+_EMBEDDINGS = INPUT_EMBEDDINGS | {"lm_head", "embed_out"}
 _HARMLESS_INIT = {True, False, None, "gaussian", "orthogonal"}
 
 
@@ -42,9 +50,32 @@ class AdapterFolder:
         return int(str(self.config.get("num_virtual_tokens") or 0))
 
     @property
-    def rewrites_base(self) -> bool:
-        """Whether loading it changes base weights (PiSSA and its like)."""
-        return self.config.get("init_lora_weights") not in _HARMLESS_INIT
+    def needs_own_base(self) -> bool:
+        """Whether it cannot share a loaded base with other adapters.
+
+        Loading it changes base weights (PiSSA and its like, trained biases), or PEFT then asks
+        every other adapter for the tokens that it learnt, or the parameters that it adapts.
+        """
+        return (
+            self.config.get("init_lora_weights") not in _HARMLESS_INIT
+            or self.config.get("bias") not in (None, "none")
+            or bool(self.config.get("trainable_token_indices"))
+            or bool(self.config.get("target_parameters"))
+        )
+
+    @property
+    def kept_modules(self) -> tuple[str, ...]:
+        """The modules that it keeps whole, by the ends of their names."""
+        kept = self.config.get("modules_to_save") or ()
+        return (kept,) if isinstance(kept, str) else tuple(map(str, _list(kept)))
+
+    @property
+    def tokens(self) -> tuple[int, ...]:
+        """The tokens whose embeddings it learnt, in the order of its tensors' rows."""
+        found = self.config.get("trainable_token_indices") or self.config.get("token_indices") or ()
+        if isinstance(found, dict):
+            found = next(iter(found.values()), ())
+        return tuple(int(str(token)) for token in _list(found))
 
     @property
     def weights_sha256(self) -> str:
@@ -59,19 +90,53 @@ class AdapterFolder:
         return text_hash([self.weights_sha256, config])
 
 
+def _list(value: object) -> list[object]:
+    return list(value) if isinstance(value, (list, tuple)) else []
+
+
+def find_candidate(path: Path) -> Path:
+    """Return the folder that holds a candidate: the one given, or the only one right inside it.
+
+    A trainer's output keeps its adapter in a folder such as ``checkpoint-500``.
+
+    Raises:
+        ModelError: If none is there, or several are.
+    """
+    if _is_candidate(path) or not path.is_dir():
+        inside = []
+    else:
+        inside = sorted(folder for folder in path.iterdir() if _is_candidate(folder))
+    if len(inside) > 1:
+        raise ModelError(
+            f"a candidate must be one folder: {path} holds {len(inside)}: "
+            f"{', '.join(folder.name for folder in inside[:8])}; name one of them"
+        )
+    return inside[0] if inside else path
+
+
+def _is_candidate(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in MODEL_FILES)
+
+
 def read_adapter_folder(path: Path) -> AdapterFolder:
-    """Read what an adapter or model folder declares about itself.
+    """Read what an adapter or model folder declares about itself; see `find_candidate`.
 
     Raises:
         ModelError: If it is neither.
     """
-    for name, is_adapter in (("adapter_config.json", True), ("config.json", False)):
+    path = find_candidate(path)
+    for name in MODEL_FILES:
         if (path / name).is_file():
             try:
                 config = json.loads((path / name).read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RecursionError) as error:
                 raise ModelError(f"{path / name} must be readable JSON: {error}") from error
-            return AdapterFolder(path, config, is_adapter)
+            if not isinstance(config, dict):
+                raise ModelError(
+                    f"{path / name} must be readable JSON: an object of settings, not "
+                    f"{type(config).__name__}"
+                )
+            return AdapterFolder(path, config, name == "adapter_config.json")
     raise ModelError(
         f"a candidate must be a folder with adapter_config.json (PEFT) or config.json (a whole "
         f"model): found neither in {path}"
@@ -85,7 +150,9 @@ def check_shapes(folder: AdapterFolder, base: "CausalLM") -> None:
         ModelError: If it has weights for a module that the base lacks or that has other dimensions.
     """
     modules = dict(base.named_modules())
-    for name, shape in _weights(folder.path):
+    shapes = dict(file_shapes(folder.path))
+    refuse_added_tokens(folder.path, shapes, base)
+    for name, shape in shapes.items():
         module_name, part = _module_of(name)
         if part is None:
             continue
@@ -103,20 +170,82 @@ def check_shapes(folder: AdapterFolder, base: "CausalLM") -> None:
             )
 
 
-def _weights(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+def refuse_added_tokens(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], base: "CausalLM | PeftModel"
+) -> None:
+    """Refuse an adapter that was trained with more, or fewer, tokens than the base has.
+
+    Args:
+        path: The adapter's folder.
+        shapes: The shapes of its tensors by name.
+        base: The base, or PEFT's model around it.
+
+    Raises:
+        ModelError: If its embeddings or its head have another number of rows.
+    """
+    rows = int(getattr(base.config, "vocab_size", 0) or 0)
+    for name, shape in shapes.items():
+        plain = name.removeprefix("base_model.model.")
+        found = next((match for match in map(plain.partition, _EMBEDDING_PARTS) if match[1]), None)
+        if found is None or found[0].rpartition(".")[2] not in _EMBEDDINGS or not shape:
+            continue
+        count = shape[-1] if found[1] == ".lora_embedding_A" else shape[0]
+        if rows and count != rows:
+            raise ModelError(
+                f"an adapter must keep the base's vocabulary: {path} has {count} rows at "
+                f"{found[0]!r} where the base has {rows}; take a base that was resized alike, or "
+                "train without adding tokens"
+            )
+
+
+_EMBEDDING_PARTS = (
+    ".base_layer.weight",
+    ".modules_to_save.",
+    ".original_module.",
+    ".lora_embedding_A",
+    ".lora_B",
+    ".weight",
+)
+
+
+def file_shapes(path: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield name and shape of each tensor in an adapter's file, without loading it.
+
+    Raises:
+        ModelError: If there is no file, or it cannot be read.
+    """
     from safetensors import SafetensorError, safe_open
 
     file = path / "adapter_model.safetensors"
     if not file.is_file():
-        if (path / "adapter_model.bin").is_file():
-            return
-        raise ModelError(f"an adapter needs its weights: no adapter_model.safetensors in {path}")
+        yield from _older_shapes(path / "adapter_model.bin")
+        return
     try:
         with safe_open(file, framework="pt") as weights:
             for name in weights.keys():  # noqa: SIM118
                 yield name, tuple(weights.get_slice(name).get_shape())
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise ModelError(f"an adapter's weights must be readable: {file}: {error}") from error
+
+
+def _older_shapes(file: Path) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Yield what torch's own format holds; only tensors are unpickled, and none is kept."""
+    from pickle import UnpicklingError
+
+    import torch
+
+    if not file.is_file():
+        raise ModelError(
+            f"an adapter needs its weights: no adapter_model.safetensors in {file.parent}"
+        )
+    try:
+        found = torch.load(file, map_location="meta", weights_only=True)
+    except (OSError, ValueError, RuntimeError, LookupError, EOFError, UnpicklingError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelError(f"an adapter's weights must be readable: {file}: {reason}") from error
+    if not isinstance(found, dict) or not all(map(torch.is_tensor, found.values())):
+        raise ModelError(f"an adapter's weights must be named tensors alone: {file}")
+    yield from ((str(name), tuple(tensor.shape)) for name, tensor in found.items())
 
 
 def _module_of(name: str) -> tuple[str, str | None]:
@@ -125,6 +254,8 @@ def _module_of(name: str) -> tuple[str, str | None]:
     for part in ("lora_A", "lora_B", "lora_embedding_A", "lora_embedding_B"):
         before, found, _ = name.partition(f".{part}")
         if found:
+            while before.endswith(".base_layer"):  # one layer for each parameter of a module
+                before = before.removesuffix(".base_layer")
             return before, part
     return name, None
 

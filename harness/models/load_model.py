@@ -50,7 +50,8 @@ def load_model(
         compute_dtype: What 4-bit weights are multiplied in; the dtype of the weights by default.
 
     Raises:
-        ModelError: If they are not there or cannot be loaded; one sentence with the reason.
+        ModelError: If they are not there, not all there, or cannot be loaded; one sentence with
+            the reason.
     """
     import torch
     from safetensors import SafetensorError
@@ -64,11 +65,12 @@ def load_model(
         extra["quantization_config"] = _quantization_config(bits, compute_dtype or dtype)
         extra["device_map"] = {"": device}
     try:
-        loaded = AutoModelForCausalLM.from_pretrained(
+        loaded, told = AutoModelForCausalLM.from_pretrained(
             model,
             revision=base.revision or "main",
             dtype=dtype,
             trust_remote_code=base.trust_remote_code,
+            output_loading_info=True,
             **extra,
         )
         if bits == "none":
@@ -77,6 +79,11 @@ def load_model(
             _prevent_repacking(loaded)
     except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(f"no model could be loaded from {model!r}: {_reason(error)}") from error
+    if missing := sorted(told["missing_keys"]):  # transformers would draw them at random
+        raise ModelError(
+            f"every weight of a model must be in its files: {model!r} lacks {len(missing)}, "
+            f"{missing[0]!r} for one; save it again with save_pretrained"
+        )
     causal_lm: CausalLM = loaded
     return causal_lm
 

@@ -154,6 +154,10 @@ class CausalLM(Protocol):
         """Yield every module with its dotted name."""
         ...
 
+    def state_dict(self) -> "dict[str, torch.Tensor]":
+        """Return every weight by its name."""
+        ...
+
     def get_output_embeddings(self) -> "torch.nn.Module":
         """Return the head that makes logits."""
         ...

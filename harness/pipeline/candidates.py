@@ -213,18 +213,25 @@ class CandidatePlanner:
 
     def _check_adapter(self, section: CandidateSection) -> int:
         """Check an adapter's folder; return how many virtual tokens it has."""
-        from harness.models.adapter_folder import check_shapes, read_adapter_folder
+        from harness.models.adapter_folder import (
+            MODEL_FILES,
+            check_shapes,
+            find_candidate,
+            read_adapter_folder,
+        )
+        from harness.models.adapter_tensors import check_outline
 
         training.check(section)
-        path = self._study.path(section.adapter or "")
-        if not any((path / name).is_file() for name in _MODEL_FILES):
+        path = find_candidate(self._study.path(section.adapter or ""))
+        if not any((path / name).is_file() for name in MODEL_FILES):
             raise StudyError(
                 f"candidate {section.name!r} needs an adapter folder: {path} holds none of "
-                f"{', '.join(_MODEL_FILES)}"
+                f"{', '.join(MODEL_FILES)}"
             )
         folder = read_adapter_folder(path)
         if folder.is_adapter and self._base is not None:
             check_shapes(folder, self._base)
+            check_outline(folder, self._base)
         return folder.virtual_tokens
 
     def _copies_in(self, rows: CleanRows, items: Sequence[Item]) -> tuple[Copy, ...]:
@@ -248,9 +255,6 @@ class CandidatePlanner:
             versions(),
         ]
         return hashlib.sha256(json.dumps(decides, default=str).encode()).hexdigest()
-
-
-_MODEL_FILES = ("adapter_config.json", "config.json")
 
 
 def rules_of(section: DataSection) -> corpus.Rules:

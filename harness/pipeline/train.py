@@ -46,6 +46,9 @@ def _untuned(planned: PlannedRun) -> Arm:
 
 
 def _trained_elsewhere(candidate: CandidateSection, path: Path) -> Arm:
+    from harness.models.adapter_folder import find_candidate
+
+    path = find_candidate(path)
     return Arm(
         name=candidate.name,
         method="trained elsewhere",

@@ -8,12 +8,23 @@ from pathlib import Path
 
 from harness.errors import ModelError
 from harness.files import write_text
+from harness.models.adapter_folder import read_adapter_folder
+from harness.models.adapter_tensors import apply_tensors, new_adapter, read_tensors
 from harness.models.load_model import load_tokenizer
 from harness.study import BaseSection
 from harness.training.trl.quiet import quiet
 
-_EXPORTED = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+_EXPORTED = (
+    "*.safetensors",
+    "adapter_model.bin",
+    "pytorch_model*.bin",
+    "*.json",
+    "*.jinja",
+    "*.model",
+    "*.txt",
+)
 _CONVERT = "convert_hf_to_gguf.py"
+_ADAPTER = "to_be_merged"
 _OURS = ("training_log.json", "data_card.json")
 
 
@@ -68,7 +79,7 @@ def merge(folder: Path, out: Path, *, model: str, base: BaseSection) -> None:
         base: How the study loads it; quantization is left out, because weights are merged whole.
 
     Raises:
-        ModelError: If the base or the adapter cannot be loaded.
+        ModelError: If the base or the adapter cannot be loaded, or not wholly.
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
@@ -77,13 +88,14 @@ def merge(folder: Path, out: Path, *, model: str, base: BaseSection) -> None:
         "revision": base.revision,
         "trust_remote_code": base.trust_remote_code,
     }
+    adapter = read_adapter_folder(folder)
     with quiet():
-        from peft import PeftModel
-
         try:
             stored = AutoConfig.from_pretrained(model, **options).dtype or torch.float32
             whole = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, **options)
-            merged = PeftModel.from_pretrained(whole, str(folder)).merge_and_unload(safe_merge=True)
+            adapted = new_adapter(whole, None, _ADAPTER, adapter)
+            apply_tensors(adapted, _ADAPTER, adapter, read_tensors(adapter, whole))
+            merged = adapted.merge_and_unload(safe_merge=True)
         except (OSError, ValueError, RuntimeError) as error:
             reason = str(error).strip().split("\n")[0]
             raise ModelError(f"{folder} cannot be merged into {model!r}: {reason}") from error

@@ -18,6 +18,17 @@ from harness.engine.prefix.parity_check import packed_logprobs_match, padded_log
 from harness.engine.prefix.prefill import Runner
 from harness.errors import ModelError, nearest
 from harness.models.adapter_folder import AdapterFolder, check_shapes, read_adapter_folder
+from harness.models.adapter_tensors import (
+    Tensors,
+    apply_tensors,
+    base_weights,
+    changed_tokens,
+    check_finite,
+    check_virtual_tokens,
+    new_adapter,
+    read_tensors,
+    reason_of,
+)
 from harness.models.fingerprint import adapter_fingerprint
 from harness.models.load_model import load_model_for_scoring, neutral_generation
 from harness.models.protocols import CausalLM
@@ -29,20 +40,22 @@ if TYPE_CHECKING:
 
 Placement = Literal["base", "injected", "virtual_tokens", "separate"]
 """How an arm runs: the base itself; an adapter injected into the loaded base; virtual tokens before
-every prompt; or a separate model (full fine-tunes, adapters that rewrite base weights or clash with
-those already injected)."""
+every prompt; or a separate model (full fine-tunes, adapters that rewrite base weights, train biases
+or tokens, or clash with those already injected)."""
 
 
 @dataclass(frozen=True, slots=True)
 class AttachedArm:
     """An arm that can be activated; the base's has no folder.
 
-    ``fingerprint`` is the sha256 of everything that can change an answer of it.
+    ``fingerprint`` is the sha256 of everything that can change an answer of it; ``adapter`` is what
+    PEFT calls it, which no module of a base is called.
     """
 
     placement: Placement
     folder: AdapterFolder | None
     fingerprint: str
+    adapter: str = ""
 
 
 class ActiveArm(NamedTuple):
@@ -80,9 +93,12 @@ class AdapterSwitch:
     _peft_model: "PeftModel | None" = None
     _separate: tuple[str, ActiveArm] | None = None
     _in_use: bool = False
+    _attached: int = 0
+    _base_state: Tensors = field(init=False)
     _base_logits: Tensor = field(init=False)  # (1, T, V)
 
     def __post_init__(self) -> None:
+        self._base_state = self.base.state_dict()
         self._base_logits = padded.logits_of(self.base, self.probe)
 
     def __getitem__(self, name: str) -> AttachedArm:
@@ -98,22 +114,28 @@ class AdapterSwitch:
     def attach(self, name: str, path: Path, *, allow_identical: bool = False) -> str:
         """Attach a folder under a name; see `harness.engine.Engine.attach`."""
         folder = read_adapter_folder(Path(path))
-        if folder.is_adapter and not folder.is_prompt_learning:
-            check_shapes(folder, self.base)
-        placement = self._placement(folder)
+        tensors: Tensors = {}
+        if folder.is_adapter:
+            if not folder.is_prompt_learning:
+                check_shapes(folder, self.base)
+            tensors = read_tensors(folder, self.base)
+            self._probe_tokens(changed_tokens(folder, tensors, self._base_state))
+        placement = self._placement(folder, tensors)
         fingerprint = adapter_fingerprint(self.arms[BASE].fingerprint, folder.identity)
-        self.arms[name] = AttachedArm(placement, folder, fingerprint)
+        self._attached += 1
+        adapter = f"candidate{self._attached:04}"
+        self.arms[name] = AttachedArm(placement, folder, fingerprint, adapter)
         self.identical.discard(name)
         try:
             if placement == "injected":
-                self._inject(name, folder)
+                self._inject(adapter, folder, tensors)
             self._check_effect(name, folder, allow_identical=allow_identical)
         except ModelError:
             del self.arms[name]
             raise
         return folder.weights_sha256
 
-    def _placement(self, folder: AdapterFolder) -> Placement:
+    def _placement(self, folder: AdapterFolder, tensors: Tensors) -> Placement:
         if folder.is_prompt_learning:
             return "virtual_tokens"
         kinds = {
@@ -121,28 +143,69 @@ class AdapterSwitch:
             for arm in self.arms.values()
             if arm.placement == "injected" and arm.folder
         }
-        if not folder.is_adapter or folder.rewrites_base or not kinds <= {folder.kind}:
+        if not folder.is_adapter or folder.needs_own_base or not kinds <= {folder.kind}:
             return "separate"
-        return "injected"
+        clashes = self._changes_base(folder, tensors) or self._overlaps(folder, tensors)
+        return "separate" if clashes else "injected"
 
-    def _inject(self, name: str, folder: AdapterFolder) -> None:
-        from peft import PeftModel
+    def _overlaps(self, folder: AdapterFolder, tensors: Tensors) -> bool:
+        """Whether it keeps a module whole that another one adapts, or the other way round."""
+        from peft.tuners.tuners_utils import BaseTunerLayer
+        from peft.utils import ModulesToSaveWrapper
 
-        try:
-            if self._peft_model is None:
-                self._peft_model = PeftModel.from_pretrained(
-                    self.base, str(folder.path), adapter_name=name
-                )
-            else:
-                self._peft_model.load_adapter(str(folder.path), adapter_name=name)
-        except (RuntimeError, ValueError, KeyError, OSError, TypeError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise ModelError(f"an adapter must fit the base: {folder.path}: {reason}") from error
+        names = [name.removeprefix("base_model.model.") for name in tensors]
+        for module_name, module in self.base.named_modules():
+            keeps = any(f".{kept}." in f".{module_name}." for kept in folder.kept_modules)
+            if isinstance(module, BaseTunerLayer) and keeps:
+                return True
+            reaches = any(name.startswith(f"{module_name}.") for name in names)
+            if isinstance(module, ModulesToSaveWrapper) and reaches and not keeps:
+                return True
+        return False
+
+    def _probe_tokens(self, tokens: list[int]) -> None:
+        """Put a token that an adapter learnt into the probe, which would miss its effect."""
+        known = set(self.probe[0].tolist())
+        if tokens and not known.intersection(tokens):
+            last = torch.tensor([[tokens[0]]]).to(self.probe)
+            self.probe = torch.cat([self.probe, last], dim=1)
+            with self.active(BASE) as arm:
+                self._base_logits = padded.logits_of(arm.full_model, self.probe)
+
+    def _changes_base(self, folder: AdapterFolder, tensors: Tensors) -> bool:
+        """Whether a file brings weights of the base, such as embeddings, that are not its own."""
+        for name in base_weights(folder, tensors, self._base_state):
+            plain = name.removeprefix("base_model.model.")
+            plain = plain.replace(".base_layer.", ".").replace(".original_module.", ".")
+            own = self._base_state.get(plain)
+            if own is None or own.shape != tensors[name].shape:
+                return True
+            if not torch.equal(tensors[name].to(own), own):
+                return True
+        return False
+
+    def _inject(self, adapter: str, folder: AdapterFolder, tensors: Tensors) -> None:
+        with _one_sentence(folder):
+            self._peft_model = new_adapter(self.base, self._peft_model, adapter, folder)
+            try:
+                apply_tensors(self._peft_model, adapter, folder, tensors)
+            except ModelError:
+                self._remove(adapter)
+                raise
         self._peft_model.eval().requires_grad_(requires_grad=False)
+
+    def _remove(self, adapter: str) -> None:
+        """Take a refused adapter out of the base again."""
+        assert self._peft_model is not None
+        if len(self._peft_model.peft_config) > 1:
+            self._peft_model.delete_adapter(adapter)
+        else:
+            self._peft_model.unload()
+            self._peft_model = None
 
     def _check_effect(self, name: str, folder: AdapterFolder, *, allow_identical: bool) -> None:
         """Refuse a candidate that changes no logit of the probe, or that changes the base's."""
-        with self.active(name) as arm:
+        with self.active(name) as arm, _one_sentence(folder):
             tuned = padded.logits_of(arm.full_model, self.probe)
             if arm.needs_padding:
                 self.padded_arms.add(name)
@@ -184,7 +247,7 @@ class AdapterSwitch:
             if self._peft_model is not None:
                 if arm.placement == "injected":
                     self._peft_model.base_model.enable_adapter_layers()
-                    self._peft_model.set_adapter(name)
+                    self._peft_model.set_adapter(arm.adapter)
                 else:
                     self._peft_model.base_model.disable_adapter_layers()
             if arm.placement in ("base", "injected"):
@@ -200,14 +263,21 @@ class AdapterSwitch:
         from peft import PeftModel
 
         assert arm.folder is not None
-        path = str(arm.folder.path)
+        folder, path = arm.folder, str(arm.folder.path)
         if arm.placement == "virtual_tokens":
-            return self._prompt_tuned(PeftModel.from_pretrained(self.base, path).eval())
-        if arm.folder.is_adapter:
+            check_virtual_tokens(folder, read_tensors(folder, self.base))
+            with _one_sentence(folder):
+                adapted = PeftModel.from_pretrained(self.base, path).eval()
+            return self._prompt_tuned(adapted)
+        if folder.is_adapter:
             own_base = load_model_for_scoring(self.origin.model, self.origin)
-            model = PeftModel.from_pretrained(own_base, path).eval().get_base_model()
+            with _one_sentence(folder):
+                adapted = new_adapter(own_base, None, arm.adapter, folder)
+                apply_tensors(adapted, arm.adapter, folder, read_tensors(folder, own_base))
+            model = adapted.eval().requires_grad_(requires_grad=False).get_base_model()
         else:
             model = load_model_for_scoring(path, self.origin.model_copy(update={"revision": None}))
+            check_finite(folder.path, list(model.state_dict().items()))
         neutral_generation(model, pad=self.pad)
         if self.packs:
             model.set_attn_implementation(attention.NAME)
@@ -228,3 +298,13 @@ class AdapterSwitch:
         finally:
             self.runner.virtual_prefix = None
         return ActiveArm(self.base, False, adapted, prefix) if same else in_padded_batches
+
+
+@contextmanager
+def _one_sentence(folder: AdapterFolder) -> Iterator[None]:
+    """Turn what PEFT raises for an adapter that does not fit into an error of one sentence."""
+    try:
+        yield
+    except (RuntimeError, ValueError, LookupError, OSError, TypeError, AttributeError) as error:
+        reason = reason_of(error)
+        raise ModelError(f"an adapter must fit the base: {folder.path}: {reason}") from error
