@@ -5,7 +5,8 @@ Line numbers are those of the file (the first line is 1); formats without lines 
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,6 +76,7 @@ def _separated(path: Path, delimiter: str) -> Iterator[SourceRow]:
     with path.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
         try:
+            _refuse_repeated(reader.fieldnames or (), f"{path}:1")
             for fields in reader:
                 origin = f"{path}:{reader.line_num}"
                 if None in fields or None in fields.values():
@@ -113,7 +115,10 @@ def _parquet(path: Path) -> Iterator[SourceRow]:
 
 
 PIECE = 1500
-"""Characters of a plain text in one row, about 350 tokens: it is cut between paragraphs."""
+"""Characters of a plain text in one row, about 350 tokens: it is cut between paragraphs, and a
+longer paragraph between lines, sentences or words."""
+
+_SENTENCE_END = re.compile(r"[.!?…]['\")\]]*\s+|[。！？]\s*")
 
 
 def _text(path: Path) -> Iterator[SourceRow]:
@@ -140,11 +145,22 @@ def _paragraphs(path: Path) -> Iterator[tuple[int, str]]:
             if gathered and (not text or size + len(text) > PIECE):
                 yield number - len(gathered), "\n".join(gathered)
                 gathered, size = [], 0
+            while len(text) > PIECE:
+                cut = _cut(text)
+                yield number, text[:cut].rstrip()
+                text = text[cut:].lstrip()
             if text:
                 gathered.append(text)
                 size += len(text)
     if gathered:
         yield number - len(gathered) + 1, "\n".join(gathered)
+
+
+def _cut(text: str) -> int:
+    """Return where to cut a long line: behind its last sentence that fits, or its last word."""
+    ends = [found.end() for found in _SENTENCE_END.finditer(text, 0, PIECE)]
+    words = text.rfind(" ", 1, PIECE + 1)
+    return next((end for end in (*ends[-1:], words) if end > PIECE // 3), PIECE)
 
 
 FORMATS: dict[str, Callable[[Path], Iterator[SourceRow]]] = {
@@ -162,11 +178,25 @@ TEXTS: dict[str, Callable[[Path], Iterator[SourceRow]]] = {".txt": _text, ".md":
 
 
 def _parse(text: str, origin: str) -> object:
+
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            _refuse_repeated([key for key, _ in pairs], origin)
+        return found
+
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         where = f"column {error.colno}" if ":" in origin else f"line {error.lineno}"
         raise DataError(f"malformed JSON at {origin}, {where}: {error.msg.lower()}") from error
+
+
+def _refuse_repeated(names: Sequence[str], origin: str) -> None:
+    """Refuse a name that stands twice in one row or header, of which the last would win."""
+    twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+    if twice is not None:
+        raise DataError(f"each field may stand once: {origin} has {twice!r} twice; rename one")
 
 
 def _mapping(row: object, origin: str) -> Mapping[str, object]:

@@ -29,6 +29,7 @@ ROWS = {
         ]
     },
     "prompt/completion": {"prompt": "Who are you?", "completion": "A model."},
+    "prompt/response": {"prompt": "Who are you?", "response": "A model.", "history": []},
     "instruction/input/output": {
         "instruction": "Answer.",
         "input": "Who are you?",
@@ -130,7 +131,7 @@ BAD: dict[str, tuple[list[object], str]] = {
         [{"qestion": "a", "anser": "b"}],
         "found qestion, anser; the nearest shape is question/answer",
     ),
-    "nothing in common": ([{"zzz": 1}], "known shapes: messages, sharegpt"),
+    "nothing in common": ([{"zzz": 1}], "known shapes: preference, messages, sharegpt"),
     "mixed": (
         [ROWS["question/answer"], ROWS["prompt/completion"]],
         "rows.jsonl:2 is prompt/completion, but",
@@ -210,6 +211,21 @@ def test_missing_files_and_folders_are_told(tmp_path: Path) -> None:
         read_examples(tmp_path / "none.jsonl")
     with pytest.raises(DataError, match=r"must hold \.txt or \.md files"):
         read_examples(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("rows.jsonl", '{"question": "a", "answer": "b", "answer": "c"}'),
+        ("rows.json", '[{"question": "a", "answer": "b", "answer": "c"}]'),
+        ("rows.csv", "question,answer,answer\na,b,c\n"),
+    ],
+)
+def test_a_field_that_stands_twice_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    """The last of two would win without a word."""
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=rf"{name}.* has 'answer' twice"):
+        read_examples(tmp_path / name)
 
 
 def test_preference_pairs_are_read_as_people_write_them(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.example_result import example_result
 
 from harness.analysis.copies import copy_warnings, without_copies
 from harness.analysis.decisions import compare_pairs
@@ -28,6 +29,7 @@ from harness.records import (
     TrainingData,
     Verdict,
 )
+from harness.report.data_card_view import training_data
 from harness.store.data_cards import card_path, read_card, write_card
 from harness.study import Study, SuiteSection
 
@@ -106,6 +108,25 @@ def test_rows_are_mended_and_kept_unless_a_study_says_otherwise(tmp_path: Path) 
     assert len(dropping.examples) == 2
     raw = read(study(tmp_path, ROWS, data={"clean": False}))
     assert raw.examples[0].completion[0].content.endswith("\u00a0")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("files", [1, 6])
+def test_a_share_of_texts_is_held_out(tmp_path: Path, files: int) -> None:
+    """Texts have no prompt: they are held out by file, and the pieces of one file by themselves."""
+    (tmp_path / "texts").mkdir()
+    for number in range(files):
+        said = "\n\n".join(f"Text {number} says {word}. " * 60 for word in range(6))
+        (tmp_path / "texts" / f"{number}.txt").write_text(said, encoding="utf-8")
+    made = study(tmp_path, ROWS, train="texts", validation=0.3)
+    rows = CandidatePlanner(made).plan(made.candidates[0], seed=0).rows
+    assert rows is not None
+    assert rows.learnt_examples
+    assert rows.held_out_examples
+    sides = [
+        {row.origin.rpartition(":")[0] for row in side}
+        for side in (rows.learnt_examples, rows.held_out_examples)
+    ]
+    assert (sides[0] & sides[1] == set()) is (files > 1)
 
 
 def test_a_length_filter_counts_what_it_drops(tmp_path: Path) -> None:
@@ -273,3 +294,31 @@ def test_a_second_plan_does_not_describe_the_same_rows_again(tmp_path: Path) -> 
     card_path(run, "mine").write_text("cut sho", encoding="utf-8")
     assert described(made, run) == card
     assert described(study(tmp_path, ROWS, training={"max_length": 64}), run).max_length == 64
+
+
+def test_a_card_names_what_is_not_learnt(tmp_path: Path) -> None:
+    """Ignored columns, and rows that say they are not to be learnt, are counted and reported."""
+    more = [ask(f"What is thing number {n}?", f"It is {n}.") for n in range(4)]
+    rows = [{**row, "id": n, "options": ["a"] * (n % 2)} for n, row in enumerate(more)]
+    made = study(tmp_path, [*rows, {**more[0], "weight": 0}])
+    card = described(made, tmp_path / "run")
+    assert card.ignored == {"id": 4, "options": 2}
+    assert (card.read, card.rows) == (5, 4)
+    assert card.dropped["not to be learnt, by its own flag"] == 1
+    write_card(tmp_path, card, {})
+    assert read_card(tmp_path, card.candidate) == card
+    (view,) = training_data(replace(example_result(size=4), data=(card,)))
+    assert view.words.endswith("not learnt from: id (4 rows), options (2 rows)")
+
+
+def test_an_older_card_ignores_nothing(tmp_path: Path) -> None:
+    """A card of before is read as one without such columns, and says nothing of them."""
+    card = described(study(tmp_path, ROWS), tmp_path / "run")
+    write_card(tmp_path, card, {})
+    path = card_path(tmp_path, card.candidate)
+    older = json.loads(path.read_text(encoding="utf-8"))
+    del older["ignored"]
+    path.write_text(json.dumps(older), encoding="utf-8")
+    assert read_card(tmp_path, card.candidate) == card
+    (view,) = training_data(replace(example_result(size=4), data=(card,)))
+    assert "not learnt from" not in view.words

@@ -13,7 +13,7 @@ def adds_nothing(folder: AdapterFolder) -> bool:
     import torch
     from peft.utils.save_and_load import load_peft_weights
 
-    if folder.kind != "LORA" or folder.rewrites_base:
+    if folder.kind != "LORA" or folder.needs_own_base:
         return False
     tensors = load_peft_weights(str(folder.path), device="cpu")
     for name, weights in tensors.items():
