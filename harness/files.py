@@ -80,6 +80,11 @@ def _read_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def weight_files(folder: Path) -> list[Path]:
+    """Return a folder's weight files, in the order of their names."""
+    return sorted({file for pattern in _WEIGHTS for file in folder.glob(pattern)})
+
+
 def weights_sha256(folder: Path, sha256: Callable[[Path], str] = sha256_of) -> str:
     """Return the sha256 of a folder's weight files, whatever the folder is called.
 
@@ -89,8 +94,7 @@ def weights_sha256(folder: Path, sha256: Callable[[Path], str] = sha256_of) -> s
         folder: Of a model or an adapter.
         sha256: Hashes one file.
     """
-    files = sorted({file for pattern in _WEIGHTS for file in folder.glob(pattern)})
-    hashes = [sha256(file) for file in files]
+    hashes = [sha256(file) for file in weight_files(folder)]
     if len(hashes) == 1:
         return hashes[0]
     return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()

@@ -5,7 +5,7 @@ Nothing here loads weights: the fingerprint of an arm is known before its model 
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
@@ -181,11 +181,11 @@ def local_paths(section: ArmSection) -> dict[str, Path]:
     return found
 
 
-def path_sha256(path: Path) -> str:
+def path_sha256(path: Path, sha256: Callable[[Path], str] = sha256_of) -> str:
     """Return a hash of the content of a file, or of the weights and settings in a folder."""
     if path.is_file():
-        return sha256_of(path)
-    return text_hash([weights_sha256(path), settings_sha256(path)])
+        return sha256(path)
+    return text_hash([weights_sha256(path, sha256), settings_sha256(path)])
 
 
 def _texts(value: object) -> Iterator[str]:
