@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,12 @@ class RunFolder:
         """Return the run's lock, or None where there is none; see `run_lock.read_lock`."""
         return read_lock(self.lock_file)
 
+    def day(self) -> date:
+        """Return the day on which the run was begun: the lock's, else today."""
+        lock = self.read_lock()
+        known = lock.date if lock else None
+        return known or datetime.now().astimezone().date()
+
     def base_path(self, study: "Study") -> str:
         """Return what to load as the base: where the run found it, or by its name."""
         lock = self.read_lock()
@@ -130,7 +137,8 @@ class RunFolder:
         """Take the folder for this study; see `check`."""
         self.check(study)
         if not self.lock_file.exists():
-            write_lock(self.lock_file, RunLock(study=study.name, base=study.base.title))
+            lock = RunLock(study=study.name, base=study.base.title, date=study.base.date)
+            write_lock(self.lock_file, lock)
 
     def declare(
         self,
@@ -165,6 +173,7 @@ class RunFolder:
             versions=versions,
             base_path=study.model_path,
             study_file=study.model_dump(mode="json"),
+            date=study.base.date,
             fingerprints=fingerprints or {},
             settings=settings or {},
             backend_files=backend_files or {},

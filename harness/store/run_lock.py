@@ -5,6 +5,7 @@ formats 1 and 2 lack what tells one model and one set of samples from another (`
 and what follows it).
 """
 
+import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -52,9 +53,10 @@ class ScoredFile:
 class RunLock:
     """The contents of a run folder's lock.
 
-    ``study`` and ``base`` name what the folder belongs to; the rest is known once the run is
-    declared: ``study_file`` is the whole study, ``base_path`` what the base was loaded from,
-    ``notes`` what a person should know.
+    ``study`` and ``base`` name what the folder belongs to, ``date`` is the day that chat templates
+    write, None where they write none; the rest is known once the run is declared: ``study_file`` is
+    the whole study, ``base_path`` what the base was loaded from, ``notes`` what a person should
+    know.
 
     By arm: ``fingerprints`` are of everything that can change an answer, ``settings`` of what its
     folder says beside its weights, ``backend_files`` of the local paths that its backend's
@@ -64,6 +66,7 @@ class RunLock:
 
     study: str
     base: str
+    date: datetime.date | None = None
     declared: Declarations | None = None
     arms: tuple[Arm, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -169,6 +172,7 @@ def write_lock(path: Path, lock: RunLock) -> None:
         "format": FORMAT,
         "study": lock.study,
         "base": lock.base,
+        "date": lock.date.isoformat() if lock.date else None,
         "notes": lock.notes,
     }
     if declared := lock.declared:

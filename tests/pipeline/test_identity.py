@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ from support.tiny_models import lora
 
 from harness import content, study
 from harness.engine import arm_fingerprints, open_engine
+from harness.engine.reply import prompt_of
 from harness.errors import ComparisonError
 from harness.pipeline.answers.score import check_unchanged
 from harness.pipeline.answers.scored_run import read_run
 from harness.pipeline.conclude import reopen
-from harness.pipeline.finished.baseline import save_baseline
+from harness.pipeline.finished.baseline import compare_with_baseline, save_baseline
 from harness.pipeline.finished.chat import open_chat
 from harness.pipeline.finished.export import export
 from harness.pipeline.plan import plan
@@ -241,3 +243,70 @@ def test_what_was_tried_before_in_a_folder_is_told(copied: Path) -> None:
     assert again.notes == changed.notes
     for name in ("gate.json", "report.md", "report.html"):
         assert "is left out now" in (copied / "run" / name).read_text(), name
+
+
+@pytest.fixture(scope="module")
+def dated(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a base whose template writes the date, and its run of another day."""
+    folder = Path(shutil.copytree(finished, tmp_path_factory.mktemp("dated") / "d"))
+    shutil.rmtree(folder / "run")
+    for where in ("base", "given"):
+        template = folder / where / "chat_template.jinja"
+        own = (content.BUILTIN_MODELS["tiny"] / "chat_template.jinja").read_text()
+        template.write_text("{{ strftime_now('%d %b %Y') }}" + own)
+    tokenizer = ("tokenizer.json", "tokenizer_config.json")
+    for name in tokenizer:
+        shutil.copy(folder / "base" / name, folder / "given" / name)
+    run(folder, base={"model": "./base", "date": "2020-02-29"})
+    save_baseline(RunFolder(folder / "run"), folder / "baseline.jsonl", arm="given")
+    return folder
+
+
+def test_a_date_in_a_template_is_fixed_when_a_run_is_begun(dated: Path) -> None:
+    """The next day the same study asks nothing anew, in training, suites and chat."""
+    assert lock_of(dated)["date"] == "2020-02-29"
+    before = (dated / "run" / "gate.json").read_bytes()
+    weights = dated / "run" / "adapters" / "made" / "adapter_model.safetensors"
+    trained = weights.stat().st_mtime_ns
+    with sqlite3.connect(dated / "run" / "answers.db") as database:
+        count = "SELECT count(*) FROM answers"
+        asked = database.execute(count).fetchone()
+        run(dated)
+        assert database.execute(count).fetchone() == asked
+    assert weights.stat().st_mtime_ns == trained
+    assert "strftime_now" in (weights.parent / "chat_template.jinja").read_text()
+    assert (dated / "run" / "gate.json").read_bytes() == before
+    for row in read_run(RunFolder(dated / "run")).samples["given", "domain_qa"]:
+        assert row.item.prompt.startswith("29 Feb 2020")
+    talk = open_chat(RunFolder(dated / "run"))
+    turns = [{"role": "user", "content": "Hello"}]
+    assert prompt_of(talk.engine.tokenizer, turns).startswith("29 Feb 2020")
+
+
+def test_a_run_without_a_date_is_of_today(dated: Path, tmp_path: Path) -> None:
+    """Nothing is written where no template asks; where one does, today's date is recorded."""
+    planned = plan(write(dated), out=tmp_path / "new")
+    today = planned.study.base.date
+    assert today is not None
+    assert f"{today:%d %b %Y}" in planned.loaded[0].items[0].prompt
+    planned.folder.claim(planned.study)
+    assert RunFolder(tmp_path / "new").day() == today
+
+
+def test_a_baseline_of_another_day_says_how_to_use_it(dated: Path, tmp_path: Path) -> None:
+    """Its file has the date; a run with it compares, one of today is told what to set."""
+    baseline = dated / "baseline.jsonl"
+    assert json.loads(baseline.read_text().splitlines()[0])["date"] == "2020-02-29"
+    given = [{"name": "given", "adapter": "given"}]
+    for day, valid in ((None, False), ("2020-02-29", True)):
+        out = tmp_path / str(day)
+        run_study(write(dated, base={"model": "./base", "date": day}, candidates=given), out=out)
+        result = compare_with_baseline(RunFolder(out), baseline)
+        assert all((c.decision is not None) is valid for c in result.comparisons)
+        if not valid:
+            assert "set 'date: 2020-02-29' under 'base'" in result.comparisons[0].reason
+
+
+def test_where_no_template_writes_a_date_none_is_kept(finished: Path) -> None:
+    """The lock of such a run has no date, so the same study gives the same files on any day."""
+    assert lock_of(finished)["date"] is None

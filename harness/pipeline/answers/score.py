@@ -119,7 +119,7 @@ def _engine(planned: PlannedRun, arms: Sequence[Arm]) -> Answerer:
     engine = open_engine(study.base, study.model_path, suites=planned.loaded)
     for arm in arms:
         if arm.path is not None:
-            check_same_ids(planned.loaded, Path(arm.path))
+            check_same_ids(planned.loaded, Path(arm.path), day=study.base.date)
             engine.attach(arm.name, Path(arm.path), allow_identical=planned.allow_identical)
     planned.folder.note([*planned.notes, *engine.notes])
     return engine
