@@ -1,6 +1,10 @@
 """Load a base model, its configuration and its tokenizer: once for scoring and for training."""
 
 import logging
+import re
+from collections.abc import Callable
+from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from harness.models.protocols import CausalLM, PretrainedTokenizer, Tokenizer
 
 log = logging.getLogger("harness.models")
+
+_TODAY = re.compile(r"""strftime_now\(\s*(?:format\s*=\s*)?(["'])([^"'\\]*)\1\s*\)""")
 
 
 def base_section(model: str, **options: object) -> BaseSection:
@@ -129,7 +135,7 @@ def load_tokenizer(
 
     Args:
         model: Hub name or folder.
-        base: Its revision.
+        base: Its revision, and the date that its chat template is given.
         padding: Make sure that there is a padding token: the end-of-text token if it has none.
 
     Raises:
@@ -146,7 +152,49 @@ def load_tokenizer(
         raise ModelError(f"no tokenizer could be loaded from {model!r}: {reason}") from error
     if padding and tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    fix_date(tokenizer, base.date)
     return tokenizer
+
+
+def writes_date(tokenizer: "Tokenizer") -> bool:
+    """Return whether a chat template asks what day it is, as Llama 3's does."""
+    return "strftime_now" in str(tokenizer.chat_template)
+
+
+def fix_date(tokenizer: "PretrainedTokenizer", day: date | None) -> None:
+    """Let the chat template write one day's date, on whatever day it is used; None is today's.
+
+    The template itself stays as it is, also where the tokenizer is saved.
+    """
+    if day is not None and writes_date(tokenizer):
+        asked = partial(_apply_on, day, tokenizer, tokenizer.apply_chat_template)
+        vars(tokenizer)["apply_chat_template"] = asked
+
+
+def _apply_on(
+    day: date,
+    tokenizer: "PretrainedTokenizer",
+    apply: Callable[..., object],
+    conversation: object,
+    tools: object = None,
+    *,
+    chat_template: str | None = None,
+    **options: object,
+) -> object:
+    template = template_on(day, tokenizer.get_chat_template(chat_template, tools))
+    return apply(conversation, tools=tools, chat_template=template, **options)
+
+
+def template_on(day: date, template: str) -> str:
+    """Return a chat template with the text of one day wherever it asks for today's.
+
+    transformers gives templates their clock by itself and takes no other one, so the question is
+    replaced by its answer. A format that is no plain text is still answered with today's.
+
+    >>> template_on(date(2026, 11, 28), "Today is {{ strftime_now('%d %b %Y') }}.")
+    "Today is {{ '28 Nov 2026' }}."
+    """
+    return _TODAY.sub(lambda found: found[1] + day.strftime(found[2]) + found[1], template)
 
 
 def load_config(model: str, base: BaseSection) -> "PretrainedConfig":

@@ -102,6 +102,10 @@ class PretrainedTokenizer(Tokenizer, Protocol):
         """Encode one text or a batch: ``input_ids``, ``attention_mask``."""
         ...
 
+    def get_chat_template(self, chat_template: str | None = None, tools: object = None) -> str:
+        """Return the template that is used, where a tokenizer may have several by name."""
+        ...
+
     def save_pretrained(self, folder: str | Path, /) -> object:
         """Write the tokenizer's files."""
         ...

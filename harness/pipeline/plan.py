@@ -71,6 +71,7 @@ def plan(
     folder = RunFolder(out or Path("runs") / study.name)
     folder.check(study)
     check_installed(study)
+    study = _dated(study, folder)
     if until_decided and study.data.overlap == "exclude":
         raise StudyError(
             "an early end counts on every item: 'data: overlap: exclude' leaves some out; use warn "
@@ -98,6 +99,18 @@ def plan(
         until_decided=until_decided,
         must_pass=must_pass(study, loaded),
     )
+
+
+def _dated(study: Study, folder: RunFolder) -> Study:
+    """Fix the date that the base's chat template writes, if it does, for the run's whole life."""
+    from harness.engine import load_tokenizer
+    from harness.models.load_model import writes_date
+
+    base = study.base
+    if base.date or not base.model or not writes_date(load_tokenizer(study.model_path, base)):
+        return study
+    day = folder.day()
+    return study.model_copy(update={"base": base.model_copy(update={"date": day})})
 
 
 def _one_per_seed(study: Study) -> Iterator[tuple[CandidateSection, int, str]]:

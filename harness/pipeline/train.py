@@ -13,6 +13,7 @@ from harness.pipeline.checks.eval_suites import score_while_training
 from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Arm, LossPoint
 from harness.store.data_cards import write_card
+from harness.store.run_folder import ELSEWHERE
 from harness.study import CandidateSection
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def _trained_elsewhere(candidate: CandidateSection, path: Path) -> Arm:
     path = find_candidate(path)
     return Arm(
         name=candidate.name,
-        method="trained elsewhere",
+        method=ELSEWHERE,
         note=candidate.note,
         path=str(path),
         weights_sha256=weights_sha256(path),

@@ -30,10 +30,14 @@ class BaselineItem(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """Scores to be held against: ``items`` by suite and `item_id`, ``declared`` by suite."""
+    """Scores to be held against: ``items`` by suite and `item_id`, ``declared`` by suite.
+
+    ``date`` is the day that the chat template wrote, empty where it wrote none.
+    """
 
     study: str
     arm: str
+    date: str = ""
     declared: Mapping[str, Document]
     items: Mapping[str, Mapping[str, BaselineItem]]
 
@@ -64,14 +68,20 @@ def declaration(suite: Suite) -> Document:
 
 
 def write_baseline(
-    path: Path, study: str, arm: str, scored: Sequence[tuple[Suite, Sequence[Sample]]]
+    path: Path,
+    study: str,
+    arm: str,
+    scored: Sequence[tuple[Suite, Sequence[Sample]]],
+    *,
+    date: str = "",
 ) -> None:
     """Write an arm's scores; equal scores give equal bytes.
 
     Raises:
         InfrastructureError: If the file cannot be written.
     """
-    lines = [_line({"baseline": FORMAT, "study": study, "arm": arm})]
+    dated = {"date": date} if date else {}
+    lines = [_line({"baseline": FORMAT, "study": study, "arm": arm, **dated})]
     for suite, samples in scored:
         lines.append(_line({"suite": suite.name, "declared": declaration(suite)}))
         rows = sorted(
@@ -108,7 +118,13 @@ def read_baseline(path: Path) -> Baseline:
                 declared[name], items[name] = row["declared"], {}
             else:
                 items[name][row[0]] = BaselineItem(row[1], row[2])
-        return Baseline(study=first["study"], arm=first["arm"], declared=declared, items=items)
+        return Baseline(
+            study=first["study"],
+            arm=first["arm"],
+            date=str(first.get("date", "")),
+            declared=declared,
+            items=items,
+        )
     except OSError as error:
         raise DataError(f"a baseline must be readable: {path}: {error.strerror}") from error
     except (ValueError, KeyError, TypeError, IndexError, UnboundLocalError) as error:

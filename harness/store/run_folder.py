@@ -2,15 +2,18 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import StudyError
 from harness.records import Arm, TrainingData
 from harness.store.data_cards import read_card
+from harness.store.run_history import history_of
 from harness.store.run_lock import (
     Declarations,
     RunLock,
+    ScoredFile,
     merge_declarations,
     read_lock,
     write_lock,
@@ -18,6 +21,10 @@ from harness.store.run_lock import (
 
 if TYPE_CHECKING:
     from harness.study import Study
+
+
+ELSEWHERE = "trained elsewhere"
+"""The method of a candidate that the study names by its folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,11 @@ class RunFolder:
     def answers(self) -> Path:
         """The SQLite file of every answer."""
         return self.path / "answers.db"
+
+    @property
+    def hashes(self) -> Path:
+        """The hashes of large files, used again while these stand."""
+        return self.path / "hashes.json"
 
     @property
     def review(self) -> Path:
@@ -63,10 +75,14 @@ class RunFolder:
     def weights(self, arm: Arm) -> Path:
         """Return where a candidate's weights lie, also after the run folder was moved.
 
+        Those that were trained elsewhere lie where the study says, whatever was trained here under
+        the same name before.
+
         Raises:
             StudyError: If they are gone.
         """
-        for folder in (self.adapter(arm.name), Path(arm.path or "")):
+        trained_here = [self.adapter(arm.name)] if arm.method != ELSEWHERE else []
+        for folder in (*trained_here, Path(arm.path or "")):
             if any((folder / name).is_file() for name in ("adapter_config.json", "config.json")):
                 return folder
         raise StudyError(
@@ -80,6 +96,12 @@ class RunFolder:
     def read_lock(self) -> RunLock | None:
         """Return the run's lock, or None where there is none; see `run_lock.read_lock`."""
         return read_lock(self.lock_file)
+
+    def day(self) -> date:
+        """Return the day on which the run was begun: the lock's, else today."""
+        lock = self.read_lock()
+        known = lock.date if lock else None
+        return known or datetime.now().astimezone().date()
 
     def base_path(self, study: "Study") -> str:
         """Return what to load as the base: where the run found it, or by its name."""
@@ -115,7 +137,8 @@ class RunFolder:
         """Take the folder for this study; see `check`."""
         self.check(study)
         if not self.lock_file.exists():
-            write_lock(self.lock_file, RunLock(study=study.name, base=study.base.title))
+            lock = RunLock(study=study.name, base=study.base.title, date=study.base.date)
+            write_lock(self.lock_file, lock)
 
     def declare(
         self,
@@ -124,21 +147,38 @@ class RunFolder:
         *,
         arms: Sequence[Arm],
         versions: Mapping[str, str],
+        fingerprints: Mapping[str, str] | None = None,
+        settings: Mapping[str, str] | None = None,
+        backend_files: Mapping[str, Mapping[str, str]] | None = None,
     ) -> RunLock:
         """Record what the comparison is, before any answer is scored; return the whole lock.
+
+        Args:
+            study: The study as it is run.
+            declared: What may not change.
+            arms: Everything that answers.
+            versions: Of the parts that can change a number.
+            fingerprints: What each arm's answers depend on; see `run_lock.RunLock`.
+            settings: What each arm's folder says beside its weights.
+            backend_files: What each arm's backend reads here.
 
         Raises:
             ComparisonError: If an earlier run of this folder was declared otherwise.
         """
-        lock = self.read_lock() or RunLock(study=study.name, base=study.base.title)
+        earlier = self.read_lock() or RunLock(study=study.name, base=study.base.title)
         lock = replace(
-            lock,
-            declared=merge_declarations(lock.declared, declared, lock_file=self.lock_file),
+            earlier,
+            declared=merge_declarations(earlier.declared, declared, lock_file=self.lock_file),
             arms=tuple(arms),
             versions=versions,
             base_path=study.model_path,
             study_file=study.model_dump(mode="json"),
+            date=study.base.date,
+            fingerprints=fingerprints or {},
+            settings=settings or {},
+            backend_files=backend_files or {},
         )
+        lock = replace(lock, history=history_of(earlier, lock))
         write_lock(self.lock_file, lock)
         return lock
 
@@ -149,15 +189,26 @@ class RunFolder:
             arms = tuple(replace(arm, identical=arm.name in names) for arm in lock.arms)
             write_lock(self.lock_file, replace(lock, arms=arms))
 
+    def seal(self, scored: Mapping[str, Mapping[str, ScoredFile]]) -> RunLock:
+        """Record which samples a scoring has written; return the whole lock.
+
+        Raises:
+            StudyError: If no study has claimed the folder.
+        """
+        return self._record(scored=scored)
+
     def note(self, notes: Sequence[str]) -> RunLock:
         """Record what a person should know about how the run was made; return the whole lock.
 
         Raises:
             StudyError: If no study has claimed the folder.
         """
+        return self._record(notes=tuple(notes))
+
+    def _record(self, **known: object) -> RunLock:
         lock = self.read_lock()
         if lock is None:
             raise StudyError(f"a run folder must belong to a study: {self.path} has no lock")
-        lock = replace(lock, notes=tuple(notes))
+        lock = replace(lock, **known)  # type: ignore[arg-type]
         write_lock(self.lock_file, lock)
         return lock

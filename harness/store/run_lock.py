@@ -1,8 +1,11 @@
 """The lock of a run folder, ``study.lock.json``: what was declared before the first answer.
 
-Only this module knows the file's keys. Format 1 is the same file without the key ``format``.
+Only this module knows the file's keys. Format 1 is the same file without the key ``format``;
+formats 1 and 2 lack what tells one model and one set of samples from another (``fingerprints``
+and what follows it).
 """
 
+import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -16,7 +19,7 @@ from harness.records import Arm, Document, ItemKey, Suite
 from harness.stats import Schedule
 from harness.store.format_version import require_known
 
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,22 +42,42 @@ class Declarations:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScoredFile:
+    """A samples file as it was written: by which arm, told by its fingerprint, and its sha256."""
+
+    fingerprint: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunLock:
     """The contents of a run folder's lock.
 
-    ``study`` and ``base`` name what the folder belongs to; the rest is known once the run is
-    declared: ``study_file`` is the whole study, ``base_path`` what the base was loaded from,
-    ``notes`` what a person should know.
+    ``study`` and ``base`` name what the folder belongs to, ``date`` is the day that chat templates
+    write, None where they write none; the rest is known once the run is declared: ``study_file`` is
+    the whole study, ``base_path`` what the base was loaded from, ``notes`` what a person should
+    know.
+
+    By arm: ``fingerprints`` are of everything that can change an answer, ``settings`` of what its
+    folder says beside its weights, ``backend_files`` of the local paths that its backend's
+    arguments name, ``scored`` of its samples by suite. ``history`` has every value that was ever
+    declared in this folder.
     """
 
     study: str
     base: str
+    date: datetime.date | None = None
     declared: Declarations | None = None
     arms: tuple[Arm, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     base_path: str = ""
     study_file: Document = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    backend_files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    scored: Mapping[str, Mapping[str, ScoredFile]] = field(default_factory=dict)
+    history: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def merge_declarations(
@@ -149,6 +172,7 @@ def write_lock(path: Path, lock: RunLock) -> None:
         "format": FORMAT,
         "study": lock.study,
         "base": lock.base,
+        "date": lock.date.isoformat() if lock.date else None,
         "notes": lock.notes,
     }
     if declared := lock.declared:
@@ -164,5 +188,13 @@ def write_lock(path: Path, lock: RunLock) -> None:
             "versions": lock.versions,
             "base_path": lock.base_path,
             "study_file": lock.study_file,
+            "fingerprints": lock.fingerprints,
+            "settings": lock.settings,
+            "backend_files": lock.backend_files,
+            "scored": {
+                arm: {suite: asdict(file) for suite, file in files.items()}
+                for arm, files in lock.scored.items()
+            },
+            "history": lock.history,
         }
     write_text(path, json.dumps(data, indent=2, sort_keys=True) + "\n")

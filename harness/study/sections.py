@@ -1,5 +1,6 @@
 """The sections of a study file: base, candidates, suites, gate, review."""
 
+import datetime
 from math import isfinite
 from typing import Annotated, Any, Literal
 
@@ -39,6 +40,11 @@ class BaseSection(ArmSection):
         "auto", description="auto: the model's chat template if it has one; none: plain text"
     )
     trust_remote_code: bool = False
+    date: datetime.date | None = Field(
+        None,
+        description="the day that a chat template writes which writes today's, such as "
+        "2026-11-28; by default the day on which the run folder was begun",
+    )
 
     @model_validator(mode="after")
     def _answers(self) -> "BaseSection":

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, cast
 
 from harness.errors import ComparisonError, ModelError, StudyError, nearest
 from harness.models.fingerprint import text_hash, tokenizer_hash
+from harness.models.load_model import fix_date
 from harness.models.protocols import ChatMessages, ChatTemplate, PretrainedTokenizer, Tokenizer
 from harness.records import Answers, Item, ItemKey, Request, Response, Sample, Suite
 from harness.study import SuiteSection
@@ -299,11 +301,18 @@ def _item(
     )
 
 
-def check_same_ids(loaded: Sequence[LoadedSuite], adapter: Path) -> None:
+def check_same_ids(
+    loaded: Sequence[LoadedSuite], adapter: Path, *, day: date | None = None
+) -> None:
     """Refuse an adapter whose own tokenizer gives other ids for any prompt.
 
     Extra tokens that no prompt uses are allowed; so is a folder without a tokenizer, or without a
     chat template of its own.
+
+    Args:
+        loaded: The suites with the base's ids.
+        adapter: Its folder.
+        day: The date that chat templates are given.
 
     Raises:
         ComparisonError: If ids differ, naming the first such item.
@@ -318,6 +327,7 @@ def check_same_ids(loaded: Sequence[LoadedSuite], adapter: Path) -> None:
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"an adapter's tokenizer must be readable: {adapter}: {reason}") from error
+    fix_date(theirs, day)
     theirs.chat_template = theirs.chat_template or loaded[0].tokenizer.chat_template
     for suite in loaded:
         if tokenizer_hash(theirs) != tokenizer_hash(suite.tokenizer):

@@ -13,6 +13,7 @@ from support.tiny_models import lora
 
 from harness import content, report, study
 from harness.errors import DataError, StudyError
+from harness.files import sha256_of
 from harness.pipeline.finished.baseline import compare_with_baseline, save_baseline
 from harness.pipeline.finished.noise_floor import noise_floor
 from harness.pipeline.plan import plan
@@ -57,9 +58,14 @@ def copy(finished: Path, tmp_path: Path) -> Path:
 
 
 def rewrite(path: Path, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]) -> None:
-    """Change the rows of a samples file."""
+    """Change the rows of a samples file, as if the run had written them so."""
     rows = change([json.loads(line) for line in path.read_text().splitlines()])
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    lock = path.parents[2] / "study.lock.json"
+    said = json.loads(lock.read_text())
+    of_arm = said["scored"][path.parent.name]
+    of_arm[path.stem.removeprefix("samples_")]["sha256"] = sha256_of(path)
+    lock.write_text(json.dumps(said))
 
 
 def samples(run: Path, arm: str = "same", suite: str = "arc_mini") -> Path:

@@ -1,10 +1,12 @@
 """Generate missing responses and score all."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.errors import ComparisonError
+from harness.files import sha256_of
 from harness.pipeline.answers import until_decided
 from harness.pipeline.answers.ask import AnswerSession
 from harness.pipeline.answers.join_endpoints import join_endpoints
@@ -12,7 +14,8 @@ from harness.pipeline.answers.scored_run import Scored
 from harness.pipeline.plan import PlannedRun
 from harness.records import Answerer, Arm, Sample
 from harness.store import AnswerStore, write_samples
-from harness.store.run_lock import Declarations
+from harness.store.at_hand import backend_files, check_models, settings_of_arms
+from harness.store.run_lock import Declarations, ScoredFile
 from harness.versions import versions
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
     folder = planned.folder
     folder.claim(planned.study)
     declared = _declarations(planned)
-    folder.declare(planned.study, declared, arms=arms, versions=versions())
+    fingerprints = _declare(planned, declared, arms)
     store = AnswerStore(folder.answers)
     total = len(arms) * sum(len(loaded.requests) for loaded in planned.loaded)
     with planned.progress.task("answer", total) as advance:
@@ -43,11 +46,49 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
                 for loaded in planned.loaded:
                     session.answers(arm.name, loaded)
             samples = {}
+    check_unchanged(fingerprints, session.answerer)
     folder.note([*planned.notes, *session.answerer.notes])
     samples = samples or _scored(planned, arms, session, ordered=declared.schedules)
+    scored: dict[str, dict[str, ScoredFile]] = {}
     for (arm_name, suite), found in samples.items():
-        write_samples(folder.samples(arm_name, suite), found)
+        path = folder.samples(arm_name, suite)
+        write_samples(path, found)
+        written = ScoredFile(fingerprint=fingerprints[arm_name], sha256=sha256_of(path))
+        scored.setdefault(arm_name, {})[suite] = written
+    check_models(folder, folder.seal(scored))
     return samples
+
+
+def _declare(planned: PlannedRun, declared: Declarations, arms: Sequence[Arm]) -> Mapping[str, str]:
+    """Fix what is compared, and by which models; return the arms' fingerprints."""
+    from harness.engine import arm_fingerprints
+
+    study = planned.study
+    fingerprints = arm_fingerprints(study, arms, suites=planned.loaded)
+    planned.folder.declare(
+        study,
+        declared,
+        arms=arms,
+        versions=versions(),
+        fingerprints=fingerprints,
+        settings=settings_of_arms(study, arms),
+        backend_files=backend_files(study),
+    )
+    return fingerprints
+
+
+def check_unchanged(fingerprints: Mapping[str, str], answerer: Answerer) -> None:
+    """Refuse answers of a model that became another one after it was declared.
+
+    Raises:
+        ComparisonError: Naming the arm.
+    """
+    for arm, declared in fingerprints.items():
+        if (now := answerer.fingerprint(arm)) != declared:
+            raise ComparisonError(
+                f"a model must stay the same while it answers: {arm!r} was {declared[:8]} when the "
+                f"run began and is {now[:8]} now; run the study again"
+            )
 
 
 def open_arms(planned: PlannedRun, arms: Sequence[Arm], store: AnswerStore) -> Answerer:
@@ -80,7 +121,7 @@ def _engine(planned: PlannedRun, arms: Sequence[Arm]) -> Answerer:
     engine = open_engine(study.base, study.model_path, suites=planned.loaded)
     for arm in arms:
         if arm.path is not None:
-            check_same_ids(planned.loaded, Path(arm.path))
+            check_same_ids(planned.loaded, Path(arm.path), day=study.base.date)
             engine.attach(arm.name, Path(arm.path), allow_identical=planned.allow_identical)
     planned.folder.note([*planned.notes, *engine.notes])
     return engine

@@ -8,7 +8,9 @@ from pydantic import ValidationError
 from harness.errors import StudyError
 from harness.records import Arm, Sample, Suite, TrainingData
 from harness.store import read_samples
+from harness.store.at_hand import check_models, check_samples
 from harness.store.run_folder import RunFolder
+from harness.store.run_history import changes
 from harness.store.run_lock import Declarations, RunLock
 from harness.study import Study
 
@@ -49,7 +51,7 @@ def scored_run(
         arms=tuple(replace(arm, identical=arm.name in identical) for arm in arms),
         samples=samples,
         declared=declared,
-        notes=lock.notes,
+        notes=(*lock.notes, *changes(lock)),
         data=folder.cards(arms),
     )
 
@@ -57,8 +59,11 @@ def scored_run(
 def read_run(folder: RunFolder) -> ScoredRun:
     """Read a scored run from its lock and samples; no model, no task is loaded.
 
+    Models that lie here are compared with those that were scored; a note names those that do not.
+
     Raises:
         StudyError: If the folder holds no scored run.
+        ComparisonError: If models or samples are not those that were scored.
     """
     lock, declared = _declared(folder)
     try:
@@ -68,12 +73,15 @@ def read_run(folder: RunFolder) -> ScoredRun:
         raise StudyError(
             f"a run folder must be of this version: {folder.lock_file} is not; run the study again"
         ) from error
+    notes = check_samples(folder, lock, [suite.name for suite in suites])
+    notes += check_models(folder, lock)
     samples = {
         (arm.name, suite.name): read_samples(folder.samples(arm.name, suite.name))
         for arm in lock.arms
         for suite in suites
     }
-    return scored_run(folder, study, suites, lock.arms, samples)
+    run = scored_run(folder, study, suites, lock.arms, samples)
+    return replace(run, notes=(*run.notes, *notes))
 
 
 def _declared(folder: RunFolder) -> tuple[RunLock, Declarations]:

@@ -50,7 +50,8 @@ def save_baseline(folder: RunFolder, file: Path, *, arm: str | None = None) -> s
                 f"a baseline needs every item: {arm} answered {len(samples)} of "
                 f"{schedule.planned} of {suite.name}; run the study without --until-decided first"
             )
-    write_baseline(file, run.study.name, arm, scored)
+    day = run.study.base.date
+    write_baseline(file, run.study.name, arm, scored, date=day.isoformat() if day else "")
     return arm
 
 
@@ -105,7 +106,9 @@ def _check(run: ScoredRun, candidate: str, suite: Suite, known: Baseline) -> Com
     """Decide one suite, or return why it may not be compared."""
     items = known.items[suite.name]
     tuned = {item_id(s.item): s for s in run.samples.get((candidate, suite.name), ())}
-    if reason := _changed(known.declared[suite.name], suite, items, tuned):
+    if reason := _changed(known.declared[suite.name], suite, items, tuned) or _reworded(
+        run, known, items, tuned
+    ):
         return Comparison(
             candidate=candidate,
             suite=suite,
@@ -143,10 +146,24 @@ def _changed(
     if gone:
         more = f" and {len(gone) - NAMED} more" if len(gone) > NAMED else ""
         return f"items of the baseline are gone: {', '.join(gone[:NAMED])}{more}"
-    others = [n for n, known in items.items() if prompt_id(tuned[n].item) != known.prompt]
-    if others:
-        return f"the prompts of {len(others)} of {len(items)} items changed: write a new baseline"
     return ""
+
+
+def _reworded(
+    run: ScoredRun, known: Baseline, items: Mapping[str, BaselineItem], tuned: Mapping[str, Sample]
+) -> str:
+    """Return which prompts are others now, and what makes them as they were; empty where none."""
+    others = [name for name, item in items.items() if prompt_id(tuned[name].item) != item.prompt]
+    if not others:
+        return ""
+    day = run.study.base.date
+    remedy = "write a new baseline"
+    if known.date and known.date != (day.isoformat() if day else ""):
+        remedy = (
+            f"the chat template writes the date, which was {known.date}; set 'date: {known.date}' "
+            "under 'base' and run the study in a new folder"
+        )
+    return f"the prompts of {len(others)} of {len(items)} items changed: {remedy}"
 
 
 def _remembered(now: Sample, known: BaselineItem, suite: Suite) -> Sample:

@@ -88,7 +88,7 @@ def pair_scores(
         left out because one side is unscored.
 
     Raises:
-        ComparisonError: If an item stands on one side only, or its prompt differs.
+        ComparisonError: If an item stands on one side only, or its prompt or cluster differs.
     """
     others: Mapping[object, ScoredItem] = {item.key: item for item in tuned}
     missing = [item.key for item in base if item.key not in others]
@@ -105,9 +105,21 @@ def pair_scores(
         if item.score is None or other.score is None:
             unscored += 1
         else:
-            rows.append((item.score, other.score, item.cluster))
+            rows.append((item.score, other.score, _cluster(suite, item, other)))
     if differ:
         raise ComparisonError(
             f"both sides need the same prompts: {differ} of {len(base)} differ in {suite}"
         )
     return rows, unscored
+
+
+def _cluster(suite: str, base: ScoredItem, tuned: ScoredItem) -> str:
+    """Return an item's cluster, which may stand on one side alone: the other has the item's own."""
+    own = ":".join(base.key[1:]) or base.key[0]
+    given = {item.cluster for item in (base, tuned)} - {own}
+    if len(given) > 1:
+        raise ComparisonError(
+            f"both sides need the same clusters: in {suite} item {base.key} is of {base.cluster!r} "
+            f"in base and of {tuned.cluster!r} in tuned; give each item one cluster"
+        )
+    return given.pop() if given else base.cluster
