@@ -170,7 +170,7 @@ def _items(suite: Suite, size: int) -> Iterator[Item]:
             prompt=prompt,
             prompt_hash=hashlib.sha256(prompt.encode()).hexdigest(),
             target=target,
-            cluster=f"{slices.get(suite.cluster or '', '')}{number % 25}",
+            cluster=f"{slices.get(suite.cluster or '', '')}{number % 80}",
             slices=slices,
         )
 
