@@ -151,6 +151,24 @@ def test_scores_of_other_models_are_refused(
     assert harness_here("gate", str(copied / "run")).returncode == 3
 
 
+def test_what_a_backend_reads_here_is_compared_too(copied: Path) -> None:
+    """An adapter behind lm-eval's hf model is told by its content, at the run and at the gate."""
+    arguments = {"pretrained": str(copied / "base"), "peft": str(copied / "given")}
+    there = {"backend": "hf", "model_args": arguments | {"dtype": "float32", "device": "cpu"}}
+    changes: dict[str, Any] = {"candidates": [{"name": "there", **there}], "suites": SUITES[:1]}
+    run(copied, **changes)
+    reopen(RunFolder(copied / "run"))
+    declared = lock_of(copied)["fingerprints"]["there"]
+    other_weights(copied)
+    with pytest.raises(ComparisonError, match=r"'there' had .* now; run the study again"):
+        reopen(RunFolder(copied / "run"))
+    run(copied, **changes)
+    assert lock_of(copied)["fingerprints"]["there"] != declared
+    shutil.rmtree(copied / "given")
+    _, result = reopen(RunFolder(copied / "run"))
+    assert any("not at hand, not checked: the weights of there" in note for note in result.notes)
+
+
 def test_models_that_are_gone_are_named_and_the_verdict_stands(copied: Path) -> None:
     """Scores can be read where the weights are not; the result says what was not checked."""
     before = json.loads((copied / "run" / "gate.json").read_text())
@@ -193,10 +211,9 @@ def test_samples_are_as_the_run_wrote_them(copied: Path) -> None:
     """A score that was changed by hand is refused."""
     path = copied / "run" / "samples" / "given" / "samples_arc_mini.jsonl"
     text = path.read_text()
-    path.write_text(
-        text.replace('"verdict": "incorrect", "score": 0', '"verdict": "correct", "score": 1')
-    )
-    assert path.read_text() != text
+    first, *others = text.splitlines(keepends=True)
+    row = json.loads(first)
+    path.write_text(json.dumps(row | {"score": 1 - row["score"]}) + "\n" + "".join(others))
     with pytest.raises(ComparisonError, match="samples must be as the run wrote them"):
         reopen(RunFolder(copied / "run"))
     path.write_text(text)
