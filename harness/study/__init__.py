@@ -13,6 +13,7 @@ from harness.study.sections import (
     ReviewSection,
     SuiteSection,
 )
+from harness.study.strict_yaml import StrictLoader
 from harness.study.study_file import Study, json_schema, load, resolve_model
 from harness.study.training_data import DataSection, Query
 
@@ -25,6 +26,7 @@ __all__ = [
     "GateSection",
     "Query",
     "ReviewSection",
+    "StrictLoader",
     "Study",
     "SuiteSection",
     "json_schema",

@@ -18,6 +18,7 @@ from harness.study.sections import (
     Suites,
     SuiteSection,
 )
+from harness.study.strict_yaml import StrictLoader
 from harness.study.training_data import DataSection
 
 BUILTIN_PREFIX = "builtin:"
@@ -96,7 +97,7 @@ def load(path: Path) -> Study:
         StudyError: If the file is missing, no YAML, or breaks a rule; one sentence with a remedy.
     """
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)
     except FileNotFoundError as error:
         remedy = "'harness init' writes one to start from"
         raise StudyError(f"no study file at {path}; {remedy}") from error

@@ -15,9 +15,10 @@ import yaml
 from harness import content
 from harness.errors import StudyError, nearest
 from harness.records import Suite
+from harness.study import StrictLoader
 
 
-class _PlainLoader(yaml.SafeLoader):
+class _PlainLoader(StrictLoader):
     """Reads lm-eval YAML: ``!function a.b`` becomes the plain text ``a.b``."""
 
 

@@ -68,6 +68,11 @@ def test_paths_belong_to_the_study_file(tmp_path: Path) -> None:
             "'a-seed1' is used twice",
         ),
         (("candidates:", "candidates: ["), "must be YAML"),
+        (
+            ("suites:", "base: ./other\nsuites:"),
+            "line 6: a key may stand once: 'base' is in line 2 already",
+        ),
+        (("margin: 0.05,", "margin: 0.05, margin: 0.5,"), "'margin' is in line 6 already"),
         (("name: first", "name: ../../etc"), "candidates.0.name"),
     ],
 )
@@ -76,6 +81,13 @@ def test_what_is_wrong_is_named_with_its_remedy(
 ) -> None:
     """One sentence with the rule, what was found and the nearest known name."""
     assert expected in refused(tmp_path, GOOD.replace(*change))
+
+
+def test_merged_keys_may_be_set_anew(tmp_path: Path) -> None:
+    """What ``<<`` brings in is no second writing of a key."""
+    text = GOOD.replace("{name: first, train: rows.jsonl}", "&a {name: first, train: rows.jsonl}")
+    loaded = load(tmp_path, text.replace("{name: second, adapter:", "{<<: *a, name: third, train:"))
+    assert [one.name for one in loaded.candidates] == ["first", "third"]
 
 
 def test_a_missing_file_points_to_init(tmp_path: Path) -> None:
