@@ -12,7 +12,12 @@ _SECRET = re.compile(
 )
 
 
-_LOCAL = ("device", "dtype", "quantization", "settings", "training", "validation")
+OF_TRAINING = (
+    "method", "objective", "settings", "training", "sweep", "validation", "eval_suites"
+)  # fmt: skip
+"""What changes nothing where a candidate is not trained here."""
+
+_LOCAL = ("device", "dtype", "quantization", *OF_TRAINING)
 """What changes nothing where the weights are elsewhere."""
 
 
@@ -39,7 +44,7 @@ class ArmSection(Section):
     def _only_what_counts(self) -> "ArmSection":
         if self.model_args and not self.backend:
             raise ValueError("model_args need a 'backend', such as local-chat-completions")
-        idle = [name for name in _LOCAL if self.backend and _is_set(self, name)]
+        idle = [name for name in _LOCAL if self.backend and is_set(self, name)]
         if idle:
             raise ValueError(f"an endpoint has its own weights: remove {', '.join(idle)}")
         address = urlsplit(str(self.model_args.get("base_url", "")))
@@ -61,7 +66,8 @@ class ArmSection(Section):
         return f"{model} at {self.model_args.get('base_url', self.backend)}"
 
 
-def _is_set(section: BaseModel, name: str) -> bool:
+def is_set(section: BaseModel, name: str) -> bool:
+    """Tell whether a section has a key, with another value than its default."""
     field = type(section).model_fields.get(name)
     return field is not None and bool(
         getattr(section, name) != field.get_default(call_default_factory=True)

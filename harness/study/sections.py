@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from harness.records import Gate
-from harness.study.endpoint import ArmSection, Section
+from harness.study.endpoint import OF_TRAINING, ArmSection, Section, is_set
 from harness.study.training_data import Query
 
 VERIFIED = "bfloat16_verified"
@@ -116,6 +116,17 @@ class CandidateSection(ArmSection):
             )
         if self.name == "base":
             raise ValueError("a candidate cannot be called 'base': that is the untuned model")
+        return self
+
+    @model_validator(mode="after")
+    def _only_trainings_are_set(self) -> "CandidateSection":
+        idle = [name for name in OF_TRAINING if self.adapter and is_set(self, name)]
+        if idle:
+            raise ValueError(
+                f"candidate {self.name!r} is an adapter that exists already: "
+                f"{', '.join(map(repr, idle))} would change nothing; remove what is set there, or "
+                "name 'train' instead of 'adapter'"
+            )
         return self
 
     @model_validator(mode="after")

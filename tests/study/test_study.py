@@ -90,6 +90,28 @@ def test_merged_keys_may_be_set_anew(tmp_path: Path) -> None:
     assert [one.name for one in loaded.candidates] == ["first", "third"]
 
 
+IDLE = {
+    "method": "ia3",
+    "objective": "dpo",
+    "settings": "{r: 8}",
+    "training": "{max_steps: 3}",
+    "sweep": "{settings.r: [4, 8]}",
+    "validation": "0.2",
+    "eval_suites": "{sql: 5}",
+    "seeds": "[1, 2]",
+}
+"""Keys of a training -> a value that one may take."""
+
+
+@pytest.mark.parametrize("key", IDLE)
+def test_a_key_of_a_training_is_refused_where_nothing_is_trained(tmp_path: Path, key: str) -> None:
+    """An adapter that exists, and an endpoint, take nothing that only a training could use."""
+    elsewhere = "backend: local-completions"
+    for origin in ("adapter: adapters/second", elsewhere):
+        text = GOOD.replace("adapter: adapters/second", f"{origin}, {key}: {IDLE[key]}")
+        assert key in refused(tmp_path, text)
+
+
 def test_a_missing_file_points_to_init(tmp_path: Path) -> None:
     """Whoever has no study yet is told how to get one."""
     with pytest.raises(StudyError, match="harness init"):

@@ -133,5 +133,5 @@ def test_a_candidate_overrides_the_defaults_of_its_method() -> None:
 
 def test_an_adapter_from_elsewhere_takes_no_settings() -> None:
     """Settings beside a finished adapter would silently do nothing."""
-    with pytest.raises(StudyError, match="'training' would change nothing"):
-        check(CandidateSection(name="theirs", adapter="folder", training={"max_steps": 1}))
+    with pytest.raises(ValueError, match="'training' would change nothing"):
+        CandidateSection(name="theirs", adapter="folder", training={"max_steps": 1})
