@@ -5,6 +5,7 @@ Line numbers are those of the file (the first line is 1); formats without lines 
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -113,7 +114,10 @@ def _parquet(path: Path) -> Iterator[SourceRow]:
 
 
 PIECE = 1500
-"""Characters of a plain text in one row, about 350 tokens: it is cut between paragraphs."""
+"""Characters of a plain text in one row, about 350 tokens: it is cut between paragraphs, and a
+longer paragraph between lines, sentences or words."""
+
+_SENTENCE_END = re.compile(r"[.!?…]['\")\]]*\s+|[。！？]\s*")  # noqa: RUF001
 
 
 def _text(path: Path) -> Iterator[SourceRow]:
@@ -140,11 +144,22 @@ def _paragraphs(path: Path) -> Iterator[tuple[int, str]]:
             if gathered and (not text or size + len(text) > PIECE):
                 yield number - len(gathered), "\n".join(gathered)
                 gathered, size = [], 0
+            while len(text) > PIECE:
+                cut = _cut(text)
+                yield number, text[:cut].rstrip()
+                text = text[cut:].lstrip()
             if text:
                 gathered.append(text)
                 size += len(text)
     if gathered:
         yield number - len(gathered) + 1, "\n".join(gathered)
+
+
+def _cut(text: str) -> int:
+    """Return where to cut a long line: behind its last sentence that fits, or its last word."""
+    ends = [found.end() for found in _SENTENCE_END.finditer(text, 0, PIECE)]
+    words = text.rfind(" ", 1, PIECE + 1)
+    return next((end for end in (*ends[-1:], words) if end > PIECE // 3), PIECE)
 
 
 FORMATS: dict[str, Callable[[Path], Iterator[SourceRow]]] = {

@@ -33,6 +33,19 @@ def test_a_folder_of_texts_is_cut_between_paragraphs(tmp_path: Path) -> None:
         assert lines[line - 1] == str(example.completion).splitlines()[0]
 
 
+@pytest.mark.parametrize(
+    ("unit", "end"), [("It rains again today. ", "."), ("word ", "d"), ("x", "x"), ("雨。", "。")]
+)
+def test_a_line_beyond_a_piece_is_cut_where_it_may_be(tmp_path: Path, unit: str, end: str) -> None:
+    """A long line ends with a sentence, else a word, else anywhere; nothing of it is lost."""
+    text = unit * (5 * PIECE // len(unit))
+    (tmp_path / "a.txt").write_text(f"Head.\n{text}\nTail.\n", encoding="utf-8")
+    found = [str(example.completion) for example in read_examples(str(tmp_path))]
+    assert all(len(one) <= PIECE + 10 for one in found)
+    assert all(one.endswith(end) for one in found[1:-1])
+    assert "".join("".join(found).split()) == "".join(f"Head.{text}Tail.".split())
+
+
 def test_a_folder_without_texts_is_refused(tmp_path: Path) -> None:
     """A folder of other files is no source of rows."""
     with pytest.raises(DataError, match=r"must hold \.txt or \.md files"):

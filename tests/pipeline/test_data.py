@@ -108,6 +108,25 @@ def test_rows_are_mended_and_kept_unless_a_study_says_otherwise(tmp_path: Path) 
     assert raw.examples[0].completion[0].content.endswith("\u00a0")  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("files", [1, 6])
+def test_a_share_of_texts_is_held_out(tmp_path: Path, files: int) -> None:
+    """Texts have no prompt: they are held out by file, and the pieces of one file by themselves."""
+    (tmp_path / "texts").mkdir()
+    for number in range(files):
+        said = "\n\n".join(f"Text {number} says {word}. " * 60 for word in range(6))
+        (tmp_path / "texts" / f"{number}.txt").write_text(said, encoding="utf-8")
+    made = study(tmp_path, ROWS, train="texts", validation=0.3)
+    rows = CandidatePlanner(made).plan(made.candidates[0], seed=0).rows
+    assert rows is not None
+    assert rows.learnt_examples
+    assert rows.held_out_examples
+    sides = [
+        {row.origin.rpartition(":")[0] for row in side}
+        for side in (rows.learnt_examples, rows.held_out_examples)
+    ]
+    assert (sides[0] & sides[1] == set()) is (files > 1)
+
+
 def test_a_length_filter_counts_what_it_drops(tmp_path: Path) -> None:
     """Rows outside the lengths of a study are dropped, and at least one has to be left."""
     limits = {"min_characters": 30, "max_characters": 37}

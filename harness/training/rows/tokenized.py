@@ -215,12 +215,22 @@ def training_rows(
 ) -> TrainingRows:
     """Split off a candidate's ``validation`` share; rows with the same prompt stay on one side.
 
+    Texts without a prompt stay together by file, or where all are in one, by what they say.
+
     Raises:
-        DataError: If all rows have the same prompt.
+        DataError: If all rows have the same prompt, or say the same.
     """
     everything = range(len(rows.examples))
     if validation is not None or not isinstance(candidate.validation, float):
         return TrainingRows(all_rows=rows, learnt=everything, validation=validation)
-    prompts = [text_of(replace(row, completion="", rejected=None)) for row in rows.examples]
-    learnt, held_out = hold_out(prompts, share=candidate.validation, seed=seed)
+    learnt, held_out = hold_out(_groups(rows.examples), share=candidate.validation, seed=seed)
     return TrainingRows(all_rows=rows, learnt=learnt, held_out=held_out)
+
+
+def _groups(examples: Sequence[Example]) -> list[str]:
+    """Return what each row belongs to, of which nothing may be on both sides of a split."""
+    prompts = [text_of(replace(row, completion="", rejected=None)) for row in examples]
+    if any(prompt.strip() for prompt in prompts):
+        return [p if p.strip() else text_of(row) for p, row in zip(prompts, examples, strict=True)]
+    files = [row.origin.rpartition(":")[0] for row in examples]
+    return files if len(set(files)) > 1 else [text_of(row) for row in examples]
