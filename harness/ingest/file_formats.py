@@ -117,7 +117,7 @@ PIECE = 1500
 """Characters of a plain text in one row, about 350 tokens: it is cut between paragraphs, and a
 longer paragraph between lines, sentences or words."""
 
-_SENTENCE_END = re.compile(r"[.!?…]['\")\]]*\s+|[。！？]\s*")  # noqa: RUF001
+_SENTENCE_END = re.compile(r"[.!?…]['\")\]]*\s+|[。！？]\s*")
 
 
 def _text(path: Path) -> Iterator[SourceRow]:
