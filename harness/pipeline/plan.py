@@ -9,6 +9,7 @@ from harness.errors import StudyError
 from harness.pipeline.candidates import CandidatePlanner, PlannedCandidate
 from harness.pipeline.checks.installed import check_installed
 from harness.pipeline.checks.must_pass import must_pass
+from harness.pipeline.checks.suite_rows import check_databases, check_suite_rows
 from harness.pipeline.progress import Progress, Silent
 from harness.records import BASE, ItemKey, Suite
 from harness.store.run_folder import RunFolder
@@ -76,6 +77,7 @@ def plan(
             "or refuse, or all items"
         )
     _check_suite_paths(study)
+    check_suite_rows(study)
     progress = progress or Silent()
     planner = CandidatePlanner(study)
     with progress.task("read the rows"):
@@ -140,6 +142,7 @@ def _load_suites(study: Study, progress: Progress, virtual_tokens: int) -> list[
                     max_tokens=max_tokens,
                 )
             )
+        check_databases(loaded)
         check_endpoints(study, loaded)
         if fits is not None:
             _check_context(loaded, fits)

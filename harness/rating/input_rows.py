@@ -1,7 +1,7 @@
 """Rows of answers that were produced elsewhere: what they must hold, and how a bad one is named."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.errors import DataError, nearest
@@ -17,7 +17,15 @@ REQUIRED = {
 }
 """The fields that a row of each suite must hold beside its ``id``."""
 
-_TEXTS = frozenset({"gold_sql", "pred_text", "question", "response"})
+DOCUMENT = {
+    "sql": ("gold_sql",),
+    "qa": ("answers",),
+    "choice": ("choices",),
+    "coherence": ("messages",),
+}
+"""The fields that a row of a study's suite must hold for each judge; the answer is yet to come."""
+
+_TEXTS = frozenset({"gold_sql", "pred_text", "question", "response", "schema"})
 
 
 def read_rows(path: Path) -> Iterator[str]:
@@ -80,14 +88,37 @@ def problem(suite: str, row: InputRow) -> str | None:
     >>> problem("qa", {"question": "?", "answers": ["a"], "respone": "b"})
     "a qa row needs 'response'; did you mean 'respone'?"
     """
-    for name in REQUIRED[suite]:
+    check = {"qa": _qa, "choice": _choice, "coherence": _coherence, "sql": _sql}[suite]
+    return _lacking(suite, REQUIRED[suite], row) or check(row)
+
+
+def document_problem(judge: str, row: InputRow, shown: Sequence[str] = ()) -> str | None:
+    """Say what keeps a row of a study's suite from being shown or judged; None where nothing does.
+
+    Args:
+        judge: The suite's judge.
+        row: The row, as its data file has it.
+        shown: Fields that the suite's prompt is made of.
+
+    >>> document_problem("qa", {"question": "?", "answer": "a"}, ("question",))
+    "a qa row needs 'answers'; did you mean 'answer'?"
+    """
+    row = {key: value for key, value in row.items() if value is not None}
+    lacking = _lacking(judge, (*shown, *DOCUMENT[judge]), row)
+    if lacking is not None:
+        return lacking
+    checks = {"qa": _qa, "choice": _answer_key, "coherence": _conversation, "sql": _sql}
+    return checks[judge](row)
+
+
+def _lacking(suite: str, names: Sequence[str], row: InputRow) -> str | None:
+    for name in names:
         if name not in row:
             close = nearest(name, map(str, row))
             return f"a {suite} row needs {name!r}{close.replace('known:', 'it has')}"
         if name in _TEXTS and not isinstance(row[name], str):
             return f"{name!r} must be text: found {type(row[name]).__name__}"
-    check = {"qa": _qa, "choice": _choice, "coherence": _coherence, "sql": _sql}[suite]
-    return check(row)
+    return None
 
 
 def _qa(row: InputRow) -> str | None:
@@ -109,6 +140,32 @@ def _choice(row: InputRow) -> str | None:
     answer = row["answer"]
     if isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer < len(texts):
         return f"'answer' must be an index from 0 to {len(texts) - 1}: found {answer!r}"
+    return None
+
+
+def _answer_key(row: InputRow) -> str | None:
+    """Check ``choices`` with an index ``answer`` or, in ARC's shape, the label ``answerKey``."""
+    choices = row["choices"]
+    if "answer" in row or not isinstance(choices, Mapping):
+        return _lacking("choice", ("answer",), row) or _choice(row)
+    texts, labels = choices.get("text"), choices.get("label")
+    if not isinstance(texts, list) or not isinstance(labels, list) or len(texts) != len(labels):
+        return "'choices' must be an object with 'text' and 'label', two lists of one length"
+    if "answerKey" in row and row["answerKey"] not in labels:
+        known = ", ".join(map(str, labels))
+        return f"'answerKey' must be one of the labels {known}: found {row['answerKey']!r}"
+    return _lacking("choice", ("answerKey",), row)
+
+
+def _conversation(row: InputRow) -> str | None:
+    turns = row["messages"]
+    problem = _coherence({"context": turns})
+    if problem is not None:
+        return problem.replace("'context'", "'messages'")
+    assert isinstance(turns, list)
+    last = turns[-1]
+    if isinstance(last, Mapping) and last["role"] == "assistant":
+        return "'messages' must end with a turn to answer: found the assistant's"
     return None
 
 

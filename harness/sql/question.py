@@ -101,6 +101,15 @@ def database_file(path: Path) -> Path:
     return found
 
 
+def named_database(row: Mapping[str, object], databases: Path) -> Path:
+    """Return the file of the database that a row names by its ``db_id``.
+
+    Raises:
+        DataError: If it names none, or there is none.
+    """
+    return database_file(_named(row, databases))
+
+
 def _named(row: Mapping[str, object], databases: Path | None) -> Path:
     """Return where the database is that a row names by its ``db_id``."""
     name = row.get("db_id")

@@ -135,7 +135,9 @@ def load_suite(
         _item(recipe, key, index, group, *made[key])
         for key, index, group in zip(keys, recipe.doc_ids, instances, strict=True)
     )
-    databases = str(folder / section.databases) if section.databases else None
+    databases = None
+    if section.databases:
+        databases = str(folder / Path(section.databases).expanduser())
     everything = tuple(request for key in keys for request in made[key][0])
     return LoadedSuite(suite, items, everything, recipe, instances, engine_tokenizer, databases)
 

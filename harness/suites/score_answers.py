@@ -95,11 +95,11 @@ def _own_judge(
 
 
 def _with_database_path(doc: Mapping[str, object], databases: str | None) -> Mapping[str, object]:
-    """Add the path of a row's database file, where the study names a folder of them."""
+    """Add where a row's database is, in any layout of `harness.sql.question.database_file`."""
     name = doc.get("db_id")
     if databases is None or not name or Path(str(name)).name != name:
         return doc
-    return {**doc, "database": str(Path(databases) / name / f"{name}.sqlite")}
+    return {**doc, "database": str(Path(databases) / str(name))}
 
 
 def _filter(

@@ -1,0 +1,76 @@
+"""Rows and databases of a study's own suites: refused before anything is asked about them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import ingest
+from harness.errors import DataError
+from harness.rating.input_rows import document_problem
+from harness.study import Study, SuiteSection
+from harness.suites.catalogue import builtin_suites
+
+if TYPE_CHECKING:
+    from harness.suites.load_suite import LoadedSuite
+
+SHOWN = {
+    "arc_challenge": ("question",),
+    "arc_mini": ("question",),
+    "coherence": (),
+    "domain_qa": ("question",),
+    "sql": ("question", "schema"),
+}
+"""Suite of ours -> the fields that its prompt is made of, beside those of its judge."""
+
+
+def check_suite_rows(study: Study) -> None:
+    """Check the rows that a study gives for suites of ours, by what their prompts and judges read.
+
+    Raises:
+        DataError: If one lacks a field or holds what its judge cannot read, with file and line.
+    """
+    for section in study.suites:
+        suite = builtin_suites().get(section.name)
+        file = _scored_file(section, study) if suite and section.data else None
+        if suite is None or file is None:
+            continue
+        for row in ingest.read_rows(file):
+            problem = document_problem(suite.judge or "choice", row.fields, SHOWN[section.name])
+            if problem:
+                raise DataError(f"{row.origin}: suite {section.name!r}: {problem}")
+
+
+def check_databases(loaded: Sequence["LoadedSuite"]) -> None:
+    """Check that the database of every row to be scored by the sql judge is there.
+
+    Raises:
+        DataError: If one is not, with the row that names it.
+    """
+    for suite in loaded:
+        if suite.suite.judge != "sql":
+            continue
+        from harness.sql.batch import BUILTIN_DATABASES
+        from harness.sql.question import named_database
+
+        folder = Path(suite.databases) if suite.databases else BUILTIN_DATABASES
+        known: set[object] = set()
+        for item in suite.items:
+            if item.doc.get("schema_sql") or item.doc.get("db_id") in known:
+                continue
+            try:
+                named_database(item.doc, folder)
+            except DataError as error:
+                raise DataError(
+                    f"suite {suite.suite.name!r}, row {item.doc_id + 1}: {error}"
+                ) from error
+            known.add(item.doc.get("db_id"))
+
+
+def _scored_file(section: SuiteSection, study: Study) -> Path | None:
+    """Return the file whose rows are scored; None where loading the suite says what is wrong."""
+    path = study.path(section.data or "")
+    if path.is_file():
+        return path if path.suffix.lower() in ingest.FORMATS else None
+    files = {file.stem: file for file in sorted(path.glob("*.jsonl"))}
+    named = next((files[name] for name in (section.split, "test") if name in files), None)
+    return named or (next(iter(files.values())) if len(files) == 1 else None)
