@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.corpus import Cleaning
-    from harness.ingest import Shape
+    from harness.ingest import Shape, Unlearnt
     from harness.records import Example
     from harness.training import DataCard, RowTokenizer
 
@@ -51,15 +51,16 @@ def show(
 
     from harness import corpus, training
     from harness.errors import DataError
-    from harness.ingest import iter_examples
+    from harness.ingest import Unlearnt, iter_examples
     from harness.study import BaseSection, Query, resolve_model
 
     cleaning = corpus.Cleaning()
     shapes: list[Shape] = []
+    unlearnt = Unlearnt()
 
     def read() -> "Iterator[Example]":
         wanted = Query(url=source, query=query) if query else source
-        for shape, example in iter_examples(wanted, Path.cwd()):
+        for shape, example in iter_examples(wanted, Path.cwd(), unlearnt):
             if not shapes:
                 shapes.append(shape)
             yield example
@@ -73,21 +74,24 @@ def show(
     out = Console(highlight=False, soft_wrap=True)
     keys = ", ".join(shapes[0].keys)
     out.print(f"[bold]{source}[/]: shape [bold]{shapes[0].name}[/] (rows with {keys})")
-    _show_cleaning(out, cleaning)
+    _show_cleaning(out, cleaning, unlearnt)
     template = "through its chat template" if tokenizer.chat else "as plain text"
     out.print(f"\nLengths in tokens of {base}, {template}:")
     _show_lengths(out, card, context)
     _show_rows(out, card, tokenizer)
 
 
-def _show_cleaning(out: "Console", cleaning: "Cleaning") -> None:
+def _show_cleaning(out: "Console", cleaning: "Cleaning", unlearnt: "Unlearnt") -> None:
     kept = cleaning.read - sum(len(origins) for origins in cleaning.dropped.values())
-    out.print(f"{cleaning.read:,} rows, of which {kept:,} would be learnt\n")
+    read = cleaning.read + len(unlearnt.rows)
+    out.print(f"{read:,} rows, of which {kept:,} would be learnt\n")
+    for name, rows in unlearnt.ignored.items():
+        out.print(f"not learnt from  {name:<33}{rows:>9,} rows", markup=False)
     found = [
         (done, name, origins)
         for done, steps in (
             ("changed", cleaning.changed),
-            ("dropped", cleaning.dropped),
+            ("dropped", unlearnt.dropped(_fixed(cleaning.dropped))),
             ("pointed out", cleaning.flagged),
         )
         for name, origins in steps.items()
@@ -100,6 +104,10 @@ def _show_cleaning(out: "Console", cleaning: "Cleaning") -> None:
         places = ", ".join(Path(origin).name for origin in origins[:FIRST])
         out.print(f"{done:<12}{name:<38}{len(origins):>9,} rows  ", end="")
         out.print(f"{places}{more}", style="dim", markup=False)
+
+
+def _fixed(steps: "dict[str, list[str]]") -> dict[str, tuple[str, ...]]:
+    return {name: tuple(origins) for name, origins in steps.items()}
 
 
 def _show_lengths(out: "Console", card: "DataCard", context: int) -> None:

@@ -47,6 +47,9 @@ def command(
             what += f", the best of {training.space_of(section).size} trials"
         typer.echo(f"candidate {candidate.name}: {what}")
     for candidate in planned.candidates:
+        if candidate.card and candidate.card.ignored:
+            columns = ", ".join(f"{k} ({n:,} rows)" for k, n in candidate.card.ignored.items())
+            typer.echo(f"  columns that {candidate.name} does not learn from: {columns}")
         if candidate.card and candidate.card.copies:
             found = len(candidate.card.copies)
             fate = "left out of its verdict" if candidate.card.excluded else "counted all the same"

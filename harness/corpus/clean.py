@@ -157,7 +157,7 @@ class Cleaning:
     def _unwanted(self, row: Example, text: str) -> str:
         least, most = self.rules.characters
         answer = row.completion
-        said = answer if isinstance(answer, str) else "".join(turn.content for turn in answer)
+        said = answer if isinstance(answer, str) else "".join(turn.text for turn in answer)
         if not said.strip():
             return EMPTY
         if len(text.strip()) < least:
@@ -194,7 +194,7 @@ def clean(examples: Iterable[Example], rules: Rules | None = None) -> Cleaned:
 def text_of(example: Example) -> str:
     """Return all that a row says as one text: prompt, completion, and a worse answer if any."""
     return "\n".join(
-        side if isinstance(side, str) else "\n".join(turn.content for turn in side)
+        side if isinstance(side, str) else "\n".join(turn.text for turn in side)
         for side in (example.prompt, example.completion, example.rejected)
         if side is not None
     )

@@ -56,9 +56,18 @@ def joined_turns(turns: Sequence[Message]) -> tuple[Message, ...]:
     """Join turns in a row of one speaker, with a blank line between: many templates refuse them."""
     joined: list[Message] = []
     for turn in turns:
-        if joined and joined[-1].role == turn.role:
+        if joined and _may_join(joined[-1], turn):
             text = f"{joined[-1].content}\n\n{turn.content}"
             joined[-1] = replace(turn, content=text)
         else:
             joined.append(turn)
     return tuple(joined)
+
+
+def _may_join(one: Message, other: Message) -> bool:
+    """Tell whether two turns are texts of one speaker; the results of two tools stay apart."""
+    return (
+        one.role == other.role != "tool"
+        and one.learnt == other.learnt
+        and not (one.extras or other.extras)
+    )

@@ -1,50 +1,64 @@
 """Row shapes: the keys of each dataset format, and how a row becomes prompt and completion.
 
 Question-like shapes become conversations (the base's chat template applies to them);
-``prompt``/``completion`` texts stay plain text, exactly as written; all of a ``text`` is learnt.
+``prompt``/``completion`` texts stay plain text, exactly as written, unless a ``system`` turn or a
+``history`` stands beside them; all of a ``text`` is learnt.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
-from harness.errors import DataError, nearest
+from harness.errors import DataError
+from harness.ingest.flags import FLAGS, LABEL, is_there, label
+from harness.ingest.turns import (
+    ROLES,
+    Fields,
+    NothingLearntError,
+    Side,
+    Turns,
+    history_of,
+    optional,
+    split_turns,
+    text,
+    turns_of,
+    unread,
+    with_system,
+)
 from harness.records import Message
 
-Side = str | tuple[Message, ...]
-Turns = tuple[Message, ...]
-
-Fields = Mapping[str, object]
-"""A row as its source has it: key -> value."""
-
-ROLES = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "human": "user",
-    "prompter": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "model": "assistant",
-    "bot": "assistant",
-    "chatgpt": "assistant",
-}
-"""Role names that datasets use -> ours."""
+CONVERSATIONS = ("messages", "conversations", "prompt", "completion", "chosen", "rejected")
+"""Fields that may hold a list of turns."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
     """A way to write a training row.
 
-    ``keys`` are required, ``optional`` ones are read too, any others are ignored. ``convert`` gets
-    the row and its origin and returns prompt and completion, and of a preference pair the rejected
-    answer too.
+    ``keys`` are required, ``optional`` ones are read too, any others are counted as ignored.
+    ``convert`` gets the row and its origin and returns prompt and completion, and of a preference
+    pair the rejected answer too.
     """
 
     name: str
     keys: tuple[str, ...]
     optional: tuple[str, ...] = ()
     convert: Callable[[Fields, str], tuple[Side, ...]]
+
+    def label(self, fields: Fields) -> bool | None:
+        """Return whether a row's one answer is desirable; None where nothing judges it."""
+        return label(fields, judged=LABEL in self.optional) if "rejected" not in self.keys else None
+
+    def ignored(self, fields: Fields) -> set[str]:
+        """Return what a row holds beside what is learnt from; fields of turns as ``key[].name``."""
+        read = {*self.keys, *self.optional, *FLAGS} - {LABEL}
+        if self.label(fields) is not None:
+            read.add(LABEL)
+        found = {str(key) for key, value in fields.items() if key not in read and is_there(value)}
+        for key in CONVERSATIONS:
+            if key in read:
+                found |= {f"{key}[].{name}" for name in unread(fields.get(key))}
+        return found
 
 
 def shape_of(keys: Collection[str]) -> Shape | None:
@@ -69,209 +83,230 @@ def nearest_shape(keys: Collection[str]) -> str:
     return f"; the nearest shape is {best.name}, for which {' and '.join(missing)} must be there"
 
 
-def split_turns(turns: Sequence[Message], origin: str) -> tuple[Turns, Turns]:
-    """Split a conversation before its last assistant turn(s): what is given, what is learnt.
-
-    Raises:
-        DataError: If the conversation does not end with the assistant, or nobody speaks before.
-    """
-    if not turns:
-        raise DataError(f"a conversation needs turns: {origin} has none")
-    if turns[-1].role != "assistant":
-        raise DataError(
-            f"a conversation must end with the assistant, whose turn is learnt: {origin} ends with "
-            f"{turns[-1].role!r}; drop the last turn or add an answer"
-        )
-    cut = len(turns)
-    while cut and turns[cut - 1].role == "assistant":
-        cut -= 1
-    if not any(turn.role == "user" for turn in turns[:cut]):
-        raise DataError(
-            f"a conversation needs two sides: {origin} has no user turn before the answer"
-        )
-    return tuple(turns[:cut]), tuple(turns[cut:])
-
-
-def _turns(value: object, where: str, names: tuple[str, str] = ("role", "content")) -> Turns:
-    role_key, text_key = names
-    if not isinstance(value, (list, tuple)):
-        raise DataError(
-            f"a conversation must be a list of turns: {where} is {type(value).__name__}"
-        )
-    turns = []
-    for number, turn in enumerate(value, start=1):
-        if not isinstance(turn, Mapping) or role_key not in turn or text_key not in turn:
-            found = ", ".join(turn) if isinstance(turn, Mapping) else type(turn).__name__
-            raise DataError(
-                f"every turn needs {role_key!r} and {text_key!r}: {where}, turn {number} has "
-                f"{found}"
-            )
-        role = ROLES.get(str(turn[role_key]).lower())
-        if role is None:
-            raise DataError(
-                f"unknown speaker {turn[role_key]!r} at {where}, turn {number}"
-                f"{nearest(str(turn[role_key]), ROLES)}"
-            )
-        text = _text(turn, text_key, f"{where}, turn {number}", blank=role != "assistant")
-        turns.append(Message(role=role, content=text))
-    return tuple(turns)
-
-
-def _text(row: Fields, key: str, where: str, *, blank: bool = False) -> str:
-    value = row[key]
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = str(value)
-    if not isinstance(value, str):
-        found = "null" if value is None else type(value).__name__
-        raise DataError(f"{key!r} must be text: {where} has {found}")
-    if not value.strip() and not blank:
-        raise DataError(f"{key!r} must not be empty: {where}; leave the row out")
-    return value
-
-
-def _optional(row: Fields, key: str, where: str) -> str:
-    return _text(row, key, where, blank=True) if row.get(key) not in (None, "") else ""
-
-
-def _ask(question: str, answer: str, system: str = "") -> tuple[Turns, Turns]:
-    head = (Message(role="system", content=system),) if system.strip() else ()
-    return (
-        (*head, Message(role="user", content=question)),
-        (Message(role="assistant", content=answer),),
-    )
-
-
 def _below(*parts: str) -> str:
     return "\n\n".join(part for part in parts if part.strip())
 
 
+def _ask(row: Fields, where: str, question: str, answer: str) -> tuple[Turns, Turns]:
+    """Return a question and its answer as turns, behind the row's ``system`` and ``history``."""
+    asked = (*history_of(row, where), Message(role="user", content=question))
+    return with_system(row, asked, where), (Message(role="assistant", content=answer),)
+
+
 def _messages(row: Fields, where: str) -> tuple[Side, Side]:
-    return split_turns(_turns(row["messages"], where), where)
+    return split_turns(with_system(row, turns_of(row["messages"], where), where), where)
 
 
 def _sharegpt(row: Fields, where: str) -> tuple[Side, Side]:
-    turns = row["conversations"]
-    first = turns[0] if isinstance(turns, (list, tuple)) and turns else None
-    ours = isinstance(first, Mapping) and "role" in first
-    read = _turns(turns, where) if ours else _turns(turns, where, ("from", "value"))
-    system = _optional(row, "system", where)
-    head = (Message(role="system", content=system),) if system.strip() else ()
-    return split_turns((*head, *read), where)
+    return split_turns(with_system(row, turns_of(row["conversations"], where), where), where)
 
 
 def _prompt_completion(row: Fields, where: str) -> tuple[Side, Side]:
     prompt, completion = row["prompt"], row["completion"]
     lists = [isinstance(side, (list, tuple)) for side in (prompt, completion)]
     if lists == [True, True]:
-        given, learnt = _turns(prompt, where), _turns(completion, where)
-        if {turn.role for turn in learnt} != {"assistant"}:
+        given, answers = turns_of(prompt, where), turns_of(completion, where)
+        if {turn.role for turn in answers} != {"assistant"}:
             raise DataError(f"a completion must hold assistant turns, and only those: {where}")
-        return split_turns((*given, *learnt), where)
+        return split_turns(with_system(row, (*given, *answers), where), where)
     if any(lists):
         raise DataError(
             f"prompt and completion must both be text or both be lists of turns: {where} has "
             f"{type(prompt).__name__} and {type(completion).__name__}"
         )
-    return _text(row, "prompt", where), _text(row, "completion", where)
+    asked, answer = text(row, "prompt", where), text(row, "completion", where)
+    if _among_turns(row):
+        return _ask(row, where, asked, answer)
+    return asked, answer
+
+
+def _among_turns(row: Fields) -> bool:
+    """Tell whether a row of plain text has turns beside it, and so is a conversation."""
+    return is_there(row.get("system")) or is_there(row.get("history"))
+
+
+def _chatglm(row: Fields, where: str) -> tuple[Side, Side]:
+    return _ask(row, where, text(row, "prompt", where), text(row, "response", where))
 
 
 def _instruction(row: Fields, where: str) -> tuple[Side, Side]:
-    question = _below(_text(row, "instruction", where), _optional(row, "input", where))
-    return _ask(question, _text(row, "output", where), _optional(row, "system", where))
+    question = _below(text(row, "instruction", where), optional(row, "input", where))
+    return _ask(row, where, question, text(row, "output", where))
 
 
 def _dolly(row: Fields, where: str) -> tuple[Side, Side]:
-    question = _below(_text(row, "instruction", where), _optional(row, "context", where))
-    return _ask(question, _text(row, "response", where))
+    question = _below(text(row, "instruction", where), optional(row, "context", where))
+    return _ask(row, where, question, text(row, "response", where))
 
 
 def _gretel_sql(row: Fields, where: str) -> tuple[Side, Side]:
-    question = _below(_optional(row, "sql_context", where), _text(row, "sql_prompt", where))
-    return _ask(question, _text(row, "sql", where))
+    question = _below(optional(row, "sql_context", where), text(row, "sql_prompt", where))
+    return _ask(row, where, question, text(row, "sql", where))
 
 
 def _spider(row: Fields, where: str) -> tuple[Side, Side]:
-    question = _below(_optional(row, "schema", where), _text(row, "question", where))
-    return _ask(question, _text(row, "query", where))
+    question = _below(optional(row, "schema", where), text(row, "question", where))
+    return _ask(row, where, question, text(row, "query", where))
 
 
 def _question(row: Fields, where: str) -> tuple[Side, Side]:
-    question = _below(_optional(row, "context", where), _text(row, "question", where))
-    return _ask(question, _text(row, "answer", where))
+    question = _below(optional(row, "context", where), text(row, "question", where))
+    return _ask(row, where, question, text(row, "answer", where))
 
 
 def _plain(row: Fields, where: str) -> tuple[Side, Side]:
-    return "", _text(row, "text", where)
+    if str(row.get("role")).lower() in ROLES or is_there(row.get("parent_id")):
+        raise DataError(
+            f"a text must not be one message of a conversation: {where} has a 'role' or a "
+            "'parent_id'; join each conversation into one row of 'messages'"
+        )
+    return "", text(row, "text", where)
+
+
+ASKED = ("prompt", "question", "instruction", "input")
+"""What a preference pair may call its prompt, in this order."""
 
 
 def _preference(row: Fields, where: str) -> tuple[Side, Side, Side]:
-    asked = next((key for key in ("prompt", "question", "instruction") if row.get(key)), None)
+    asked = next((key for key in ASKED if is_there(row.get(key))), None)
     pairs = [_with_answer(row, asked, key, where) for key in ("chosen", "rejected")]
     if pairs[0][0] != pairs[1][0]:
         raise DataError(f"chosen and rejected must answer the same prompt: {where}")
     if pairs[0] == pairs[1]:
         raise DataError(f"chosen and rejected must differ: {where}; leave the row out")
+    _check_conversation(row, pairs, where)
     return (*pairs[0], pairs[1][1])
 
 
 def _with_answer(row: Fields, asked: str | None, key: str, where: str) -> tuple[Side, Side]:
     """Return what is asked, and one of the two answers to it."""
-    if isinstance(row[key], (list, tuple)):
-        turns = _turns(row[key], where)
-        given = row[asked] if asked else ()
-        only_answer = {turn.role for turn in turns} == {"assistant"}
-        if only_answer and isinstance(given, str) and given:
-            turns = (Message(role="user", content=given), *turns)
-        elif only_answer:
-            turns = (*_turns(given, where), *turns)
-        return split_turns(turns, where)
-    answer = _text(row, key, where)
-    if asked is None:
-        raise DataError(f"a preference pair in plain text needs its 'prompt': {where} has none")
-    if isinstance(row[asked], (list, tuple)):
-        return _turns(row[asked], where), (Message(role="assistant", content=answer),)
-    if asked == "prompt":
-        return _text(row, asked, where), answer
-    return _ask(_text(row, asked, where), answer, _optional(row, "system", where))
+    value = row[key]
+    given = row[asked] if asked else row.get("messages") or row.get("conversations")
+    listed = isinstance(given, (list, tuple))
+    if not isinstance(value, (list, tuple, dict)):
+        answer = text(row, key, where)
+        if given is None or (asked is None and not listed):
+            raise DataError(f"a preference pair in plain text needs its 'prompt': {where} has none")
+        if listed:
+            turns = (*turns_of(given, where), Message(role="assistant", content=answer))
+            return _unmasked(with_system(row, turns, where), where)
+        question = _question_of(row, str(asked), where)
+        if asked == "prompt" and not _among_turns(row):
+            return question, answer
+        return _ask(row, where, question, answer)
+    turns = turns_of([value] if isinstance(value, dict) else value, where)
+    if {turn.role for turn in turns} == {"assistant"}:
+        if listed or given is None:
+            turns = (*turns_of(given or (), where), *turns)
+        else:
+            question = _question_of(row, str(asked), where)
+            turns = (*history_of(row, where), Message(role="user", content=question), *turns)
+    elif asked and not _is_said(given, turns, where):
+        raise DataError(f"{asked!r} must be what chosen and rejected answer: {where} has another")
+    return _unmasked(with_system(row, turns, where), where)
+
+
+def _question_of(row: Fields, asked: str, where: str) -> str:
+    """Return what a pair asks in text, with its ``context`` and ``input``."""
+    question, context = text(row, asked, where), optional(row, "context", where)
+    more = optional(row, "input", where) if asked != "input" else ""
+    if asked == "instruction":
+        return _below(question, more, context)
+    return _below(context, question, more)
+
+
+def _is_said(given: object, turns: Turns, where: str) -> bool:
+    """Tell whether a prompt is that of a whole conversation."""
+    if isinstance(given, (list, tuple)):
+        wanted = [turn.content for turn in turns_of(given, where)]
+        return wanted == [turn.content for turn in turns][: len(wanted)]
+    return any(str(given).strip() in turn.content for turn in turns)
+
+
+def _unmasked(turns: Turns, where: str) -> tuple[Turns, Turns]:
+    """Split a conversation of a pair, of which only the last answers are compared."""
+    given, answers = split_turns([replace(turn, learnt=None) for turn in turns], where)
+    if any(turn.learnt is False for turn in turns[len(given) :]):
+        raise NothingLearntError
+    return given, answers
+
+
+def _check_conversation(row: Fields, pairs: list[tuple[Side, Side]], where: str) -> None:
+    """Refuse ``messages`` beside a pair that are neither its prompt nor one of its two forms."""
+    for key in ("messages", "conversations"):
+        if not is_there(row.get(key)):
+            continue
+        said = [turn.content.strip() for turn in turns_of(row[key], where)]
+        forms: list[list[str]] = []
+        for prompt, answer in pairs:
+            if isinstance(prompt, str) or isinstance(answer, str):
+                forms += [[str(prompt).strip()], [str(prompt).strip(), str(answer).strip()]]
+            else:
+                asked = [turn.content.strip() for turn in prompt]
+                forms += [asked, asked + [turn.content.strip() for turn in answer]]
+        if said not in forms:
+            raise DataError(
+                f"{key!r} beside a preference pair must be its prompt or its chosen conversation: "
+                f"{where} has another; drop it, or 'chosen' and 'rejected'"
+            )
+
+
+_TURNS = ("system", "history")
 
 
 SHAPES: dict[str, Shape] = {
     shape.name: shape
     for shape in (
-        Shape(name="messages", keys=("messages",), convert=_messages),
-        Shape(name="sharegpt", keys=("conversations",), optional=("system",), convert=_sharegpt),
         Shape(
             name="preference",
             keys=("chosen", "rejected"),
-            optional=("prompt", "question", "instruction", "system"),
+            optional=(*ASKED, "context", "messages", "conversations", *_TURNS, "tools"),
             convert=_preference,
         ),
-        Shape(name="prompt/completion", keys=("prompt", "completion"), convert=_prompt_completion),
+        Shape(name="messages", keys=("messages",), optional=("system", "tools"), convert=_messages),
+        Shape(
+            name="sharegpt",
+            keys=("conversations",),
+            optional=("system", "tools"),
+            convert=_sharegpt,
+        ),
+        Shape(
+            name="prompt/completion",
+            keys=("prompt", "completion"),
+            optional=(*_TURNS, "tools", LABEL),
+            convert=_prompt_completion,
+        ),
+        Shape(
+            name="prompt/response", keys=("prompt", "response"), optional=_TURNS, convert=_chatglm
+        ),
         Shape(
             name="instruction/input/output",
             keys=("instruction", "output"),
-            optional=("input", "system"),
+            optional=("input", *_TURNS),
             convert=_instruction,
         ),
         Shape(
             name="instruction/context/response",
             keys=("instruction", "response"),
-            optional=("context",),
+            optional=("context", *_TURNS),
             convert=_dolly,
         ),
         Shape(
             name="sql_prompt/sql_context/sql",
             keys=("sql_prompt", "sql"),
-            optional=("sql_context",),
+            optional=("sql_context", *_TURNS),
             convert=_gretel_sql,
         ),
         Shape(
-            name="question/query", keys=("question", "query"), optional=("schema",), convert=_spider
+            name="question/query",
+            keys=("question", "query"),
+            optional=("schema", *_TURNS),
+            convert=_spider,
         ),
         Shape(
             name="question/answer",
             keys=("question", "answer"),
-            optional=("context",),
+            optional=("context", *_TURNS),
             convert=_question,
         ),
         Shape(name="text", keys=("text",), convert=_plain),

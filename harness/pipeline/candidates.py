@@ -55,12 +55,16 @@ class PlannedCandidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CleanRows:
-    """The rows of one source after cleaning; ``sha256`` is of what they say."""
+    """The rows of one source after cleaning; ``sha256`` is of what they say.
+
+    ``ignored`` counts the rows of columns that nothing is learnt from.
+    """
 
     source: str
     shape: str
     cleaned: corpus.Cleaned
     sha256: str
+    ignored: Mapping[str, int]
 
     @property
     def touched(self) -> Mapping[str, Sequence[str]]:
@@ -122,9 +126,10 @@ class RowReader:
     def _read(self, source: str | Query) -> CleanRows:
         shapes: set[str] = set()
         folder = f"{self._study.folder}/"
+        unlearnt = ingest.Unlearnt()
 
         def examples() -> Iterator[Example]:
-            for shape, example in ingest.iter_examples(source, self._study.folder):
+            for shape, example in ingest.iter_examples(source, self._study.folder, unlearnt):
                 shapes.add(shape.name)
                 yield replace(example, origin=example.origin.removeprefix(folder))
 
@@ -134,11 +139,17 @@ class RowReader:
             raise DataError(
                 f"cleaning must leave rows to learn: {source} has none left ({dropped})"
             )
+        unlearnt.rows[:] = [origin.removeprefix(folder) for origin in unlearnt.rows]
         return CleanRows(
             source=str(source),
             shape=shapes.pop(),
-            cleaned=cleaned,
+            cleaned=replace(
+                cleaned,
+                read=cleaned.read + len(unlearnt.rows),
+                dropped=unlearnt.dropped(cleaned.dropped),
+            ),
             sha256=training.data_sha256(cleaned.examples),
+            ignored=unlearnt.ignored,
         )
 
 
@@ -241,6 +252,7 @@ class CandidatePlanner:
             rows.sha256,
             training.data_sha256(validation.examples if validation else ()),
             {name: len(origins) for name, origins in rows.touched.items()},
+            dict(rows.ignored),
             [[*item.key, item.prompt_hash] for item in items],
             candidate.section.model_dump(mode="json", exclude={"name", "note", "seeds"}),
             self._study.base.model_dump(mode="json"),
@@ -289,6 +301,7 @@ def _card(
         max_length=learnt.max_length,
         lengths=counts.histogram(),
         validation=len(rows.validation.examples) if rows.validation is not None else 0,
+        ignored=source.ignored,
     )
 
 

@@ -1,5 +1,6 @@
 """How a candidate was trained: its rows, its loss, the trials of a sweep."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -9,10 +10,23 @@ from harness.records.items import Document
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """One turn of a conversation; ``role`` is ``system``, ``user`` or ``assistant``."""
+    """One turn of a conversation; ``role`` is ``system``, ``user``, ``assistant`` or ``tool``.
+
+    ``extras`` are further fields for the chat template, such as ``tool_calls``. ``learnt`` is what
+    the row says of an assistant turn: True (always), False (never), or None (nothing).
+    """
 
     role: str
     content: str
+    extras: Document = field(default_factory=dict, hash=False)
+    learnt: bool | None = None
+
+    @property
+    def text(self) -> str:
+        """All that the turn says: its content, and its further fields as JSON."""
+        if not self.extras:
+            return self.content
+        return "\n".join([self.content, *(_json(value) for value in self.extras.values())])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +36,16 @@ class Example:
     ``prompt`` and ``completion`` are both plain text, or both turns of a conversation.
     ``origin`` says where the row came from (``file:line``) so that errors can name it.
     ``rejected`` makes it a preference pair: an answer that is worse than ``completion``.
+    ``desirable`` judges the completion alone, as KTO's ``label`` does. ``tools`` are declared to
+    the chat template.
     """
 
     prompt: str | tuple[Message, ...]
     completion: str | tuple[Message, ...]
     origin: str
     rejected: str | tuple[Message, ...] | None = None
+    desirable: bool | None = None
+    tools: tuple[Document, ...] = field(default=(), hash=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,4 +131,9 @@ class TrainingData:
     validation: int = 0
     copies: tuple[Copy, ...] = ()
     excluded: bool = False
+    ignored: Mapping[str, int] = field(default_factory=dict)
     fingerprint: str = ""
+
+
+def _json(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

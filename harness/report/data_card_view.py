@@ -1,6 +1,7 @@
 """Data cards for people: training rows, cleaning, lengths, and test items among the rows."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -91,7 +92,14 @@ def _words(card: TrainingData) -> str:
         facts.append(f"{card.too_long:,} rows above {card.max_length:,} tokens left out")
     if card.validation:
         facts.append(f"{card.validation:,} validation rows of their own")
+    if card.ignored:
+        facts.append(f"not learnt from: {ignored_columns(card.ignored)}")
     return "; ".join(facts)
+
+
+def ignored_columns(ignored: Mapping[str, int]) -> str:
+    """Name the columns that nothing is learnt from, with their rows."""
+    return ", ".join(f"{name} ({rows:,} rows)" for name, rows in ignored.items())
 
 
 def _overlap(card: TrainingData, by_suite: Counter[str]) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.files import weights_sha256
-from harness.records import Arm, Example, LossPoint, SuitePoint
+from harness.records import Arm, Example, LossPoint, Message, SuitePoint
 from harness.study import BaseSection, CandidateSection
 from harness.training.config.settings import settings_of, training_of
 from harness.training.trl.reporters import SHOWN_ONLY
@@ -91,12 +91,20 @@ def data_sha256(examples: Sequence[Example]) -> str:
     digest = hashlib.sha256()
     for example in examples:
         sides = [
-            side if isinstance(side, str) else [[turn.role, turn.content] for turn in side]
+            side if isinstance(side, str) else [_turn(turn) for turn in side]
             for side in (example.prompt, example.completion, example.rejected)
             if side is not None
         ]
-        digest.update(json.dumps(sides, ensure_ascii=False).encode() + b"\n")
+        if example.desirable is not None or example.tools:
+            sides.append([["label", example.desirable, *example.tools]])
+        digest.update(json.dumps(sides, ensure_ascii=False, default=str).encode() + b"\n")
     return digest.hexdigest()
+
+
+def _turn(turn: Message) -> list[object]:
+    """Return what a turn says; a plain one as it always was, so that earlier hashes hold."""
+    more = [dict(turn.extras), turn.learnt] if turn.extras or turn.learnt is not None else []
+    return [turn.role, turn.content, *more]
 
 
 def model_sha256(model: str) -> str:

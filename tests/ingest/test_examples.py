@@ -29,6 +29,7 @@ ROWS = {
         ]
     },
     "prompt/completion": {"prompt": "Who are you?", "completion": "A model."},
+    "prompt/response": {"prompt": "Who are you?", "response": "A model.", "history": []},
     "instruction/input/output": {
         "instruction": "Answer.",
         "input": "Who are you?",
@@ -130,7 +131,7 @@ BAD: dict[str, tuple[list[object], str]] = {
         [{"qestion": "a", "anser": "b"}],
         "found qestion, anser; the nearest shape is question/answer",
     ),
-    "nothing in common": ([{"zzz": 1}], "known shapes: messages, sharegpt"),
+    "nothing in common": ([{"zzz": 1}], "known shapes: preference, messages, sharegpt"),
     "mixed": (
         [ROWS["question/answer"], ROWS["prompt/completion"]],
         "rows.jsonl:2 is prompt/completion, but",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.example_result import example_result
 
 from harness.analysis.copies import copy_warnings, without_copies
 from harness.analysis.decisions import compare_pairs
@@ -28,6 +29,7 @@ from harness.records import (
     TrainingData,
     Verdict,
 )
+from harness.report.data_card_view import training_data
 from harness.store.data_cards import card_path, read_card, write_card
 from harness.study import Study, SuiteSection
 
@@ -292,3 +294,31 @@ def test_a_second_plan_does_not_describe_the_same_rows_again(tmp_path: Path) -> 
     card_path(run, "mine").write_text("cut sho", encoding="utf-8")
     assert described(made, run) == card
     assert described(study(tmp_path, ROWS, training={"max_length": 64}), run).max_length == 64
+
+
+def test_a_card_names_what_is_not_learnt(tmp_path: Path) -> None:
+    """Ignored columns, and rows that say they are not to be learnt, are counted and reported."""
+    more = [ask(f"What is thing number {n}?", f"It is {n}.") for n in range(4)]
+    rows = [{**row, "id": n, "options": ["a"] * (n % 2)} for n, row in enumerate(more)]
+    made = study(tmp_path, [*rows, {**more[0], "weight": 0}])
+    card = described(made, tmp_path / "run")
+    assert card.ignored == {"id": 4, "options": 2}
+    assert (card.read, card.rows) == (5, 4)
+    assert card.dropped["not to be learnt, by its own flag"] == 1
+    write_card(tmp_path, card, {})
+    assert read_card(tmp_path, card.candidate) == card
+    (view,) = training_data(replace(example_result(size=4), data=(card,)))
+    assert view.words.endswith("not learnt from: id (4 rows), options (2 rows)")
+
+
+def test_an_older_card_ignores_nothing(tmp_path: Path) -> None:
+    """A card of before is read as one without such columns, and says nothing of them."""
+    card = described(study(tmp_path, ROWS), tmp_path / "run")
+    write_card(tmp_path, card, {})
+    path = card_path(tmp_path, card.candidate)
+    older = json.loads(path.read_text(encoding="utf-8"))
+    del older["ignored"]
+    path.write_text(json.dumps(older), encoding="utf-8")
+    assert read_card(tmp_path, card.candidate) == card
+    (view,) = training_data(replace(example_result(size=4), data=(card,)))
+    assert "not learnt from" not in view.words

@@ -78,9 +78,17 @@ def check_rows(objective: str, examples: Sequence[Example]) -> None:
     """Refuse rows that an objective (by its name) cannot learn from.
 
     Raises:
-        DataError: If pairs are given where one answer a row is needed, or the other way round.
+        DataError: If pairs are given where one answer a row is needed, or the other way round, or
+            an answer that says of itself that it is a bad one.
     """
     for example in examples:
+        if example.desirable is not None and objective == "kto":
+            continue
+        if example.desirable is False and objective == "sft":
+            raise DataError(
+                f"objective 'sft' would learn to say what 'label: false' calls undesirable: "
+                f"{example.origin}; set 'objective: kto', or leave such rows out"
+            )
         paired = example.rejected is not None
         if paired and not OBJECTIVES[objective].pairs:
             raise DataError(
@@ -88,8 +96,9 @@ def check_rows(objective: str, examples: Sequence[Example]) -> None:
                 "pair (chosen, rejected); set 'objective' to dpo, orpo or kto, or keep 'chosen' "
                 "under the name 'completion'"
             )
+        judged = ", nor a 'label' of true or false" if objective == "kto" else ""
         if not paired and OBJECTIVES[objective].pairs:
             raise DataError(
                 f"objective {objective!r} learns from preference pairs: {example.origin} has "
-                "no 'chosen' and 'rejected'; add them, or set 'objective: sft'"
+                f"no 'chosen' and 'rejected'{judged}; add them, or set 'objective: sft'"
             )

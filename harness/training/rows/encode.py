@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import DataError, ModelError
 from harness.records import Example, Message
+from harness.training.rows.templated import check_plain, earlier_answers, place_of, templated
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -37,13 +38,14 @@ class EncodedRow:
     """One training row: token ids (four bytes each) and the ``spans`` that the loss is on.
 
     ``rejected`` are the ids of a preference pair's worse answer to the same prompt, ``origin`` says
-    where the row stands.
+    where the row stands. A single answer may be judged as not ``desirable`` (KTO).
     """
 
     input_ids: "array[int]"
     spans: tuple[Span, ...]
     rejected: "array[int]" = field(default_factory=token_ids)
     origin: str = ""
+    desirable: bool = True
 
     @property
     def labels(self) -> "array[int]":
@@ -92,9 +94,15 @@ def encode(
         raise ModelError("training needs a base whose tokenizer has an end-of-text token: no eos")
     rows = iter(examples)
     while batch := list(islice(rows, BATCH)):
+        for example in batch:
+            if not chat:
+                check_plain(example, every_answer=every_answer)
         for example, row in zip(batch, _encode_pairs(batch, tokenizer, chat=chat), strict=True):
-            yield _with_earlier_answers(row, example, tokenizer) if every_answer and chat else row
+            earlier = earlier_answers(example, every_answer=every_answer)
+            yield _with_earlier_answers(row, example, tokenizer, earlier) if earlier else row
 
+
+RATHER, UNDESIRABLE = " rather than ", " (to be said less: label is false)"
 
 TextSpan = tuple[str, bool]
 """A part of a row as text, and whether the loss is on it."""
@@ -112,7 +120,9 @@ def text_spans(row: EncodedRow, tokenizer: "PreTrainedTokenizerBase") -> tuple[T
     if done < len(row.input_ids):
         parts.append((tokenizer.decode(row.input_ids[done:].tolist()), False))
     if row.rejected:
-        parts += [(" rather than ", False), (tokenizer.decode(row.rejected.tolist()), True)]
+        parts += [(RATHER, False), (tokenizer.decode(row.rejected.tolist()), True)]
+    if not row.desirable:
+        parts.append((UNDESIRABLE, False))
     return tuple(parts)
 
 
@@ -163,7 +173,8 @@ def _encode_part(
         prompts = tokenizer([texts[i].prompt for i in chosen], **add)["input_ids"]
         wholes = tokenizer([texts[i].whole for i in chosen], **add)["input_ids"]
         for i, prompt, whole in zip(chosen, prompts, wholes, strict=True):
-            encoded[i] = _row(prompt, whole, texts[i], tokenizer, examples[i].origin)
+            row = _row(prompt, whole, texts[i], tokenizer, examples[i].origin)
+            encoded[i] = replace(row, desirable=examples[i].desirable is not False)
     return [encoded[i] for i in range(len(examples))]
 
 
@@ -179,15 +190,20 @@ class _Texts:
 
 def _texts(example: Example, tokenizer: "PreTrainedTokenizerBase", *, chat: bool) -> _Texts:
     prompt, completion = example.prompt, example.completion
+    by_template = False
     if not isinstance(prompt, str) and not isinstance(completion, str):
+        _check_end(completion[-1].content, tokenizer, example.origin)
         if chat:
-            prompt, completion = _templated(prompt, completion, tokenizer, example.origin)
+            prompt, completion = templated(example, tokenizer)
+            by_template = True
         else:
             prompt = plain(prompt)
             completion = " " + "\n".join(turn.content for turn in completion)
     if not isinstance(prompt, str) or not isinstance(completion, str):
         raise DataError(f"prompt and completion must both be text or both turns: {example.origin}")
-    return _Texts(prompt, prompt + _ended(completion, tokenizer))
+    if not by_template:
+        _check_end(completion, tokenizer, example.origin)
+    return _Texts(prompt, prompt + _ended(completion, tokenizer, by_template=by_template))
 
 
 def _begun(text: str, tokenizer: "PreTrainedTokenizerBase") -> bool:
@@ -199,33 +215,33 @@ def _begun(text: str, tokenizer: "PreTrainedTokenizerBase") -> bool:
     return begin is not None and text.startswith(begin)
 
 
-def _templated(
-    prompt: Sequence[Message],
-    completion: Sequence[Message],
-    tokenizer: "PreTrainedTokenizerBase",
-    origin: str,
-) -> tuple[str, str]:
-    turns = [{"role": turn.role, "content": turn.content} for turn in (*prompt, *completion)]
-    try:
-        given = tokenizer.apply_chat_template(
-            turns[: len(prompt)], tokenize=False, add_generation_prompt=True
-        )
-        whole = tokenizer.apply_chat_template(turns, tokenize=False)
-    except Exception as error:  # a template raises whatever its author chose
-        raise DataError(f"the base's chat template refuses {origin}: {error}") from error
-    if not whole.startswith(given):
-        # Some templates open the answer differently when they ask for it (DeepSeek-R1's <think>):
-        # what is asked at scoring counts.
-        return given, "\n".join(turn.content for turn in completion)
-    return given, whole[len(given) :]
+FOREIGN_ENDS = (
+    "</s>", "<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>",
+    "<|end|>", "<eos>",
+)  # fmt: skip
+"""How well-known models end an answer: text like any other to a base that has no such token."""
 
 
-def _ended(completion: str, tokenizer: "PreTrainedTokenizerBase") -> str:
+def _ended(completion: str, tokenizer: "PreTrainedTokenizerBase", *, by_template: bool) -> str:
+    """Return an answer with one end: that of its template, or the tokenizer's end of text."""
     bare = completion.rstrip()
-    added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
-    if bare.endswith((*tokenizer.all_special_tokens, *added)):
+    special = {str(t) for t in tokenizer.added_tokens_decoder.values() if t.special}
+    ends = (*tokenizer.all_special_tokens, *special) if by_template else (tokenizer.eos_token,)
+    if bare.endswith(tuple(str(end) for end in ends)):
         return bare  # white space behind the end of a turn is never generated
     return f"{completion}{tokenizer.eos_token}"
+
+
+def _check_end(answer: str, tokenizer: "PreTrainedTokenizerBase", origin: str) -> None:
+    """Refuse an answer that ends with the end token of another model's tokenizer."""
+    bare = answer.rstrip()
+    foreign = next((end for end in FOREIGN_ENDS if bare.endswith(end)), None)
+    if foreign is not None and foreign not in tokenizer.get_vocab():
+        raise DataError(
+            f"an answer must not end with another model's end token: {origin} ends with "
+            f"{foreign!r}, which the base would learn as a text; take it out, the base's own "
+            f"{tokenizer.eos_token!r} is put there"
+        )
 
 
 def _row(
@@ -252,22 +268,36 @@ def _row(
 
 
 def _with_earlier_answers(
-    row: EncodedRow, example: Example, tokenizer: "PreTrainedTokenizerBase"
+    row: EncodedRow,
+    example: Example,
+    tokenizer: "PreTrainedTokenizerBase",
+    earlier: Sequence[int],
 ) -> EncodedRow:
-    """Put the loss on assistant turns of the prompt too, where the template leaves them as is."""
-    if isinstance(example.prompt, str):
-        return row
+    """Put the loss on assistant turns of the prompt too, as far as they are whole tokens.
+
+    Raises:
+        DataError: If the place of one cannot be told.
+    """
+    whole = "".join(templated(example, tokenizer))
+    add = {"add_special_tokens": not _begun(whole, tokenizer)}
     spans = list(row.spans)
-    for number, turn in enumerate(example.prompt):
-        if turn.role != "assistant":
-            continue
-        given, said = _templated(example.prompt[:number], (turn,), tokenizer, example.origin)
-        texts = [given, given + _ended(said, tokenizer)]
-        add = {"add_special_tokens": not _begun(given, tokenizer)}
-        before, after = tokenizer(texts, **add)["input_ids"]
-        if row.input_ids[: len(after)].tolist() == after and len(before) < len(after):
-            spans.append((len(before), len(after)))
+    for number in earlier:
+        start, end = place_of(number, example, tokenizer)
+        before, after = tokenizer([whole[:start], whole[:end]], **add)["input_ids"]
+        first, last = _in_common(before, row.input_ids), _in_common(after, row.input_ids)
+        if last <= first:
+            raise DataError(
+                f"the tokens of answer {number + 1} of {example.origin} cannot be told from what "
+                "stands around it: leave out assistant_only_loss, and 'train' or 'weight' of turns"
+            )
+        spans.append((first, last))
     return replace(row, spans=_merged(spans))
+
+
+def _in_common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many tokens two rows begin with alike."""
+    pairs = zip(one, other, strict=False)
+    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
 
 
 def _merged(spans: Sequence[Span]) -> tuple[Span, ...]:

@@ -45,7 +45,7 @@ def pairs(objective: str, rows: Sequence[EncodedRow], *, batch: int, seed: int) 
 
     Args:
         objective: ``dpo``, ``orpo`` or ``kto``.
-        rows: Tokenized rows with a rejected answer.
+        rows: Tokenized rows with a rejected answer; for KTO also with one judged answer.
         batch: Rows a step reads at once on one device.
         seed: Order of KTO's single answers, which its trainer does not shuffle.
     """
@@ -81,7 +81,7 @@ def _repeated(value: int, count: int) -> "array[int]":
 
 
 def _single_answers(rows: Sequence[EncodedRow], *, batch: int, seed: int) -> Dataset:
-    """Return each answer as a row of its own, in one shuffled order.
+    """Return each answer as a row of its own, in one shuffled order; some rows have one only.
 
     KTO compares with a mismatched answer: that of the row before in the same batch, as TRL takes
     it. In the order of the file that would be the other answer to the same prompt.
@@ -89,7 +89,9 @@ def _single_answers(rows: Sequence[EncodedRow], *, batch: int, seed: int) -> Dat
     judged = []
     for row in rows:
         prompt, chosen = row.input_ids[: row.prompt_length], row.input_ids[row.prompt_length :]
-        judged += [(prompt, chosen, True), (prompt, row.rejected, False)]
+        judged.append((prompt, chosen, row.desirable))
+        if row.rejected:
+            judged.append((prompt, row.rejected, False))
     random.Random(seed).shuffle(judged)
     mismatched = []
     for start in range(0, len(judged), batch):
