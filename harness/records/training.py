@@ -7,6 +7,8 @@ from typing import Literal
 
 from harness.records.items import Document
 
+_NOTHING: Document = {}  # one for all turns: there may be millions
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
@@ -18,7 +20,7 @@ class Message:
 
     role: str
     content: str
-    extras: Document = field(default_factory=dict, hash=False)
+    extras: Document = field(default_factory=lambda: _NOTHING, hash=False)
     learnt: bool | None = None
 
     @property

@@ -1,6 +1,7 @@
 """Learning from chosen and rejected answers: DPO, ORPO and KTO through TRL."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,24 @@ def test_chosen_answers_become_likelier_than_rejected_ones(
     else:
         tuned = PeftModel.from_pretrained(base, path)
     assert margin(tuned.eval(), tiny_base) > before + 0.05
+
+
+def test_kto_learns_from_answers_that_are_judged_alone(tiny_base: Path, tmp_path: Path) -> None:
+    """Rows with a ``label`` are learnt as the two answers of a pair are."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    judged = [
+        replace(pair, completion=said, rejected=None, desirable=good)
+        for pair in pairs()
+        for said, good in ((pair.completion, True), (pair.rejected or "", False))
+    ]
+    arm = run(tiny_base, tmp_path / "mine", "kto", data=judged)
+    assert arm.loss[0].loss == pytest.approx(0.5, abs=1e-3)
+    base = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
+    before = margin(base, tiny_base)
+    assert margin(PeftModel.from_pretrained(base, arm.path or "").eval(), tiny_base) > before + 0.05
 
 
 @pytest.mark.parametrize(
