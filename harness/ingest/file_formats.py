@@ -6,7 +6,7 @@ Line numbers are those of the file (the first line is 1); formats without lines 
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -76,6 +76,7 @@ def _separated(path: Path, delimiter: str) -> Iterator[SourceRow]:
     with path.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
         try:
+            _refuse_repeated(reader.fieldnames or (), f"{path}:1")
             for fields in reader:
                 origin = f"{path}:{reader.line_num}"
                 if None in fields or None in fields.values():
@@ -177,11 +178,25 @@ TEXTS: dict[str, Callable[[Path], Iterator[SourceRow]]] = {".txt": _text, ".md":
 
 
 def _parse(text: str, origin: str) -> object:
+
+    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            _refuse_repeated([key for key, _ in pairs], origin)
+        return found
+
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=once)
     except json.JSONDecodeError as error:
         where = f"column {error.colno}" if ":" in origin else f"line {error.lineno}"
         raise DataError(f"malformed JSON at {origin}, {where}: {error.msg.lower()}") from error
+
+
+def _refuse_repeated(names: Sequence[str], origin: str) -> None:
+    """Refuse a name that stands twice in one row or header, of which the last would win."""
+    twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
+    if twice is not None:
+        raise DataError(f"each field may stand once: {origin} has {twice!r} twice; rename one")
 
 
 def _mapping(row: object, origin: str) -> Mapping[str, object]:

@@ -213,6 +213,21 @@ def test_missing_files_and_folders_are_told(tmp_path: Path) -> None:
         read_examples(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("rows.jsonl", '{"question": "a", "answer": "b", "answer": "c"}'),
+        ("rows.json", '[{"question": "a", "answer": "b", "answer": "c"}]'),
+        ("rows.csv", "question,answer,answer\na,b,c\n"),
+    ],
+)
+def test_a_field_that_stands_twice_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    """The last of two would win without a word."""
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(DataError, match=rf"{name}.* has 'answer' twice"):
+        read_examples(tmp_path / name)
+
+
 def test_preference_pairs_are_read_as_people_write_them(tmp_path: Path) -> None:
     """Texts, answers as turns, and whole conversations give the same question and answers."""
     said = [[{"role": "assistant", "content": text}] for text in ("A model.", "A cat.")]
