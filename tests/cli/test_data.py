@@ -59,6 +59,16 @@ def test_it_tells_how_many_rows_a_base_cannot_see(tmp_path: Path, tiny_base: Pat
     assert "would be left out" in said
 
 
+def test_a_plan_names_the_columns_that_are_not_learnt(tmp_path: Path) -> None:
+    """What nothing is made of is told before it is paid for."""
+    write(tmp_path / "rows.jsonl", [{**row, "tag": "x"} for row in ROWS[:3]])
+    text = "name: s\nbase: builtin:tiny\ncandidates: [{name: mine, train: rows.jsonl}]\n"
+    (tmp_path / "study.yaml").write_text(f"{text}suites: [{{name: domain_qa, limit: 5}}]\n")
+    done = CliRunner().invoke(app, ["plan", str(tmp_path / "study.yaml"), "--no-probe"])
+    assert done.exit_code == 0, done.output
+    assert "columns that mine does not learn from: tag (3 rows)" in done.output
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
