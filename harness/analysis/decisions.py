@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from harness import stats
 from harness.analysis.display_text import clip, visible
+from harness.analysis.several_candidates import adjusted, recommendation, run_verdict
 from harness.records import (
     Arm,
     ArmScore,
@@ -26,8 +27,6 @@ from harness.versions import versions
 
 EXIT_CODES: dict[GateVerdict, int] = {"pass": 0, "fail": 1, "invalid": 3, "inconclusive": 4}
 """What a command that gives a decision exits with; 2 is a usage error."""
-
-_GRAVEST_FIRST: tuple[GateVerdict, ...] = ("invalid", "fail", "inconclusive", "pass")
 
 
 def compare_scores(
@@ -184,31 +183,16 @@ def settle(comparisons: Sequence[Comparison], gate: Gate) -> tuple[Comparison, .
     Where suites may be decided early, the correction is Bonferroni's: each suite's boundary was
     drawn with its share of ``alpha``, so that no suite's end depends on another's.
     """
-    decided = [c for c in comparisons if c.decision is not None and c.verdict != "invalid"]
-    by_suite = _adjusted([(c.suite.name, c.decision) for c in decided if c.decision is not None])
+    among = adjusted(comparisons)
     settled = []
     for comparison in comparisons:
-        p = by_suite.get(comparison.suite.name)
+        p = among.get((comparison.candidate, comparison.suite.name))
         verdict, reason = comparison.verdict, comparison.reason
         if p is not None and verdict == "fail" and p > gate.alpha:
             verdict = "inconclusive"
-            reason = f"a drop, but not beyond chance among {len(decided)} suites (p {p:.3f})"
+            reason = f"a drop, but not beyond chance among {len(among)} suites (p {p:.3f})"
         settled.append(replace(comparison, p_adjusted=p, verdict=verdict, reason=reason))
     return tuple(settled)
-
-
-def _adjusted(decisions: Sequence[tuple[str, Decision]]) -> dict[str, float]:
-    """Return each suite's p-value against "no drop", adjusted for the number of suites."""
-    fixed = {name: d for name, d in decisions if not isinstance(d, stats.SequentialDecision)}
-    holm = stats.holm([decision.p_regression for decision in fixed.values()])
-    return {
-        **dict(zip(fixed, holm, strict=True)),
-        **{
-            name: min(1.0, d.family * d.p_regression)
-            for name, d in decisions
-            if isinstance(d, stats.SequentialDecision)
-        },
-    }
 
 
 def require(
@@ -244,16 +228,6 @@ def item_name(item: Item) -> str:
     return clip(" ".join(visible(name).split()), 40)
 
 
-def gravest(comparisons: Sequence[Comparison]) -> GateVerdict:
-    """Return the decision on several comparisons: invalid, else fail, else inconclusive, else pass.
-
-    >>> gravest(())
-    'invalid'
-    """
-    found = {comparison.verdict for comparison in comparisons} or {"invalid"}
-    return next(verdict for verdict in _GRAVEST_FIRST if verdict in found)
-
-
 def result_of(  # noqa: PLR0913 - one keyword per part of a result
     comparisons: Sequence[Comparison],
     *,
@@ -261,6 +235,7 @@ def result_of(  # noqa: PLR0913 - one keyword per part of a result
     base_model: str,
     arms: Sequence[Arm],
     suites: Sequence[Suite],
+    gate: Gate,
     seed: int = 0,
     scores: Sequence[ArmScore] = (),
     findings: Sequence[Finding] = (),
@@ -268,12 +243,12 @@ def result_of(  # noqa: PLR0913 - one keyword per part of a result
     data: Sequence[TrainingData] = (),
     recipes: Sequence[RecipeComparison] = (),
 ) -> Result:
-    """Build the result of a run: the gravest of its comparisons decides.
+    """Build the result of a run; `run_verdict` decides it from its candidates' settled comparisons.
 
-    >>> result_of((), study="s", base_model="b", arms=(), suites=()).exit_code
+    >>> result_of((), study="s", base_model="b", arms=(), suites=(), gate=Gate()).exit_code
     3
     """
-    verdict = gravest(comparisons)
+    verdict, reason = run_verdict(comparisons)
     return Result(
         study=study,
         base_model=base_model,
@@ -289,4 +264,6 @@ def result_of(  # noqa: PLR0913 - one keyword per part of a result
         notes=tuple(notes),
         data=tuple(data),
         recipes=tuple(recipes),
+        reason=reason,
+        recommendation=recommendation(comparisons, gate.beta),
     )

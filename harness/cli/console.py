@@ -121,6 +121,12 @@ def show(result: "Result") -> None:
             if found.reason:
                 said = f"  {found.recipe} on {found.suite.name}: {found.reason}"
                 console.print(said, style="dim", markup=False)
+    for said in (
+        result.reason and f"the run is {result.verdict}: {result.reason}",
+        result.recommendation,
+    ):
+        if said:
+            console.print(f"{said}.", markup=False)
 
 
 def _recipe_table(recipes: "Sequence[RecipeComparison]") -> "Table":

@@ -28,6 +28,7 @@ def compare(run: ScoredRun) -> Result:
         base_model=run.study.base.title,
         arms=run.arms,
         suites=run.suites,
+        gate=run.study.gate.rates,
         seed=run.study.seed,
         scores=[
             arm_score(arm.name, suite, run.samples[arm.name, suite.name])

@@ -52,7 +52,11 @@ class ArmScore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """A finished run: everything that the gate files and the report are made from."""
+    """A finished run: everything that the gate files and the report are made from.
+
+    ``reason`` says why ``verdict`` is not the gravest of the candidates', ``recommendation`` which
+    of several candidates to ship; both are empty where there is nothing to say.
+    """
 
     study: str
     base_model: str
@@ -68,3 +72,5 @@ class Result:
     notes: tuple[str, ...] = ()
     data: tuple[TrainingData, ...] = ()
     recipes: tuple[RecipeComparison, ...] = ()
+    reason: str = ""
+    recommendation: str = ""

@@ -17,7 +17,8 @@ def gate_json(result: Result) -> dict[str, object]:
 
     Returns:
         ``verdict``, ``exit_code``, ``checks`` (one per candidate and suite), ``versions``, which
-        study it was, and ``recipes`` (one per recipe and suite) where arms are seeds of one.
+        study it was, ``recipes`` (one per recipe and suite) where arms are seeds of one, and
+        ``reason`` where the run's verdict is not the gravest of its candidates'.
     """
     gate: dict[str, object] = {
         "study": result.study,
@@ -29,6 +30,8 @@ def gate_json(result: Result) -> dict[str, object]:
         "seed": result.seed,
         "versions": dict(sorted(result.versions.items())),
     }
+    if result.reason:
+        gate["reason"] = result.reason
     if result.recipes:
         gate["recipes"] = [_recipe(found) for found in result.recipes]
     return gate

@@ -106,14 +106,19 @@ def lede(result: Result) -> str:
     if not found:
         return "Nothing was compared."
     if len(found) <= NAMED_SINGLY:
-        return "; ".join(map(_clause, found)) + "."
+        return "; ".join(map(_clause, found)) + _run(result)
     clauses = []
     for verdict in VERDICT_PHRASES:
         names = [card.name for card in found if card.verdict == verdict]
         phrase = VERDICT_PHRASES[verdict] if len(names) == 1 else VERDICT_PLURALS[verdict]
         if names:
             clauses.append(f"{len(names)} of {len(found)} {phrase}: {', '.join(names)}")
-    return "; ".join(clauses) + "."
+    return "; ".join(clauses) + _run(result)
+
+
+def _run(result: Result) -> str:
+    """End the headline, with the run's own verdict where it is not that of its candidates."""
+    return f"; the run {VERDICT_PHRASES[result.verdict]}." if result.reason else "."
 
 
 def _clause(card: Card) -> str:

@@ -37,7 +37,10 @@ def junit(result: Result) -> str:
             skipped=counts["inconclusive"],
         )
         properties = ElementTree.SubElement(suite, "properties")
-        for name, value in (("base_model", result.base_model), ("seed", str(result.seed))):
+        said = {"base_model": result.base_model, "seed": str(result.seed)}
+        if result.reason:
+            said["run"] = f"{result.verdict}: {result.reason}"
+        for name, value in said.items():
             ElementTree.SubElement(properties, "property", name=name, value=_legal(value))
         for check in checks:
             _case(suite, check, result.study)

@@ -34,12 +34,17 @@ def markdown(result: Result, *, budget: int = BUDGET) -> str:
     as they fit, and a last line says what was left out.
     """
     found = cards(result)
-    blocks = [f"# {escape(result.study)}: {result.verdict}", *_alerts(found)]
+    blocks = [f"# {escape(result.study)}: {result.verdict}"]
+    if result.reason:
+        blocks.append(f"The run is {result.verdict}: {escape(result.reason)}.")
+    blocks += _alerts(found)
     blocks.append(_checks(found))
     blocks.append(
         "Changes in points, base → candidate on the same items; intervals at "
         f"{level(result.comparisons)}. `report.html` has every item."
     )
+    if result.recommendation:
+        blocks.append(f"{escape(result.recommendation)}.")
     blocks += [f"> {escape(note)}" for note in result.notes]
     blocks += _recipes(result)
     blocks += _warnings(result)

@@ -11,6 +11,8 @@ import argparse
 import json
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
 from math import sqrt
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +20,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import ndtr
 
+from harness.analysis.decisions import compare_scores, settle
+from harness.analysis.several_candidates import run_verdict
+from harness.records import Comparison, Gate, Suite
 from harness.stats import decide, decide_sequentially, holm, look_sizes, plan
 from harness.stats.boundary import wang_tsiatis
 from harness.stats.paired import p_drop, p_not_worse
@@ -141,6 +146,27 @@ def early_family_alarms(rng: np.random.Generator, suites: int, runs: int, n: int
     return float(drop.any(axis=1).reshape(runs, suites).any(axis=1).mean())
 
 
+def candidate_alarms(rng: np.random.Generator, candidates: int, runs: int, n: int = 200) -> float:
+    """Share of runs of unchanged candidates, one suite of 0/1 items each, that exit with 1."""
+    suite, gate = Suite(name="suite", metric="acc", kind="binary", margin=0.05), Gate()
+
+    @cache
+    def compared(lost: int, gained: int) -> Comparison:
+        changes = [-1] * lost + [1] * gained + [0] * (n - lost - gained)
+        rows = [(float(x < 0), float(x > 0), str(place)) for place, x in enumerate(changes)]
+        return settle([compare_scores("", suite, rows, gate)], gate)[0]
+
+    losses, gains = counts_at(rng, (n,), 0.15, 0.0, runs * candidates)
+    found = [compared(*counts) for counts in zip(losses[:, 0], gains[:, 0], strict=True)]
+    alarms = 0
+    for start in range(0, len(found), candidates):
+        run = [
+            replace(c, candidate=str(k)) for k, c in enumerate(found[start : start + candidates])
+        ]
+        alarms += run_verdict(run)[0] == "fail"
+    return alarms / runs
+
+
 def error_rows(rng: np.random.Generator, runs: int) -> Iterator[Row]:
     """False alarms and false passes over the whole grid, the worst cell of each."""
     for name, rule in (("fixed", fixed), ("sequential", sequential)):
@@ -237,6 +263,7 @@ def measure(*, runs: int, seed: int) -> list[Row]:
     rng = np.random.default_rng(seed)
     alarm = 100 * family_alarms(rng, 10, runs)
     early = 100 * early_family_alarms(rng, 10, runs)
+    several = 100 * candidate_alarms(rng, 10, max(runs // 5, 1000))
     return [
         *error_rows(rng, runs),
         *power_rows(rng, runs),
@@ -244,6 +271,7 @@ def measure(*, runs: int, seed: int) -> list[Row]:
         *sequential_cluster_rows(rng, max(runs // 20, 100)),
         Row("ten unchanged suites, any failure", "<= 5 %", alarm, alarm <= 5.0, "n=500, D=0.15"),
         Row("the same, ending early", "<= 5 %", early, early <= 5.0, "N=500, D=0.15"),
+        Row("ten unchanged candidates, exit code 1", "<= 5 %", several, several <= 5.0, "n=200"),
         speed_row(rng),
     ]
 

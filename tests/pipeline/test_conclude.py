@@ -9,6 +9,7 @@ from support.example_result import SUITES, example_result
 from harness.errors import StudyError
 from harness.pipeline.answers.scored_run import Scored, ScoredRun, read_run
 from harness.pipeline.conclude import compare, reopen
+from harness.pipeline.finished.baseline import compare_with_baseline, save_baseline
 from harness.records import BASE, Arm
 from harness.store import write_samples
 from harness.store.run_folder import RunFolder
@@ -80,3 +81,48 @@ def test_a_run_is_compared_again_from_its_folder(tmp_path: Path) -> None:
     write_lock(folder.lock_file, replace(lock, study_file={"name": "seeds"}))
     with pytest.raises(StudyError, match="run the study again"):
         reopen(folder)
+
+
+def several(tmp_path: Path) -> RunFolder:
+    """Write a run of ten candidates that answer as the base does, but for six items of one."""
+    science = replace(SUITES[-1], margin=0.005)
+    known = [p.base for c in example_result().comparisons[:4] for p in c.pairs][-240:]
+    names = [f"candidate{n}" for n in range(10)]
+    folder = RunFolder(tmp_path / "run")
+    for arm in (BASE, *names):
+        samples = [replace(sample, arm=arm) for sample in known]
+        if arm == "candidate3":
+            right = [n for n, s in enumerate(samples) if s.verdict.outcome == "correct"][:6]
+            for n in right:
+                verdict = replace(samples[n].verdict, outcome="incorrect", score=0.0)
+                samples[n] = replace(samples[n], verdict=verdict)
+        write_samples(folder.samples(arm, science.name), samples)
+    study = Study.model_validate(
+        {
+            "name": "ten",
+            "base": "builtin:tiny",
+            "candidates": [{"name": name, "adapter": name} for name in names],
+            "suites": [science.name],
+        }
+    )
+    lock = RunLock(
+        study="ten",
+        base="builtin:tiny",
+        declared=replace(DECLARED, suites={science.name: science}),
+        arms=(Arm(name=BASE), *(Arm(name=name) for name in names)),
+        study_file=study.model_dump(mode="json"),
+    )
+    write_lock(folder.lock_file, lock)
+    return folder
+
+
+def test_ten_candidates_share_the_rate_of_false_alarms(tmp_path: Path) -> None:
+    """What one of ten lost alone is exit code 4 with a reason, also against a baseline."""
+    folder = several(tmp_path)
+    found = reopen(folder)[1]
+    assert [c.candidate for c in found.comparisons if c.verdict == "fail"] == ["candidate3"]
+    assert (found.verdict, found.exit_code) == ("inconclusive", 4)
+    assert "candidate3 on arc_mini (p " in found.reason
+    save_baseline(folder, tmp_path / "baseline.jsonl", arm=BASE)
+    against = compare_with_baseline(folder, tmp_path / "baseline.jsonl")
+    assert (against.exit_code, against.reason) == (4, found.reason)

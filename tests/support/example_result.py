@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from harness.analysis import findings, pair
-from harness.analysis.decisions import EXIT_CODES, compare_pairs, gravest, settle
+from harness.analysis.decisions import EXIT_CODES, compare_pairs, settle
+from harness.analysis.several_candidates import recommendation, run_verdict
 from harness.records import (
     BASE,
     Arm,
@@ -102,7 +103,7 @@ def example_result(*, seed: int = 7, size: int = 60) -> Result:
     for suite in SUITES:
         _hold(samples[BASE, suite.name], samples["mixed", suite.name], suite)
     comparisons = tuple(c for arm in ("mixed", "narrow") for c in _comparisons(arm, samples))
-    verdict = gravest(comparisons)
+    verdict, reason = run_verdict(comparisons)
     return Result(
         study="harbour",
         base_model="builtin:tiny",
@@ -116,6 +117,8 @@ def example_result(*, seed: int = 7, size: int = 60) -> Result:
         versions={"finetune-harness": "0.1.0", "python": "3.11", "torch": "2.13.0"},
         seed=seed,
         data=tuple(_data(arm, items["sql"]) for arm in ("mixed", "narrow")),
+        reason=reason,
+        recommendation=recommendation(comparisons, Gate().beta),
         notes=("This run is made up to show the report; no model gave these answers.",),
     )
 

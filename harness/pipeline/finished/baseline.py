@@ -84,6 +84,7 @@ def compare_with_baseline(folder: RunFolder, file: Path) -> Result:
         base_model=f"baseline {file.name}: {known.arm} of {known.study}",
         arms=(Arm(name=BASE, method="baseline"), *run.arms[1:]),
         suites=suites,
+        gate=run.study.gate.rates,
         scores=[
             arm_score(arm.name, suite, run.samples[arm.name, suite.name])
             for suite in run.suites

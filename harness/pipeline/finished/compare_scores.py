@@ -60,6 +60,7 @@ def compare(
         base_model=str(base),
         arms=(Arm(name=BASE, path=str(base)), Arm(name=TUNED, path=str(tuned))),
         suites=[comparison.suite for comparison in comparisons],
+        gate=gate,
     )
 
 

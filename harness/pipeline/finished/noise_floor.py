@@ -67,6 +67,7 @@ def noise_floor(planned: PlannedRun) -> tuple[Result, tuple[Noise, ...]]:
         base_model=planned.study.base.title,
         arms=(base, Arm(name=AGAIN, method="untuned", note="the same model in other batches")),
         suites=planned.suites,
+        gate=gate,
         scores=scores,
         seed=planned.study.seed,
         notes=(*planned.notes, *session.answerer.notes),
