@@ -109,6 +109,11 @@ class Engine:
         """How many tokens fit the context of every arm, virtual tokens of adapters counted in."""
         return self.context - self.switch.virtual_tokens
 
+    @property
+    def identical(self) -> frozenset[str]:
+        """The candidates that are proven to give the base's own logits on any prompt."""
+        return frozenset(self.switch.identical)
+
     def fingerprint(self, arm: str) -> str:
         """Return the sha256 of everything that can change an answer of this arm.
 

@@ -5,6 +5,7 @@ from harness.analysis import findings, pair
 from harness.analysis.arm_scores import arm_score
 from harness.analysis.copies import copy_warnings, without_copies
 from harness.analysis.decisions import compare_early, compare_pairs, require, result_of, settle
+from harness.analysis.identical_arm import by_identity
 from harness.analysis.recipes import compare_recipes
 from harness.pipeline.answers.scored_run import ScoredRun, read_run
 from harness.pipeline.progress import Progress
@@ -16,6 +17,11 @@ ENDS_EARLY = (
     "Each verdict closed at the first of 20 looks that decided it, in an order of items fixed "
     "before the first answer; changes and intervals are corrected for the looking. Items answered "
     "after that are shown and change no verdict."
+)
+
+IDENTICAL = (
+    "{} is proven by its weights to give the base's own logits: it is unchanged by identity, not "
+    "by a test."
 )
 
 
@@ -39,7 +45,11 @@ def compare(run: ScoredRun) -> Result:
             *(found for comparison in comparisons for found in findings(comparison)),
             *copy_warnings(run.data, comparisons),
         ],
-        notes=(*run.notes, *([ENDS_EARLY] if run.declared.schedules else [])),
+        notes=(
+            *run.notes,
+            *([ENDS_EARLY] if run.declared.schedules else []),
+            *(IDENTICAL.format(arm.name) for arm in run.arms if arm.identical),
+        ),
         data=run.data,
         recipes=compare_recipes(run.arms, comparisons, run.study.gate.rates),
     )
@@ -47,7 +57,10 @@ def compare(run: ScoredRun) -> Result:
 
 def _candidate(run: ScoredRun, arm: Arm) -> list[Comparison]:
     """Decide all suites of one candidate: each alone, then Holm over all, then must-pass items."""
-    settled = settle([_decide(run, arm.name, suite) for suite in run.suites], run.study.gate.rates)
+    decided = [_decide(run, arm.name, suite) for suite in run.suites]
+    if arm.identical:
+        decided = [by_identity(comparison) for comparison in decided]
+    settled = settle(decided, run.study.gate.rates)
     return [
         require(
             comparison,

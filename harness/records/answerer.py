@@ -15,6 +15,11 @@ class Answerer(Protocol):
         """What a person should know about how the arms answered."""
         ...
 
+    @property
+    def identical(self) -> frozenset[str]:
+        """The candidates that are proven to give the base's own logits on any prompt."""
+        ...
+
     def fingerprint(self, arm: str) -> str:
         """Return the sha256 of everything that is known to change an answer of this arm."""
         ...

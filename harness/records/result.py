@@ -18,7 +18,7 @@ class Arm:
     ``path`` is the adapter folder (None for the base), ``seconds`` the wall time of its training
     (None when it was trained elsewhere), ``trainable`` its number of trained parameters,
     ``watched`` its scores while it was trained. Arms that share a ``recipe`` were trained alike
-    with other seeds.
+    with other seeds. ``identical`` says that its weights prove its logits to be the base's.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Arm:
     trials: tuple[Trial, ...] = ()
     watched: tuple[SuitePoint, ...] = ()
     recipe: str = ""
+    identical: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -106,8 +106,36 @@ def test_an_adapter_that_changes_nothing_is_an_error(base: Path, tmp_path: Path)
     with pytest.raises(ModelError, match="no arm 'idle'"):
         engine.fingerprint("idle")
     engine.attach("idle", idle, allow_identical=True)
+    assert engine.identical == {"idle"}
     requests = random_tree(2, stems=1)
     assert answers(engine, "idle", requests) == answers(engine, BASE, requests)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"modules_to_save": ["lm_head"]},
+        {"trainable_token_indices": {"embed_tokens": [150]}},
+    ],
+    ids=["saved", "token"],
+)
+def test_equal_logits_on_one_prompt_prove_nothing(
+    base: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    """Identical is only what its weights prove: a token that the probe lacks may have changed."""
+    folder = lora(base, tmp_path / "idle", trained=False, **changes)
+    if "trainable_token_indices" in changes:
+        from safetensors.torch import load_file, save_file
+
+        file = folder / "adapter_model.safetensors"
+        tensors = load_file(file)
+        (name,) = (name for name in tensors if "token_adapter" in name or "trainable" in name)
+        save_file({**tensors, name: tensors[name] + 1.0}, file)
+    with pytest.raises(ModelError, match="changes nothing"):
+        load(base).attach("idle", folder)
+    engine = load(base)
+    engine.attach("idle", folder, allow_identical=True)
+    assert engine.identical == frozenset()
 
 
 def test_a_trained_adapter_without_its_weights_applied_would_be_caught(

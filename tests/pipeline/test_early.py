@@ -80,6 +80,8 @@ def test_each_candidate_ends_at_its_own_look(decided: tuple[Path, Result]) -> No
     for comparison in (worse, same):
         decision = early(comparison)
         assert decision.used == len(comparison.pairs) < PLANNED
+    assert early(same).method == "identical logits"
+    assert any("same is proven by its weights" in note for note in result.notes)
     lines = {
         arm: len((folder / f"samples/{arm}/samples_arc_mini.jsonl").read_text().splitlines())
         for arm in ("base", "worse", "same")

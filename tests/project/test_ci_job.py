@@ -49,10 +49,11 @@ def run_job(folder: Path) -> tuple[int, str]:
     return code, said
 
 
-def write_study(folder: Path, *, limit: int, trained: bool) -> None:
-    """Write a study whose one candidate was damaged, or changes nothing."""
+def write_study(folder: Path, *, limit: int, alpha: float) -> None:
+    """Write a study whose one candidate was damaged, hardly changed or not at all (``alpha`` 0)."""
     folder.mkdir(exist_ok=True)
-    lora(content.BUILTIN_MODELS["tiny"], folder / "adapter", trained=trained, seed=3, lora_alpha=32)
+    base = content.BUILTIN_MODELS["tiny"]
+    lora(base, folder / "adapter", trained=alpha > 0, seed=3, lora_alpha=alpha or 32)
     plain = {
         "name": "support-bot",
         "base": "builtin:tiny",
@@ -64,26 +65,27 @@ def write_study(folder: Path, *, limit: int, trained: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "trained", "code", "verdict", "said"),
+    ("limit", "alpha", "code", "verdict", "said"),
     [
-        (200, True, 1, "fail", "regressed"),
-        (200, False, 0, "pass", "unchanged"),
+        (200, 32.0, 1, "fail", "regressed"),
+        (200, 0.0, 0, "pass", "unchanged"),
+        pytest.param(15, 0.0, 0, "pass", "unchanged", marks=pytest.mark.nightly),
         pytest.param(
             15,
-            False,
+            0.01,
             4,
             "inconclusive",
             r"inconclusive, about \d+ more items would decide",
             marks=pytest.mark.nightly,
         ),
     ],
-    ids=["planted regression", "unchanged model", "too few items"],
+    ids=["planted regression", "unchanged model", "few items unchanged", "too few items"],
 )
 def test_the_job_says_what_happened(
-    tmp_path: Path, limit: int, trained: bool, code: int, verdict: str, said: str
+    tmp_path: Path, limit: int, alpha: float, code: int, verdict: str, said: str
 ) -> None:
     """The exit code, the terminal, the summary and the files for programs agree."""
-    write_study(tmp_path, limit=limit, trained=trained)
+    write_study(tmp_path, limit=limit, alpha=alpha)
     found, output = run_job(tmp_path)
     assert found == code
     assert re.search(said, output)

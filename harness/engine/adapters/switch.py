@@ -11,6 +11,7 @@ from torch import Tensor
 
 from harness.engine import padded
 from harness.engine.adapters import prompt_tuning
+from harness.engine.adapters.neutral import adds_nothing
 from harness.engine.prefix import attention
 from harness.engine.prefix.attention import CachedPrefix
 from harness.engine.prefix.parity_check import packed_logprobs_match, padded_logprobs
@@ -64,7 +65,7 @@ class AdapterSwitch:
 
     ``origin`` says how the base was loaded, ``probe`` (1, T) is a prompt by whose logits models are
     compared, ``packs`` whether packed attention is used, ``padded_arms`` the arms that need
-    padded batches.
+    padded batches, ``identical`` those that are proven to give the base's logits.
     """
 
     base: CausalLM
@@ -75,6 +76,7 @@ class AdapterSwitch:
     pad: int
     arms: dict[str, AttachedArm]
     padded_arms: set[str] = field(default_factory=set)
+    identical: set[str] = field(default_factory=set)
     _peft_model: "PeftModel | None" = None
     _separate: tuple[str, ActiveArm] | None = None
     _in_use: bool = False
@@ -101,6 +103,7 @@ class AdapterSwitch:
         placement = self._placement(folder)
         fingerprint = adapter_fingerprint(self.arms[BASE].fingerprint, folder.identity)
         self.arms[name] = AttachedArm(placement, folder, fingerprint)
+        self.identical.discard(name)
         try:
             if placement == "injected":
                 self._inject(name, folder)
@@ -148,11 +151,14 @@ class AdapterSwitch:
                 f"a candidate must keep the base's vocabulary of {self._base_logits.shape[-1]}: "
                 f"{folder.path} has {tuned.shape[-1]}"
             )
-        if torch.equal(tuned, self._base_logits) and not allow_identical:
-            raise ModelError(
-                f"the adapter changes nothing: {folder.path} gives the base's own logits; train "
-                "it, or pass --allow-identical if that is meant"
-            )
+        if torch.equal(tuned, self._base_logits):
+            if not allow_identical:
+                raise ModelError(
+                    f"the adapter changes nothing: {folder.path} gives the base's own logits; "
+                    "train it, or pass --allow-identical if that is meant"
+                )
+            if adds_nothing(folder):
+                self.identical.add(name)
         with self.active(BASE) as arm:
             again = padded.logits_of(arm.full_model, self.probe)
         if not torch.equal(again, self._base_logits):

@@ -36,6 +36,11 @@ class Arms:
         remote = [f"{name} is {arm.section.endpoint}" for name, arm in self.remote.items()]
         return [*local, *remote, UNPROVEN]
 
+    @property
+    def identical(self) -> frozenset[str]:
+        """The local candidates that are proven to give the base's own logits; no endpoint is."""
+        return self.local.identical if self.local else frozenset()
+
     def fingerprint(self, arm: str) -> str:
         """Return the sha256 of everything that is known to change an answer of this arm."""
         if arm in self.remote:

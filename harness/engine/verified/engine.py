@@ -152,6 +152,11 @@ class VerifiedEngine:
             notes.append(f"{self.rechecked} of {total} bf16 answers were rechecked in float32")
         return notes
 
+    @property
+    def identical(self) -> frozenset[str]:
+        """The candidates that are proven to give the base's own logits; see `Engine.identical`."""
+        return self.exact.identical
+
     def fingerprint(self, arm: str) -> str:
         """Return the sha256 of everything that can change an answer of this arm.
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
     """Generate the responses that are missing, score all, and write the samples.
 
     With ``planned.until_decided`` a candidate answers only while its decision on a suite is open.
+    The lock records which candidates are proven to be identical to the base.
     """
     folder = planned.folder
     folder.claim(planned.study)
@@ -32,6 +34,8 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
     total = len(arms) * sum(len(loaded.requests) for loaded in planned.loaded)
     with planned.progress.task("answer", total) as advance:
         session = AnswerSession(open_arms(planned, arms, store), store, advance)
+        arms = [replace(arm, identical=arm.name in session.answerer.identical) for arm in arms]
+        folder.declare(planned.study, declared, arms=arms, versions=versions())
         if planned.until_decided:
             samples = until_decided.until_decided(
                 planned, arms, session, schedules=declared.schedules

@@ -1,7 +1,7 @@
 """A run whose answers are scored: all that a comparison needs, fresh or read from its folder."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pydantic import ValidationError
 
@@ -36,16 +36,17 @@ def scored_run(
     arms: Sequence[Arm],
     samples: Scored,
 ) -> ScoredRun:
-    """Join scored answers with the run's lock and data cards.
+    """Join scored answers with the run's lock, which knows identical arms, and its data cards.
 
     Raises:
         StudyError: If nothing was declared in the folder.
     """
     lock, declared = _declared(folder)
+    identical = {arm.name for arm in lock.arms if arm.identical}
     return ScoredRun(
         study=study,
         suites=tuple(suites),
-        arms=tuple(arms),
+        arms=tuple(replace(arm, identical=arm.name in identical) for arm in arms),
         samples=samples,
         declared=declared,
         notes=lock.notes,
