@@ -164,14 +164,14 @@ def test_nothing_is_recommended_where_nothing_was_chosen() -> None:
     assert "candidates" not in report.markdown(result(same("a")))
 
 
-def test_the_recommendation_stands_in_the_report_and_the_terminal(
+def test_the_recommendation_stands_in_the_reports_and_the_terminal(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Where two or more candidates exist."""
     found = result(same("a"), same("b"))
     said = found.recommendation.split(" (")
     assert said[0] in report.markdown(found)
-    assert said[1]
+    assert f"{found.recommendation}." in report.html(found)
     console.show(found)
     assert f"{found.recommendation}." in " ".join(capsys.readouterr().out.split())
 
