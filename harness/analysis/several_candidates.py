@@ -27,7 +27,7 @@ def gravest(comparisons: Sequence[Comparison]) -> GateVerdict:
 
 
 def adjusted(comparisons: Sequence[Comparison], *, candidates: int = 1) -> dict[_Place, float]:
-    """Return p-values against "no drop" that allow for how many suites and candidates there are.
+    """Return p-values against "no loss" that allow for how many suites and candidates there are.
 
     Holm (1979) over all decisions that used every item. Where a suite may end early the correction
     is Bonferroni's: times the suites that share alpha (``family``), times the ``candidates``, so
@@ -81,7 +81,7 @@ def run_verdict(comparisons: Sequence[Comparison]) -> tuple[GateVerdict, str]:
             f"among its own suites, {_p(p)} among all)"
         )
     return "inconclusive", (
-        f"a drop stands out among one candidate's suites but not among all {len(overall)} "
+        f"a loss stands out among one candidate's suites but not among all {len(overall)} "
         f"comparisons of {len(names)} candidates, where chance alone shows some: "
         f"{'; '.join(alone)}. Ask that candidate alone on fresh items"
     )

@@ -1,6 +1,6 @@
 """The folder that a run leaves: where its files are, and which study it belongs to."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,6 +141,13 @@ class RunFolder:
         )
         write_lock(self.lock_file, lock)
         return lock
+
+    def mark_identical(self, names: Collection[str]) -> None:
+        """Record in the lock which arms are proven to give the base's own logits."""
+        lock = self.read_lock()
+        if lock is not None:
+            arms = tuple(replace(arm, identical=arm.name in names) for arm in lock.arms)
+            write_lock(self.lock_file, replace(lock, arms=arms))
 
     def note(self, notes: Sequence[str]) -> RunLock:
         """Record what a person should know about how the run was made; return the whole lock.

@@ -126,8 +126,8 @@ def test_what_is_written_says_why_the_run_is_undecided(capsys: pytest.CaptureFix
     page = report.html(found)
     assert "the run is undecided.</h1>" in page
     assert "among all 10 comparisons of 10 candidates" in page
-    assert "The run is inconclusive: a drop" in report.markdown(found)
-    assert "inconclusive: a drop" in report.junit(found)
+    assert "The run is inconclusive: a loss" in report.markdown(found)
+    assert "inconclusive: a loss" in report.junit(found)
     console.show(found)
     said = " ".join(capsys.readouterr().out.split())
     assert f"the run is inconclusive: {found.reason}." in said

@@ -131,8 +131,6 @@ def test_equal_logits_on_one_prompt_prove_nothing(
         tensors = load_file(file)
         (name,) = (name for name in tensors if "token_adapter" in name or "trainable" in name)
         save_file({**tensors, name: tensors[name] + 1.0}, file)
-    with pytest.raises(ModelError, match="changes nothing"):
-        load(base).attach("idle", folder)
     engine = load(base)
     engine.attach("idle", folder, allow_identical=True)
     assert engine.identical == frozenset()

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,8 +33,7 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
     total = len(arms) * sum(len(loaded.requests) for loaded in planned.loaded)
     with planned.progress.task("answer", total) as advance:
         session = AnswerSession(open_arms(planned, arms, store), store, advance)
-        arms = [replace(arm, identical=arm.name in session.answerer.identical) for arm in arms]
-        folder.declare(planned.study, declared, arms=arms, versions=versions())
+        folder.mark_identical(session.answerer.identical)
         if planned.until_decided:
             samples = until_decided.until_decided(
                 planned, arms, session, schedules=declared.schedules
