@@ -86,7 +86,11 @@ def test_a_run_is_compared_again_from_its_folder(tmp_path: Path) -> None:
 def several(tmp_path: Path) -> RunFolder:
     """Write a run of ten candidates that answer as the base does, but for six items of one."""
     science = replace(SUITES[-1], margin=0.005)
-    known = [p.base for c in example_result().comparisons[:4] for p in c.pairs][-240:]
+    science_pairs = example_result().comparisons[3].pairs
+    known = [
+        replace(pair.base, item=replace(pair.base.item, cluster=str(n)))
+        for n, pair in enumerate(science_pairs)
+    ]
     names = [f"candidate{n}" for n in range(10)]
     folder = RunFolder(tmp_path / "run")
     for arm in (BASE, *names):
