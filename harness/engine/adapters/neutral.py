@@ -8,12 +8,13 @@ def adds_nothing(folder: AdapterFolder) -> bool:
 
     Equal logits on one prompt do not: an embedding of a token that the prompt lacks may have
     changed, or a change may be lost in rounding there. Proven is a LoRA of which every second
-    factor is zero, and that has no other weights (magnitudes, saved modules, tokens, biases).
+    factor is zero, that starts from the base as it is (not PiSSA), and that has no other weights
+    (magnitudes, saved modules, tokens, biases).
     """
     import torch
     from peft.utils.save_and_load import load_peft_weights
 
-    if folder.kind != "LORA" or folder.needs_own_base:
+    if folder.kind != "LORA" or folder.config.get("init_lora_weights") not in (True, None):
         return False
     tensors = load_peft_weights(str(folder.path), device="cpu")
     for name, weights in tensors.items():
