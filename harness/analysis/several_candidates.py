@@ -125,5 +125,7 @@ def candidates_of(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
 
 
 def _mean_change(comparisons: Sequence[Comparison]) -> float:
-    changes = [c.decision.delta / c.decision.margin for c in comparisons if c.decision]
+    changes = [
+        c.suite.gain(c.decision.delta) / c.decision.margin for c in comparisons if c.decision
+    ]
     return fmean(changes) if changes else 0.0

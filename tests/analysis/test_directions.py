@@ -82,7 +82,7 @@ def test_reports_say_which_way_is_good() -> None:
     """Words, margin line, slices and the weighing of candidates follow the direction."""
     found = [*settle([check(0.1, 0.4)], GATE), *settle([check(0.7, 0.4, name="other")], GATE)]
     result = result_of(
-        found, study="s", base_model="b", suites=[LOW],
+        found, study="s", base_model="b", suites=[LOW], gate=GATE,
         arms=[Arm(name="base"), Arm(name="tuned"), Arm(name="other")],
     )  # fmt: skip
     text = markdown(result)

@@ -185,3 +185,11 @@ def test_ten_unchanged_candidates_rarely_fail_a_run() -> None:
     simulation = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(simulation)
     assert simulation.candidate_alarms(np.random.default_rng(0), 10, 2000) <= 0.05
+
+
+def test_the_best_is_best_in_the_metric_s_own_direction() -> None:
+    """Where lower is better, the candidate whose metric fell most is named."""
+    down = replace(SUITE, higher_is_better=False)
+    fell = settle([compared("fell", lost=60, suite=down)], GATE)
+    stayed = settle([compared("stayed", lost=0, suite=down)], GATE)
+    assert "2 candidates fell did best" in result(*stayed, *fell).recommendation

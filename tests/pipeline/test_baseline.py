@@ -205,4 +205,4 @@ def test_a_plan_counts_cost_and_warns_of_a_hopeless_verdict(finished: Path, tmp_
     assert done.stdout.count("warning: too few items") == 1
     assert not list(tmp_path.iterdir())
     quick = harness_here("plan", str(finished / "study.yaml"), "--no-probe", folder=tmp_path)
-    assert "about" not in quick.stdout
+    assert "distinct, about" not in quick.stdout

@@ -7,8 +7,6 @@ import pytest
 
 import harness
 from harness.errors import ComparisonError
-from harness.pipeline.finished.compare_scores import pair_scores
-from harness.store import read_scores
 
 
 def scores(path: Path, clusters: str) -> Path:
@@ -22,25 +20,25 @@ def scores(path: Path, clusters: str) -> Path:
 
 
 def test_clusters_of_either_side_count(tmp_path: Path) -> None:
-    """Clusters in the tuned file alone give the verdict of clusters in both."""
+    """Clusters in the tuned file alone give the decision of clusters in both."""
     found = []
     sides = {"both": ("aabb", "aabb"), "one": ("....", "aabb"), "mixed": ("aa..", "..bb")}
     for name, (base, tuned) in sides.items():
         left = scores(tmp_path / f"{name}_base.jsonl", base)
         right = scores(tmp_path / f"{name}_tuned.jsonl", tuned)
-        rows, unscored = pair_scores(
-            "scores", read_scores(left)["scores"], read_scores(right)["scores"]
-        )
-        found.append([cluster for _, _, cluster in rows])
-        assert unscored == 0
-    assert found == [list("aabb")] * 3
+        (comparison,) = harness.compare(left, right).comparisons
+        found.append(comparison.decision)
+    assert found[0] is not None
+    assert found[0].clusters == 2
+    assert found == [found[0]] * 3
 
 
 def test_items_without_clusters_are_their_own(tmp_path: Path) -> None:
     """Nothing is taken for a cluster where neither side has any."""
     left, right = (scores(tmp_path / f"{name}.jsonl", "...") for name in ("base", "tuned"))
-    rows, _ = pair_scores("scores", read_scores(left)["scores"], read_scores(right)["scores"])
-    assert [cluster for _, _, cluster in rows] == ["0", "1", "2"]
+    (comparison,) = harness.compare(left, right).comparisons
+    assert comparison.decision is not None
+    assert comparison.decision.clusters is None
 
 
 def test_two_clusters_of_one_item_are_refused(tmp_path: Path) -> None:
