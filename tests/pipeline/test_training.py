@@ -66,6 +66,7 @@ def test_forgetting_shows_while_it_happens(tmp_path: Path) -> None:
     assert unwatched.watched == ()
 
 
+@pytest.mark.nightly
 def test_the_first_look_is_the_base_as_it_is_scored(tmp_path: Path) -> None:
     """At step 0 the score is the base's own score on the same items."""
     watched = {
@@ -188,6 +189,7 @@ def test_preferences_are_learnt_in_a_run(tmp_path: Path) -> None:
     assert arm.loss[-1].loss < 0.69
 
 
+@pytest.mark.nightly
 def test_curves_go_to_reporters_on_this_machine(tmp_path: Path) -> None:
     """TensorBoard's files and Trackio's database are in the run's folder, with suites' scores."""
     pytest.importorskip("tensorboard", reason="needs pip install tensorboard")

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from support.paths import TESTS
 
-from harness.stats import decide, decide_sequentially, look_sizes, plan
+from harness.stats import decide_sequentially, look_sizes, plan
+from harness.stats.decide import weigh
+from harness.stats.scores import paired_scores
 
 RUNS = 20_000
 
@@ -77,7 +79,9 @@ def test_clusters(simulation: ModuleType, draw: str, groups: int, equal: bool) -
     rng, alarms = np.random.default_rng(groups), 0
     for _ in range(600):
         base, tuned, cluster = getattr(simulation, draw)(rng, groups, 10, 0.3, equal)
-        alarms += decide(base, tuned, margin=0.05, clusters=cluster).p_regression <= 0.05
+        pairs = paired_scores(base, tuned, clusters=cluster)
+        found = weigh(pairs, margin=0.05, alpha=0.05, tails="graded", interval=False)
+        alarms += found.p_drop <= 0.05
     assert alarms / 600 <= 0.065
 
 

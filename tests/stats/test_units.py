@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 
 from harness.stats import decide
+from harness.stats.decide import VERDICTS, label_of, weigh
+from harness.stats.scores import paired_scores
 from harness.stats.units import (
     Units,
     clusters_needed,
@@ -120,6 +122,7 @@ def test_lost_clusters_do_not_pass(kind: str) -> None:
             tuned = np.where(lost, 0.0, np.where(gained, 1.0, base))
             margin = 0.1
         clusters = np.repeat(np.arange(len(base)), 10).tolist()
-        found = decide(base.ravel(), tuned.ravel(), margin=margin, clusters=clusters)
-        passed += found.verdict == "pass"
+        pairs = paired_scores(base.ravel(), tuned.ravel(), clusters=clusters)
+        found = weigh(pairs, margin=margin, alpha=0.05, tails="graded", interval=False)
+        passed += VERDICTS[label_of(found, alpha=0.05, beta=0.05)] == "pass"
     assert passed <= 400 * 0.05 + 3 * (400 * 0.05 * 0.95) ** 0.5

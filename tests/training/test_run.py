@@ -135,6 +135,7 @@ t.run(Path(sys.argv[1]), Path(sys.argv[2]), t.section(training={"max_steps": 24}
 """
 
 
+@pytest.mark.nightly
 def test_a_killed_training_goes_on_where_it_was(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -173,6 +173,7 @@ def test_a_trial_behind_the_median_is_hopeless() -> None:
 
 
 @pytest.mark.model
+@pytest.mark.nightly
 def test_a_pruned_trial_leaves_its_row_and_no_weights(tiny_base: Path, tmp_path: Path) -> None:
     """Some of the trials are given up before their last step; the winner never is."""
     rates = {"low": 1e-6, "high": 0.02, "log": True}
@@ -189,6 +190,7 @@ def test_a_pruned_trial_leaves_its_row_and_no_weights(tiny_base: Path, tmp_path:
 
 
 @pytest.mark.model
+@pytest.mark.nightly
 def test_a_diverging_trial_is_a_row_and_no_error(tiny_base: Path, tmp_path: Path) -> None:
     """It loses; only where every trial diverges is there nothing to keep."""
     wild = {"max_grad_norm": 0.0}
