@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness import stats
 from harness.pipeline.answers.ask import part
@@ -62,8 +63,8 @@ def outlook(planned: PlannedRun, *, probe: bool = True) -> tuple[Outlook, ...]:
         Outlook(
             suite=suite.name,
             items=len(loaded.items),
-            clusters=len({item.cluster for item in loaded.items}),
-            effective=_effective(loaded),
+            clusters=len(sizes),
+            effective=stats.effective_count(sizes),
             clusters_needed=stats.clusters_needed(suite.margin, planned.study.gate.beta),
             grouping=grouping(suite),
             tokens=sum(len(_ids(request)) for request in loaded.requests),
@@ -75,10 +76,11 @@ def outlook(planned: PlannedRun, *, probe: bool = True) -> tuple[Outlook, ...]:
                 disagreement=DISAGREEMENT,
                 alpha=planned.study.gate.alpha,
                 available=len(loaded.items),
-                design_effect=_design_effect(loaded),
+                design_effect=_design_effect(sizes),
             ),
         )
         for suite, loaded in zip(planned.suites, planned.loaded, strict=True)
+        for sizes in (_cluster_sizes(loaded),)
     )
 
 
@@ -100,17 +102,14 @@ def _ids(request: Request) -> tuple[int, ...]:
     return (*request.context_ids, *request.continuation_ids)
 
 
-def _effective(loaded: "LoadedSuite") -> float:
-    """Kish's number of equal clusters that the suite's amount to."""
+def _cluster_sizes(loaded: "LoadedSuite") -> NDArray[np.float64]:
+    """Return the number of items in each cluster, shape (clusters,)."""
     names = [item.cluster for item in loaded.items]
-    sizes = np.unique(names, return_counts=True)[1].astype(float)
-    return float(np.sum(sizes) ** 2 / np.sum(sizes**2))
+    return np.unique(names, return_counts=True)[1].astype(np.float64)
 
 
-def _design_effect(loaded: "LoadedSuite") -> float:
-    """Kish's design effect of the suite's clusters, at a supposed correlation."""
-    names = [item.cluster for item in loaded.items]
-    sizes = np.unique(names, return_counts=True)[1].astype(float)
+def _design_effect(sizes: NDArray[np.float64]) -> float:
+    """Kish's design effect of clusters of these sizes, at a supposed correlation."""
     return float(1.0 + (np.sum(sizes**2) / np.sum(sizes) - 1.0) * CORRELATION)
 
 

@@ -14,7 +14,7 @@ from harness.stats.paired import mcnemar_exact
 from harness.stats.planning import Plan, plan
 from harness.stats.recipe import decide_recipe
 from harness.stats.sequential import Scores, SequentialDecision, decide_sequentially
-from harness.stats.units import clusters_needed
+from harness.stats.units import clusters_needed, effective_count
 
 __all__ = [
     "MeanInterval",
@@ -31,6 +31,7 @@ __all__ = [
     "decide_sequentially",
     "design_effect",
     "e_process",
+    "effective_count",
     "holm",
     "intersection_union",
     "interval_of_mean",

@@ -7,8 +7,6 @@ Sources: McNemar, Psychometrika 12 (1947) 153-157; Tango, Statistics in Medicine
 Fagerland, Lydersen and Laake, BMC Medical Research Methodology 13 (2013) 91 (mid-p).
 """
 
-from math import ceil, log
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import bdtr, betaincinv, ndtr, ndtri
@@ -83,18 +81,6 @@ def mcnemar_exact(losses: int, gains: int) -> float:
     0.0703125
     """
     return float(min(1.0, 2.0 * bdtr(float(min(losses, gains)), losses + gains, 0.5)))
-
-
-def identical_floor(margin: float, beta: float) -> int:
-    """Return the number of items from which even identical outputs may pass.
-
-    With fewer, a model that loses ``margin`` of all items would still often show no loss at all:
-    the smallest n with ``(1 - margin) ** n <= beta``.
-
-    >>> identical_floor(0.05, 0.05), identical_floor(0.03, 0.05)
-    (59, 99)
-    """
-    return ceil(log(beta) / log(1.0 - margin))
 
 
 def p_not_worse(losses: ArrayLike, gains: ArrayLike, n: ArrayLike, margin: float) -> Floats:

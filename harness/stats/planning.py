@@ -14,8 +14,8 @@ from scipy.special import ndtr, ndtri
 
 from harness.errors import StudyError
 from harness.stats.boundary import exit_probabilities, wang_tsiatis
-from harness.stats.paired import identical_floor
 from harness.stats.scores import checked_declaration
+from harness.stats.units import clusters_needed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ def plan(
         raise StudyError(f"a plan needs at least one available item: found {available}")
     reach = float(ndtri(1.0 - alpha) + ndtri(power))
     variance = max(disagreement, margin) - margin**2  # a drop of the margin differs that often
-    floor = identical_floor(margin, alpha)
+    floor = clusters_needed(margin, alpha)
     items = ceil(max(reach**2 * variance / margin**2, floor) * design_effect)
     at_hand = items if available is None else available
     effective = at_hand / design_effect

@@ -44,7 +44,7 @@ class Units(NamedTuple):
     """Sums over the items of each unit, all of shape (G,).
 
     ``sums`` is of ``tuned - base``, ``sizes`` the number of items, ``at_stake`` what can still be
-    lost: the sum of the base's scores; ``to_gain`` is the rest, ``sizes - at_stake``.
+    lost: the sum of the base's scores.
     """
 
     sums: Floats
@@ -75,8 +75,7 @@ class Units(NamedTuple):
     @property
     def effective(self) -> float:
         """How many equal units what is at stake amounts to: Kish's count, at least 1."""
-        stake = self._stake
-        return max(1.0, float(stake.sum() ** 2 / (stake @ stake)))
+        return max(1.0, effective_count(self._stake))
 
     @property
     def share(self) -> float:
@@ -95,22 +94,51 @@ class Units(NamedTuple):
         return float(stake @ stake / total), float(stake @ self.sizes / total)
 
 
+def effective_count(weights: Floats) -> float:
+    """Return how many equal weights these amount to (Kish); 0 of none."""
+    return float(weights.sum() ** 2 / (weights @ weights)) if len(weights) else 0.0
+
+
+class UnitMoments(NamedTuple):
+    """What a test of units needs beside the claim that it tests: the same for every claim.
+
+    ``error`` and ``df`` are those of `standard_error`, ``skew`` is the residuals' skewness over
+    the root of their number, at most 0; ``long_tailed`` says that t is not relied on.
+    """
+
+    error: float
+    df: float
+    skew: float
+    long_tailed: bool
+
+    @classmethod
+    def of(cls, units: Units) -> "UnitMoments":
+        """Measure units once for all tests of them."""
+        error, df = standard_error(units)
+        residual = units.sums - units.sizes * units.mean
+        spread = float(residual @ residual)
+        skew = min(0.0, float(np.sum(residual**3)) / spread**1.5) if spread > 1e-18 else 0.0
+        few = effective_count(units.sizes[units.sums != 0.0]) < FEW_CHANGED
+        skewed = skew * len(units.sums) ** 0.5 < LONG_TAIL
+        return cls(error, df, skew, few or skewed or error < 1e-12)
+
+
 def unit_evidence(units: Units, *, margin: float, alpha: float, interval: bool = True) -> Evidence:
     """Weigh independent units; without ``interval`` that stays [-1, 1], which saves time."""
     mirrored = units.mirrored
-    low = _end(units, alpha) if interval else -1.0
-    high = -_end(mirrored, alpha) if interval else 1.0
-    error, _ = standard_error(units)
+    down, up = UnitMoments.of(units), UnitMoments.of(mirrored)
+    low = _end(units, down, alpha) if interval else -1.0
+    high = -_end(mirrored, up, alpha) if interval else 1.0
     n = float(units.sizes.sum())
     return Evidence(
         delta=units.mean,
         low=min(low, units.mean),
         high=max(high, units.mean),
-        p_drop=p_above(mirrored, 0.0),
-        p_gain=p_above(units, 0.0),
-        p_not_worse=p_above(units, -margin),
-        p_not_better=p_above(mirrored, -margin),
-        variance=error * error * n,
+        p_drop=_p_above(mirrored, up, 0.0),
+        p_gain=_p_above(units, down, 0.0),
+        p_not_worse=_p_above(units, down, -margin),
+        p_not_better=_p_above(mirrored, up, -margin),
+        variance=down.error * down.error * n,
         method="bounded means of clusters" if n > len(units.sums) else "bounded means",
         notes=(few,) if (few := _few(units)) else (),
     )
@@ -123,17 +151,14 @@ def _few(units: Units) -> str:
 
 def p_above(units: Units, null: float) -> float:
     """Return the one-sided p-value against "the mean is at most ``null``"."""
-    error, df = standard_error(units)
-    sums, sizes, mean = units.sums, units.sizes, units.mean
-    residual = sums - sizes * mean
-    spread = float(residual @ residual)
-    skew = min(0.0, float(np.sum(residual**3)) / spread**1.5) if spread > 1e-18 else 0.0
-    changed = sizes[sums != 0.0]
-    effective = float(changed.sum() ** 2 / (changed @ changed)) if len(changed) else 0.0
-    long_tail = skew * len(sums) ** 0.5 < LONG_TAIL
-    if effective < FEW_CHANGED or long_tail or error < 1e-12:
+    return _p_above(units, UnitMoments.of(units), null)
+
+
+def _p_above(units: Units, moments: UnitMoments, null: float) -> float:
+    error, df, skew, long_tailed = moments
+    if long_tailed:
         return gaffke_p(units, null)
-    distance = mean - null
+    distance = units.mean - null
     hidden = np.linspace(0.0, max(0.0, min(distance + 3.0 * error, units.share)), 128)
     t = (distance - hidden) / error
     corrected = t + skew / 6.0 * (1.0 + 2.0 * t**2) * (t > 0)
@@ -205,6 +230,8 @@ def clusters_needed(margin: float, beta: float, share: float = 1.0) -> int:
 
     >>> clusters_needed(0.05, 0.05), clusters_needed(0.05, 0.05, share=0.7)
     (59, 41)
+    >>> clusters_needed(0.03, 0.05)
+    99
     """
     if margin >= share:
         return 1
@@ -223,7 +250,7 @@ def _share_below_zero(z: Floats, counts: Floats) -> float:
     z = z / np.abs(z).max()
     if not np.any(z > 0.0):
         return 1.0
-    if np.count_nonzero(counts) and counts.sum() > MANY_UNITS:
+    if counts.sum() > MANY_UNITS:
         return _saddlepoint(z, counts)
     # -1/(2 pi i) of the integral of M(s)/s along Re s = c < 0, through the saddle point
     centre = _root(lambda s: float(np.sum(counts * z / (1.0 - s * z))) - 1.0 / s, 1.0 / z.min())
@@ -266,12 +293,12 @@ def _root(slope: Slope, pole: float) -> float:
     return 0.5 * (low + high)
 
 
-def _end(units: Units, alpha: float) -> float:
+def _end(units: Units, moments: UnitMoments, alpha: float) -> float:
     """Return the lower end of the interval: the largest mean that the units refute."""
     low, high = -1.0, units.mean
     for _ in range(BISECTIONS):
         middle = 0.5 * (low + high)
-        if p_above(units, middle) <= alpha:
+        if _p_above(units, moments, middle) <= alpha:
             low = middle
         else:
             high = middle

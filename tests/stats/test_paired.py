@@ -11,13 +11,13 @@ from statsmodels.stats.contingency_tables import mcnemar
 from harness.stats import mcnemar_exact
 from harness.stats.exact_pairs import binary_evidence
 from harness.stats.paired import (
-    identical_floor,
     mid_p_drop,
     p_drop,
     p_not_worse,
     tango_interval,
     tango_z,
 )
+from harness.stats.units import clusters_needed
 
 COUNTS = st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(1, 200))
 
@@ -122,7 +122,7 @@ def test_interval_contains_the_estimate_and_agrees_with_the_test(
 @pytest.mark.parametrize("margin", [0.01, 0.02, 0.03, 0.05, 0.1])
 def test_identical_outputs_pass_only_from_the_floor_on(margin: float) -> None:
     """A handful of identical answers proves nothing."""
-    floor = identical_floor(margin, 0.05)
+    floor = clusters_needed(margin, 0.05)
     assert p_not_worse(0, 0, floor, margin) <= 0.05 < p_not_worse(0, 0, floor - 1, margin)
 
 
