@@ -29,6 +29,7 @@ from harness.records import Message
 
 CONVERSATIONS = ("messages", "conversations", "prompt", "completion", "chosen", "rejected")
 """Fields that may hold a list of turns."""
+_TURNS = ("system", "history")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,29 +130,23 @@ def _chatglm(row: Fields, where: str) -> tuple[Side, Side]:
     return _ask(row, where, text(row, "prompt", where), text(row, "response", where))
 
 
-def _instruction(row: Fields, where: str) -> tuple[Side, Side]:
-    question = _below(text(row, "instruction", where), optional(row, "input", where))
-    return _ask(row, where, question, text(row, "output", where))
+def _questions(name: str, *, question: str, answer: str, above: str = "", below: str = "") -> Shape:
+    """Return the shape of questions with a field that may stand above or below them."""
 
+    def convert(row: Fields, where: str) -> tuple[Side, Side]:
+        parts = (
+            optional(row, above, where) if above else "",
+            text(row, question, where),
+            optional(row, below, where) if below else "",
+        )
+        return _ask(row, where, _below(*parts), text(row, answer, where))
 
-def _dolly(row: Fields, where: str) -> tuple[Side, Side]:
-    question = _below(text(row, "instruction", where), optional(row, "context", where))
-    return _ask(row, where, question, text(row, "response", where))
-
-
-def _gretel_sql(row: Fields, where: str) -> tuple[Side, Side]:
-    question = _below(optional(row, "sql_context", where), text(row, "sql_prompt", where))
-    return _ask(row, where, question, text(row, "sql", where))
-
-
-def _spider(row: Fields, where: str) -> tuple[Side, Side]:
-    question = _below(optional(row, "schema", where), text(row, "question", where))
-    return _ask(row, where, question, text(row, "query", where))
-
-
-def _question(row: Fields, where: str) -> tuple[Side, Side]:
-    question = _below(optional(row, "context", where), text(row, "question", where))
-    return _ask(row, where, question, text(row, "answer", where))
+    return Shape(
+        name=name,
+        keys=(question, answer),
+        optional=(above or below, *_TURNS),
+        convert=convert,
+    )
 
 
 def _plain(row: Fields, where: str) -> tuple[Side, Side]:
@@ -251,9 +246,6 @@ def _check_conversation(row: Fields, pairs: list[tuple[Side, Side]], where: str)
             )
 
 
-_TURNS = ("system", "history")
-
-
 SHAPES: dict[str, Shape] = {
     shape.name: shape
     for shape in (
@@ -279,36 +271,20 @@ SHAPES: dict[str, Shape] = {
         Shape(
             name="prompt/response", keys=("prompt", "response"), optional=_TURNS, convert=_chatglm
         ),
-        Shape(
-            name="instruction/input/output",
-            keys=("instruction", "output"),
-            optional=("input", *_TURNS),
-            convert=_instruction,
+        _questions(
+            "instruction/input/output", question="instruction", below="input", answer="output"
         ),
-        Shape(
-            name="instruction/context/response",
-            keys=("instruction", "response"),
-            optional=("context", *_TURNS),
-            convert=_dolly,
+        _questions(
+            "instruction/context/response",
+            question="instruction",
+            below="context",
+            answer="response",
         ),
-        Shape(
-            name="sql_prompt/sql_context/sql",
-            keys=("sql_prompt", "sql"),
-            optional=("sql_context", *_TURNS),
-            convert=_gretel_sql,
+        _questions(
+            "sql_prompt/sql_context/sql", above="sql_context", question="sql_prompt", answer="sql"
         ),
-        Shape(
-            name="question/query",
-            keys=("question", "query"),
-            optional=("schema", *_TURNS),
-            convert=_spider,
-        ),
-        Shape(
-            name="question/answer",
-            keys=("question", "answer"),
-            optional=("context", *_TURNS),
-            convert=_question,
-        ),
+        _questions("question/query", above="schema", question="question", answer="query"),
+        _questions("question/answer", above="context", question="question", answer="answer"),
         Shape(name="text", keys=("text",), convert=_plain),
     )
 }

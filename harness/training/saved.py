@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.files import weights_sha256
+from harness.files import sha256_of, weights_sha256
 from harness.records import Arm, Example, LossPoint, Message, SuitePoint
 from harness.study import BaseSection, CandidateSection
 from harness.training.config.settings import settings_of, training_of
@@ -113,12 +113,7 @@ def model_sha256(model: str) -> str:
     if not folder.is_dir():
         return model
     patterns = (*_WEIGHTS, "*.json", "*.jinja", "*.model")
-    return _sha256(sorted({path for pattern in patterns for path in folder.glob(pattern)}))
-
-
-def _sha256(files: Sequence[Path]) -> str:
     digest = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+        digest.update(bytes.fromhex(sha256_of(path)))
     return digest.hexdigest()
