@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from harness.analysis.several_candidates import candidates_of, gravest
 from harness.records import Arm, Comparison, GateVerdict, Result
 from harness.report.wording import (
     LABEL_SYMBOLS,
@@ -12,7 +13,6 @@ from harness.report.wording import (
     VERDICT_PLURALS,
     VERDICT_SYMBOLS,
     VERDICT_WORDS,
-    candidate_verdict,
     check_sentence,
     needed,
     percent,
@@ -72,10 +72,9 @@ _GROUPS = {
 def cards(result: Result) -> tuple[Card, ...]:
     """Build one card per candidate, in the order of the study."""
     arms = {arm.name: arm for arm in result.arms}
-    names = list(dict.fromkeys(c.candidate for c in result.comparisons))
     return tuple(
         _card(name, arms.get(name), [c for c in result.comparisons if c.candidate == name])
-        for name in names
+        for name in candidates_of(result.comparisons)
     )
 
 
@@ -130,7 +129,7 @@ def _clause(card: Card) -> str:
 
 
 def _card(name: str, arm: Arm | None, comparisons: Sequence[Comparison]) -> Card:
-    verdict = candidate_verdict(comparisons)
+    verdict = gravest(comparisons)
     checks = [check(comparison) for comparison in comparisons]
     groups = tuple(
         (title, tuple(c for c in checks if c.tone == wanted))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.analysis import TRANSITIONS, answer_text, choices, plain, target_text
 from harness.analysis.display_text import clip, visible
+from harness.analysis.several_candidates import candidates_of
 from harness.records import Comparison, Document, Item, ItemKey, Result, Sample, Verdict
 from harness.report.outline import outline
 from harness.report.wording import TRANSITION_WORDS
@@ -62,7 +63,7 @@ def item_data(result: Result) -> Document:
     item_list: list[BrowserRow] = []
     answers: list[BrowserRow] = []
     answer_index: dict[tuple[str, ItemKey], int] = {}
-    candidates = list(dict.fromkeys(c.candidate for c in result.comparisons))
+    candidates = candidates_of(result.comparisons)
     suites = {suite.name: place for place, suite in enumerate(result.suites)}
 
     def place_answer(sample: Sample) -> int:

@@ -4,6 +4,7 @@ import re
 from xml.etree import ElementTree
 
 from harness.analysis.display_text import visible
+from harness.analysis.several_candidates import candidates_of
 from harness.records import Comparison, Result
 from harness.report.wording import check_sentence
 
@@ -20,7 +21,7 @@ def junit(result: Result) -> str:
     the number of items that would decide it.
     """
     root = ElementTree.Element("testsuites", name=_legal(result.study))
-    candidates = list(dict.fromkeys(c.candidate for c in result.comparisons))
+    candidates = candidates_of(result.comparisons)
     for candidate in candidates:
         checks = [c for c in result.comparisons if c.candidate == candidate]
         counts = {

@@ -192,13 +192,6 @@ def short_clause(comparison: Comparison) -> str:
     return f"{name} {LABEL_WORDS[decision.label]} ({signed(decision.delta)})"
 
 
-def candidate_verdict(comparisons: Sequence[Comparison]) -> GateVerdict:
-    """Return the gate's decision on one candidate: the worst of its suites'."""
-    order: tuple[GateVerdict, ...] = ("invalid", "fail", "inconclusive")
-    found = {comparison.verdict for comparison in comparisons}
-    return next((verdict for verdict in order if verdict in found), "pass")
-
-
 def level(comparisons: Sequence[Comparison]) -> str:
     """Format the level of the intervals, such as ``90%``."""
     alphas = sorted({c.decision.alpha for c in comparisons if c.decision})
