@@ -14,13 +14,17 @@ class DeclaredMetrics:
     """A suite's metrics as declared where its samples were made.
 
     ``directions`` are the metrics in the task's order, True where higher is better and None where
-    that is not said; ``filters`` the task's filters in order; ``own`` what a run of ours scored by.
+    that is not said; ``filters`` the task's filters in order; ``own`` what a run of ours scored by,
+    ``margin``, ``cluster`` and ``strata`` what it declared.
     """
 
     directions: Mapping[str, bool | None] = field(default_factory=dict)
     filters: tuple[str, ...] = ()
     own: str = ""
     scale: tuple[float, float] = (0.0, 1.0)
+    margin: float | None = None
+    cluster: str | None = None
+    strata: str | None = None
 
 
 class MetricReader:
@@ -97,7 +101,12 @@ def _of_lock(lock: Path, suite: str) -> DeclaredMetrics:
         return DeclaredMetrics()
     found = suites[suite]
     return DeclaredMetrics(
-        directions={found.metric: found.higher_is_better}, own=found.metric, scale=found.scale
+        directions={found.metric: found.higher_is_better},
+        own=found.metric,
+        scale=found.scale,
+        margin=found.margin,
+        cluster=found.cluster,
+        strata=found.strata,
     )
 
 

@@ -179,6 +179,9 @@ class SuiteSection(Section):
 
     name: str = Field(description="a built-in suite or any lm-eval task")
     margin: Share | None = Field(None, description="largest drop that is still acceptable")
+    metric: str | None = Field(
+        None, description="which of an lm-eval task's metrics decides, if not its first"
+    )
     scale: Annotated[tuple[float, float], AfterValidator(_increasing)] | None = Field(
         None, description="what the metric's values lie between; margins are shares of it"
     )

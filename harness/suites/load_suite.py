@@ -154,6 +154,8 @@ def _declared(section: SuiteSection, task: LmEvalTask) -> Suite:
     suite = catalogue.builtin_suites().get(section.name)
     if suite is None:
         suite = catalogue.declaration(section.name, score_answers.declared_config(task))
+    if section.metric:
+        suite = _decided_by(section.metric, suite, task)
     if section.allow and suite.judge != "sql":
         raise StudyError(
             f"only suites of the sql judge can allow differences: found {section.allow[0]!r} for "
@@ -164,6 +166,27 @@ def _declared(section: SuiteSection, task: LmEvalTask) -> Suite:
     if section.cluster or section.strata:
         suite = replace(suite, cluster=section.cluster, strata=section.strata)
     return replace(suite, margin=suite.margin if section.margin is None else section.margin)
+
+
+def _decided_by(metric: str, suite: Suite, task: LmEvalTask) -> Suite:
+    """Return a suite with another of its task's metrics as the primary one."""
+    if suite.judge and metric != suite.metric:
+        raise StudyError(
+            f"the {suite.judge} judge decides by {suite.metric}: found metric {metric!r} for "
+            f"{suite.name!r}; leave it out (the others stand in columns beside it)"
+        )
+    if metric == suite.metric:
+        return suite
+    config = score_answers.declared_config(task, metric)
+    other = catalogue.declaration(suite.name, {**config, "metadata": {}})
+    return replace(
+        suite,
+        metric=metric,
+        kind="auto",
+        higher_is_better=other.higher_is_better,
+        threshold=other.threshold,
+        scale=other.scale,
+    )
 
 
 def _check_grouping(section: SuiteSection, docs: Sequence[Mapping[str, object]]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 
-from harness.errors import StudyError
+from harness.errors import StudyError, nearest
 from harness.records import Item, Response, Suite, Verdict
 from harness.suites.lm_eval_task import LmEvalInstance, LmEvalTask
 
@@ -27,11 +27,15 @@ def first_filter(task: LmEvalTask) -> str:
     return str(task._filters[0].name)
 
 
-def declared_config(task: LmEvalTask) -> dict[str, object]:
-    """Return what a task of lm-eval declares, with a metric that gives a score per item.
+def declared_config(task: LmEvalTask, metric: str | None = None) -> dict[str, object]:
+    """Return what a task of lm-eval declares, first the metric that decides.
+
+    Args:
+        task: The task.
+        metric: Which of its metrics that is; by default the first that gives a score per item.
 
     Raises:
-        StudyError: If none of its metrics does.
+        StudyError: If there is none, or nothing says which of its values are better.
     """
     config = task.config
     metrics = config.metric_list or [{"metric": name} for name in task.aggregation()]
@@ -44,8 +48,15 @@ def declared_config(task: LmEvalTask) -> dict[str, object]:
         raise StudyError(
             f"a suite needs a score per item: {config.task!r} has only {', '.join(names)}"
         )
+    if metric is not None and metric not in usable:
+        raise StudyError(
+            f"a suite is decided by one of its task's metrics: {config.task!r} has "
+            f"{', '.join(usable)} for an item, found {metric!r}{nearest(metric, usable)}"
+        )
+    if metric is not None:
+        usable = [metric]
     metadata = {k: v for k, v in (config.metadata or {}).items() if k == "harness"}
-    if not metadata and directions.get(usable[0]) is None:
+    if (metric or not metadata) and directions.get(usable[0]) is None:
         raise StudyError(
             f"a suite's metric needs a direction: {config.task!r} does not say whether a higher "
             f"{usable[0]} is better; declare higher_is_better in its metric_list"

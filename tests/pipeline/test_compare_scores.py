@@ -242,6 +242,21 @@ def test_a_runs_own_scores_are_read_as_its_lock_declares(tmp_path: Path) -> None
         harness.compare(sides[0], tmp_path / "b" / "samples" / "tuned")
 
 
+def test_a_runs_own_margin_and_grouping_hold(tmp_path: Path) -> None:
+    """What was declared before the answers decides, not a default that nobody chose."""
+    declared = Suite(name="shop", metric="acc", margin=0.2, kind="graded", strata="db_id")
+    run_of(tmp_path / "a", declared, base=0.6, tuned=0.5)
+    base, tuned = (tmp_path / "a" / "samples" / arm for arm in ("base", "tuned"))
+    found = harness.compare(base, tuned).comparisons[0]
+    assert (found.suite.margin, found.suite.strata) == (0.2, "db_id")
+    assert found.decision is not None
+    assert found.decision.label == "regressed_within_margin"
+    assert check(harness.compare(base, tuned, margin=0.05))["label"] == "regressed"
+    run_of(tmp_path / "b", Suite(name="shop", metric="acc", margin=0.03), tuned=0.5)
+    with pytest.raises(StudyError, match=r"runs of shop declare 0.03 and 0.2; say with --margin"):
+        harness.compare(base, tmp_path / "b" / "samples" / "tuned")
+
+
 @pytest.mark.model
 def test_what_lm_eval_itself_wrote_is_read(tmp_path: Path) -> None:
     """Its tracker's files, of a task with two filters and of one where lower is better."""

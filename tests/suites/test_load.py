@@ -260,6 +260,23 @@ def test_another_lm_eval_task_can_be_named(words: Any, tmp_path: Path) -> None:
     assert len(suite.items) == 12
 
 
+def test_another_metric_of_a_task_can_decide(words: Any, tmp_path: Path) -> None:
+    """It keeps its own direction; one that the task lacks, or a judge's, is refused by name."""
+    write_rows(tmp_path / "rows.jsonl")
+    rows = {"data": "rows.jsonl"}
+    for name in ("arc_easy", "arc_mini"):
+        suite = loaded(words, tmp_path, name=name, metric="acc_norm", **rows)
+        assert suite.suite.metric == "acc_norm"
+        assert suite.suite.higher_is_better
+    right = {r.key: Response(logprob=-float(r.index), is_greedy=True) for r in suite.requests}
+    sample = suite.samples(BASE, right)[0]
+    assert sample.verdict.score == sample.verdict.metrics["acc_norm"]
+    with pytest.raises(StudyError, match=r"has acc, acc_norm.*found 'acc_nrm'; did you mean"):
+        loaded(words, tmp_path, name="arc_easy", metric="acc_nrm", **rows)
+    with pytest.raises(StudyError, match="the qa judge decides by exact_match: found metric 'f1'"):
+        loaded(words, tmp_path, name="domain_qa", metric="f1")
+
+
 def test_a_task_keeps_its_direction_and_needs_its_scale(words: Any, tmp_path: Path) -> None:
     """Crows-pairs measures a difference in nats that should be small."""
     row = {"sent_more": "w3 w4", "sent_less": "w5 w6", "bias_type": "age"}

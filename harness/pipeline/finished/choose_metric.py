@@ -196,9 +196,30 @@ def _suite(sides: _Sides, metric: str, wanted: Wanted) -> Suite:
             "--lower-is-better is given; leave it out, or name another with --metric"
         )
     higher = not wanted.lower_is_better if declared is None else declared
-    margin = found.margin if wanted.margin is None else wanted.margin
-    scale = _scale(sides, metric, wanted.scale)
-    return replace(found, higher_is_better=higher, scale=scale, margin=margin)
+    margin = _margin(sides, wanted.margin, by_own=metric == OWN)
+    if metric == OWN and sides.base.declared.margin is not None:
+        run = sides.base.declared
+        found = replace(found, cluster=run.cluster, strata=run.strata)
+    return replace(
+        found,
+        higher_is_better=higher,
+        scale=_scale(sides, metric, wanted.scale),
+        margin=found.margin if margin is None else margin,
+    )
+
+
+def _margin(sides: _Sides, given: float | None, *, by_own: bool) -> float | None:
+    """Return the margin that was given, else what runs declared for their own metric, else None."""
+    if given is not None or not by_own:
+        return given
+    declared = {side.declared.margin for side in (sides.base, sides.tuned)} - {None}
+    if len(declared) > 1:
+        low, high = sorted(margin for margin in declared if margin is not None)
+        raise StudyError(
+            f"a suite has one margin: the runs of {sides.name} declare {low:g} and {high:g}; say "
+            "with --margin which holds"
+        )
+    return declared.pop() if declared else None
 
 
 def _scale(sides: _Sides, metric: str, given: tuple[float, float] | None) -> tuple[float, float]:
