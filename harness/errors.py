@@ -13,6 +13,8 @@ HarnessError              exit code 2: usage or configuration; the message is on
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from harness.secrets import redact
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -33,6 +35,10 @@ class HarnessError(Exception):
     """A failure that the user can mend; the command line prints it without a traceback."""
 
     exit_code = 2
+
+    def __str__(self) -> str:
+        """Return the sentence, without what was filled in from the environment."""
+        return redact(super().__str__())
 
 
 class StudyError(HarnessError):

@@ -31,6 +31,7 @@ from harness.cli import (
 )
 from harness.errors import HarnessError
 from harness.extras import missing_extra
+from harness.secrets import redact
 
 CRASHED = 3
 """An infrastructure failure, as in `harness.errors`."""
@@ -78,7 +79,7 @@ def main() -> None:
         typer.echo(f"harness: {error}", err=True)
         sys.exit(error.exit_code)
     except Exception:  # noqa: BLE001 - a crash of ours must not look like a regression (exit 1)
-        traceback.print_exc()
+        typer.echo(redact(traceback.format_exc()), err=True, nl=False)
         sys.exit(CRASHED)
 
 

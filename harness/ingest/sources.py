@@ -1,6 +1,5 @@
 """Sources of training rows: a file, a folder of texts, a dataset on the hub, or a database."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 from harness.errors import DataError
 from harness.extras import require
 from harness.ingest.file_formats import TEXTS, SourceRow, read_rows
+from harness.secrets import fill_in, keep_unsaid, redact
 from harness.study import Query
 
 if TYPE_CHECKING:
@@ -71,11 +71,12 @@ def _database(source: Query, folder: Path) -> Iterator[SourceRow]:
 
     try:
         url = _address(source.url, folder)
+        name = redact(str(url.database))
         engine = sqlalchemy.create_engine(url)
         with engine.connect().execution_options(stream_results=True) as connection:
             found = connection.execute(sqlalchemy.text(source.query))
             for number, fields in enumerate(found.mappings(), start=1):
-                yield SourceRow(f"{url.database}:row {number}", dict(fields))
+                yield SourceRow(f"{name}:row {number}", dict(fields))
         engine.dispose()
     except ImportError as error:
         raise DataError(f"a database needs its driver: {error}; install it with pip") from error
@@ -90,13 +91,13 @@ def _address(url: str, folder: Path) -> "URL":
     """Fill in environment variables; open SQLite files read-only, from the study's folder."""
     import sqlalchemy
 
-    filled = os.path.expandvars(url)
-    if "${" in filled:
-        name = filled.partition("${")[2].partition("}")[0]
-        raise DataError(f"the environment variable {name!r} must be set: the url names it: {url}")
     try:
-        made = sqlalchemy.make_url(filled)
-    except sqlalchemy.exc.ArgumentError as error:
+        made = _filled_in(url)
+    except KeyError as error:
+        raise DataError(
+            f"the environment variable {error} must be set: the url names it: {url}"
+        ) from error
+    except (sqlalchemy.exc.ArgumentError, ValueError) as error:
         raise DataError(
             f"a database's url must be SQLAlchemy's, such as sqlite:///data.db: found {url!r}"
         ) from error
@@ -106,6 +107,24 @@ def _address(url: str, folder: Path) -> "URL":
     if not path.is_file():
         raise DataError(f"no database at {path}")
     return made.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})
+
+
+def _filled_in(url: str) -> "URL":
+    """Parse an address first and fill its parts, so that a password may hold any character."""
+    import sqlalchemy
+
+    try:
+        parts = sqlalchemy.make_url(url)
+    except (sqlalchemy.exc.ArgumentError, ValueError):  # all of it, or the port, is in variables
+        parts = sqlalchemy.make_url(fill_in(url))
+    named = ("username", "password", "host", "database")
+    given = {name: str(getattr(parts, name)) for name in named if getattr(parts, name) is not None}
+    filled = parts.set(**{name: fill_in(text) for name, text in given.items()})
+    if filled.password:
+        keep_unsaid(str(filled.password))
+    return filled.update_query_pairs(
+        [(name, fill_in(text)) for name, texts in filled.normalized_query.items() for text in texts]
+    )
 
 
 def _first(error: object) -> str:

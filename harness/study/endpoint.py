@@ -1,16 +1,11 @@
 """The part of a study about an arm that is an endpoint; API keys are refused."""
 
-import re
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-_SECRET = re.compile(
-    r"headers?|auth.*|(.*_)?(secret|password|apikey|key|credentials?|sig)|token|(access|api|hf)_token",
-    re.IGNORECASE,
-)
-
+from harness.secrets import secrets_in
 
 OF_TRAINING = (
     "method", "objective", "settings", "training", "sweep", "validation", "eval_suites"
@@ -47,11 +42,9 @@ class ArmSection(Section):
         idle = [name for name in _LOCAL if self.backend and is_set(self, name)]
         if idle:
             raise ValueError(f"an endpoint has its own weights: remove {', '.join(idle)}")
-        address = urlsplit(str(self.model_args.get("base_url", "")))
-        names = [*self.model_args, *(name for name, _ in parse_qsl(address.query))]
-        secret = [name for name in names if _SECRET.fullmatch(name)]
-        if address.username or address.password:
-            secret.append("a password in base_url")
+        secret = list(secrets_in(self.model_args))
+        if "@" in _host(str(self.model_args.get("base_url", ""))):
+            secret.append("the user in base_url")
         if secret:
             raise ValueError(
                 f"a study is kept with its run and holds no keys: take {', '.join(secret)} out of "
@@ -64,6 +57,13 @@ class ArmSection(Section):
         """What a report calls the backend: its model, and where it answers."""
         model = self.model_args.get("model") or self.model_args.get("pretrained") or "a model"
         return f"{model} at {self.model_args.get('base_url', self.backend)}"
+
+
+def _host(address: str) -> str:
+    try:
+        return urlsplit(address).netloc
+    except ValueError as error:
+        raise ValueError(f"base_url must be an address: {error}") from error
 
 
 def is_set(section: BaseModel, name: str) -> bool:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_v
 
 from harness import content
 from harness.errors import StudyError, nearest
+from harness.secrets import secrets_in
 from harness.study.endpoint import Section
 from harness.study.sections import (
     BaseSection,
@@ -48,6 +49,15 @@ class Study(Section):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"each {what} needs its own name: {name!r} is used twice")
+        return self
+
+    @model_validator(mode="after")
+    def _holds_no_secrets(self) -> "Study":
+        if found := list(secrets_in(self.model_dump(mode="json"))):
+            raise ValueError(
+                f"a study is kept with its run and holds no keys: take {', '.join(found)} out, and "
+                "set an environment variable such as HF_TOKEN or OPENAI_API_KEY"
+            )
         return self
 
     @model_validator(mode="after")

@@ -1,10 +1,10 @@
 """The part of a study about training rows: their source, cleaning, and test items in them."""
 
 from typing import Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
+from harness.secrets import secrets_in_address
 from harness.study.endpoint import Section
 
 
@@ -17,12 +17,12 @@ class Query(Section):
     @field_validator("url")
     @classmethod
     def _no_password(cls, url: str) -> str:
-        if (urlsplit(url).password or "$").startswith("$"):
-            return url
-        raise ValueError(
-            "a study is kept with its run and holds no passwords: write ${NAME} in the url and "
-            "set that environment variable"
-        )
+        if found := secrets_in_address(url):
+            raise ValueError(
+                f"a study is kept with its run and holds no passwords: found {', '.join(found)}; "
+                "write ${NAME} there and set that environment variable"
+            )
+        return url
 
     def __str__(self) -> str:
         return f"{self.query} ({self.url})"

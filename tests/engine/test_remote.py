@@ -212,7 +212,9 @@ def test_no_key_is_shown(
     """A server that repeats the key in its refusal does not make it into the message."""
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     locked = logprobs.url.replace("/v1/", "/locked/")
-    with pytest.raises(ModelError, match=r"\(401\).*wrong key: Bearer \*\*\*") as caught:
+    with pytest.raises(
+        ModelError, match=r"\(401\).*wrong key: Bearer \$\{OPENAI_API_KEY\}"
+    ) as caught:
         run(tmp_path, text(locked), suites=CHOICES)
     assert KEY not in str(caught.value)
 

@@ -26,6 +26,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"study"}),
     frozenset({"records", "content", "files", "versions", "extras"}),
     frozenset({"errors"}),
+    frozenset({"secrets"}),
 )
 """Rooms from the door down: each imports only from tiers below its own."""
 

@@ -27,6 +27,15 @@ def job() -> list[dict[str, Any]]:
     return list(workflow["jobs"]["gate"]["steps"])
 
 
+def test_the_job_uploads_no_key_to_the_sheets() -> None:
+    """Neither sheets nor key leave the machine, and the job has no right but to read."""
+    paths = [s["with"]["path"] for s in job() if "upload-artifact" in s.get("uses", "")]
+    assert paths
+    assert all("!runs/support-bot/review" in path.split() for path in paths)
+    text = README.split("<!-- ci job -->")[1].split("<!-- end -->")[0]
+    assert "permissions: {contents: read}" in text
+
+
 def run_job(folder: Path) -> tuple[int, str]:
     """Run the job's own commands; return the exit code of the first that fails, and all output."""
     said, code = "", 0

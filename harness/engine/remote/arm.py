@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from harness.errors import HarnessError, InfrastructureError, ModelError
 from harness.models.fingerprint import endpoint_fingerprint
 from harness.models.protocols import Tokenizer
 from harness.records import AnswerBatch, Request, RequestKey, Response
+from harness.secrets import redact
 from harness.study import ArmSection
 from harness.suites.lm_eval_task import quiet
 
@@ -260,7 +260,4 @@ def _is_not_orphaned(record: logging.LogRecord) -> bool:
 def _reason(error: Exception) -> str:
     """Return what a server or library gave as its reason: one short line without any key."""
     text = getattr(getattr(error, "response", None), "text", "") or str(error)
-    for name, value in os.environ.items():
-        if name.endswith(("_KEY", "_TOKEN")) and len(value) >= 8:
-            text = text.replace(value, "***")
-    return " ".join(text.split())[:200] or type(error).__name__
+    return " ".join(redact(text).split())[:200] or type(error).__name__

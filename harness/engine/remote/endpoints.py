@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.engine.remote.arm import RemoteArm
+from harness.engine.remote.key_hosts import check_host, key_sent
 from harness.errors import ModelError, StudyError, nearest
 from harness.extras import require
 from harness.records import BASE, AnswerBatch, Answerer, Drafts, Request, RequestKey
@@ -34,7 +35,8 @@ class Arms:
         """What a person should know about how the arms answered."""
         local = self.local.notes if self.local else []
         remote = [f"{name} is {arm.section.endpoint}" for name, arm in self.remote.items()]
-        return [*local, *remote, UNPROVEN]
+        keys = [sent for name, arm in self.remote.items() if (sent := key_sent(name, arm.section))]
+        return [*local, *remote, *keys, UNPROVEN]
 
     @property
     def identical(self) -> frozenset[str]:
@@ -103,6 +105,7 @@ def check_endpoints(study: Study, loaded: Sequence[LoadedSuite]) -> None:
     """
     for name, section in remote_sections(study).items():
         _check_arguments(name, section)
+        check_host(name, section)
         for declared, suite in zip(study.suites, loaded, strict=True):
             problem = _why_unsupported(section, suite)
             if declared.truncation == "left" and (study.base.backend or takes_messages(section)):
