@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from harness import stats
-from harness.analysis.display_text import clip, visible
 from harness.analysis.several_candidates import adjusted, recommendation, run_verdict
+from harness.display_text import clip, visible
 from harness.records import (
     Arm,
     ArmScore,

@@ -5,14 +5,15 @@ Nothing heavy is imported here: ``harness --help`` must not load torch.
 
 import os
 import sys
-import traceback
 import warnings
 
 import typer
 
 from harness.cli import (
+    boundary,
     chat,
     compare,
+    console,
     data,
     doctor,
     export,
@@ -29,12 +30,6 @@ from harness.cli import (
     tasks,
     train,
 )
-from harness.errors import HarnessError
-from harness.extras import missing_extra
-from harness.secrets import redact
-
-CRASHED = 3
-"""An infrastructure failure, as in `harness.errors`."""
 
 app = typer.Typer(
     name="harness",
@@ -65,7 +60,7 @@ def version(
     if show:
         from harness import __version__
 
-        typer.echo(f"harness {__version__}")
+        console.say(f"harness {__version__}")
         raise typer.Exit
 
 
@@ -73,20 +68,6 @@ def main() -> None:
     """Run the command line; what a user can mend is one sentence and a documented exit code."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.simplefilter("ignore", FutureWarning)  # the libraries' news for their own callers
-    try:
-        _run_app()
-    except HarnessError as error:
-        typer.echo(f"harness: {error}", err=True)
-        sys.exit(error.exit_code)
-    except Exception:  # noqa: BLE001 - a crash of ours must not look like a regression (exit 1)
-        typer.echo(redact(traceback.format_exc()), err=True, nl=False)
-        sys.exit(CRASHED)
-
-
-def _run_app() -> None:
-    try:
-        app()
-    except ModuleNotFoundError as error:
-        if missing := missing_extra(error):
-            raise missing from error
-        raise
+    code = boundary.guarded(lambda: app(standalone_mode=False))
+    boundary.close_output()
+    sys.exit(code)

@@ -1,16 +1,15 @@
 """``harness chat``: chat with the base and the candidates side by side."""
 
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from harness.cli import console
 from harness.cli.report import RunPath
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.text import Text
-
     from harness.pipeline.finished.chat import ArmsChat
 
 _HELP = "/new begins again, /keep ARM goes on with that arm's answers, /quit ends"
@@ -28,48 +27,43 @@ def command(
 
     Example: `harness chat runs/mine`
     """
-    from rich.console import Console
-
     from harness.pipeline.finished.chat import open_chat
     from harness.store.run_folder import RunFolder
 
-    console = Console(highlight=False)
     chat = open_chat(RunFolder(run))
-    console.print(f"{', '.join(chat.arms)} are listening; {_HELP}", style="dim", soft_wrap=True)
-    while (text := _read_turn(console)) is not None:
+    console.say(f"{', '.join(chat.arms)} are listening; {_HELP}", style="dim")
+    while (text := _read_turn()) is not None:
         if text.startswith("/"):
-            _slash_command(console, chat, text)
+            _slash_command(chat, text)
         elif text:
-            _answer(console, chat, text, max_new_tokens=max_new_tokens, temperature=temperature)
+            _answer(chat, text, max_new_tokens=max_new_tokens, temperature=temperature)
     if chat.transcript.exists():
-        typer.echo(f"the conversation is in {chat.transcript}")
+        console.say(f"the conversation is in {chat.transcript}")
 
 
-def _read_turn(console: "Console") -> str | None:
+def _read_turn() -> str | None:
     """Return the user's next turn, None at the end."""
     try:
-        text = console.input("[bold]you>[/] ").strip()
+        text = input("you> ").strip()
     except (EOFError, KeyboardInterrupt):
-        console.print()
+        console.say()
         return None
     return None if text in ("/quit", "/exit") else text
 
 
-def _slash_command(console: "Console", chat: "ArmsChat", text: str) -> None:
+def _slash_command(chat: "ArmsChat", text: str) -> None:
     name, _, argument = text.partition(" ")
     if name == "/new":
         chat.clear()
-        console.print("a new conversation", style="dim")
+        console.say("a new conversation", style="dim")
     elif name == "/keep" and argument in chat.arms:
         chat.continue_with = argument
-        console.print(f"going on with {argument}'s answers", style="dim")
+        console.say(f"going on with {argument}'s answers", style="dim")
     else:
-        console.print(f"{_HELP}; arms: {', '.join(chat.arms)}", style="dim", soft_wrap=True)
+        console.say(f"{_HELP}; arms: {', '.join(chat.arms)}", style="dim")
 
 
-def _answer(
-    console: "Console", chat: "ArmsChat", text: str, *, max_new_tokens: int, temperature: float
-) -> None:
+def _answer(chat: "ArmsChat", text: str, *, max_new_tokens: int, temperature: float) -> None:
     """Show answers as they are generated: columns on a terminal, one after another elsewhere."""
     from rich.live import Live
     from rich.table import Table
@@ -80,16 +74,16 @@ def _answer(
         shown = Table.grid(padding=(0, 2), expand=True)
         for _ in chat.arms:
             shown.add_column(ratio=1, overflow="fold")
-        shown.add_row(*(f"[bold cyan]{arm}[/]" for arm in chat.arms))
-        shown.add_row(*(_plain(answer) for answer in texts.values()))
+        shown.add_row(*(console.cell(arm, "bold cyan") for arm in chat.arms))
+        shown.add_row(*map(console.plain, texts.values()))
         return shown
 
     send = partial(chat.send, text, max_new_tokens=max_new_tokens, temperature=temperature)
-    if not console.is_terminal:
+    if not sys.stdout.isatty():
         for arm, answer in send(on_text=lambda *_: None).items():
-            typer.echo(f"{arm}: {answer}")
+            console.say(f"{arm}: {answer}")
         return
-    with Live(table(), console=console, refresh_per_second=12) as live:
+    with Live(table(), refresh_per_second=12) as live:
 
         def on_text(arm: str, piece: str) -> None:
             texts[arm] += piece
@@ -97,12 +91,3 @@ def _answer(
 
         texts.update(send(on_text=on_text))
         live.update(table())
-
-
-def _plain(text: str) -> "Text":
-    """Return a model's text as rich shows it to the letter, no markup, nothing hidden."""
-    from rich.text import Text
-
-    from harness.analysis.display_text import visible
-
-    return Text(visible(text))

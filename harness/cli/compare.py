@@ -61,9 +61,9 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     )
     console.show(result)
     for note in result.notes:
-        typer.echo(note)
+        console.say(note)
     if json_out is not None:
         write_text(json_out, json.dumps(report.gate_json(result), indent=2) + "\n")
-        typer.echo(f"the verdict for programs is in {json_out}")
-    typer.echo(f"verdict: {result.verdict}")
+        console.say(f"the verdict for programs is in {json_out}")
+    console.say(f"verdict: {result.verdict}")
     raise typer.Exit(result.exit_code)

@@ -1,20 +1,26 @@
 """What the terminal shows: progress while it works, a table when it is done."""
 
+import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
+from harness.display_text import for_terminal, one_line
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
     from harness.pipeline.progress import Advance
     from harness.records import Comparison, RecipeComparison, Result
 
 STOPPED = 130
+NARROWEST = 8
+"""Columns of a name that is folded, at least."""
+LONGEST_WORD = len("inconclusive")
 
 _STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "invalid": "bold red"}
 _WORDS = {
@@ -50,23 +56,23 @@ class TerminalProgress:
             return
         columns = (
             SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("{task.description:<18}"),
+            TextColumn("{task.description:<18}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
             TextColumn("[dim]left"),
             TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
         )
         with Progress(*columns, console=console) as progress:
-            bar = progress.add_task(title, total=total, note="")
+            bar = progress.add_task(for_terminal(one_line(title)), total=total, note="")
 
             def advance(
                 *, done: int | None = None, total: int | None = None, note: str | None = None
             ) -> None:
                 progress.update(bar, completed=done, total=total)
                 if note is not None:
-                    progress.update(bar, note=note)
+                    progress.update(bar, note=for_terminal(one_line(note)))
 
             yield advance
             known = progress.tasks[0].total or 1
@@ -78,9 +84,9 @@ def _logged(title: str) -> "Iterator[Advance]":
     from time import monotonic
 
     begun = monotonic()
-    typer.echo(f"{title} ...", err=True)
+    say(f"{title} ...", err=True)
     yield lambda **_: None
-    typer.echo(f"{title} done in {monotonic() - begun:.0f} s", err=True)
+    say(f"{title} done in {monotonic() - begun:.0f} s", err=True)
 
 
 @contextmanager
@@ -89,7 +95,7 @@ def stoppable(folder: Path) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo(
+        say(
             f"\nharness: stopped; what was finished is kept in {folder}, "
             "and the same command goes on from there",
             err=True,
@@ -97,108 +103,166 @@ def stoppable(folder: Path) -> Iterator[None]:
         sys.exit(STOPPED)
 
 
-def show(result: "Result") -> None:
-    """Print every comparison of a run, one table per candidate, in 80 columns."""
+def say(text: str = "", *, style: str = "", err: bool = False) -> None:
+    """Print a text that may hold anything: names, notes, paths, errors of libraries.
+
+    Nothing in it is markup, nothing steers the terminal, and nothing is a command to a CI system.
+    Everything that a command prints goes through here or `print_table`. A reader that is gone or a
+    full disk behind the output changes no exit code.
+
+    Args:
+        text: What to print; a line end follows.
+        style: rich's name of a style, for a terminal.
+        err: Print to the standard error.
+    """
+    if style:
+        say_parts([(text, style)], err=err)
+    else:
+        _write(f"{for_terminal(text)}\n", err=err)
+
+
+def say_parts(parts: Iterable[tuple[str, str]], *, err: bool = False) -> None:
+    """Print one text of several parts, each with its style; see `say`."""
+    from rich.text import Text
+
+    text = Text.assemble(*((for_terminal(text), style) for text, style in parts))
+    _render(text, err=err, soft_wrap=True)
+
+
+def print_table(table: "Table") -> None:
+    """Print a table whose cells were made by `cell`."""
+    _render(table)
+
+
+def _render(shown: "Text | Table", *, err: bool = False, soft_wrap: bool = False) -> None:
+    """Let rich lay something out for a stream, without writing to it."""
     from rich.console import Console
 
+    stream, laid_out = sys.stderr if err else sys.stdout, StringIO()
+    console = Console(file=laid_out, force_terminal=stream.isatty() or None, highlight=False)
+    console.print(shown, soft_wrap=soft_wrap, markup=False)
+    _write(laid_out.getvalue(), err=err)
+
+
+def cell(text: str, style: str = "") -> "Text":
+    """Return a foreign text as one line in the cell of a table."""
+    return plain(one_line(text), style)
+
+
+def plain(text: str, style: str = "") -> "Text":
+    """Return a foreign text as rich shows it to the letter: no markup, nothing hidden."""
+    from rich.text import Text
+
+    return Text(for_terminal(text), style=style)
+
+
+def _write(text: str, *, err: bool) -> None:
+    stream = sys.stderr if err else sys.stdout
+    try:
+        stream.write(text)
+        stream.flush()
+    except UnicodeEncodeError:
+        known = stream.encoding or "ascii"
+        stream.write(text.encode(known, "replace").decode(known))
+    except (OSError, ValueError):  # nobody reads it any more; what was written to files stands
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def show(result: "Result") -> None:
+    """Print every comparison of a run, one table per candidate, in 80 columns."""
     from harness.report.wording import reading
 
-    console = Console(highlight=False)
     reference = "the baseline" if result.arms[0].method == "baseline" else "base"
     for arm in result.arms[1:]:
         compared = [c for c in result.comparisons if c.candidate == arm.name]
-        console.print(f"\n[bold]{arm.name}[/] against {reference}")
+        say(f"\n{arm.name} against {reference}", style="bold")
         if arm.note:
-            console.print(arm.note, style="dim")
-        console.print(_table(compared))
+            say(arm.note, style="dim")
+        print_table(_table(compared))
         for comparison in compared:
-            if read := reading(comparison.suite):
-                console.print(f"  {comparison.suite.name}: {read}", style="dim", markup=False)
-            if reason := why(comparison):
-                said = f"  {comparison.suite.name}: {reason}"
-                console.print(said, style="dim", markup=False)
+            for said in filter(None, (reading(comparison.suite), why(comparison))):
+                say(f"  {comparison.suite.name}: {said}", style="dim")
 
     if result.recipes:
-        console.print("\n[bold]is it the recipe or luck?[/] mean over training seeds")
-        console.print(_recipe_table(result.recipes))
+        say("\nis it the recipe or luck? mean over training seeds", style="bold")
+        print_table(_recipe_table(result.recipes))
         for found in result.recipes:
             if found.reason:
-                said = f"  {found.recipe} on {found.suite.name}: {found.reason}"
-                console.print(said, style="dim", markup=False)
-    for said in (
-        result.reason and f"the run is {result.verdict}: {result.reason}",
-        result.recommendation,
-    ):
-        if said:
-            console.print(f"{said}.", markup=False)
+                say(f"  {found.recipe} on {found.suite.name}: {found.reason}", style="dim")
+    if result.reason:
+        say(f"the run is {result.verdict}: {result.reason}.")
+    if result.recommendation:
+        say(f"{result.recommendation}.")
 
 
-def _recipe_table(recipes: "Sequence[RecipeComparison]") -> "Table":
+def _columns(names: Sequence[str], numbers: Sequence[str], label: str) -> "Table":
+    """Return an empty table: long names are folded, so that every number stays in 80 columns."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("recipe", no_wrap=True)
-    table.add_column("suite", no_wrap=True)
-    for name in ("seeds", "change", "90 % interval", "spread"):
+    for name in names:
+        table.add_column(name, overflow="fold", min_width=NARROWEST)
+    for name in numbers:
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("label", no_wrap=True)
+    table.add_column(label, min_width=LONGEST_WORD)
+    return table
+
+
+def _recipe_table(recipes: "Sequence[RecipeComparison]") -> "Table":
+    table = _columns(("recipe", "suite"), ("seeds", "change", "90 % interval", "spread"), "label")
     for found in recipes:
         table.add_row(*recipe_row(found))
     return table
 
 
-def recipe_row(found: "RecipeComparison") -> tuple[str, ...]:
+def recipe_row(found: "RecipeComparison") -> "tuple[Text, ...]":
     """Return the cells of one recipe on one suite, changes in points."""
     decision = found.decision
     spread = "" if found.spread is None else f"{100 * found.spread:.1f}"
     named = (found.recipe, found.suite.name, str(len(found.candidates)))
     if decision is None:
-        return *named, "", "", spread, f"[{_STYLES['inconclusive']}]not decided[/]"
-    return (
-        *named,
+        return *map(cell, (*named, "", "", spread)), cell("not decided", _STYLES["inconclusive"])
+    numbers = (
         f"{100 * decision.delta:+.1f}",
         f"{100 * decision.ci_low:+.1f} to {100 * decision.ci_high:+.1f}",
         spread,
-        f"[{_STYLES[decision.verdict]}]{_WORDS[decision.label]}[/]",
+    )
+    return (
+        *map(cell, (*named, *numbers)),
+        cell(_WORDS[decision.label], _STYLES[decision.verdict]),
     )
 
 
 def _table(comparisons: "Sequence[Comparison]") -> "Table":
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
-    table.add_column("suite", no_wrap=True)
-    for name in ("items", "base", "tuned", "change", "90 % interval"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("verdict", no_wrap=True)
+    table = _columns(("suite",), ("items", "base", "tuned", "change", "90 % interval"), "verdict")
     for comparison in comparisons:
         table.add_row(*row(comparison))
     return table
 
 
-def row(comparison: "Comparison") -> tuple[str, ...]:
+def row(comparison: "Comparison") -> "tuple[Text, ...]":
     """Return the cells of one comparison: scores in percent, changes in points."""
     suite, decision = comparison.suite, comparison.decision
     style = _STYLES[comparison.verdict]
     if decision is None or comparison.base is None or comparison.tuned is None:
-        return suite.name, "0", "", "", "", "", f"[{style}]invalid[/]"
+        return *map(cell, (suite.name, "0", "", "", "", "")), cell("invalid", style)
     label = _WORDS[decision.label]
     if comparison.verdict == "fail" and decision.verdict != "fail":
         label = "must-pass failed"
     settled = comparison.verdict in ("pass", "fail")
     planned = getattr(decision, "planned", decision.n)
     early = getattr(decision, "used", planned) < planned
-    return (
+    cells = (
         suite.name,
         f"{decision.n}/{planned}" if early else str(decision.n),
         f"{100 * comparison.base:.1f}",
         f"{100 * comparison.tuned:.1f}",
         f"{100 * decision.delta:+.1f}",
         f"{100 * decision.ci_low:+.1f} to {100 * decision.ci_high:+.1f}",
-        f"[{style}]{label if settled else comparison.verdict}[/]",
     )
+    return *map(cell, cells), cell(label if settled else comparison.verdict, style)
 
 
 def why(comparison: "Comparison") -> str:
@@ -222,7 +286,7 @@ def show_files(folder: Path, names: dict[str, str]) -> None:
     width = max((len(name) for name in names), default=0)
     for name, what in names.items():
         if (folder / name).exists():
-            typer.echo(f"  {folder / name!s:<{len(str(folder)) + width + 1}}  {what}")
+            say(f"  {folder / name!s:<{len(str(folder)) + width + 1}}  {what}")
 
 
 RUN_FILES = {

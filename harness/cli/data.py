@@ -1,5 +1,7 @@
 """``harness data``: show training rows as the model sees them, with lengths and loss mask."""
 
+import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,8 +11,6 @@ import typer
 from harness.cli import console
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from harness.corpus import Cleaning
     from harness.ingest import Shape, Unlearnt
     from harness.records import Example
@@ -47,8 +47,6 @@ def show(
 
     Example: `harness data show train.jsonl --base builtin:tiny --rows 5`
     """
-    from rich.console import Console
-
     from harness import corpus, training
     from harness.errors import DataError
     from harness.ingest import Unlearnt, iter_examples
@@ -71,22 +69,21 @@ def show(
         if not card.rows:
             raise DataError("there must be rows to show: cleaning left none")
         context = tokenizer.context_length
-    out = Console(highlight=False, soft_wrap=True)
     keys = ", ".join(shapes[0].keys)
-    out.print(f"[bold]{source}[/]: shape [bold]{shapes[0].name}[/] (rows with {keys})")
-    _show_cleaning(out, cleaning, unlearnt)
+    console.say(f"{source}: shape {shapes[0].name} (rows with {keys})", style="bold")
+    _show_cleaning(cleaning, unlearnt)
     template = "through its chat template" if tokenizer.chat else "as plain text"
-    out.print(f"\nLengths in tokens of {base}, {template}:")
-    _show_lengths(out, card, context)
-    _show_rows(out, card, tokenizer)
+    console.say(f"\nLengths in tokens of {base}, {template}:")
+    _show_lengths(card, context)
+    _show_rows(card, tokenizer)
 
 
-def _show_cleaning(out: "Console", cleaning: "Cleaning", unlearnt: "Unlearnt") -> None:
+def _show_cleaning(cleaning: "Cleaning", unlearnt: "Unlearnt") -> None:
     kept = cleaning.read - sum(len(origins) for origins in cleaning.dropped.values())
     read = cleaning.read + len(unlearnt.rows)
-    out.print(f"{read:,} rows, of which {kept:,} would be learnt\n")
+    console.say(f"{read:,} rows, of which {kept:,} would be learnt\n")
     for name, rows in unlearnt.ignored.items():
-        out.print(f"not learnt from  {name:<33}{rows:>9,} rows", markup=False)
+        console.say(f"not learnt from  {name:<33}{rows:>9,} rows")
     found = [
         (done, name, origins)
         for done, steps in (
@@ -98,46 +95,43 @@ def _show_cleaning(out: "Console", cleaning: "Cleaning", unlearnt: "Unlearnt") -
         if origins
     ]
     if not found:
-        out.print("Cleaning changes nothing and has nothing to point out.")
+        console.say("Cleaning changes nothing and has nothing to point out.")
     for done, name, origins in found:
         more = ", ..." if len(origins) > FIRST else ""
         places = ", ".join(Path(origin).name for origin in origins[:FIRST])
-        out.print(f"{done:<12}{name:<38}{len(origins):>9,} rows  ", end="")
-        out.print(f"{places}{more}", style="dim", markup=False)
+        console.say(f"{done:<12}{name:<38}{len(origins):>9,} rows  {places}{more}")
 
 
 def _fixed(steps: "dict[str, list[str]]") -> dict[str, tuple[str, ...]]:
     return {name: tuple(origins) for name, origins in steps.items()}
 
 
-def _show_lengths(out: "Console", card: "DataCard", context: int) -> None:
+def _show_lengths(card: "DataCard", context: int) -> None:
     bins = list(card.histogram())
     most = max(rows for _, rows in bins)
     while not bins[0][1]:
         del bins[0]
     for end, rows in bins:
         bar = "█" * -(-BAR * rows // most)
-        out.print(f"  up to {end:>7,}  {bar:<{BAR}} {rows:>9,} rows")
+        console.say(f"  up to {end:>7,}  {bar:<{BAR}} {rows:>9,} rows")
     too_long = card.longer_than(context)
-    out.print(
+    console.say(
         f"  longest {card.longest:,}; {too_long:,} rows ({too_long / card.rows:.1%}) exceed "
         f"the {context:,} tokens that the base can see"
         + (", and would be left out" if too_long else "")
     )
 
 
-def _show_rows(out: "Console", card: "DataCard", tokenizer: "RowTokenizer") -> None:
-    from rich.text import Text
-
+def _show_rows(card: "DataCard", tokenizer: "RowTokenizer") -> None:
     from harness.training import marked
 
     share = card.learnt / card.tokens
-    coloured = out.is_terminal and not out.no_color
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     how = "in green" if coloured else "in ⟦ ⟧"
-    out.print(f"\nLearnt is what stands {how}, {share:.0%} of all tokens; the rest is only read.")
+    console.say(f"\nLearnt is what stands {how}, {share:.0%} of all tokens; the rest is only read.")
     for origin, parts in card.pictures(tokenizer.tokenizer):
-        out.print(f"\n{origin}", style="bold", markup=False)
-        text = Text() if coloured else Text(marked(parts))
-        for part, learnt in parts if coloured else ():
-            text.append(part, style="green" if learnt else "dim")
-        out.print(text)
+        console.say(f"\n{origin}", style="bold")
+        if coloured:
+            console.say_parts([(part, "green" if learnt else "dim") for part, learnt in parts])
+        else:
+            console.say(marked(parts))

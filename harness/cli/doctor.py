@@ -4,9 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-import typer
-
 from harness import content
+from harness.cli import console
 from harness.errors import MissingExtraError
 from harness.extras import require
 from harness.files import sha256_of
@@ -22,26 +21,26 @@ def command() -> None:
     from harness.versions import versions
 
     for name, version in versions().items():
-        typer.echo(f"{name:<18} {version}")
+        console.say(f"{name:<18} {version}")
     _show_devices()
     free = shutil.disk_usage(Path.cwd()).free / 1e9
-    typer.echo(f"{'free disk':<18} {free:.0f} GB in {Path.cwd()}")
+    console.say(f"{'free disk':<18} {free:.0f} GB in {Path.cwd()}")
     for name, folder in content.BUILTIN_MODELS.items():
         digest = sha256_of(folder / "model.safetensors")
-        typer.echo(f"{'builtin:' + name:<18} sha256 {digest}")
+        console.say(f"{'builtin:' + name:<18} sha256 {digest}")
 
 
 def _show_devices() -> None:
     try:
         require("engine")
     except MissingExtraError as error:
-        typer.echo(f"{'devices':<18} not examined: {error}")
+        console.say(f"{'devices':<18} not examined: {error}")
         return
     import torch
 
     from harness.models.hardware import device_of, has_bf16
 
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    typer.echo(f"{'devices':<18} {', '.join(devices) or f'CPU, {os.cpu_count()} cores'}")
+    console.say(f"{'devices':<18} {', '.join(devices) or f'CPU, {os.cpu_count()} cores'}")
     multiplies_bf16 = has_bf16(device_of("auto"))
-    typer.echo(f"{'bfloat16':<18} {'yes' if multiplies_bf16 else 'no: training uses float32'}")
+    console.say(f"{'bfloat16':<18} {'yes' if multiplies_bf16 else 'no: training uses float32'}")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli import console
 from harness.cli.report import RunPath
 
 _NEXT = {
@@ -36,5 +37,5 @@ def command(
     from harness.store.run_folder import RunFolder
 
     form = export(RunFolder(run), candidate, out, merge=merge, gguf=gguf, licence=licence)
-    typer.echo(f"{out} is {_NEXT[form].format(out=out)}")
-    typer.echo(f"{out / 'README.md'} is its model card")
+    console.say(f"{out} is {_NEXT[form].format(out=out)}")
+    console.say(f"{out / 'README.md'} is its model card")

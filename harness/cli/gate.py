@@ -36,7 +36,7 @@ def command(
     folder = RunFolder(run)
     if write_baseline is not None:
         saved = save_baseline(folder, write_baseline, arm=arm)
-        typer.echo(f"the scores of {saved} are in {write_baseline}")
+        console.say(f"the scores of {saved} are in {write_baseline}")
         return
     where = run
     if baseline is None:
@@ -46,5 +46,5 @@ def command(
         where = folder.baseline
         report.write(result, where)
     console.show(result)
-    typer.echo(f"verdict: {result.verdict}; {where / 'gate.json'} has it for programs")
+    console.say(f"verdict: {result.verdict}; {where / 'gate.json'} has it for programs")
     raise typer.Exit(result.exit_code)

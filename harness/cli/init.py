@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli import console
 from harness.errors import StudyError
 from harness.files import write_text
 
@@ -27,4 +28,4 @@ def command(
         raise StudyError(f"a file must not be overwritten by accident: {path} exists; use --force")
     write_text(path, TEMPLATE.read_text(encoding="utf-8"))
     write_text(path.with_name(SCHEMA), json.dumps(study.json_schema(), indent=2) + "\n")
-    typer.echo(f"wrote {path} and {path.with_name(SCHEMA)}; next: harness plan {path}")
+    console.say(f"wrote {path} and {path.with_name(SCHEMA)}; next: harness plan {path}")

@@ -45,44 +45,44 @@ def command(
         )
         if section.sweep:
             what += f", the best of {training.space_of(section).size} trials"
-        typer.echo(f"candidate {candidate.name}: {what}")
+        console.say(f"candidate {candidate.name}: {what}")
     for candidate in planned.candidates:
         if candidate.card and candidate.card.ignored:
             columns = ", ".join(f"{k} ({n:,} rows)" for k, n in candidate.card.ignored.items())
-            typer.echo(f"  columns that {candidate.name} does not learn from: {columns}")
+            console.say(f"  columns that {candidate.name} does not learn from: {columns}")
         if candidate.card and candidate.card.copies:
             found = len(candidate.card.copies)
             fate = "left out of its verdict" if candidate.card.excluded else "counted all the same"
-            typer.echo(f"  rows of {candidate.name} hold {found} test items: {fate}")
+            console.say(f"  rows of {candidate.name} hold {found} test items: {fate}")
     for suite in suites:
         _tell(suite)
     arms = len(planned.arms)
     timed = [suite.seconds for suite in suites if suite.seconds is not None]
     if timed:
-        typer.echo(
+        console.say(
             f"answering takes about {_time(arms * sum(timed))} here for {arms} arms, from "
             f"{PROBED} items a suite: less where many items share a beginning; training "
             "and judging come on top"
         )
-    typer.echo(
+    console.say(
         f"(supposing that base and tuned differ on {DISAGREEMENT:.0%} of the items; with "
         "--until-decided a clear verdict needs fewer)"
     )
-    typer.echo(f"arms: {', '.join(planned.arms)}; run folder: {planned.folder.path}")
+    console.say(f"arms: {', '.join(planned.arms)}; run folder: {planned.folder.path}")
 
 
 def _tell(suite: "Outlook") -> None:
     power = suite.power
     grouped = f" in {suite.clusters} clusters" if suite.clusters < suite.items else ""
-    typer.echo(f"suite {suite.suite}: {suite.items} items{grouped} ({suite.grouping})")
+    console.say(f"suite {suite.suite}: {suite.items} items{grouped} ({suite.grouping})")
     if suite.clusters < suite.items and suite.effective < suite.clusters_needed:
-        typer.echo(
+        console.say(
             f"  warning: {suite.clusters} clusters (effective {suite.effective:.1f}) may not be "
             f"enough for the margin of {100 * power.margin:g} points: where the base is always "
             f"right {suite.clusters_needed} are needed, fewer where it is not; 'strata' instead of "
             "'cluster' makes the decision about these alone"
         )
-    typer.echo(
+    console.say(
         f"  the margin of {100 * power.margin:g} points needs {power.items} items "
         f"({power.items_sequential} at most with --until-decided); these decide with "
         f"{power.chance:.0%} chance, and show a drop of {100 * power.detectable:.1f} points with "
@@ -91,9 +91,9 @@ def _tell(suite: "Outlook") -> None:
     cost = f"  one arm: {suite.tokens:,} prompt tokens, {suite.distinct:,} distinct"
     cost += f", at most {suite.generated:,} generated" if suite.generated else ""
     cost += f", about {_time(suite.seconds)}" if suite.seconds is not None else ""
-    typer.echo(cost)
+    console.say(cost)
     if power.chance < HOPELESS:
-        typer.echo(
+        console.say(
             f"  warning: too few items, expect 'inconclusive': take {power.items}, or a margin of "
             f"{100 * power.detectable:.1f} points"
         )

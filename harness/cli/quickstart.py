@@ -34,4 +34,4 @@ def command(
         result = run_study(studies.load(path), out=run, progress=console.TerminalProgress())
     console.show(result)
     console.show_files(run, console.RUN_FILES)
-    typer.echo(f"  the study: {path}; run it on your own base, data and suites")
+    console.say(f"  the study: {path}; run it on your own base, data and suites")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli import console
 from harness.errors import HarnessError
 from harness.files import write_text
 
@@ -42,7 +43,7 @@ def command(
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in verdicts)
     write_text(out, lines)
     counts = Counter(row["verdict"] for row in verdicts)
-    typer.echo(", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()))
-    typer.echo(f"verdicts are in {out}")
+    console.say(", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()))
+    console.say(f"verdicts are in {out}")
     if verdicts and not set(counts) - {"unscored"}:
         raise HarnessError("nothing could be scored; each line of the output says why")

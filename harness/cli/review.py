@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli import console
 from harness.cli.report import RunPath
 
 app = typer.Typer(name="review", help="Blinded sheets for raters.", no_args_is_help=True)
@@ -35,7 +36,7 @@ def draw(
         raters=raters,
         seed=seed,
     )
-    typer.echo(f"hand out {folder.review / 'for_raters'}; keep {folder.review / 'key.json'}")
+    console.say(f"hand out {folder.review / 'for_raters'}; keep {folder.review / 'key.json'}")
 
 
 @app.command()
@@ -47,7 +48,6 @@ def collect(
 
     Example: `harness review collect runs/mine rated/*.xlsx`
     """
-    from rich.console import Console
     from rich.table import Table
 
     from harness import review
@@ -60,11 +60,10 @@ def collect(
         if s.win_rate is not None and s.ci_low is not None and s.ci_high is not None:
             rate = f"{s.win_rate:.0%} ({s.ci_low:.0%} to {s.ci_high:.0%})"
         agreement = "" if s.agreement is None else f"{s.agreement:.2f}"
-        table.add_row(
-            s.candidate, s.suite, str(s.wins), str(s.ties), str(s.losses), rate, agreement
-        )
-    Console().print(table)
-    typer.echo(
+        cells = (s.candidate, s.suite, str(s.wins), str(s.ties), str(s.losses), rate, agreement)
+        table.add_row(*map(console.cell, cells))
+    console.print_table(table)
+    console.say(
         "wins are the candidate's; a tie is half a win; agreement is Krippendorff's alpha; "
         f"{ratings.missing} rows were left empty"
     )

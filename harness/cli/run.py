@@ -68,7 +68,7 @@ def command(
             result, noise = carry_out(planned), ()
     console.show(result)
     for each in noise:
-        typer.echo(
+        console.say(
             f"  {each.suite}: {each.flips} of {each.items} items flipped, {each.texts} texts "
             f"differ, largest difference of a log-likelihood {each.largest:.1e}"
         )

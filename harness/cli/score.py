@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import typer
-
 from harness.cli import console
 from harness.cli.run import AllowIdentical, Out, StudyFile
 
@@ -29,5 +27,5 @@ def command(study: StudyFile, out: Out = None, allow_identical: AllowIdentical =
     for (arm, suite), judged in samples.items():
         scores = [s.verdict.score for s in judged if s.verdict.score is not None]
         mean = f"{100 * sum(scores) / len(scores):5.1f} %" if scores else "  unscored"
-        typer.echo(f"{arm:<20} {suite:<20} {mean}  of {len(scores)} items")
-    typer.echo(f"samples are in {folder / 'samples'}")
+        console.say(f"{arm:<20} {suite:<20} {mean}  of {len(scores)} items")
+    console.say(f"samples are in {folder / 'samples'}")

@@ -3,6 +3,7 @@
 import typer
 
 from harness import content
+from harness.cli import console
 
 app = typer.Typer(name="tasks")
 
@@ -15,13 +16,13 @@ def command() -> None:
 
     Example: `harness tasks`
     """
-    from rich.console import Console
     from rich.table import Table
 
     from harness.suites.catalogue import builtin_suites
 
     table = Table("suite", "primary metric", "margin", "what it measures")
     for suite in builtin_suites().values():
-        table.add_row(suite.name, suite.metric, f"{100 * suite.margin:.0f} points", suite.title)
-    Console().print(table)
-    typer.echo(f"their folders, with a card each, are in {content.TASKS}")
+        cells = (suite.name, suite.metric, f"{100 * suite.margin:.0f} points", suite.title)
+        table.add_row(*map(console.cell, cells))
+    console.print_table(table)
+    console.say(f"their folders, with a card each, are in {content.TASKS}")

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import typer
-
 from harness.cli import console
 from harness.cli.run import Out, StudyFile
 
@@ -31,4 +29,4 @@ def command(study: StudyFile, out: Out = None) -> None:
     if not told:
         return
     for arm in arms[1:]:
-        typer.echo(f"  {arm.path}  {arm.method}")
+        console.say(f"  {arm.path}  {arm.method}")

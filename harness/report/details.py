@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from harness.analysis import TRANSITIONS, answer_text, plain, target_text
-from harness.analysis.display_text import clip, visible
+from harness.display_text import clip, visible
 from harness.records import Comparison, Finding, Pair, Result
 from harness.report import charts
 from harness.report.headline import Check, check

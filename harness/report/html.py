@@ -10,8 +10,8 @@ import hashlib
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.analysis.display_text import visible
 from harness.content import REPORTS
+from harness.display_text import visible
 from harness.records import BASE, Result, Suite
 from harness.report import headline, overview
 from harness.report.data_card_view import training_data

@@ -8,8 +8,8 @@ import json
 from collections.abc import Mapping, Sequence
 
 from harness.analysis import TRANSITIONS, answer_text, choices, plain, target_text
-from harness.analysis.display_text import clip, visible
 from harness.analysis.several_candidates import candidates_of
+from harness.display_text import clip, visible
 from harness.records import Comparison, Document, Item, ItemKey, Result, Sample, Verdict
 from harness.report.outline import outline
 from harness.report.wording import TRANSITION_WORDS

@@ -3,8 +3,8 @@
 import re
 from xml.etree import ElementTree
 
-from harness.analysis.display_text import visible
 from harness.analysis.several_candidates import candidates_of
+from harness.display_text import visible
 from harness.records import Comparison, Result
 from harness.report.wording import check_sentence
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from harness.analysis import answer_text, target_text
-from harness.analysis.display_text import clip, visible
+from harness.display_text import clip, visible
 from harness.records import Comparison, Decision, Pair, Result
 from harness.report.data_card_view import DataView, training_data
 from harness.report.details import transition_counts

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.analysis import target_text
-from harness.analysis.display_text import visible
+from harness.display_text import visible
 from harness.review.draw import Drawn, keyed
 
 BASE_ON_A = "A"

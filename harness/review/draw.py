@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from harness.analysis import answer_text
-from harness.analysis.display_text import visible
+from harness.display_text import visible
 from harness.records import PREFERENCE, Comparison, Pair
 
 Stratum = Literal["flips", "others"]

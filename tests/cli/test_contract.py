@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from support.command import harness
+from support.command import HARNESS, harness, run
 from typer.main import get_command
 
 from harness.cli import app
@@ -71,3 +71,17 @@ def test_the_version_is_the_package_s() -> None:
     from harness import __version__
 
     assert harness("--version").stdout.strip() == f"harness {__version__}"
+
+
+def test_a_reader_that_is_gone_changes_no_exit_code(tmp_path: Path) -> None:
+    """Output to a closed pipe or a full disk is lost; the verdict's exit code is not."""
+    (tmp_path / "base.jsonl").write_text("".join(f'{{"id": {n}, "score": 1}}\n' for n in range(99)))
+    (tmp_path / "tuned.jsonl").write_text(
+        "".join(f'{{"id": {n}, "score": 0}}\n' for n in range(99))
+    )
+    typed = f"{' '.join(HARNESS)} compare base.jsonl tuned.jsonl --margin 0.03"
+    for where in ("> /dev/full", "| true", "> /dev/full 2>&1"):
+        line = f"{typed} {where}; echo ${{PIPESTATUS[0]}} > code"
+        done = run("bash", "-c", line, folder=tmp_path)
+        assert (tmp_path / "code").read_text() == "1\n", (where, done.stderr)
+        assert "Traceback" not in done.stderr

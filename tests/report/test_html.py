@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.example_result import XSS, example_result, saying
 
 from harness import report
-from harness.analysis.display_text import visible
+from harness.display_text import visible
 from harness.records import Comparison, Decision, Result
 from harness.report.item_browser import item_data, json_block
 from harness.report.wording import check_sentence, signed

@@ -22,6 +22,28 @@ def visible(text: str) -> str:
     return "".join(map(_shown, text)) if not text.isascii() or not text.isprintable() else text
 
 
+_WORKFLOW = re.compile(r"::(?=[A-Za-z-]+[^\n]*?::)|#(?=#(?:\[|vso\[|teamcity\[))")
+"""What a CI system would take for a command: GitHub's ``::error ::``, others' ``##[...]``."""
+
+
+def for_terminal(text: str) -> str:
+    r"""Make a foreign text safe for a terminal or a CI log: visible, and never a command to it.
+
+    >>> for_terminal("\x1b[31mred\n::error::no")
+    '␛[31mred\n:\\:error::no'
+    """
+    return _WORKFLOW.sub(lambda found: f"{found[0][0]}\\{found[0][1:]}", visible(text))
+
+
+def one_line(text: str, size: int = 2000) -> str:
+    r"""Return a foreign text as one line of at most ``size`` characters.
+
+    >>> one_line("first\n  second")
+    'first second'
+    """
+    return clip(" ".join(visible(text[: 2 * size]).split()), size)
+
+
 def _shown(char: str) -> str:
     if char in _PICTURES:
         return _PICTURES[char]
