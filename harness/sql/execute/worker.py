@@ -2,7 +2,7 @@
 
 import json
 import os
-import select
+import selectors
 import subprocess
 import sys
 import time
@@ -30,12 +30,17 @@ class WorkerEndedError(Exception):
 
 
 class WorkerProcess:
-    """A running ``jail/``; ``known`` are the keys of the databases that it has open."""
+    """A running ``jail/``; ``known`` are the keys of the databases that it has open.
+
+    ``shared`` tells whether it ever held more than one: if not, what it cannot do for lack of
+    memory is the database's own doing.
+    """
 
     def __init__(self) -> None:
         environment = {
             k: v for k, v in os.environ.items() if k in {"SYSTEMROOT", "LD_LIBRARY_PATH"}
         }
+        environment["MALLOC_ARENA_MAX"] = "1"  # each further one takes 64 MB of address space
         self.process = subprocess.Popen(
             [sys.executable, "-E", "-s", "-B", str(_JAIL)],
             stdin=subprocess.PIPE,
@@ -47,6 +52,17 @@ class WorkerProcess:
         )
         self._buffer = bytearray()
         self.known: set[str] = set()
+        self._first = ""
+        self.shared = False
+        self._readable = selectors.DefaultSelector()
+        assert self.process.stdout is not None
+        self._readable.register(self.process.stdout, selectors.EVENT_READ)
+
+    def opens(self, key: str) -> bool:
+        """Note that it has to open a database, and return ``shared``."""
+        self._first = self._first or key
+        self.shared = self.shared or self._first != key
+        return self.shared
 
     def send(self, request: WorkerRequest) -> None:
         """Write one request.
@@ -74,7 +90,7 @@ class WorkerProcess:
         while (end := self._buffer.find(b"\n", searched)) < 0:
             searched = len(self._buffer)
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            if left <= 0 or not self._readable.select(left):
                 text = f"no answer within {seconds:.1f} s of wall time"
                 raise WorkerEndedError("timeout", text, doubtful=True)
             chunk = os.read(pipe, 1 << 16)
@@ -98,6 +114,7 @@ class WorkerProcess:
         """End the process at once, whatever it is doing."""
         self.process.kill()
         self.process.wait()
+        self._readable.close()
         for pipe in (self.process.stdin, self.process.stdout):
             if pipe is not None:
                 try:

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
     from harness.sql.execute.messages import WorkerAnswer, WorkerRequest
 
-MAX_CONNECTIONS = 24
+MAX_CONNECTIONS = {"sqlite": 24, "duckdb": 3}
+"""Databases of an engine that stay open; each of DuckDB's brings threads and a cache of its own."""
+
 MEMORY = 1_500_000_000
 BUILDING = 10
 """Processor time of a schema script, as a multiple of a statement's."""
@@ -46,6 +48,8 @@ BUILDING = 10
 
 class OpenDatabase(Protocol):
     """What both engines offer."""
+
+    engine: str
 
     def reseed(self, seed: int = 0) -> None:
         """Make what ``random()`` returns repeatable."""
@@ -107,9 +111,11 @@ class Worker:
         if database is None:
             if request.get("source") is None:
                 return None
-            while len(self.databases) >= MAX_CONNECTIONS:
-                self.databases.pop(next(iter(self.databases))).close()
-            if request["source"].get("engine") == "duckdb":
+            engine = request["source"].get("engine", "sqlite")
+            same = [old for old, other in self.databases.items() if other.engine == engine]
+            for old in same[: max(0, len(same) + 1 - MAX_CONNECTIONS[engine])]:
+                self.databases.pop(old).close()
+            if engine == "duckdb":
                 from duckdb_engine import DuckDatabase  # type: ignore[import-not-found]
 
                 database = DuckDatabase(request["source"], BUILDING * request["seconds"])

@@ -11,11 +11,19 @@ import duckdb
 from results import fetch  # type: ignore[import-not-found]
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Sequence, Set
 
     from harness.sql.execute.messages import Cell, SourceSpec, TableDescription, WorkerAnswer
 
-QUERIES = {duckdb.StatementType.SELECT}
+UNSTABLE_FUNCTIONS = {
+    "random", "uuid", "uuidv4", "uuidv7", "gen_random_uuid", "txid_current",
+    "current_connection_id", "current_query_id", "current_transaction_id",
+}  # fmt: skip
+DATABASE_LOST = 70
+"""Exit code where DuckDB gave up a database: every later statement on it would fail."""
+
+PARALLEL = 3
+"""Wall time after which a statement is stopped, as a multiple of its processor time."""
 SETTINGS = {
     "enable_external_access": "false",
     "autoinstall_known_extensions": "false",
@@ -23,11 +31,18 @@ SETTINGS = {
     "memory_limit": "256MB",
     "threads": "1",
     "temp_directory": "",
+    "python_enable_replacements": "false",
 }
 
 
 class DuckDatabase:
-    """One DuckDB database in memory (or a file, read-only) for statements that only read."""
+    """One DuckDB database in memory (or a file, read-only) for statements that only read.
+
+    Every statement runs in a transaction that cannot write and is rolled back: one that advances a
+    sequence, or writes behind WITH, is a SELECT to the parser.
+    """
+
+    engine = "duckdb"
 
     def __init__(self, source: SourceSpec, seconds: float) -> None:
         path = source.get("path", ":memory:")
@@ -38,6 +53,24 @@ class DuckDatabase:
                 for statement, rows in source.get("rows", ()):
                     self._insert(statement, rows)
         self.connection.execute("SET lock_configuration=true")
+        script = source.get("script", "").lower()
+        suspect = "path" in source or any(name in script for name in UNSTABLE_FUNCTIONS)
+        self.unstable = self._unstable_names() if suspect else set()
+
+    def _unstable_names(self) -> set[str]:
+        """Return the views and macros that call, directly or not, what is left to chance."""
+        found: set[str] = set()
+        defined = self._all(
+            "SELECT view_name, sql FROM duckdb_views() WHERE NOT internal UNION ALL "
+            "SELECT function_name, macro_definition FROM duckdb_functions() "
+            "WHERE NOT internal AND macro_definition IS NOT NULL"
+        )
+        for _ in defined:
+            known = len(found)
+            found |= {name.lower() for name, sql in defined if _is_unstable(sql or "", found)}
+            if len(found) == known:
+                break
+        return found
 
     def _insert(self, statement: str, rows: Sequence[Sequence[Cell]]) -> None:
         """Insert rows one by one; leave out those that break a constraint or a type."""
@@ -58,28 +91,33 @@ class DuckDatabase:
         """Run one statement; never raises for what the statement does."""
         result: WorkerAnswer
         started = time.process_time()
+        self.connection.execute("BEGIN TRANSACTION READ ONLY")
         try:
             with _Deadline(self.connection, seconds):
                 result = self._fetch(sql)
         except duckdb.InterruptException:
             result = {"kind": "timeout", "error": "interrupted"}
         except duckdb.PermissionException as error:
-            result = {"kind": "denied", "error": str(error)}
-        except (duckdb.OutOfMemoryException, MemoryError) as error:
-            result = {"kind": "memory", "error": str(error)}
-        except (duckdb.Error, ValueError, UnicodeError, RuntimeError) as error:
-            result = {"kind": "error", "error": str(error).split("\n", maxsplit=1)[0]}
+            result = {"kind": "denied", "error": _first_line(error)}
+        except duckdb.TransactionException as error:
+            result = {"kind": "denied", "error": _first_line(error)}
+        except (duckdb.FatalException, duckdb.InternalException):
+            raise SystemExit(DATABASE_LOST) from None
+        except (duckdb.OutOfMemoryException, MemoryError, RuntimeError) as error:
+            result = {"kind": "memory", "error": _first_line(error)}
+        except (duckdb.Error, ValueError, TypeError) as error:
+            result = {"kind": "error", "error": _first_line(error)}
         result["seconds"] = round(time.process_time() - started, 6)
-        result["unstable"] = "random" in sql.lower()
+        result["unstable"] = _is_unstable(sql, self.unstable)
+        self.connection.rollback()
         return result
 
     def _fetch(self, sql: str) -> WorkerAnswer:
         statements = self.connection.extract_statements(sql)
-        if len(statements) != 1 or statements[0].type not in QUERIES:
+        if len(statements) != 1 or not _reads(statements[0]):
             kinds = ", ".join(str(statement.type) for statement in statements)
             return {"kind": "denied", "error": f"only one SELECT may run: {kinds}"}
-        cursor = self.connection.execute(statements[0])
-        answer: WorkerAnswer = fetch(cursor, _plain)
+        answer: WorkerAnswer = fetch(self.connection.execute(statements[0]), _plain)
         return answer
 
     def describe(self, limit: int, seconds: float) -> WorkerAnswer:
@@ -141,17 +179,64 @@ class DuckDatabase:
 
 
 class _Deadline:
-    """Interrupts a connection after some seconds; the kernel's limit stands behind it."""
+    """Interrupts a connection that has used its processor time; the kernel's limit is behind it.
+
+    On the wall clock a statement may take `PARALLEL` times as long, so that a busy machine changes
+    no result and one that only waits still ends.
+    """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, seconds: float) -> None:
-        self._timer = threading.Timer(seconds, connection.interrupt)
-        self._timer.daemon = True
+        self._interrupt = connection.interrupt
+        self._ended = threading.Event()
+        self._used, self._wall = time.process_time() + seconds, time.monotonic()
+        self._wall += PARALLEL * (seconds + 1)
+        self._pause = min(seconds / 8, 0.25)
+        self._watch = threading.Thread(target=self._wait, daemon=True)
+
+    def _wait(self) -> None:
+        while not self._ended.wait(self._pause):
+            if time.process_time() > self._used or time.monotonic() > self._wall:
+                self._interrupt()
 
     def __enter__(self) -> None:
-        self._timer.start()
+        self._watch.start()
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
+        self._ended.set()
+        self._watch.join()
+
+
+def _reads(statement: duckdb.Statement) -> bool:
+    """Tell whether a statement is a query; PIVOT counts as several until it runs."""
+    if statement.type == duckdb.StatementType.SELECT:
+        return True
+    several = getattr(duckdb.StatementType, "MULTI", None)
+    return statement.type == several and "pivot" in statement.query.lower()
+
+
+def _is_unstable(sql: str, names: Set[str]) -> bool:
+    """Tell whether the text calls what is left to chance, or one of ``names`` that do, or samples.
+
+    Words inside of literals, comments and other names do not count.
+    """
+    coded = sql.encode("utf-8", "replace")
+    tokens = duckdb.tokenize(coded.decode("utf-8"))
+    ends = [*(start for start, _ in tokens), len(coded)][1:]  # in bytes
+    words = [
+        coded[start:end].decode("utf-8").strip().strip('"').lower()
+        for (start, kind), end in zip(tokens, ends, strict=True)
+        if kind not in {duckdb.token_type.comment, duckdb.token_type.string_const}
+    ]
+    return any(
+        word in names
+        or (word in UNSTABLE_FUNCTIONS and following == "(")
+        or (word == "tablesample" or (word == "using" and following == "sample"))
+        for word, following in zip(words, [*words[1:], ""], strict=False)
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).split("\n", maxsplit=1)[0]
 
 
 def _plain(cell: object) -> Cell:

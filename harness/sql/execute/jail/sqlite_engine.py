@@ -76,6 +76,8 @@ class Guard:
 class SqliteDatabase:
     """One opened SQLite database and its guard."""
 
+    engine = "sqlite"
+
     def __init__(self, source: SourceSpec, seconds: float) -> None:
         self.guard = Guard()
         self.source = source
