@@ -1,17 +1,19 @@
 """Summaries of collected ratings: who was preferred, how surely, and whether raters agree."""
 
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist, fmean, variance
+from statistics import fmean
 
 from harness.records import ItemKey
 from harness.review.key import KeySet
 from harness.stats.agreement import krippendorff_alpha, percent_agreement
+from harness.stats.preference import Stratum, population_win_rate
 
 LEVEL = 0.90
 """Level of every interval."""
+FEWEST = 10
+"""Ratings below which there is no win rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class SetSummary:
 
     ``wins``, ``ties`` and ``losses`` count judgements from tuned's view, among the rows shown.
     ``win_rate`` is for the whole suite (a tie is half a win): strata by their true sizes, identical
-    answers as ties; None until every stratum has two rated items, or all of it.
+    answers as ties; None below ten ratings, or where of a stratum none came back.
     ``agreement`` is Krippendorff's alpha of the preferences as an ordered scale, ``same`` the share
     of item-wise pairs of raters with the same winner; None below two raters or without variation.
     ``chose_a`` is the share of decided judgements that went to side A; far from 0.5 it means that
@@ -112,25 +114,18 @@ def _agreement(judged: Sequence[tuple[Rating, int]]) -> tuple[float | None, floa
 def _win_rate(
     entry: KeySet, judged: Sequence[tuple[Rating, int]]
 ) -> tuple[float | None, float | None, float | None]:
-    """Estimate the suite's win rate from the strata (Cochran, Sampling Techniques, ch. 5).
+    """Estimate the suite's win rate from the strata; the item is the unit, its raters' mean counts.
 
-    The item is the unit: its raters are averaged first.
+    Fewer than `FEWEST` ratings say nothing, and neither does a stratum of which none came back.
     """
     items: dict[str, dict[ItemKey, list[float]]] = defaultdict(lambda: defaultdict(list))
     for rating, preference in judged:
         items[rating.stratum][rating.item].append((1 + (preference > 0) - (preference < 0)) / 2)
-    total = entry["identical"] + sum(entry["strata"].values())
-    won, spread = 0.5 * entry["identical"], 0.0
-    for stratum, size in entry["strata"].items():
-        values = [fmean(found) for found in items[stratum].values()]
-        if size and len(values) < min(2, size):
-            return None, None, None
-        if size:
-            won += size * fmean(values)
-            unseen = 1 - len(values) / size
-            spread += size**2 * unseen * (variance(values) if len(values) > 1 else 0) / len(values)
-    if not total or not judged:
+    strata = [
+        Stratum(size, [fmean(found) for found in items[stratum].values()])
+        for stratum, size in entry["strata"].items()
+        if size
+    ]
+    if len(judged) < FEWEST or not all(stratum.scores for stratum in strata):
         return None, None, None
-    half = NormalDist().inv_cdf((1 + LEVEL) / 2) * math.sqrt(spread) / total
-    rate = won / total
-    return rate, max(0.0, rate - half), min(1.0, rate + half)
+    return population_win_rate(strata, ties=entry["identical"], level=LEVEL)
