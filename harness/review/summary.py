@@ -8,7 +8,7 @@ from statistics import fmean
 from harness.records import ItemKey
 from harness.review.key import KeySet
 from harness.stats.agreement import krippendorff_alpha, percent_agreement
-from harness.stats.preference import Stratum, population_win_rate
+from harness.stats.win_rate import Stratum, population_win_rate
 
 LEVEL = 0.90
 """Level of every interval."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from harness.errors import DataError
-from harness.stats.preference import Stratum, population_win_rate
+from harness.stats.win_rate import Stratum, population_win_rate
 
 NOTED = [
     ((100, 300), (0.9, 0.9), (10, 10)),

@@ -23,7 +23,7 @@ class Stratum(NamedTuple):
     scores: Sequence[float]
 
 
-class Preference(NamedTuple):
+class PopulationWinRate(NamedTuple):
     """Share of items that tuned wins (a tie is half a win), and its interval."""
 
     rate: float
@@ -33,7 +33,7 @@ class Preference(NamedTuple):
 
 def population_win_rate(
     strata: Sequence[Stratum], *, ties: int = 0, level: float = 0.90
-) -> Preference:
+) -> PopulationWinRate:
     """Estimate the win rate of all items from samples of their strata.
 
     Each stratum has an interval of its own, Jeffreys's (few rated items: Clopper and Pearson's),
@@ -66,7 +66,7 @@ def population_win_rate(
         rate += share * mean
         below += (share * (mean - low)) ** 2
         above += (share * (high - mean)) ** 2
-    return Preference(rate, max(0.0, rate - below**0.5), min(1.0, rate + above**0.5))
+    return PopulationWinRate(rate, max(0.0, rate - below**0.5), min(1.0, rate + above**0.5))
 
 
 def _interval(stratum: Stratum, tail: float) -> tuple[float, float, float]:
