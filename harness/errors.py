@@ -27,6 +27,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "StudyError",
+    "redact",
     "nearest",
 ]
 
