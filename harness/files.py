@@ -1,14 +1,21 @@
-"""Atomic writes and content hashes."""
+"""Writes that are whole or absent, one command at a time in a folder, and content hashes."""
 
+import errno
 import hashlib
 import json
 import os
+import shutil
+import stat
+import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
+from typing import IO
+from uuid import uuid4
 
-from harness.errors import InfrastructureError
+from harness.errors import InfrastructureError, StudyError
 
 _WEIGHTS = ("*.safetensors", "*.bin", "*.pt")
 _SETTINGS = (
@@ -31,29 +38,221 @@ Stamp = tuple[int, int, int]
 """A file's size, and when its content and its entry were changed last, in nanoseconds."""
 
 
+IN_USE = ".in_use"
+"""The file by which a command keeps others out of a folder; it stays there and says nothing."""
+
+_PART = "part"
+_TAKEN = frozenset({errno.EACCES, errno.EAGAIN, errno.EDEADLK})
+_KINDS = (
+    (stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"), (stat.S_ISSOCK, "a socket"),
+)  # fmt: skip
+_FULL = ("No space left", "quota exceeded", "File too large", "PytorchStreamWriter failed")
+"""What libraries that write files by themselves say when they cannot."""
+
+
+def check_output(path: Path, *, inputs: Iterable[Path] = ()) -> None:
+    """Refuse a place where no file may be written, before any work is done for it.
+
+    A device or a pipe would be replaced by a file, a link could lead anywhere, and what a command
+    reads must be there afterwards.
+
+    Args:
+        path: Where a file is to be written.
+        inputs: Files that the command reads.
+
+    Raises:
+        StudyError: If what is there is no regular file, or one of the inputs.
+    """
+    if str(path) == "-":
+        raise StudyError("an output is a file, there whole or not at all: found '-'; name a file")
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return  # not there; or writing it says what is wrong
+    if not stat.S_ISREG(mode):
+        kind = next((kind for is_kind, kind in _KINDS if is_kind(mode)), "something else")
+        raise StudyError(
+            f"an output must be a new or a regular file: {path} is {kind}; name another file"
+        )
+    for each in inputs:
+        if each.exists() and each.samefile(path):
+            raise StudyError(
+                f"an output must not replace what the command reads: {path} is an input; name "
+                "another file"
+            )
+
+
 def write_text(path: Path, text: str) -> None:
-    """Write a file atomically; see `write_lines`."""
+    """Write a text file, whole or not at all; see `write_bytes`."""
     write_lines(path, (text,))
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write pieces of text to a temporary file, then move it into place.
+    r"""Write pieces of text as UTF-8, whole or not at all; see `write_bytes`.
+
+    Half a surrogate pair, which is no text, becomes its escape (the letters ``\ud83d``): in JSON
+    that is the same string again.
+    """
+    write_bytes(path, (line.encode("utf-8", "backslashreplace") for line in lines))
+
+
+def json_line(value: object, *, default: Callable[[object], object] | None = None) -> str:
+    """Return a value as one line of JSON that every program reads: what is no number is null."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, default=default)
+    except ValueError:
+        told = json.loads(json.dumps(value, default=default), parse_constant=lambda _: None)
+        text = json.dumps(told, ensure_ascii=False)
+    return text + "\n"
+
+
+def write_bytes(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file beside its place, make sure that it is on the disk, then move it there.
 
     Raises:
-        InfrastructureError: If the disk is full or the folder is not writable.
+        StudyError: If what is there is no regular file.
+        InfrastructureError: If the disk is full or the folder is not writable; what was there
+            before still is.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
+    check_output(path)
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        part = _part_of(path)
         try:
-            with part.open("w", encoding="utf-8", newline="\n") as out:
-                out.writelines(lines)
+            with part.open("xb") as out:
+                _locked(out)
+                out.writelines(pieces)
+                out.flush()
+                os.fsync(out.fileno())
             os.replace(part, path)  # noqa: PTH105 - the atomic rename is the point
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Yield a hidden folder that becomes ``path`` when the block ends well, else is removed.
+
+    Raises:
+        StudyError: If something else than an empty folder is there.
+        InfrastructureError: If the block could not write, or the folder not be moved.
+    """
+    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
+        raise StudyError(f"an output needs a new or empty folder: {path} is not; name another")
+    with explained(path):
+        part = _part_of(path)
+        part.mkdir(parents=True)
+        try:
+            with alone(part):
+                yield part
+                for file in part.rglob("*"):
+                    if file.is_file():
+                        _sync(file)
+            (part / IN_USE).unlink()
+            if path.exists():
+                path.rmdir()
+            part.replace(path)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep every other command that asks for a folder out of it; ends with the process, if killed.
+
+    Raises:
+        InfrastructureError: If another command is at work there, or the folder is not writable.
+    """
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / IN_USE).open("ab")
+    with file:
+        if _locked(file) is False:
+            raise InfrastructureError(
+                f"one command at a time may work in a folder: another is at work in {folder}; wait "
+                "for its end, or give another --out"
+            )
+        yield
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn the system's refusal to write into one sentence.
+
+    Raises:
+        InfrastructureError: Naming the path and the reason.
+    """
+    try:
+        yield
     except OSError as error:
-        raise InfrastructureError(f"cannot write {path}: {error.strerror or error}") from error
+        reason = error.strerror or str(error).partition("\n")[0]
+        raise _cannot_write(path, reason) from error
+    except Exception as error:
+        said = str(error).split("\n")
+        reason = next((line for line in said if any(words in line for words in _FULL)), "")
+        if not reason:
+            raise
+        raise _cannot_write(path, reason) from error
+
+
+def _cannot_write(path: Path, reason: str) -> InfrastructureError:
+    return InfrastructureError(
+        f"cannot write {path}: {reason}; what was there before is kept: free space, or choose "
+        "another place"
+    )
+
+
+def _part_of(path: Path) -> Path:
+    """Return a name beside a path that no other process uses; remove what killed ones left."""
+    start, end = f".{path.name[:64]}.", f".{_PART}"
+    for old in path.parent.iterdir() if path.parent.is_dir() else ():
+        if old.name.startswith(start) and old.name.endswith(end) and _is_abandoned(old):
+            shutil.rmtree(old, ignore_errors=True)
+            old.unlink(missing_ok=True)
+    return path.with_name(f"{start}{uuid4().hex[:12]}{end}")
+
+
+def _is_abandoned(part: Path) -> bool:
+    if part.is_symlink():
+        return False
+    with suppress(OSError), (part / IN_USE if part.is_dir() else part).open("rb") as file:
+        return _locked(file) is True
+    return False
+
+
+def _locked(file: IO[bytes]) -> bool | None:
+    """Lock an open file until it is closed or its process ends.
+
+    Returns:
+        False where another process has it, None where the file system knows no locks.
+    """
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(1 << 30)  # beyond what anybody reads
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            file.seek(0)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return False if error.errno in _TAKEN else None
+    return True
+
+
+def _sync(path: Path) -> None:
+    """Make sure that a file that a library wrote outlives a loss of power, where that works."""
+    with suppress(OSError):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def sha256_of(path: Path) -> str:

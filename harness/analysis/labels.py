@@ -10,7 +10,7 @@ PLAIN = {
     "format": "not in the form asked for",
     "role_confusion": "speaks for the other side",
     "over_verbose": "the right answer comes too late",
-    "not_a_number": "the model's output is broken (not a number)",
+    "not_a_number": "the model's log-likelihood is not a number",
     # choices
     "wrong_choice": "chose a wrong option",
     "no_answer": "named no option",

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import console
-from harness.files import write_text
+from harness.files import check_output, write_text
 
 
 def command(  # noqa: PLR0913, PLR0917 - one parameter per option
@@ -48,7 +48,10 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     """
     from harness import report
     from harness.pipeline.finished import compare_scores
+    from harness.store.score_files import logs_of
 
+    if json_out is not None:
+        check_output(json_out, inputs=[*logs_of(base), *logs_of(tuned)])
     result = compare_scores.compare(
         base,
         tuned,

@@ -293,6 +293,6 @@ RUN_FILES = {
     "report.html": "the report: open it in a browser",
     "report.md": "the same for a pull request",
     "gate.json": "the verdict for programs",
-    "review/for_raters": "blinded sheets for human raters",
+    "review": "blinded sheets for human raters, each draw with its key",
 }
 """What a run leaves for people, by name."""

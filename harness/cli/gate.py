@@ -7,6 +7,8 @@ import typer
 
 from harness.cli import console
 from harness.cli.report import RunPath
+from harness.errors import StudyError
+from harness.files import check_output
 
 
 def command(
@@ -34,7 +36,12 @@ def command(
     from harness.store.run_folder import RunFolder
 
     folder = RunFolder(run)
+    if write_baseline is not None and baseline is not None:
+        raise StudyError(
+            "a baseline is written or compared with: give --write-baseline or --baseline, not both"
+        )
     if write_baseline is not None:
+        check_output(write_baseline, inputs=folder.files())
         saved = save_baseline(folder, write_baseline, arm=arm)
         console.say(f"the scores of {saved} are in {write_baseline}")
         return

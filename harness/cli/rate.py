@@ -9,7 +9,7 @@ import typer
 
 from harness.cli import console
 from harness.errors import HarnessError
-from harness.files import write_text
+from harness.files import check_output, write_text
 
 
 def command(
@@ -38,6 +38,7 @@ def command(
     """
     from harness import rating
 
+    check_output(out, inputs=[answers])
     rows = rating.read_rows(answers)
     verdicts = list(rating.rate(suite, rows, databases=db, rule=rule, allow=allow or ()))
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in verdicts)

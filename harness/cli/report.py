@@ -20,6 +20,7 @@ def command(run: RunPath) -> None:
 
     folder = RunFolder(run)
     study, result = reopen(folder)
-    conclude(folder, study, result, console.TerminalProgress())
+    with folder.held():
+        conclude(folder, study, result, console.TerminalProgress())
     console.show(result)
     console.show_files(run, console.RUN_FILES)

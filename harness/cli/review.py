@@ -29,14 +29,16 @@ def draw(
 
     folder = RunFolder(run)
     _, result = reopen(folder)
-    review.write_sheets(
-        [*result.comparisons, *chat_comparisons(folder)],
-        folder.review,
-        items_per_suite=items,
-        raters=raters,
-        seed=seed,
-    )
-    console.say(f"hand out {folder.review / 'for_raters'}; keep {folder.review / 'key.json'}")
+    with folder.held():
+        files = review.write_sheets(
+            [*result.comparisons, *chat_comparisons(folder)],
+            folder.review,
+            items_per_suite=items,
+            raters=raters,
+            seed=seed,
+        )
+    key = files["key"]
+    console.say(f"hand out {key.parent / 'for_raters'}; keep {key}")
 
 
 @app.command()

@@ -23,7 +23,8 @@ def command(study: StudyFile, out: Out = None, allow_identical: AllowIdentical =
         planned = plan(
             loaded, out=folder, progress=console.TerminalProgress(), allow_identical=allow_identical
         )
-        samples = score(planned, train(planned))
+        with planned.folder.held():
+            samples = score(planned, train(planned))
     for (arm, suite), judged in samples.items():
         scores = [s.verdict.score for s in judged if s.verdict.score is not None]
         mean = f"{100 * sum(scores) / len(scores):5.1f} %" if scores else "  unscored"

@@ -1,5 +1,6 @@
 """``harness train``: only the candidates."""
 
+from contextlib import nullcontext
 from pathlib import Path
 
 from harness.cli import console
@@ -25,7 +26,8 @@ def command(study: StudyFile, out: Out = None) -> None:
         told = training.is_first()
         progress = console.TerminalProgress() if told else None
         planned = plan(loaded, out=folder, progress=progress)
-        arms = train(planned)
+        with planned.folder.held() if told else nullcontext():  # the others are ranks of the first
+            arms = train(planned)
     if not told:
         return
     for arm in arms[1:]:

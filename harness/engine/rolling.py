@@ -43,10 +43,10 @@ def sum_windows(
 
 
 def _sum(parts: Sequence[Response]) -> Response:
-    unscored = next((part.unscored for part in parts if part.unscored), None)
+    unscored = next((part.missing for part in parts if part.missing), None)
     if unscored:
         return Response(unscored=unscored)
     return Response(
-        logprob=sum(part.logprob or 0.0 for part in parts),
+        logprob=sum(part.logprob for part in parts if part.logprob is not None),
         tokens=sum(part.tokens for part in parts),
     )

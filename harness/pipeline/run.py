@@ -51,11 +51,12 @@ def run_study(
 
 
 def carry_out(planned: PlannedRun) -> Result:
-    """Train, score, compare and report what `plan` has checked."""
-    arms = train(planned)
-    samples = score(planned, arms)
-    with planned.progress.task("compare"):
-        scored = scored_run(planned.folder, planned.study, planned.suites, arms, samples)
-        result = compare(scored)
-    conclude(planned.folder, planned.study, result, planned.progress)
+    """Train, score, compare and report what `plan` has checked, alone in its folder."""
+    with planned.folder.held():
+        arms = train(planned)
+        samples = score(planned, arms)
+        with planned.progress.task("compare"):
+            scored = scored_run(planned.folder, planned.study, planned.suites, arms, samples)
+            result = compare(scored)
+        conclude(planned.folder, planned.study, result, planned.progress)
     return result

@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.files import write_text
 from harness.quickstart.circuit import build_model
 from harness.quickstart.pretraining_text import corpus_documents
 from harness.quickstart.tokenizer import SPECIALS, build_tokenizer, vocabulary
@@ -249,7 +250,7 @@ def build_base(out: Path, recipe: Recipe) -> dict[str, object]:
             for name in ("model.safetensors", "tokenizer.json")
         },
     }
-    (out / "build.json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_text(out / "build.json", json.dumps(record, indent=2) + "\n")
     return record
 
 

@@ -10,6 +10,7 @@ import json
 import sys
 from pathlib import Path
 
+from harness.files import write_text
 from harness.quickstart.conversations import coherence_items
 from harness.quickstart.databases import scripts
 from harness.quickstart.handbook import documents, domain_items
@@ -66,9 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("tasks", type=Path)
     root = parser.parse_args(argv).tasks
     for name, text in suite_files().items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        write_text(root / name, text)
     sys.stdout.write(f"{len(suite_files())} files are in {root}\n")
 
 

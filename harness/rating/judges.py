@@ -140,13 +140,13 @@ def judge_all(
 
 
 def _unanswered(responses: Sequence[Response]) -> Verdict | None:
-    reasons = [response.unscored for response in responses if response.unscored]
+    reasons = [reason for response in responses if (reason := response.missing)]
     if not reasons:
         return None
     return Verdict(
         outcome="unscored",
         score=None,
-        labels=(reasons[0].replace(" ", "_"),),
+        labels=(reasons[0].partition(":")[0].replace(" ", "_"),),
         explanation=f"no answer could be had: {reasons[0]}",
     )
 

@@ -1,5 +1,6 @@
 """Suites, their items, and the requests and responses of a model."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
@@ -12,6 +13,9 @@ Kind = Literal["binary", "graded", "auto"]
 
 Tails = Literal["graded", "heavy"]
 
+
+NOT_A_NUMBER = "not a number: the model's log-likelihood"
+"""Why an item whose answer overflowed is unscored."""
 
 _ROUNDING = 1e-9
 """By how much a computed score may miss the ends of its scale."""
@@ -148,6 +152,14 @@ class Response:
     tokens: int = 0
     unscored: str | None = None
     gap: float | None = field(default=None, compare=False)
+
+    @property
+    def missing(self) -> str | None:
+        """Why there is nothing to score: what kept an answer from being had, or it is no number."""
+        if self.unscored is None and self.text is None:
+            is_number = self.logprob is not None and math.isfinite(self.logprob)
+            return None if is_number else NOT_A_NUMBER
+        return self.unscored
 
 
 Answers = dict[RequestKey, Response]

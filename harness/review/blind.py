@@ -40,7 +40,9 @@ class BlindedRow:
     base_side: str
 
 
-def rows(drawn: Sequence[Drawn], *, name: str, rater: int, seed: int) -> tuple[BlindedRow, ...]:
+def rows(
+    drawn: Sequence[Drawn], *, name: str, rater: int, seed: int, drawing: str = ""
+) -> tuple[BlindedRow, ...]:
     """Blind the drawn pairs for one rater.
 
     Args:
@@ -48,13 +50,18 @@ def rows(drawn: Sequence[Drawn], *, name: str, rater: int, seed: int) -> tuple[B
         name: The set's name, which tells suite but not candidate.
         rater: The rater's number, from 1.
         seed: Of sides, row names and order.
+        drawing: The draw's name; no two draws have a row of the same name.
 
     Returns:
         The rows in this rater's own order. Base is on side A in half of them (one more or less
         where their number is odd).
     """
     blinded = [
-        _row(entry, name, rater, seed, _base_side(place, name, rater, seed))
+        _row(
+            entry,
+            keyed(seed, "row", name, str(rater), drawing, *map(str, entry.pair.base.item.key))[:10],
+            _base_side(place, name, rater, seed),
+        )
         for place, entry in enumerate(_by_kind(drawn, name, seed))
     ]
     return tuple(sorted(blinded, key=lambda row: row.id))
@@ -75,11 +82,11 @@ def _base_side(place: int, name: str, rater: int, seed: int) -> str:
     return BASE_ON_A if (start + place + exchanged) % 2 == 0 else BASE_ON_B
 
 
-def _row(entry: Drawn, name: str, rater: int, seed: int, side: str) -> BlindedRow:
+def _row(entry: Drawn, name: str, side: str) -> BlindedRow:
     item = entry.pair.base.item
     a, b = (entry.base, entry.tuned) if side == BASE_ON_A else (entry.tuned, entry.base)
     return BlindedRow(
-        id=keyed(seed, "row", name, str(rater), *map(str, item.key))[:10],
+        id=name,
         question=_fitting(readable(item.prompt)),
         reference=_fitting(visible(target_text(item)).strip()),
         answer_a=_fitting(a or "(empty)"),

@@ -1,13 +1,13 @@
 """Ratings back from the sheets: checked against the key and unblinded."""
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import DataError
 from harness.records import ItemKey
-from harness.review.key import KEY, KeyRow, KeySet, fingerprint, read_key
+from harness.review.key import Key, KeyRow, KeySet, fingerprint, read_keys
 from harness.review.sheets import ASKED, CHOICES, COLUMNS, FAULTS, SHOWN, arm
 from harness.review.summary import Rating, SetSummary, summarize
 
@@ -28,7 +28,7 @@ def collect(folder: Path, rated_files: Iterable[Path]) -> Ratings:
     """Read filled-in sheets and sum up who won.
 
     Args:
-        folder: Where the sheets were drawn: the folder with ``key.json``.
+        folder: A draw's folder, with ``key.json``, or the folder of all draws.
         rated_files: Workbooks or CSV files that came back, under any name.
 
     Returns:
@@ -36,14 +36,15 @@ def collect(folder: Path, rated_files: Iterable[Path]) -> Ratings:
 
     Raises:
         DataError: No key; a file that is no rating sheet; a row that is unknown, edited or rated
-            twice differently; a rating that is not in the list.
+            twice differently; sheets of two draws; a rating that is not in the list.
     """
-    key = read_key(folder / KEY)
+    sheets = [(path, _read_sheet(path)) for path in rated_files]
+    key = _key_of([cells["Row"] for _, sheet in sheets for _, cells in sheet], folder)
     where = {row: name for name, entry in key["sets"].items() for row in entry["rows"]}
     rated: dict[str, Rating] = {}
     missing: set[str] = set()
-    for path in rated_files:
-        for line, cells in _read_sheet(path):
+    for path, sheet in sheets:
+        for line, cells in sheet:
             name = where.get(cells["Row"])
             if name is None:
                 raise DataError(
@@ -61,6 +62,24 @@ def collect(folder: Path, rated_files: Iterable[Path]) -> Ratings:
     ratings = tuple(rated[row] for row in where if row in rated)
     summaries = tuple(summarize(name, entry, ratings) for name, entry in key["sets"].items())
     return Ratings(ratings=ratings, summaries=summaries, missing=len(missing - rated.keys()))
+
+
+def _key_of(rows: Sequence[str], folder: Path) -> Key:
+    """Return the key of the draw that these rows are of.
+
+    Raises:
+        DataError: If there is no key, or the rows are of several draws.
+    """
+    keys = read_keys(folder)
+    known = [{row for entry in key["sets"].values() for row in entry["rows"]} for key in keys]
+    mine = [key for key, names in zip(keys, known, strict=True) if not names.isdisjoint(rows)]
+    if len(mine) > 1:
+        names = ", ".join(key.get("draw", "one of an earlier version") for key in mine)
+        raise DataError(
+            f"sheets of one draw are collected at a time: these are of {names}; "
+            "collect those of each draw apart"
+        )
+    return mine[0] if mine else keys[-1]
 
 
 def _read_sheet(path: Path) -> list[tuple[int, dict[str, str]]]:

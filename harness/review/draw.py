@@ -103,7 +103,8 @@ def clean(text: str) -> str:
 
 def keyed(seed: int, *parts: str) -> str:
     """Return a hash that only the holder of the seed can compute; it orders and names rows."""
-    return hashlib.sha256("\x1f".join((str(seed), *parts)).encode()).hexdigest()
+    text = "\x1f".join((str(seed), *parts))
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _drawn(pair: Pair, stratum: Stratum, probability: float) -> Drawn:

@@ -4,7 +4,10 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypedDict  # pydantic needs it on Python 3.11
 
 from harness.errors import DataError
 from harness.review.draw import Stratum
@@ -36,18 +39,25 @@ class KeySet(TypedDict):
 
 
 class Key(TypedDict):
-    """The whole key: its sets by name, and the sha256 of each sheet as it was written."""
+    """The whole key: its sets by name, and the sha256 of each sheet as it was written.
+
+    ``draw`` is the draw's name; keys of earlier versions have none.
+    """
 
     warning: str
+    draw: NotRequired[str]
     seed: int
     sets: dict[str, KeySet]
     files: dict[str, str]
 
 
-def key_text(sets: Mapping[str, KeySet], files: Mapping[str, bytes], seed: int) -> str:
+def key_text(
+    sets: Mapping[str, KeySet], files: Mapping[str, bytes], seed: int, drawing: str
+) -> str:
     """Return the key of some sheets as JSON."""
     key: Key = {
         "warning": "keep this from raters: it says which answer is whose",
+        "draw": drawing,
         "seed": seed,
         "sets": dict(sets),
         "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
@@ -59,15 +69,26 @@ def read_key(path: Path) -> Key:
     """Read a key.
 
     Raises:
-        DataError: If it is missing, or no JSON.
+        DataError: If it is missing, or no key.
     """
     try:
-        key: Key = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"collecting needs the key that belongs to the sheets: {path}: {error}"
-        ) from error
-    return key
+        return TypeAdapter(Key).validate_python(json.loads(path.read_text("utf-8")))
+    except ValidationError as error:
+        first = error.errors()[0]
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    except (OSError, ValueError, RecursionError) as error:
+        reason = str(error)
+    raise DataError(f"collecting needs the key that belongs to the sheets: {path}: {reason}")
+
+
+def read_keys(folder: Path) -> list[Key]:
+    """Read the keys of all draws in a folder, or of the one draw that it is.
+
+    Raises:
+        DataError: If there is none, or one that is no key.
+    """
+    found = sorted(path for path in (folder / KEY, *folder.glob(f"*/{KEY}")) if path.is_file())
+    return [read_key(path) for path in found or [folder / KEY]]
 
 
 def fingerprint(cells: Sequence[str]) -> str:
@@ -76,4 +97,5 @@ def fingerprint(cells: Sequence[str]) -> str:
     White space at the ends of lines does not count: spreadsheets change it on their own.
     """
     plain = ["\n".join(line.rstrip() for line in cell.splitlines()).strip() for cell in cells]
-    return hashlib.sha256("\x1f".join(plain).encode()).hexdigest()
+    text = "\x1f".join(plain)
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()

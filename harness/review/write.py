@@ -1,15 +1,15 @@
-"""Sheets for raters in one folder, the key to them outside of it."""
+"""A draw's folder: sheets for raters in a folder of their own, the key to them beside it."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.content import REPORTS
-from harness.errors import InfrastructureError, StudyError
+from harness.errors import StudyError
+from harness.files import whole_folder, write_bytes
 from harness.records import Comparison
 from harness.review.blind import BlindedRow, rows
 from harness.review.draw import Draw, draw, keyed
-from harness.review.key import KEY, KeyRow, KeySet, fingerprint, key_text, read_key
+from harness.review.key import KEY, KeyRow, KeySet, fingerprint, key_text
 from harness.review.sheets import csv_sheet, shown_cells, workbook
 
 FOR_RATERS = "for_raters"
@@ -25,32 +25,37 @@ def write_sheets(
 ) -> dict[str, Path]:
     """Draw, blind and write rating sheets: a workbook and a CSV a rater, suite and candidate.
 
-    Raters get ``folder/for_raters`` and nothing else; ``folder/key.json`` says which answer was
-    whose. File names and contents tell the suite, never the candidate or the arm. Sheets of the
-    same draw that are there already are left alone, so a second run destroys no ratings.
+    A draw has a folder of its own, ``folder/<draw>``, named by what was drawn. Raters get its
+    ``for_raters`` and nothing else; its ``key.json`` says which answer was whose. File names and
+    contents tell the suite, never the candidate or the arm. What a draw has once written is never
+    written again, so neither ratings nor a key are lost; another draw goes beside it.
 
     Args:
         comparisons: Base against each candidate on each suite.
-        folder: Where ``for_raters/`` and ``key.json`` go.
+        folder: Where draws are kept.
         items_per_suite: Pairs a rater sees of each suite and candidate, at most.
         seed: Of draw, sides, row names and order.
         raters: Raters of every pair; each sees an own order, and half the sides exchanged.
 
     Returns:
-        Each written file by its name.
+        Each file of the draw by its name, the key as ``key``.
 
     Raises:
-        StudyError: Sheets of another draw are there and hold ratings.
+        StudyError: What lies at the draw's place is no folder of ours.
         InfrastructureError: The folder cannot be written to.
     """
+    named = [
+        (name, comparison, draw(comparison, items=items_per_suite, seed=seed, part=k, parts=n))
+        for name, comparison, k, n in _named(comparisons, seed)
+    ]
+    drawing = _name_of(named, seed, raters)
     files: dict[str, bytes] = {}
     sets: dict[str, KeySet] = {}
     rubric = (REPORTS / "rubric.md").read_text("utf-8")
-    for name, comparison, part, parts in _named(comparisons, seed):
-        found = draw(comparison, items=items_per_suite, seed=seed, part=part, parts=parts)
+    for name, comparison, found in named:
         entries: dict[str, KeyRow] = {}
         for rater in range(1, raters + 1):
-            sheet = rows(found.drawn, name=name, rater=rater, seed=seed)
+            sheet = rows(found.drawn, name=name, rater=rater, seed=seed, drawing=drawing)
             entries.update({row.id: _key_row(row, rater) for row in sheet})
             if sheet:
                 files[f"{name}-rater-{rater}.xlsx"] = workbook(sheet, rubric)
@@ -58,7 +63,20 @@ def write_sheets(
         sets[name] = _key_set(comparison, found, entries)
     if files:
         files["instructions.md"] = rubric.encode()
-    return _put(folder, files, key_text(sets, files, seed))
+    return _put(folder / drawing, files, key_text(sets, files, seed, drawing))
+
+
+def _name_of(named: Sequence[tuple[str, Comparison, Draw]], seed: int, raters: int) -> str:
+    """Return a draw's name: equal where sheets and key would be equal."""
+    drawn = (
+        repr((name, comparison.candidate, found.sizes, found.identical, found.unscored, [
+            (tuple(each.pair.base.item.key), each.pair.transition, each.probability, each.base,
+             each.tuned, each.pair.base.item.prompt, each.pair.base.item.target)
+            for each in found.drawn
+        ]))
+        for name, comparison, found in named
+    )  # fmt: skip
+    return keyed(seed, "drawing", str(raters), *drawn)[:8]
 
 
 def _named(comparisons: Sequence[Comparison], seed: int) -> list[tuple[str, Comparison, int, int]]:
@@ -106,32 +124,16 @@ def _key_set(comparison: Comparison, found: Draw, entries: dict[str, KeyRow]) ->
 
 
 def _put(folder: Path, files: Mapping[str, bytes], key: str) -> dict[str, Path]:
-    sheets, key_path = folder / FOR_RATERS, folder / KEY
-    try:
-        is_same_draw = key_path.exists() and key_path.read_text("utf-8") == key
-        if key_path.exists() and not is_same_draw:
-            _remove_unrated(sheets, read_key(key_path)["files"])
-        sheets.mkdir(parents=True, exist_ok=True)
-        for name, data in files.items():
-            if not (is_same_draw and (sheets / name).exists()):
-                (sheets / name).write_bytes(data)
-        key_path.write_text(key, "utf-8")
-    except OSError as error:
-        raise InfrastructureError(
-            f"review sheets need a folder that can be written to: {folder}: "
-            f"{error.strerror or error}; free space or choose another folder"
-        ) from error
-    return {"key": key_path, **{name: sheets / name for name in files}}
-
-
-def _remove_unrated(sheets: Path, old: Mapping[str, str]) -> None:
-    """Take an earlier draw away, unless someone has filled it in."""
-    present = [(sheets / name, digest) for name, digest in old.items() if (sheets / name).exists()]
-    for path, digest in present:
-        if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            raise StudyError(
-                f"a new draw must not replace ratings: {path} has been filled in; "
-                "collect it and move the folder away first"
-            )
-    for path, _ in present:
-        path.unlink()
+    """Write a draw, the key first; of one that is there, write what was taken away."""
+    sheets = folder / FOR_RATERS
+    if folder.parent.is_symlink() or folder.is_symlink() or sheets.is_symlink():
+        raise StudyError(f"sheets are written to a folder of the run: {folder} leads elsewhere")
+    if not (folder / KEY).exists():
+        with whole_folder(folder) as part:
+            write_bytes(part / KEY, [key.encode("utf-8", "backslashreplace")])
+            for name, data in files.items():
+                write_bytes(part / FOR_RATERS / name, [data])
+    for name, data in files.items():
+        if not (sheets / name).exists():
+            write_bytes(sheets / name, [data])
+    return {"key": folder / KEY, **{name: sheets / name for name in files}}

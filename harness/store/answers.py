@@ -8,9 +8,11 @@ So a second study over the same model finds the answers of the first. The file's
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from harness.errors import InfrastructureError
@@ -27,6 +29,10 @@ CREATE TABLE IF NOT EXISTS answers (
 """
 _AT_ONCE = 500
 _WAIT_SECONDS = 60.0
+_UNREADABLE = ("not a database", "malformed", "no such table", "no such column", "has no column",
+               "columns but", "unsupported file format", "NOT NULL")  # fmt: skip
+"""What SQLite says of a file that is another's, or broken."""
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def answer_key(fingerprint: str, request: Request) -> bytes:
@@ -70,7 +76,7 @@ class AnswerStore:
                 placeholders = ",".join("?" * len(part))
                 rows = connection.execute(
                     "SELECT key, logprob, is_greedy, text, finish, tokens FROM answers "
-                    f"WHERE key IN ({placeholders})",
+                    f"WHERE key IN ({placeholders}) AND coalesce(logprob, text) IS NOT NULL",
                     part,
                 )
                 for key, *values in rows:
@@ -78,16 +84,18 @@ class AnswerStore:
                     found.update(dict.fromkeys(keys[key], response))
         return found
 
-    def put(self, fingerprint: str, batch: AnswerBatch) -> None:
-        """Store a finished batch, whole or not at all.
+    def put(self, fingerprint: str, batch: AnswerBatch) -> AnswerBatch:
+        """Store a finished batch, whole or not at all; return it as `get` will give it back.
 
         What could not be answered for reasons outside the model (``unscored``) is not stored, so
-        that a resumed run tries it again.
+        that a resumed run tries it again. Nor is what is no number, which becomes ``unscored``.
+        Half a surrogate pair, which is no text, becomes U+FFFD.
 
         Raises:
             InfrastructureError: If the disk is full or the file cannot be written; every batch
                 before this one is stored.
         """
+        batch = [(request, _storable(response)) for request, response in batch]
         rows = [
             (
                 answer_key(fingerprint, request), request.kind, response.logprob,
@@ -98,6 +106,7 @@ class AnswerStore:
         ]  # fmt: skip
         with self._explained(), self._connection() as connection:
             connection.executemany("INSERT OR REPLACE INTO answers VALUES (?,?,?,?,?,?,?)", rows)
+        return batch
 
     def __len__(self) -> int:
         with self._explained(), self._connection() as connection:
@@ -122,11 +131,29 @@ class AnswerStore:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except sqlite3.DatabaseError as error:
+            if not any(said in str(error) for said in _UNREADABLE):
+                raise self._not_written(error) from error
             raise InfrastructureError(
-                f"answers must be writable to disk: {self._path}: {error}; what was stored before "
-                "is kept, so mend this and run again"
+                f"stored answers must be a database that SQLite can read: {self._path}: {error}; "
+                "delete it or move it away, and run again: its answers are asked for anew"
             ) from error
+        except (sqlite3.Error, OSError) as error:
+            raise self._not_written(error) from error
+
+    def _not_written(self, error: Exception) -> InfrastructureError:
+        return InfrastructureError(
+            f"answers must be writable to disk: {self._path}: {error}; what was stored before "
+            "is kept, so mend this and run again"
+        )
+
+
+def _storable(response: Response) -> Response:
+    if response.missing is not None:
+        return Response(unscored=response.missing, tokens=response.tokens)
+    if response.text is not None and _HALF_PAIR.search(response.text):
+        return replace(response, text=_HALF_PAIR.sub("\ufffd", response.text))
+    return response
 
 
 def _response(

@@ -1,12 +1,14 @@
 """The folder that a run leaves: where its files are, and which study it belongs to."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import StudyError
+from harness.files import IN_USE, alone
 from harness.records import Arm, TrainingData
 from harness.store.data_cards import read_card
 from harness.store.run_history import history_of
@@ -93,6 +95,15 @@ class RunFolder:
         """Return the file of one arm's scored items of one suite."""
         return self.path / "samples" / arm / f"samples_{suite}.jsonl"
 
+    def held(self) -> AbstractContextManager[None]:
+        """Keep every other command that writes out of the folder; see `files.alone`."""
+        return alone(self.path)
+
+    def files(self) -> Iterator[Path]:
+        """Yield what a comparison of this run is made from."""
+        yield from (self.lock_file, self.answers)
+        yield from self.path.glob("samples/*/samples_*.jsonl")
+
     def read_lock(self) -> RunLock | None:
         """Return the run's lock, or None where there is none; see `run_lock.read_lock`."""
         return read_lock(self.lock_file)
@@ -122,7 +133,8 @@ class RunFolder:
         lock = self.read_lock()
         if self.path.exists() and not self.path.is_dir():
             raise StudyError(f"an output folder must be a folder: {self.path} is a file")
-        if not lock and self.path.exists() and any(self.path.iterdir()):
+        others = [] if lock or not self.path.exists() else self.path.iterdir()
+        if any(each.name != IN_USE for each in others):
             raise StudyError(
                 f"an output folder must be empty or hold an earlier run of this study: {self.path} "
                 "holds other files; give another --out"

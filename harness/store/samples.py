@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from harness.errors import DataError
-from harness.files import write_lines
+from harness.files import json_line, write_lines
 from harness.records import Document, Item, ItemKey, Response, Sample, Verdict
 from harness.store.format_version import require_known
 
@@ -30,10 +30,7 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> None:
     """
     write_lines(
         path,
-        (
-            json.dumps(_line(sample), ensure_ascii=False, default=_plain) + "\n"
-            for sample in samples
-        ),
+        (json_line(_line(sample), default=_plain) for sample in samples),
     )
 
 
@@ -90,7 +87,7 @@ def _as_lm_eval(response: Response) -> str | list[str]:
 
 
 def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
 def _plain(value: object) -> object:

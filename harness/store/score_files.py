@@ -94,6 +94,13 @@ def read_scores(path: Path) -> dict[str, LoggedSuite]:
     return _joined(_newest(files))
 
 
+def logs_of(path: Path) -> list[Path]:
+    """Return the files that `read_scores` may read for a side."""
+    if not path.is_dir():
+        return [path]
+    return [file for name in ("samples_*.jsonl", "results_*.json") for file in path.rglob(name)]
+
+
 def _below(path: Path) -> list[Path]:
     """Find the samples of a run folder or of lm-eval's output folder with one model in it."""
     found = sorted(path.glob("**/samples_*.jsonl"))

@@ -5,7 +5,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.errors import DataError, InfrastructureError
+from harness.errors import DataError
+from harness.files import write_text
 from harness.records import (
     BASE,
     PREFERENCE,
@@ -35,12 +36,8 @@ def add_turn(path: Path, turns: Sequence[Mapping[str, str]], answers: Mapping[st
         InfrastructureError: If the file cannot be written.
     """
     line = json.dumps({"context": list(turns), "answers": dict(answers)}, ensure_ascii=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
-    except OSError as error:
-        raise InfrastructureError(f"a transcript needs a writable folder: {error}") from error
+    earlier = path.read_text(encoding="utf-8") if path.exists() else ""
+    write_text(path, earlier + line + "\n")
 
 
 def comparisons(folder: Path) -> list[Comparison]:
@@ -51,7 +48,7 @@ def comparisons(folder: Path) -> list[Comparison]:
     """
     pairs: dict[str, list[Pair]] = {}
     for path in sorted(folder.glob("*.jsonl")):
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(_lines(path), start=1):
             try:
                 row = json.loads(line)
                 item = _item(path.stem, number, row["context"])
@@ -71,6 +68,14 @@ def comparisons(folder: Path) -> list[Comparison]:
         )
         for name, found in pairs.items()
     ]  # fmt: skip
+
+
+def _lines(path: Path) -> list[str]:
+    """Return a file's lines; what only looks like the end of one stays inside its text."""
+    try:
+        return [line for line in path.read_text(encoding="utf-8").split("\n") if line]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"a transcript must be readable UTF-8 text: {path}: {error}") from error
 
 
 def _item(name: str, number: int, turns: Sequence[Mapping[str, str]]) -> Item:

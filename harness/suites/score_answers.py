@@ -106,7 +106,7 @@ def judge(
     databases: str | None,
 ) -> list[Verdict]:
     """Return one verdict per item, in order."""
-    scorable = [i for i, responses in enumerate(given) if not any(r.unscored for r in responses)]
+    scorable = [i for i, responses in enumerate(given) if not any(r.missing for r in responses)]
     decided: dict[int, Verdict] = {}
     if suite.judge:
         decided = _own_judge(suite, items, given, scorable, databases)
@@ -118,9 +118,9 @@ def judge(
 
 
 def _unscored(responses: Sequence[Response]) -> Verdict:
-    reason = next(response.unscored for response in responses if response.unscored)
-    label = (reason or "").partition(":")[0].replace(" ", "_")
-    return Verdict(outcome="unscored", score=None, labels=(label,), explanation=reason or "")
+    reason = next(reason for response in responses if (reason := response.missing))
+    label = reason.partition(":")[0].replace(" ", "_")
+    return Verdict(outcome="unscored", score=None, labels=(label,), explanation=reason)
 
 
 def _own_judge(
@@ -183,11 +183,6 @@ def _lm_eval(
     responses: Sequence[Response],
 ) -> Verdict:
     """Return a verdict by lm-eval's metrics; what it cannot score is unscored, never a zero."""
-    if any(math.isnan(response.logprob or 0.0) for response in responses):
-        return Verdict(
-            outcome="incorrect", score=suite.worst, labels=("not_a_number",),
-            explanation="the model's output is not a number",
-        )  # fmt: skip
     metrics: dict[str, float] = {}
     for ensemble in task._filters:
         name = ensemble.name
@@ -202,13 +197,14 @@ def _lm_eval(
             )
         metrics |= {f"{k}{suffix}": float(v) for k, v in found.items() if isinstance(v, Real)}
     if suite.metric == ROLLING:
-        size = max(1, len(item.prompt.encode()))
-        metrics[ROLLING] = math.exp(min(0.0, (responses[0].logprob or 0.0) / size))
-    if math.isnan(metrics.get(suite.metric, 0.0)):
+        size = max(1, len(item.prompt.encode("utf-8", "replace")))
+        metrics[ROLLING] = math.exp(min(0.0, _logprobs(responses)[0] / size))
+    if not math.isfinite(metrics.get(suite.metric, 0.0)):
         return Verdict(
             outcome="unscored", score=None, labels=("scorer_failed",),
             explanation=f"scorer failed: {suite.metric} is not a number",
         )  # fmt: skip
+    metrics = {name: value for name, value in metrics.items() if math.isfinite(value)}
     if suite.metric not in metrics:
         raise StudyError(
             f"suite {suite.name!r} has no metric {suite.metric!r} per item: "
@@ -269,7 +265,7 @@ def _choice(
 ) -> Verdict:
     """Return the chosen choice, and how sure the model was of it and of the gold."""
     choices = [str(choice) for choice in task.doc_to_choice(item.doc)]
-    lls = [float(response.logprob or 0.0) for response in responses][: len(choices)]
+    lls = _logprobs(responses)[: len(choices)]
     if len(lls) != len(choices):  # several contexts, one continuation each
         choices = [str(i) for i in range(len(lls))]
     sizes = [max(1, _divisor(suite.metric, choice)) for choice in choices]
@@ -290,6 +286,10 @@ def _choice(
         metrics=metrics,
         details={"chosen": chosen, "choices": choices},
     )
+
+
+def _logprobs(responses: Sequence[Response]) -> list[float]:
+    return [response.logprob for response in responses if response.logprob is not None]
 
 
 def _divisor(metric: str, choice: str) -> int:

@@ -116,10 +116,12 @@ def gguf(folder: Path) -> Path:
             f"GGUF needs llama.cpp's {_CONVERT} on the PATH: found none; install llama.cpp, or "
             "convert the exported folder elsewhere"
         )
-    file = folder / "model.gguf"
-    command = [sys.executable, tool, str(folder), "--outfile", str(file)]
+    file, part = folder / "model.gguf", folder / ".model.gguf.part"
+    command = [sys.executable, tool, str(folder), "--outfile", str(part)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
+    if done.returncode or not part.is_file():
+        part.unlink(missing_ok=True)
         reason = (done.stderr.strip() or done.stdout.strip() or "no message").split("\n")[-1]
         raise ModelError(f"{_CONVERT} refuses {folder}: {reason}")
+    part.replace(file)
     return file

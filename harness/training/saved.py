@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.files import sha256_of, weights_sha256
+from harness.files import sha256_of, weights_sha256, write_text
 from harness.records import Arm, Example, LossPoint, Message, SuitePoint
 from harness.study import BaseSection, CandidateSection
 from harness.training.config.settings import settings_of, training_of
@@ -83,7 +83,7 @@ def write_log(folder: Path, facts: Mapping[str, object]) -> None:
     log: dict[str, object] = {**facts, "weights_sha256": weights_sha256(folder)}
     log["loss"] = log.pop("loss")  # the long part last
     text = json.dumps(log, indent=1, ensure_ascii=False, default=str)
-    (folder / LOG).write_text(text + "\n", encoding="utf-8")
+    write_text(folder / LOG, text + "\n")
 
 
 def data_sha256(examples: Sequence[Example]) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from harness.errors import HarnessError
+from harness.files import explained, write_text
 from harness.models.load_model import load_tokenizer
 from harness.records import Arm, LossPoint
 from harness.study import BaseSection, CandidateSection
@@ -143,7 +144,8 @@ def _fit(
         if distributed.is_first():
             saved.write_log(result, {**facts, "note": job.note, "fingerprint": fingerprint})
     if distributed.is_first():
-        shutil.rmtree(out, ignore_errors=True)
+        if out.exists():
+            out.replace(work / "earlier")
         result.replace(out)
         shutil.rmtree(work, ignore_errors=True)
     distributed.wait()
@@ -154,7 +156,7 @@ def _run(
     job: Job, rows: TrainingRows, result: Path, report: OnProgress | None
 ) -> dict[str, object]:
     """Train and write the weights into ``result``; return the training log's facts."""
-    with quiet() as caught:
+    with quiet() as caught, explained(job.checkpoints.parent):
         from harness.training.trl import session
 
         learnt, held_out = rows.encoded(token_form(job.settings, job.arguments))
@@ -205,4 +207,4 @@ def _claim(work: Path, fingerprint: str) -> None:
     if not (note.is_file() and note.read_text(encoding="utf-8") == fingerprint):
         shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True, exist_ok=True)
-    note.write_text(fingerprint, encoding="utf-8")
+    write_text(note, fingerprint)

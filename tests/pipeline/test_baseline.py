@@ -86,6 +86,27 @@ def test_a_baseline_is_small_stable_and_holds_no_text(finished: Path, tmp_path: 
     assert read_baseline(finished / "baseline.jsonl").arm == "same"
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--write-baseline", "new.jsonl", "--baseline", "missing.jsonl"], "not both"),
+        (["--write-baseline", "run/study.lock.json"], "is an input"),
+        (["--write-baseline", "run/samples/base/samples_domain_qa.jsonl"], "is an input"),
+        (["--write-baseline", "/dev/null"], "is a device"),
+    ],
+)
+def test_a_baseline_is_written_or_compared_with(
+    finished: Path, options: list[str], said: str
+) -> None:
+    """A pull request is not passed by writing what it should be held against; nothing is lost."""
+    run = finished / "run"
+    before = {file: sha256_of(file) for file in RunFolder(run).files()}
+    done = harness_here("gate", str(run), *options, folder=finished)
+    assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    assert {file: sha256_of(file) for file in RunFolder(run).files()} == before
+    assert not (finished / "new.jsonl").exists()
+
+
 def test_an_unchanged_run_passes_against_its_baseline(finished: Path) -> None:
     """The command says so by its exit code, and leaves all files beside the run's own."""
     done = harness("gate", "run", "--baseline", "baseline.jsonl", folder=finished)

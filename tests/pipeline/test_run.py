@@ -14,6 +14,7 @@ from support.tiny_models import llama, lora
 
 from harness import content, study
 from harness.errors import ComparisonError, HarnessError, ModelError, StudyError
+from harness.files import alone
 from harness.pipeline.run import run_study
 from harness.quickstart.row_sets import training_rows
 
@@ -66,7 +67,7 @@ def test_a_run_leaves_what_the_contract_names(finished: Path) -> None:
     for name in ("study.lock.json", "answers.db", "report.md", "report.html", "junit.xml"):
         assert (run / name).stat().st_size > 0, name
     assert (run / "adapters/first/adapter_model.safetensors").exists()
-    assert (run / "review/key.json").exists()
+    assert list(run.glob("review/*/key.json"))
     gate = json.loads((run / "gate.json").read_text())
     assert {"verdict", "exit_code", "checks", "versions"} <= gate.keys()
     fields = "candidate suite metric n used base tuned delta ci_low ci_high margin label verdict"
@@ -122,6 +123,29 @@ def test_a_report_is_written_again_without_a_model(finished: Path, tmp_path: Pat
     assert (run / "report.html").exists()
     code = json.loads(expected)["exit_code"]
     assert harness("gate", str(run), folder=tmp_path).returncode == code
+
+
+def written(run: Path) -> dict[Path, int]:
+    """Return when each file of a run was written, but what only remembers hashes."""
+    files = [path for path in run.rglob("*") if path.is_file() and path.name != "hashes.json"]
+    return {path: path.stat().st_mtime_ns for path in files}
+
+
+@pytest.mark.parametrize("command", ["run", "train", "score", "report", "review draw"])
+def test_a_second_command_in_a_folder_says_so(finished: Path, command: str) -> None:
+    """While one works in a run folder another one is told, and writes nothing; both end well."""
+    run = finished / "run"
+    is_study = command in {"run", "train", "score"}
+    where = (finished / "study.yaml", "--out", run) if is_study else (run,)
+    before = written(run)
+    with alone(run):
+        done = harness_here(*command.split(), *where)
+        assert (done.returncode, "another is at work in" in done.stderr) == (3, True), done.stderr
+        assert written(run) == before
+        if command == "train":  # the other ranks of the training that holds the folder
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("RANK", "1")
+                assert harness_here(*command.split(), *where).returncode == 0
 
 
 def test_a_changed_margin_is_another_comparison(finished: Path, tmp_path: Path) -> None:

@@ -116,9 +116,9 @@ def test_what_was_said_can_be_rated(run: Path) -> None:
     assert "arms: base, tuned, virtual" in done.stdout
     drawn = harness("review", "draw", str(run), "--items", "4", "--raters", "1")
     assert drawn.returncode == 0, drawn.stderr
-    sheets = [path.name for path in (run / "review" / "for_raters").glob("chat-*.csv")]
+    sheets = list((run / "review").glob("*/for_raters/chat-*.csv"))
     assert sheets
-    text = "".join((run / "review" / "for_raters" / name).read_text() for name in sheets)
+    text = "".join(path.read_text() for path in sheets)
     assert "User: Hello!" in text or "User: What is iron?" in text
 
 

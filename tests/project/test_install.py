@@ -60,7 +60,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = [json.dumps({"id": n, "score": n % 3 > 0}) + "\n" for n in range(600)]
         (folder / f"{side}.jsonl").write_text("".join(lines), "utf-8")
     rated = folder / "rated.csv"
-    sheet = next((folder / "run" / "review" / "for_raters").rglob("*.csv"))
+    sheet = next((folder / "run" / "review").rglob("*.csv"))
     with sheet.open(encoding="utf-8-sig", newline="") as file:
         table = list(csv.reader(file))
     table[1][table[0].index("Preference")] = "both good"

@@ -1,6 +1,7 @@
 """Ratings back from raters, and what they say."""
 
 import csv
+import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -171,9 +172,45 @@ def test_two_ratings_of_a_row_that_differ_are_refused(tmp_path: Path) -> None:
 def test_broken_files_are_named(tmp_path: Path, name: str) -> None:
     """A key or a sheet that cannot be read is named in one sentence."""
     files = write_sheets([moved(["lost"] * 8)], tmp_path, items_per_suite=8, seed=0)
-    (tmp_path / name).write_text("no sheet at all")
+    (files["key"].parent / name).write_text("no sheet at all")
     with pytest.raises(DataError, match=Path(name).name):
         collect(tmp_path, [files["sql-set-1-rater-1.xlsx"]])
+
+
+def test_every_draw_is_collected_with_its_own_key(tmp_path: Path) -> None:
+    """Sheets find the key that they were written with, and two draws are not mixed."""
+    comparison = moved(["gained"] * 12)
+    draws = [write_sheets([comparison], tmp_path, items_per_suite=n, seed=0) for n in (4, 8)]
+    sheets = [files["sql-set-1-rater-1.csv"] for files in draws]
+    for path, items in zip(sheets, (4, 8), strict=True):
+        rate_csv(path, likes_two)
+        (summary,) = collect(tmp_path, [path]).summaries
+        assert (summary.wins, summary.losses) == (items, 0)
+    with pytest.raises(DataError, match="one draw are collected at a time"):
+        collect(tmp_path, sheets)
+
+
+def test_a_draw_of_an_earlier_version_is_still_collected(tmp_path: Path) -> None:
+    """Its key lies beside ``for_raters``, without a name, and its ratings count."""
+    comparison = moved(["gained"] * 8)
+    files = write_sheets([comparison], tmp_path / "old", items_per_suite=8, seed=0)
+    key = json.loads(files["key"].read_text())
+    del key["draw"]
+    (tmp_path / "key.json").write_text(json.dumps(key))
+    write_sheets([comparison], tmp_path, items_per_suite=4, seed=1)
+    rate_csv(files["sql-set-1-rater-1.csv"], likes_two)
+    assert len(collect(tmp_path, [files["sql-set-1-rater-1.csv"]]).ratings) == 8
+
+
+@pytest.mark.parametrize(
+    "key", ["[]", "{}", '{"sets": 1}', '{"sets": {"a": {"rows": 3}}}', "[" * 100_000, "\ud800"]
+)
+def test_what_is_no_key_is_one_sentence(tmp_path: Path, key: str) -> None:
+    """A key of another shape is named, with what is wrong in it."""
+    files = write_sheets([moved(["lost"] * 8)], tmp_path, items_per_suite=8, seed=0)
+    files["key"].write_bytes(key.encode("utf-8", "surrogatepass"))
+    with pytest.raises(DataError, match=r"needs the key .*key\.json: "):
+        collect(tmp_path, [files["sql-set-1-rater-1.csv"]])
 
 
 def test_the_interval_covers_the_truth(tmp_path: Path) -> None:

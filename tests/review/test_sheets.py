@@ -61,11 +61,13 @@ def answering(texts: list[str]) -> tuple[Comparison, ...]:
 def test_a_sheet_and_a_csv_for_every_rater_suite_and_candidate(tmp_path: Path) -> None:
     """Eight sets, two raters, two formats, and how to rate; the key lies outside."""
     files = sheets(example_result().comparisons, tmp_path)
-    assert files["key"] == tmp_path / "key.json"
-    handed_out = sorted(path.name for path in (tmp_path / "for_raters").iterdir())
+    (drawn,) = tmp_path.iterdir()
+    assert files["key"] == drawn / "key.json"
+    assert json.loads(files["key"].read_text())["draw"] == drawn.name
+    handed_out = sorted(path.name for path in (drawn / "for_raters").iterdir())
     assert len(handed_out) == 8 * 2 * 2 + 1
     assert handed_out[0] == "arc_mini-set-1-rater-1.csv"
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["for_raters", "key.json"]
+    assert sorted(path.name for path in drawn.iterdir()) == ["for_raters", "key.json"]
 
 
 def test_nothing_handed_out_tells_an_arm(tmp_path: Path) -> None:
@@ -159,17 +161,54 @@ def test_the_same_draw_gives_the_same_bytes(tmp_path: Path) -> None:
         assert path.read_bytes() == second[name].read_bytes(), name
 
 
-def test_a_second_run_keeps_ratings(tmp_path: Path) -> None:
-    """Drawing the same again leaves filled-in sheets alone; another draw does not replace them."""
+@pytest.mark.parametrize("other", [{"seed": 6}, {"items_per_suite": 4}, {"raters": 1}])
+def test_another_draw_goes_beside_one_that_was_handed_out(
+    tmp_path: Path, other: dict[str, int]
+) -> None:
+    """A key and its sheets, rated or not, are never written again; no two draws share a row."""
     result = example_result()
-    path = sheets(result.comparisons, tmp_path)["sql-set-1-rater-1.csv"]
-    path.write_bytes(path.read_bytes() + b"rated\r\n")
-    sheets(result.comparisons, tmp_path)
-    assert path.read_bytes().endswith(b"rated\r\n")
-    with pytest.raises(StudyError, match="has been filled in"):
-        sheets(result.comparisons, tmp_path, seed=6)
-    path.unlink()
-    assert sheets(result.comparisons, tmp_path, seed=6)
+    first = sheets(result.comparisons, tmp_path)
+    rated = first["sql-set-1-rater-1.csv"]
+    rated.write_bytes(rated.read_bytes() + b"rated\r\n")
+    before = {path: path.read_bytes() for path in first.values()}
+    first["instructions.md"].unlink()
+    assert sheets(result.comparisons, tmp_path) == first
+    second = sheets(result.comparisons, tmp_path, **other)
+    assert {path: path.read_bytes() for path in first.values()} == before
+    names = [
+        {
+            row
+            for one in json.loads(files["key"].read_text())["sets"].values()
+            for row in one["rows"]
+        }
+        for files in (first, second)
+    ]
+    assert not names[0] & names[1]
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_changed_answers_are_another_draw(tmp_path: Path) -> None:
+    """The key of the old answers stays with the sheets that show them."""
+    first = sheets(answering(["one"] * 12), tmp_path)
+    second = sheets(answering(["other"] * 12), tmp_path)
+    assert first["key"] != second["key"]
+    assert first["key"].exists()
+
+
+@pytest.mark.parametrize("place", ["review", "draw", "for_raters", "sheet"])
+def test_sheets_are_not_written_through_a_link(tmp_path: Path, place: str) -> None:
+    """A run folder of a stranger leads nowhere else."""
+    comparisons, review, away = answering(["x"] * 12), tmp_path / "review", tmp_path / "away"
+    files = sheets(comparisons, review)
+    path = {
+        "review": review, "draw": files["key"].parent,
+        "for_raters": files["key"].parent / "for_raters", "sheet": files["instructions.md"],
+    }[place]  # fmt: skip
+    (shutil.rmtree if path.is_dir() else Path.unlink)(path)
+    path.symlink_to(away)
+    with pytest.raises(StudyError, match=r"leads elsewhere|is a link"):
+        sheets(comparisons, review)
+    assert not away.exists()
 
 
 def test_nothing_to_rate_leaves_no_sheet(tmp_path: Path) -> None:
@@ -186,7 +225,7 @@ def test_nothing_to_rate_leaves_no_sheet(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     """A file in the folder's place gives one sentence."""
     (tmp_path / "review").write_text("")
-    with pytest.raises(InfrastructureError, match="review sheets need a folder"):
+    with pytest.raises(InfrastructureError, match="cannot write"):
         sheets(example_result(size=12).comparisons, tmp_path / "review")
 
 

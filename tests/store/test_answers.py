@@ -13,6 +13,7 @@ from support.command import PYTHON, python, started
 
 from harness.errors import InfrastructureError
 from harness.records import ItemKey, Request, Response
+from harness.records.items import NOT_A_NUMBER
 from harness.store import AnswerStore
 from harness.store.answers import answer_key
 
@@ -34,7 +35,7 @@ def request(number: int = 0, **changes: object) -> Request:
 RESPONSES = st.one_of(
     st.builds(
         Response,
-        logprob=st.floats(allow_nan=False),
+        logprob=st.floats(allow_nan=False, allow_infinity=False),
         is_greedy=st.booleans(),
         tokens=st.integers(0, 99),
     ),
@@ -57,6 +58,62 @@ def test_what_was_put_is_found_again_exactly(
     store.put("arm", batch)
     found = store.get("arm", [asked for asked, _ in batch])
     assert found == {(asked.item, asked.index): response for asked, response in batch}
+
+
+@pytest.mark.parametrize("cut", ["middle", "end", "another's table", "another's rows"])
+def test_a_broken_file_says_what_works(tmp_path: Path, cut: str) -> None:
+    """Nothing can be mended in it by hand: deleted, it is made anew, and that is what is said."""
+    path = tmp_path / "answers.db"
+    store = AnswerStore(path)
+    asked = [request(number) for number in range(200)]
+    store.put("arm", [(r, Response(text="x" * 500)) for r in asked])
+    sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)").connection.close()
+    data = path.read_bytes()
+    if cut.startswith("another's"):
+        path.unlink()
+        column = "key BLOB" if cut == "another's table" else "key, kind, text, finish, tokens"
+        sqlite3.connect(path).execute(f"CREATE TABLE answers ({column})").connection.close()
+    else:
+        half = len(data) // 2
+        path.write_bytes(data[:half] + (b"" if cut == "end" else b"\xff" * half))
+
+    def use() -> None:
+        AnswerStore(path).get("arm", asked)
+        AnswerStore(path).put("arm", [(request(900), Response(text="new"))])
+
+    with pytest.raises(InfrastructureError, match="delete it or move it away, and run again"):
+        use()
+    for file in tmp_path.iterdir():
+        file.unlink()
+    use()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (Response(logprob=float("nan")), Response(unscored=NOT_A_NUMBER)),
+        (Response(logprob=float("-inf"), tokens=3), Response(unscored=NOT_A_NUMBER, tokens=3)),
+        (Response(text="half \ud83d"), Response(text="half \ufffd")),
+    ],
+)
+def test_a_run_and_its_second_half_are_told_the_same(
+    tmp_path: Path, given: Response, told: Response
+) -> None:
+    """What SQLite cannot carry is told at once as it will be found, or is asked again."""
+    store = AnswerStore(tmp_path / "answers.db")
+    assert store.put("arm", [(request(), given)]) == [(request(), told)]
+    kept = {} if told.unscored else {request().key: told}
+    assert store.get("arm", [request()]) == kept
+
+
+def test_what_an_earlier_version_kept_of_no_number_is_asked_again(tmp_path: Path) -> None:
+    """Its NaN is NULL in the table, which is not a log-likelihood of 0."""
+    store = AnswerStore(tmp_path / "answers.db")
+    with sqlite3.connect(tmp_path / "answers.db") as connection:
+        key = answer_key("arm", request())
+        row = (key, "loglikelihood", None, 1, None, None, 0)
+        connection.execute("INSERT INTO answers VALUES (?,?,?,?,?,?,?)", row)
+    assert store.get("arm", [request()]) == {}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +168,7 @@ def test_a_batch_is_stored_whole_or_not_at_all(tmp_path: Path) -> None:
     """A failure within a batch leaves no part of it, and all batches before it."""
     store = AnswerStore(tmp_path / "answers.db")
     store.put("arm", [(request(0), Response(text="kept"))])
-    broken = [(request(1), Response(text="lost")), (request(2), Response(text=object()))]  # type: ignore[arg-type]
+    broken = [(request(1), Response(text="lost")), (request(2), Response(text="", finish=object()))]  # type: ignore[arg-type]
     with pytest.raises(InfrastructureError):
         store.put("arm", broken)
     assert list(store.get("arm", [request(0), request(1)])) == [(request(0).item, 0)]
@@ -150,9 +207,11 @@ def test_a_place_that_cannot_be_a_file_is_a_clear_error(tmp_path: Path) -> None:
     """A file where a folder is needed, a folder instead of the file, a file of another kind."""
     (tmp_path / "file").write_text("this is not a database, but it is long enough to be read")
     (tmp_path / "folder").mkdir()
-    for path in (tmp_path / "file" / "answers.db", tmp_path / "folder", tmp_path / "file"):
+    for path in (tmp_path / "file" / "answers.db", tmp_path / "folder"):
         with pytest.raises(InfrastructureError, match="answers must be writable"):
             AnswerStore(path)
+    with pytest.raises(InfrastructureError, match="delete it or move it away, and run again"):
+        AnswerStore(tmp_path / "file")
 
 
 WRITER = """

@@ -93,10 +93,13 @@ def test_an_answer_that_could_not_be_had_is_unscored_for_its_reason() -> None:
     assert second.outcome == "correct"
 
 
-def test_what_is_not_a_number_is_the_models_fault() -> None:
-    """A diverged candidate scores zero; it must not hide its items."""
-    first, _ = judged(CHOICE, [scores(math.nan, -1), scores(-1, -2)], metric="acc")
-    assert (first.outcome, first.labels) == ("incorrect", ("not_a_number",))
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, None])
+def test_what_is_not_a_number_is_unscored(value: float | None) -> None:
+    """An overflow, stored as nothing or not, is never a zero that another answer could beat."""
+    broken = [Response(logprob=value, is_greedy=False), *scores(-1)]
+    first, second = judged(CHOICE, [broken, scores(-1, -2)], metric="acc")
+    assert (first.outcome, first.score, first.labels) == ("unscored", None, ("not_a_number",))
+    assert second.outcome == "correct"
 
 
 def test_generated_answers_go_through_the_tasks_filters() -> None:
@@ -149,7 +152,15 @@ def graded(*values: float, **suite: Any) -> list[Verdict]:
     return judged(GENERATE | {"process_results": process}, answers, metric="distance", **suite)
 
 
-@pytest.mark.parametrize("value", [8.1, -0.01, 1.001, math.inf])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_metric_that_is_no_number_leaves_its_item_out(value: float) -> None:
+    """No scale could hold it; the item is unscored, and the other one is not."""
+    first, second = graded(value, 0.5)
+    assert (first.outcome, first.score, first.labels) == ("unscored", None, ("scorer_failed",))
+    assert second.score == 0.5
+
+
+@pytest.mark.parametrize("value", [8.1, -0.01, 1.001])
 def test_a_score_outside_its_scale_is_refused_and_never_cut(value: float) -> None:
     """8.1 nats are not 100 %."""
     with pytest.raises(
@@ -170,14 +181,10 @@ def test_a_scale_is_kept() -> None:
 
 
 def test_where_lower_is_better_the_least_is_right() -> None:
-    """An answer is right up to the threshold, and what is no number has the worst score."""
+    """An answer is right up to the threshold."""
     low, high = graded(0.2, 0.21, higher_is_better=False, threshold=0.2)
     assert (low.outcome, high.outcome) == ("correct", "incorrect")
     assert (low.score, high.score) == (0.2, 0.21)
-    first, _ = judged(
-        CHOICE, [scores(math.nan, -1), scores(-1, -2)], metric="acc", higher_is_better=False
-    )
-    assert (first.outcome, first.score) == ("incorrect", 1.0)
 
 
 def test_a_metric_that_is_no_number_scores_nothing() -> None:

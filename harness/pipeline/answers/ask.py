@@ -30,14 +30,14 @@ class AnswerSession:
         if not new:
             return known
         fingerprint, note = self.answerer.fingerprint(arm), f"{arm} on {name}"
-        stored = self.store.get(fingerprint, new)
-        known.update(stored)
-        self._advance(len(stored), note)
+        found = self.store.get(fingerprint, new)
+        known.update(found)
+        self._advance(len(found), note)
         missing = [r for r in new if r.key not in known]
         for batch in self.answerer.answer(arm, missing, drafts=self._drafts(suite, missing)):
-            self.store.put(fingerprint, batch)
-            known.update({request.key: response for request, response in batch})
-            self._advance(len(batch), note)
+            stored = self.store.put(fingerprint, batch)
+            known.update({request.key: response for request, response in stored})
+            self._advance(len(stored), note)
         return known
 
     def samples(self, arm: str, suite: "LoadedSuite", places: Sequence[int]) -> list[Sample]:

@@ -88,7 +88,7 @@ def open_chat(folder: RunFolder) -> ArmsChat:
     for arm in arms:
         engine.attach(arm.name, folder.weights(arm), allow_identical=True)
     names = (BASE, *(arm.name for arm in arms))
-    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
     return ArmsChat(
         engine=engine,
         arms=names,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from harness import report
 from harness.errors import StudyError, nearest
-from harness.files import write_text
+from harness.files import whole_folder, write_text
 from harness.pipeline.conclude import reopen
 from harness.store.run_folder import RunFolder
 from harness.training import export_weights
@@ -20,6 +20,8 @@ def export(
     licence: str = "unknown",
 ) -> str:
     """Write a candidate into a folder that the hub, vLLM and ``transformers serve`` can read.
+
+    The folder is there when everything in it is.
 
     Args:
         folder: A finished run.
@@ -40,17 +42,17 @@ def export(
     arms = {arm.name: arm for arm in result.arms if arm.path}
     if candidate not in arms:
         raise StudyError(f"no candidate {candidate!r} in {folder.path}{nearest(candidate, arms)}")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise StudyError(f"an export needs an empty folder: {out} is not; give another --out")
     source = folder.weights(arms[candidate])
     form = export_weights.form_of(source, merge=merge)
     if gguf and form == "adapter":
         raise StudyError("GGUF needs a whole model: add --merge")
-    if form == "merged":
-        export_weights.merge(source, out, model=folder.base_path(study), base=study.base)
-    else:
-        export_weights.copy(source, out, base_model=study.base.model)
-    write_text(out / "README.md", report.model_card(result, candidate, form=form, licence=licence))
+    with whole_folder(out) as part:
+        if form == "merged":
+            export_weights.merge(source, part, model=folder.base_path(study), base=study.base)
+        else:
+            export_weights.copy(source, part, base_model=study.base.model)
+        card = report.model_card(result, candidate, form=form, licence=licence)
+        write_text(part / "README.md", card)
     if gguf:
         export_weights.gguf(out)
     return form

@@ -46,6 +46,11 @@ def noise_floor(planned: PlannedRun) -> tuple[Result, tuple[Noise, ...]]:
     a batch. Both sets of answers are stored; no candidate is needed. The result and the noise
     are written to ``aa/`` in the run folder.
     """
+    with planned.folder.held():
+        return _noise_floor(planned)
+
+
+def _noise_floor(planned: PlannedRun) -> tuple[Result, tuple[Noise, ...]]:
     planned.folder.claim(planned.study)
     store = AnswerStore(planned.folder.answers)
     base = Arm(name=BASE, method="untuned")
@@ -84,8 +89,8 @@ def _again(session: AnswerSession, loaded: "LoadedSuite") -> Answers:
     for places in (backwards[::2], backwards[1::2]):
         missing = [r for r in part(loaded, places).requests if r.key not in known]
         for batch in session.answerer.answer(BASE, missing):
-            session.store.put(fingerprint, batch)
-            known.update({request.key: response for request, response in batch})
+            stored = session.store.put(fingerprint, batch)
+            known.update({request.key: response for request, response in stored})
     return known
 
 

@@ -1,5 +1,6 @@
 """One training session: build TRL's trainer, fit, resume from a checkpoint, save."""
 
+import json
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
@@ -97,6 +98,7 @@ def fit(trainer: Trainer) -> None:
     whole = [
         state.parent
         for state in Path(trainer.args.output_dir).glob("checkpoint-*/trainer_state.json")
+        if _is_json(state)
     ]
     last = max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
     try:
@@ -108,11 +110,20 @@ def fit(trainer: Trainer) -> None:
             "double gradient_accumulation_steps, or set gradient_checkpointing"
         ) from error
     except RuntimeError as error:
-        if trainer.state.global_step:
+        if trainer.state.global_step:  # of the disk, perhaps: the caller explains that
             raise
         raise ModelError(
             f"this base cannot be trained so, its first step fails: {error}"
         ) from error
+
+
+def _is_json(file: Path) -> bool:
+    """Say whether a file was written to its end: a checkpoint's last one, by which it is whole."""
+    try:
+        json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def write(trainer: Trainer, tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
