@@ -27,8 +27,8 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "StudyError",
-    "redact",
     "nearest",
+    "redact",
 ]
 
 
