@@ -98,7 +98,8 @@ def rate(
     Args:
         suite: ``sql``, ``qa``, ``choice`` or ``coherence``.
         rows: Input rows, as mappings or lines of JSON.
-        databases: For ``sql``: the folder of ``<db_id>/<db_id>.sqlite``.
+        databases: For ``sql``: the folder of ``<db_id>/<db_id>.sqlite``, or the url of a PostgreSQL
+            server (``postgresql://reader@host/shop``).
         rule: For ``sql``: ``harness``, or a paper's rule, ``spider`` or ``bird``.
         allow: For ``sql``: disputed differences that count as right.
 
@@ -107,5 +108,4 @@ def rate(
     """
     from harness import rating
 
-    folder = Path(databases) if databases else None
-    return rating.rate(suite, rows, databases=folder, rule=rule, allow=allow)
+    return rating.rate(suite, rows, databases=databases or None, rule=rule, allow=allow)

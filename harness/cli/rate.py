@@ -17,7 +17,8 @@ def command(
     answers: Annotated[Path, typer.Argument(metavar="INPUT", help="JSONL, one answer a line.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Where the verdicts go (JSONL).")],
     db: Annotated[
-        Path | None, typer.Option("--db", help="sql: folder of <db_id>/<db_id>.sqlite files.")
+        str | None,
+        typer.Option("--db", help="sql: folder of <db_id>/<db_id>.sqlite files, or postgresql://…"),
     ] = None,
     rule: Annotated[
         str, typer.Option(help="sql: harness, or spider or bird for those papers' rules.")

@@ -19,7 +19,7 @@ def rate(
     suite: str,
     given: Iterable[InputRow | str],
     *,
-    databases: Path | None = None,
+    databases: Path | str | None = None,
     rule: str = "harness",
     allow: Sequence[str] = (),
 ) -> Iterator[dict[str, object]]:
@@ -29,7 +29,8 @@ def rate(
         suite: ``sql``, ``qa``, ``choice`` or ``coherence``.
         given: Input rows (mappings, or lines of JSON), with the fields that the
             suite's card lists under "rate".
-        databases: For ``sql`` rows with a ``db_id``: the folder of ``<db_id>/<db_id>.sqlite``.
+        databases: For ``sql`` rows with a ``db_id``: the folder of ``<db_id>/<db_id>.sqlite``, or a
+            PostgreSQL server's url.
         rule: For ``sql``: the comparison rule.
         allow: For ``sql``: disputed differences that count as right, of ``extra_columns``,
             ``all_ties`` and ``text_numbers``.
@@ -73,13 +74,19 @@ def rate(
 JudgeRows = Callable[[Sequence[InputRow]], list[Verdict]]
 
 
-def _sql_judge(databases: Path | None, rule: str, allow: Sequence[str]) -> JudgeRows:
+def _sql_judge(databases: Path | str | None, rule: str, allow: Sequence[str]) -> JudgeRows:
     require("sql")
-    from harness.sql import Policy, check_rule, judge_rows
+    from harness.sql import Policy, check_databases, check_rule, databases_at, judge_rows
 
     policy = Policy.allowing(allow)
     checked = check_rule(rule, policy)
-    return lambda rows: list(judge_rows(rows, databases=databases, rule=checked, policy=policy))
+    place = databases_at(databases) if databases else None
+
+    def judge(rows: Sequence[InputRow]) -> list[Verdict]:
+        check_databases(rows, place)
+        return list(judge_rows(rows, databases=place, rule=checked, policy=policy))
+
+    return judge
 
 
 def _judge_of(suite: str) -> JudgeRows:

@@ -6,9 +6,10 @@ The steps are ``parse`` (extract the statement), ``execute`` (sandbox), ``compar
 that a statement is refused: ``parse.extract`` by its kind, ``execute.jail`` by what it asks for.
 """
 
-from harness.sql.batch import judge, judge_rows, process_results
+from harness.sql.batch import check_databases, judge, judge_rows, process_results
 from harness.sql.compare.policy import Policy
 from harness.sql.execute.database import Database
+from harness.sql.execute.postgres import databases_at
 from harness.sql.judge import Judge
 from harness.sql.parse.extract import Extraction, extract
 from harness.sql.question import RULES, SEED, Question, Rule, check_rule
@@ -22,7 +23,9 @@ __all__ = [
     "Policy",
     "Question",
     "Rule",
+    "check_databases",
     "check_rule",
+    "databases_at",
     "extract",
     "judge",
     "judge_rows",

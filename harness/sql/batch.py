@@ -16,8 +16,14 @@ from harness.errors import HarnessError
 from harness.records import Verdict
 from harness.sql.compare.policy import STRICT, Policy
 from harness.sql.execute.database import Database
+from harness.sql.execute.postgres import (
+    PostgresServer,
+    check_scratch,
+    check_server,
+    databases_at,
+)
 from harness.sql.judge import Judge
-from harness.sql.question import SEED, Question, Rule, check_rule
+from harness.sql.question import SEED, Question, Rule, check_rule, database_on
 from harness.sql.verdicts import unscored
 
 AHEAD = 32
@@ -72,7 +78,7 @@ def judge(
 def judge_rows(
     rows: Iterable[Mapping[str, object]],
     *,
-    databases: Path | None = None,
+    databases: Path | PostgresServer | None = None,
     rule: Rule = "harness",
     policy: Policy = STRICT,
     judge: Judge | None = None,
@@ -82,7 +88,7 @@ def judge_rows(
     Args:
         rows: Mappings with ``gold_sql``, ``pred_text``, and ``schema_sql`` or ``db_id``; optional
             ``question``, ``dialect``, ``tables``.
-        databases: Folder with ``<db_id>/<db_id>.sqlite`` (or ``<db_id>.sqlite``, ``<db_id>.sql``).
+        databases: Folder with ``<db_id>/<db_id>.sqlite`` (or ``.duckdb``, ``.sql``), or a server.
         rule: The comparison rule.
         policy: Disputed differences that the judge accepts.
         judge: A judge of the caller's own; default the shared one.
@@ -111,7 +117,7 @@ def _judge_row(
     row: Mapping[str, object],
     answer: object,
     *,
-    databases: Path | None = None,
+    databases: Path | PostgresServer | None = None,
     path: Path | None = None,
     rule: Rule = "harness",
     policy: Policy = STRICT,
@@ -121,6 +127,23 @@ def _judge_row(
         return judge.judge(question, answer if isinstance(answer, str) else "")
     except HarnessError as error:
         return unscored("database_error" if "gold_sql" in row else "gold_error", str(error))
+
+
+def check_databases(
+    rows: Iterable[Mapping[str, object]], databases: Path | PostgresServer | None
+) -> None:
+    """Check that what a server is to be asked for is there and may be used.
+
+    Raises:
+        InfrastructureError: If it cannot be reached, or is being written to.
+        StudyError: If its role may do more than it should.
+        DataError: If a row names no database, or a schema that is not there.
+    """
+    check_scratch()
+    asked = [row for row in rows if not row.get("schema_sql")]
+    if isinstance(databases, PostgresServer):
+        for server in dict.fromkeys(database_on(databases, row) for row in asked):
+            check_server(server)
 
 
 def process_results(doc: Mapping[str, object], results: Sequence[str]) -> dict[str, float]:
@@ -142,7 +165,8 @@ def process_results(doc: Mapping[str, object], results: Sequence[str]) -> dict[s
 
 def judge_document(doc: Mapping[str, object], answer: str, *, policy: Policy = STRICT) -> Verdict:
     """Judge an answer to a row of the ``sql`` suite, built in or a user's own."""
-    path = Path(str(doc["database"])) if doc.get("database") else None
-    return _judge_row(
-        shared_judge(), doc, answer, databases=BUILTIN_DATABASES, path=path, policy=policy
+    place = databases_at(str(doc["database"])) if doc.get("database") else None
+    databases, path = (
+        (place, None) if isinstance(place, PostgresServer) else (BUILTIN_DATABASES, place)
     )
+    return _judge_row(shared_judge(), doc, answer, databases=databases, path=path, policy=policy)

@@ -9,6 +9,7 @@ from harness.errors import DataError, StudyError, nearest
 from harness.sql.compare.policy import STRICT, Policy
 from harness.sql.compare.published_rules import spider_text
 from harness.sql.execute.database import Database, Engine
+from harness.sql.execute.postgres import PostgresServer, can_load_scripts, check_server
 from harness.sql.parse.dialects import check_dialect, translated
 
 Rule = Literal["harness", "spider", "bird"]
@@ -37,7 +38,7 @@ class Question:
         cls,
         row: Mapping[str, object],
         *,
-        databases: Path | None = None,
+        databases: Path | PostgresServer | None = None,
         path: Path | None = None,
         rule: Rule = "harness",
         policy: Policy = STRICT,
@@ -47,7 +48,8 @@ class Question:
         Args:
             row: ``gold_sql``, and ``schema_sql`` or ``db_id``; optional ``question``, ``dialect``,
                 ``tables``.
-            databases: Where the database of a ``db_id`` is; see `database_file`.
+            databases: Where the database of a ``db_id`` is: a folder (see `database_file`) or a
+                server.
             path: The row's database where the caller knows it.
             rule: The comparison rule.
             policy: Disputed differences that the judge accepts.
@@ -55,22 +57,15 @@ class Question:
         Raises:
             DataError: If the gold or the database is missing.
         """
-        gold, script, tables = row.get("gold_sql"), row.get("schema_sql"), row.get("tables")
+        gold = row.get("gold_sql")
         if not isinstance(gold, str) or not gold.strip():
             raise DataError(f"a row needs a text 'gold_sql': found {type(gold).__name__}")
-        schema_sql = script if isinstance(script, str) else None
-        if schema_sql is None:
-            path = database_file(path or _named(row, databases))
+        database = _database(row, databases, path)
         return cls(
             gold_sql=gold,
-            database=Database(
-                schema_sql=schema_sql,
-                path=path if schema_sql is None else None,
-                tables=tables if isinstance(tables, Mapping) else None,
-                engine="duckdb" if row.get("dialect") == "duckdb" else "sqlite",
-            ),
+            database=database,
             text=str(row.get("question") or ""),
-            dialect=str(row.get("dialect") or "sqlite"),
+            dialect=str(row.get("dialect") or database.engine),
             rule=rule,
             policy=policy,
         )
@@ -87,6 +82,43 @@ class Question:
         return translated(sql, self.dialect, self.engine)
 
 
+def _database(
+    row: Mapping[str, object], databases: Path | PostgresServer | None, path: Path | None
+) -> Database:
+    """Return the database of a row, on the engine that runs it."""
+    script, tables, dialect = row.get("schema_sql"), row.get("tables"), row.get("dialect")
+    keys = tables if isinstance(tables, Mapping) else None
+    if isinstance(script, str):
+        return Database(schema_sql=script, tables=keys, engine=engine_of(str(dialect or "sqlite")))
+    if isinstance(databases, PostgresServer) and path is None:
+        return Database(server=database_on(databases, row), tables=keys, engine="postgres")
+    folder = databases if isinstance(databases, Path) else None
+    path = database_file(path or _named(row, folder))
+    engine: Engine = "duckdb" if dialect == "duckdb" or path.suffix == ".duckdb" else "sqlite"
+    if path.suffix == ".sql":
+        engine = engine_of(str(dialect or "sqlite"))
+    return Database(path=path, tables=keys, engine=engine)
+
+
+def engine_of(dialect: str) -> Engine:
+    """Return the engine that runs a script of a dialect: its own, or the nearest there is."""
+    if dialect == "postgres":
+        return "postgres" if can_load_scripts() else "duckdb"
+    return "duckdb" if dialect == "duckdb" else "sqlite"
+
+
+def database_on(server: PostgresServer, row: Mapping[str, object]) -> PostgresServer:
+    """Return the database of a server that a row is about, by its ``db_id`` or else by the url.
+
+    Raises:
+        DataError: If neither names one.
+    """
+    name = row.get("db_id")
+    if not server.database and not (isinstance(name, str) and name):
+        raise DataError("a row needs a 'db_id' where the url of the server names no database")
+    return server.named(str(name or ""))
+
+
 def database_file(path: Path) -> Path:
     """Return the file of a database: ``path`` itself, or ``path/<name>.sqlite`` and the like.
 
@@ -94,20 +126,24 @@ def database_file(path: Path) -> Path:
         DataError: If there is none.
     """
     name, folder = path.name, path.parent
-    files = (name, f"{name}/{name}.sqlite", f"{name}.sqlite", f"{name}.sql", f"{name}/{name}.sql")
+    ends = (".sqlite", ".sql", ".duckdb")
+    files = (name, *(f"{place}{name}{end}" for end in ends for place in (f"{name}/", "")))
     found = next((folder / file for file in files if (folder / file).is_file()), None)
     if found is None:
         raise DataError(f"no database {name!r} under {folder}: expected {name}/{name}.sqlite")
     return found
 
 
-def named_database(row: Mapping[str, object], databases: Path) -> Path:
-    """Return the file of the database that a row names by its ``db_id``.
+def check_database(row: Mapping[str, object], databases: Path | PostgresServer) -> None:
+    """Check that the database of a row that names one by its ``db_id`` is there, fit to be read.
 
     Raises:
-        DataError: If it names none, or there is none.
+        HarnessError: If it names none, there is none, or a server's may not be used.
     """
-    return database_file(_named(row, databases))
+    if isinstance(databases, PostgresServer):
+        check_server(database_on(databases, row))
+    else:
+        database_file(_named(row, databases))
 
 
 def _named(row: Mapping[str, object], databases: Path | None) -> Path:

@@ -188,7 +188,10 @@ class SuiteSection(Section):
     limit: int | None = Field(None, gt=0, description="score only so many items (hash-shuffled)")
     num_fewshot: int | None = Field(None, ge=0)
     data: str | None = Field(None, description="a JSONL file or folder in the suite's row shape")
-    databases: str | None = Field(None, description="sql: folder of <db_id>/<db_id>.sqlite files")
+    databases: str | None = Field(
+        None,
+        description="sql: folder of <db_id>/<db_id>.sqlite files, or postgresql://reader@host/name",
+    )
     allow: tuple[Literal["extra_columns", "all_ties", "text_numbers"], ...] = Field(
         (), description="sql: disputed differences from the gold that count as right"
     )

@@ -143,9 +143,9 @@ def load_suite(
         _item(recipe, key, index, group, *made[key])
         for key, index, group in zip(keys, recipe.doc_ids, instances, strict=True)
     )
-    databases = None
-    if section.databases:
-        databases = str(folder / Path(section.databases).expanduser())
+    databases = section.databases
+    if databases and "://" not in databases:
+        databases = str(folder / Path(databases).expanduser())
     everything = tuple(request for key in keys for request in made[key][0])
     return LoadedSuite(suite, items, everything, recipe, instances, engine_tokenizer, databases)
 

@@ -139,8 +139,10 @@ def _own_judge(
 
 
 def _with_database_path(doc: Mapping[str, object], databases: str | None) -> Mapping[str, object]:
-    """Add where a row's database is, in any layout of `harness.sql.question.database_file`."""
+    """Add where a row's database is: on a server, or in a folder, in any of its layouts."""
     name = doc.get("db_id")
+    if databases is not None and "://" in databases:
+        return {**doc, "database": databases}
     if databases is None or not name or Path(str(name)).name != name:
         return doc
     return {**doc, "database": str(Path(databases) / str(name))}

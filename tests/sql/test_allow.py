@@ -49,8 +49,8 @@ def test_command_allows_and_says_so() -> None:
 
 def test_translation_is_in_the_output_line() -> None:
     """A row of another dialect is marked as translated."""
-    (found,) = rate("sql", [{**ROW, "pred_text": ROW["gold_sql"], "dialect": "postgres"}])
-    assert (found["verdict"], found["translated_from"]) == ("correct", "postgres")
+    (found,) = rate("sql", [{**ROW, "pred_text": ROW["gold_sql"], "dialect": "mysql"}])
+    assert (found["verdict"], found["translated_from"]) == ("correct", "mysql")
 
 
 @pytest.mark.parametrize(

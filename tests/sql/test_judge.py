@@ -177,7 +177,7 @@ def test_missing_database_is_named(tmp_path: Path) -> None:
     """A database that is not there, or given twice, is one sentence."""
     with pytest.raises(DataError, match="no database file"):
         Database(path=tmp_path / "none.sqlite")
-    with pytest.raises(DataError, match="both or neither"):
+    with pytest.raises(DataError, match="got none of them"):
         Database()
 
 

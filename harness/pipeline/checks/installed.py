@@ -19,7 +19,8 @@ def check_installed(study: Study) -> None:
         "sql": any(judges.get(section.name) == "sql" for section in study.suites),
         "databases": any(
             isinstance(source, Query) for c in candidates for source in (c.train, c.validation)
-        ),
+        )
+        or any("://" in (section.databases or "") for section in study.suites),
         "languages": bool(study.data.languages),
         "sweep": any("trials" in (candidate.sweep or {}) for candidate in candidates),
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import ingest
-from harness.errors import DataError
+from harness.errors import DataError, HarnessError
 from harness.rating.input_rows import document_problem
 from harness.study import Study, SuiteSection
 from harness.suites.catalogue import builtin_suites
@@ -45,22 +45,26 @@ def check_databases(loaded: Sequence["LoadedSuite"]) -> None:
 
     Raises:
         DataError: If one is not, with the row that names it.
+        StudyError: If a server's role could write.
+        InfrastructureError: If a server cannot be reached, or a database is being written to.
     """
     for suite in loaded:
         if suite.suite.judge != "sql":
             continue
         from harness.sql.batch import BUILTIN_DATABASES
-        from harness.sql.question import named_database
+        from harness.sql.execute.postgres import check_scratch, databases_at
+        from harness.sql.question import check_database
 
-        folder = Path(suite.databases) if suite.databases else BUILTIN_DATABASES
+        place = databases_at(suite.databases or BUILTIN_DATABASES)
+        check_scratch()
         known: set[object] = set()
         for item in suite.items:
             if item.doc.get("schema_sql") or item.doc.get("db_id") in known:
                 continue
             try:
-                named_database(item.doc, folder)
-            except DataError as error:
-                raise DataError(
+                check_database(item.doc, place)
+            except HarnessError as error:
+                raise type(error)(
                     f"suite {suite.suite.name!r}, row {item.doc_id + 1}: {error}"
                 ) from error
             known.add(item.doc.get("db_id"))

@@ -13,33 +13,40 @@ from typing import Literal, TypedDict, cast
 from harness.errors import DataError
 from harness.sql.execute.column_stats import ColumnStats, column_stats, sound_keys
 from harness.sql.execute.messages import Cells, TableDescription
+from harness.sql.execute.postgres import PostgresServer, named_source
 from harness.sql.execute.sandbox import Sandbox, Source
 
-Engine = Literal["sqlite", "duckdb"]
+Engine = Literal["sqlite", "duckdb", "postgres"]
 SAMPLE_ROWS = 5_000
 """Rows of each table that are read to learn what its values look like."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Database:
-    """A database as a script or a file; give exactly one of the two.
+    """A database as a script, a file or a PostgreSQL server's; give exactly one of the three.
 
-    ``schema_sql`` is a script of CREATE TABLE and INSERT; ``path`` a ``.sqlite`` file, or a
-    ``.sql`` file that holds such a script. ``tables`` is the database's entry in Spider's
-    ``tables.json`` where keys are not declared in the database itself.
+    ``schema_sql`` is a script of CREATE TABLE and INSERT; ``path`` a ``.sqlite`` or ``.duckdb``
+    file, or a ``.sql`` file that holds such a script; ``server`` names a database to be read there.
+    ``tables`` is the database's entry in Spider's ``tables.json`` where keys are not declared in
+    the database itself.
 
     Raises:
-        DataError: If both or neither are given, or the file is missing or unusable.
+        DataError: If several or none are given, or the file is missing or unusable.
     """
 
     schema_sql: str | None = None
     path: Path | None = None
     tables: Mapping[str, object] | None = field(default=None, hash=False, compare=False)
     engine: Engine = "sqlite"
+    server: PostgresServer | None = None
 
     def __post_init__(self) -> None:
-        if (self.schema_sql is None) == (self.path is None):
-            raise DataError("a database needs a schema script or a file: got both or neither")
+        given = [part for part in (self.schema_sql, self.path, self.server) if part is not None]
+        if len(given) != 1:
+            raise DataError(
+                "a database is one schema script, one file or one database of a server: "
+                f"got {len(given) or 'none'} of them"
+            )
         if self.path is None:
             return
         if not self.path.is_file():
@@ -56,6 +63,9 @@ class Database:
     @property
     def source(self) -> Source:
         """What a worker needs in order to open it; the key changes whenever the content does."""
+        if self.server is not None:
+            key, server = named_source(self.server)
+            return Source(key=key, spec={"engine": "postgres", "server": server})
         if self.path is None:
             return _script_source(self.schema_sql or "", self.engine)
         if self.path.suffix.lower() == ".sql":

@@ -23,13 +23,37 @@ Load = tuple[str, Sequence[Sequence[Cell]]]
 """An INSERT statement with a parameter for each column, and the rows to insert."""
 
 
+class ServerSpec(TypedDict, total=False):
+    """Where a PostgreSQL server is, and as whom to ask it.
+
+    ``socket`` is the path of a Unix socket, in place of ``host`` and ``port``; ``snapshot`` is the
+    exported state to read, ``schema`` the one to look for tables in, ``prefix`` how the names of
+    scratch databases begin.
+    """
+
+    host: str
+    port: int
+    socket: str
+    user: str
+    password: str
+    database: str
+    sslmode: str
+    snapshot: str
+    schema: str
+    prefix: str
+
+
 class SourceSpec(TypedDict, total=False):
-    """How a worker opens a database: the file at ``path``, or a ``script`` and then ``rows``."""
+    """How a worker opens a database: the file at ``path``, or a ``script`` and then ``rows``.
+
+    With a ``server``: the database that it names, or scratch databases on it for the script.
+    """
 
     engine: str
     path: str
     script: str
     rows: Sequence[Load]
+    server: ServerSpec
 
 
 class WorkerRequest(TypedDict, total=False):

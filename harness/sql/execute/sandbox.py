@@ -24,6 +24,7 @@ from harness.sql.execute.messages import (
     WorkerAnswer,
     WorkerRequest,
 )
+from harness.sql.execute.postgres import located
 from harness.sql.execute.worker import WorkerEndedError, WorkerProcess
 
 BUILDING = 10
@@ -184,7 +185,7 @@ class Sandbox:
             if first["kind"] != "missing":
                 return first
         shared = process.opens(source.key)
-        process.send({**message, "source": source.spec})
+        process.send({**message, "source": located(source.spec)})
         try:
             opened = process.receive(BUILDING * self._wall)
         except WorkerEndedError as ended:

@@ -15,7 +15,7 @@ from harness.sql.execute.database import Database
 from harness.sql.parse.lexer import nests_deeper
 from harness.sql.parse.sqlglot_tree import PARSER_ERRORS
 
-ENGINES = {"sqlite": "SQLite", "duckdb": "DuckDB"}
+ENGINES = {"sqlite": "SQLite", "duckdb": "DuckDB", "postgres": "PostgreSQL"}
 """The engines that run queries, each its own dialect, with their names for people."""
 
 MAX_TRANSLATED = 200_000

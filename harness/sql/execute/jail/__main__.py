@@ -1,8 +1,8 @@
 """The killable process that runs SQL: requests come in on stdin, results go out on stdout.
 
 Started as a script by `harness.sql.execute.sandbox` and never imported by the judge: standard
-library only (DuckDB when asked), so that it starts in milliseconds and knows nothing of the
-judge's process.
+library only (DuckDB or a driver when asked), so that it starts in milliseconds and knows nothing
+of the judge's process.
 One JSON object a line, in both directions::
 
     {"key": K, "source": S, "seconds": T, "sql": [...], "backwards": N, "seed": int}
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from harness.sql.execute.messages import WorkerAnswer, WorkerRequest
 
-MAX_CONNECTIONS = {"sqlite": 24, "duckdb": 3}
+MAX_CONNECTIONS = {"sqlite": 24, "duckdb": 3, "postgres": 6}
 """Databases of an engine that stay open; each of DuckDB's brings threads and a cache of its own."""
 
 MEMORY = 1_500_000_000
@@ -119,6 +119,10 @@ class Worker:
                 from duckdb_engine import DuckDatabase  # type: ignore[import-not-found]
 
                 database = DuckDatabase(request["source"], BUILDING * request["seconds"])
+            elif engine == "postgres":
+                from postgres_engine import PostgresDatabase  # type: ignore[import-not-found]
+
+                database = PostgresDatabase(request["source"], BUILDING * request["seconds"])
             else:
                 database = SqliteDatabase(request["source"], BUILDING * request["seconds"])
         self.databases[key] = database
