@@ -7,6 +7,7 @@ PLAIN = {
     "truncated": "cut at the length limit",
     "repetition": "repeats itself",
     "refusal": "declines to answer",
+    "abstained": "declines to answer",
     "format": "not in the form asked for",
     "role_confusion": "speaks for the other side",
     "over_verbose": "the right answer comes too late",
@@ -19,6 +20,10 @@ PLAIN = {
     # questions on documents
     "wrong_answer": "a wrong answer",
     "partial": "partly right",
+    "near_miss": "nearly right: garbled, cut or in another unit",
+    "similar": "means much the same as the reference",
+    "ungrounded": "names what the source does not",
+    "language_not_covered": "in a language that the rules do not cover",
     "hedged": "offers several answers instead of one",
     "negated": "denies the right answer",
     "echo": "only repeats what was said",

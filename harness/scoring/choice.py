@@ -1,38 +1,61 @@
-r"""Free-text answers to a multiple-choice question: which choice does the response name?
+r"""Free-text answers to a multiple-choice question: which choice does the response declare?
 
-Reading the letter is the most fragile step of free-text multiple choice, so the rule is ordered
-from explicit to implicit, and a response that names two choices names none:
+A choice is read from what is declared, never guessed:
 
-1. the last explicit statement ("the answer is B", ``\boxed{B}``, "Answer: (B)");
-2. a label at the very start ("B", "(B)", "B. Paris", "**B)** Paris");
-3. the whole response is the text of a choice;
-4. the text of exactly one choice stands in the response as whole words, unnegated;
-5. exactly one label stands in brackets, after "option" or "choice", or ends a phrase such as
-   "I would choose B".
+1. What follows an invented next question, or another role, is not the answer.
+2. The last declaration wins: "the (final, correct, best, closest ...) answer, choice or option is",
+   ``\\boxed{}``, "I would choose", or a line that ends in "is:" and the next one that holds words.
+   "Not listed" names none; two labels are ``ambiguous``; a label beside the text of another choice
+   ("B. London" where London is C) is a ``conflict``.
+3. Where nothing is declared: a label at the very start ("B", "(B) Rome"), one choice that is said
+   to be right ("option B is the best"), a closing "... is (B).", a line among the last three that
+   is a label, or a short reply that is, or comes to, the text of one choice.
 
-A label and a text that point at different choices ("B. London" where London is C) are a
-``conflict``. "A" and "I" at the start of a sentence are words, not labels.
+No label is taken out of running prose, and no text of a choice out of a long reply. "A" and "I" at
+the start of a sentence are words, not labels. A loop does not undo what was stated.
 """
 
 import re
 from collections.abc import Sequence
 
 from harness.records import Verdict
-from harness.scoring import response_faults
+from harness.scoring import abstention, choice_forms, choice_texts, response_faults
+from harness.scoring.answer_region import sentences
+from harness.scoring.choice_forms import Reading
 from harness.scoring.normalize import comparable, find, words
+from harness.scoring.wordlists import NEGATIONS
 
-_EXPLICIT = re.compile(
-    r"\\boxed\{(?:\\text\{)?(?P<boxed>[^{}]*)\}"
-    r"|\b(?:final |correct |right |best )?(?:answer|option|choice)\b"
-    r"(?:\s+(?:is|would be|must be)\b|\s*[:=])",
+_NEXT_QUESTION = re.compile(
+    r"^[^\S\n]*(?:#+\s*)?(?:(?:next |new |another )?question|q|problem|example|exercise|frage"
+    r"|aufgabe|pregunta|问题|题目)\s*\d*\s*[:：.]"
+    r"|^[^\S\n]*(?:user|human|assistant|student|teacher)\s*:",
+    re.IGNORECASE | re.MULTILINE,
+)
+_PRAISE = re.compile(
+    r"(?:(?:[(\[（]|\b(?i:option|choice|answer|statement)\s+[(\[（]?)(?P<marked>\w{1,2})[)\]）]?"
+    r"|(?:^|(?<=[.!?]\s)|(?<=\n))(?P<bare>[A-Z0-9]))"
+    r"(?![\w'’])(?:[.:)]?\s[^.\n]{0,120}?)?\s*\b(?:is|seems|looks|would\s+be|must\s+be|appears\s+to\s+be"
+    r"|remains|stands\s+out\s+as)"
+    r"\s+(?:(?:clearly|indeed|therefore|thus|probably|likely|also|the|our|my)\s+)*"
+    r"(?:correct|right|best|answer|closest|most\s+(?:appropriate|likely|accurate|suitable|plausible))\b",
+)
+_CLOSING = re.compile(r"\b(?:is|be|are|ist|es|est)\s*:?\s*[(\[（]\s*(\w{1,2})\s*[)\]）]")
+_IT_IS = re.compile(
+    r"(?:(?:so|then|thus|hence|therefore|i\s+(?:think|believe|guess))\b,?\s*)*(?:it|that|this)"
+    r"(?:\s+is|['’]s|\s+must\s+be|\s+would\s+be|\s+should\s+be)\s+(?:option\s+)?(?P<label>\w{1,2})\W*$",
     re.IGNORECASE,
 )
-_AFTER_LABEL = r"(?:[)\].:,;]|\s*$|(?=\s))\s*"
-_SAYS = re.compile(r"(?:is|because|since|as|would|seems|-|–)\b|$")
-_ALTERNATIVE = re.compile(r"(?:or|and|/)\s*[(\[]?(?P<label>\w+)")
-_NEGATIONS = frozenset({"not", "isnt", "never", "neither", "nor", "except", "wrong", "incorrect"})
-_CHOOSE = r"\b(?i:is|be|it['’]s|choose|pick|select|take|say|with)"
-_WORDS = frozenset({"A", "I"})
+_CUE = (
+    r"(?:^|[:：]|\b(?:is|it['’]s|so|be|are|therefore|thus|by|in|say|think|ist|es|est|also|donc)\b"
+    r"|[是为])"
+)
+_GOOD = frozenset(("best", "right", "correct", "answer", "most"))
+_PART = 4000
+"""Characters at either end of a response in which an undeclared answer is looked for."""
+
+_NEAR = 3
+_BRIEF = 20
+"""Words beside a choice's own up to which a reply is short."""
 
 
 def choice(
@@ -54,7 +77,8 @@ def choice(
 
     Returns:
         A verdict with score 0 or 1 and ``details["chosen"]``, an index or None. Labels of a wrong
-        answer: empty, repetition, refusal, conflict, ambiguous, truncated, no_answer, wrong_choice.
+        answer: empty, repetition, abstained, conflict, ambiguous, truncated, no_answer,
+        wrong_choice.
 
     >>> choice(["Paris", "Rome"], 1, "I'd say (B), Rome.").details["chosen"]
     1
@@ -92,112 +116,127 @@ def choice(
 def read_choice(
     choices: Sequence[str], labels: Sequence[str], response: str
 ) -> tuple[int | None, str | None]:
-    """Return the index of the choice that a response names, or None and why not."""
-    said = response_faults.strip_markdown(response_faults.visible_text(response))
-    if not words(said):
+    """Return the index of the choice that a response declares, or None and why not."""
+    said = _own_words(response)
+    if not choice_forms.HAS_WORDS(said):
         return None, "empty"
+    for reading in choice_forms.declarations(choices, labels, said):
+        if reading.index is not None:
+            return reading.index, None
+        if reading.problem in _PROBLEMS:
+            return None, _PROBLEMS[reading.problem]
+    for read in (_whole, _praised, _closing, _label_line, _short):
+        reading = read(choices, labels, said)
+        if reading.index is not None or reading.problem:
+            return reading.index, reading.problem
     if response_faults.is_repetitive(said):
         return None, "repetition"
-    for text, explicit in [*_statements(said)[-1:], (said, False)]:
-        found, problem = _named(choices, labels, text, explicit=explicit)
-        if found is not None or problem in {"conflict", "ambiguous"}:
-            return found, problem
-    return None, "refusal" if response_faults.abstains(said) else "no_answer"
+    return None, "abstained" if abstention.declines(sentences(said)) else "no_answer"
 
 
-def _statements(said: str) -> list[tuple[str, bool]]:
-    """Return what follows each "the answer is", to the end of its line."""
-    found = [
-        m["boxed"] if m["boxed"] is not None else said[m.end() :].partition("\n")[0]
-        for m in _EXPLICIT.finditer(said)
-    ]
-    return [(text.strip(), True) for text in found if words(text)]
+_PROBLEMS = {"ambiguous": "ambiguous", "conflict": "conflict", "none": "no_answer"}
 
 
-def _named(
-    choices: Sequence[str], labels: Sequence[str], text: str, *, explicit: bool
-) -> tuple[int | None, str | None]:
-    index, rest = _leading_label(choices, labels, text, explicit=explicit)
-    by_text = _by_text(choices, text)
-    if index is not None:
-        other = _ALTERNATIVE.match(rest)
-        if other is not None and other["label"] in labels:
-            return None, "ambiguous"
-        begun = [i for i in _by_text(choices, rest) if _begins(choices[i], rest)]
-        return (index, None) if not begun or index in begun else (None, "conflict")
-    if len(by_text) == 1:
-        return by_text[0], None
-    bracketed = _bracketed(labels, text)
-    if len(bracketed) == 1 and (not by_text or bracketed[0] in by_text):
-        return bracketed[0], None
-    return None, "ambiguous" if by_text or bracketed else "no_answer"
+def _own_words(response: str) -> str:
+    """Return what answers the question that was asked: nothing after an invented next one."""
+    said = response_faults.visible_text(response_faults.both_ends(response))
+    said = response_faults.strip_markdown(choice_forms.without_latex(said))
+    for match in _NEXT_QUESTION.finditer(said):
+        if choice_forms.HAS_WORDS(said, 0, match.start()):
+            return said[: match.start()].strip()
+    return said
 
 
-def _leading_label(
-    choices: Sequence[str], labels: Sequence[str], text: str, *, explicit: bool
-) -> tuple[int | None, str]:
-    """Return the label that a text begins with and what follows it; None where it has none.
-
-    A bare "A" or "I" before another word is a word, unless the text says that it is the answer.
-    """
-    for index, label in enumerate(labels):
-        forms = {label, label.lower()} if len(label) == 1 else {label}
-        match = re.match(rf"[(\[]?(?P<label>{'|'.join(map(re.escape, forms))}){_AFTER_LABEL}", text)
-        if match is None:
-            continue
-        rest = text[match.end() :]
-        if any(comparable(c) == comparable(text) and words(c) != [label.lower()] for c in choices):
-            continue
-        bare = bool(rest) and match.group().strip() == match["label"]
-        capital = match["label"] == label
-        certain = not bare or (capital and (explicit or label not in _WORDS))
-        said = _begins(choices[index], rest) or (capital and bool(_SAYS.match(rest)))
-        if (certain or said) and not _denied(rest):
-            return index, rest
-    return None, ""
+def _whole(choices: Sequence[str], labels: Sequence[str], said: str) -> Reading:
+    """Read a label at the very start, where no other line begins with another label."""
+    found = choice_forms.leading_label(choices, labels, said, declared=False)
+    if found is None:
+        return Reading(None)
+    form = choice_forms.label_form(tuple(labels))
+    for line in said.split("\n")[1:]:
+        match = form.match(line)
+        other = match is not None and match["label"] in {*labels} - {labels[found[0]]}
+        if match and other and (match["close"] or match["mark"] or not match["rest"]):
+            return Reading(None)
+    reading = choice_forms.name_of(choices, labels, said, declared=False)
+    return Reading(None) if reading.problem == "denied" else reading
 
 
-def _begins(choice_text: str, rest: str) -> bool:
-    return find(comparable(choice_text), comparable(rest)) == 0
-
-
-def _denied(rest: str) -> bool:
-    start = words(rest)[:2]
-    return start[:1] == ["isnt"] or (
-        start[:1] == ["is"] and start[1:] in (["not"], ["wrong"], ["incorrect"], ["false"])
+def _praised(_: Sequence[str], labels: Sequence[str], said: str) -> Reading:
+    """Read "option B is the best": one choice that is said to be right."""
+    named = set()
+    for match in _PRAISE.finditer(said):
+        mark = match["marked"] or match["bare"]
+        if mark in labels:
+            named.add(list(labels).index(mark))
+    return (
+        Reading(named.pop()) if len(named) == 1 else Reading(None, "ambiguous" if named else None)
     )
 
 
-def _by_text(choices: Sequence[str], text: str) -> list[int]:
-    """Return the choices whose text stands in a response, the longest where they overlap."""
-    given = comparable(text)
-    equal = [i for i, c in enumerate(choices) if comparable(c) == given]
+def _closing(_: Sequence[str], labels: Sequence[str], said: str) -> Reading:
+    """Read "... is (X)" in the last sentence that has it, near the end."""
+    for part in reversed(sentences(said[-_PART:])[-_NEAR:]):
+        named = [mark for mark in _CLOSING.findall(part) if mark in labels]
+        if named:
+            return Reading(list(labels).index(named[-1]))
+    return Reading(None)
+
+
+def _label_line(choices: Sequence[str], labels: Sequence[str], said: str) -> Reading:
+    """Read a line that is a label, alone or with its choice's text, among the last three."""
+    found = set()
+    for line in [line for line in said[-_PART:].split("\n") if choice_forms.HAS_WORDS(line)][
+        -_NEAR:
+    ]:
+        label = choice_forms.leading_label(choices, labels, line.strip(), declared=False)
+        if label is not None and (
+            not words(label[1]) or comparable(label[1]) == comparable(choices[label[0]])
+        ):
+            found.add(label[0])
+    return Reading(found.pop()) if len(found) == 1 else Reading(None)
+
+
+def _short(choices: Sequence[str], labels: Sequence[str], said: str) -> Reading:
+    """Read the text of one choice that a short reply is, or comes to."""
+    if len(said) > _PART or len(said.split()) > _BRIEF + max(len(c.split()) for c in choices):
+        return Reading(None)
+    plain = _IT_IS.match(said)
+    if plain is not None and plain["label"] in labels:
+        return Reading(list(labels).index(plain["label"]))
+    equal = choice_texts.by_text(choices, said, start=False)
     if equal:
-        return [i for i in equal if choices[i].strip(" .") == text.strip(" .")] or equal
-    spans: list[tuple[int, int, int]] = []
-    for index, wanted in ((i, comparable(c)) for i, c in enumerate(choices)):
-        start = find(wanted, given)
-        if start >= 0 and not _NEGATIONS.intersection(given[max(0, start - 2) : start]):
-            spans.append((start, start + len(wanted), index))
-    found = [
+        return Reading(equal[0]) if len(equal) == 1 else Reading(None, "ambiguous")
+    given = comparable(said)
+    named = [
         index
-        for low, high, index in spans
-        if not any(a <= low and high <= b and (b - a) > (high - low) for a, b, _ in spans)
+        for index in choice_texts.contained(choices, said)
+        if not _denied(comparable(choices[index]), given)
     ]
-    if len({tuple(comparable(choices[index])) for index in found}) == 1:  # rr, Rr and RR
-        exact = [i for i in found if re.search(rf"(?<!\w){re.escape(choices[i])}(?!\w)", text)]
-        return exact or found
-    return found
+    if len(named) > 1:
+        return Reading(None, "ambiguous")
+    return Reading(named[0]) if named and _stands(choices[named[0]], said, given) else Reading(None)
 
 
-def _bracketed(labels: Sequence[str], text: str) -> list[int]:
-    """Return the choices whose label stands where only a label can."""
-    found = []
-    for index, name in enumerate(re.escape(label) for label in labels):
-        marked = rf"[(\[]{name}[)\]]|\b(?i:option|choice) {name}\b"
-        if re.search(rf"{marked}|{_CHOOSE} {name}[.!]?$", text):
-            found.append(index)
-    return found
+def _denied(wanted: Sequence[str], given: Sequence[str]) -> bool:
+    start = find(wanted, given)
+    after = given[start + len(wanted) : start + len(wanted) + 2]
+    return bool(
+        NEGATIONS.intersection(given[max(0, start - 2) : start])
+        or {"wrong", "incorrect", "out", "false"}.intersection(after)
+        or after[:2] == ["is", "not"]
+    )
+
+
+def _stands(choice_text: str, said: str, given: Sequence[str]) -> bool:
+    """Say whether the text of a choice is what a short reply comes to, not a word in passing."""
+    wanted = choice_texts.choice_words(choice_text)
+    after = given[find(wanted, given) + len(wanted) :]
+    if after[:1] == ["is"] and _GOOD.intersection(after[1:3]):
+        return True
+    text = re.escape(choice_text.strip(" .")).replace(r"\ ", r"\s+")
+    cued = rf"{_CUE}\W*(?:the\s+|an?\s+)?{text}\W*(?:$|[.,;!\n]|because\b|since\b|as\b|is\b)"
+    return re.search(cued, said, re.IGNORECASE) is not None
 
 
 def _explain(

@@ -12,6 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import lru_cache
 
 from harness.scoring.wordlists import NUMBERS
 
@@ -32,11 +33,17 @@ def words(text: str) -> list[str]:
     >>> words("It's -1,200.50 °C, the co-op says.")
     ['its', '-1200.5', 'c', 'the', 'co', 'op', 'says']
     """
-    plain = unicodedata.normalize("NFKC", text).casefold().replace("−", "-").replace("_", " ")
-    return [_canonical(match.group()) for match in _TOKEN.finditer(plain)]
+    plain = text if text.isascii() else unicodedata.normalize("NFKC", text).replace("−", "-")
+    found = _TOKEN.findall(plain.casefold().replace("_", " "))
+    return [word if word.isalpha() else canonical_number(word) for word in found]
 
 
-def _canonical(token: str) -> str:
+def canonical_number(token: str) -> str:
+    """Return a number in one form, a word without its apostrophes.
+
+    >>> canonical_number("1,200.50"), canonical_number("don't")
+    ('1200.5', 'dont')
+    """
     token = token.replace("'", "").replace("’", "")
     number = token.replace(",", "")
     if not number.isascii() or not _NUMBER.fullmatch(number):
@@ -96,11 +103,17 @@ def token_f1(answers: Sequence[str], response: str) -> float:
     >>> token_f1(["in Vienna"], "Vienna")
     0.6666666666666666
     """
-    return max((_f1(content(answer), content(response)) for answer in answers), default=0.0)
+    given = Counter(content(response))
+    return max((_f1(_counted(answer), given) for answer in answers), default=0.0)
 
 
-def _f1(gold: Sequence[str], given: Sequence[str]) -> float:
+@lru_cache(maxsize=65536)
+def _counted(answer: str) -> Counter[str]:
+    return Counter(content(answer))
+
+
+def _f1(gold: Counter[str], given: Counter[str]) -> float:
     if not gold or not given:
-        return float(list(gold) == list(given))
-    shared = sum((Counter(gold) & Counter(given)).values())
-    return 2 * shared / (len(gold) + len(given))
+        return float(gold == given)
+    shared = sum(min(count, given[word]) for word, count in gold.items() if word in given)
+    return 2 * shared / (gold.total() + given.total())

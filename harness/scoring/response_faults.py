@@ -14,6 +14,9 @@ from harness.scoring.normalize import words
 REPETITION_THRESHOLD = 0.3
 """The seq-rep-4 from which a response counts as degenerate repetition."""
 
+LONGEST = 40_000
+"""Characters of a response that are read: more than a model writes that is not caught in a loop."""
+
 _ROLE = re.compile(
     r"<\|[^|>\n]{0,40}\|?>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>"
     r"|(?:^|\n)[ \t]*(?:user|assistant|human|system|bot|speaker ?\d?)[ \t]*:",
@@ -45,6 +48,17 @@ def visible_text(response: str) -> str:
             return text[: role.start()].strip()
         text = text[role.end() :]
     return text.strip()
+
+
+def both_ends(response: str) -> str:
+    """Return a response of up to ``LONGEST`` characters as it is, of a longer one both ends.
+
+    >>> both_ends("Vienna"), len(both_ends("no " * 50_000)) <= LONGEST + 1
+    ('Vienna', True)
+    """
+    if len(response) <= LONGEST:
+        return response
+    return f"{response[: LONGEST // 2]}\n{response[-LONGEST // 2 :]}"
 
 
 def strip_markdown(text: str) -> str:

@@ -9,7 +9,9 @@ import re
 from collections.abc import Sequence
 
 from harness.records import Message
+from harness.scoring.answer_words import answer_words
 from harness.scoring.normalize import content, words
+from harness.scoring.quantities import quantities, spell_out
 from harness.scoring.wordlists import COMMON, LEAD_IN
 
 _IS = re.compile(
@@ -82,3 +84,39 @@ def other_value(history: Sequence[Message], response: str) -> bool:
     known = {*COMMON, *LEAD_IN, *words(users[-1])}
     earlier = {word for turn in users[:-1] for word in words(turn)} - known
     return bool(earlier & set(content(response)))
+
+
+_NAME = r"[A-ZÀ-Þ][\w'’-]+"
+_TERM = re.compile(
+    rf"(?<![.!?]\s)(?<!^){_NAME}(?:\s+{_NAME})*|{_NAME}(?:\s+{_NAME})+|^{_NAME}(?=\W*$)"
+)
+"""A name; one capitalised word that begins a sentence may be any word."""
+
+_LEADING = re.compile(r"^(?:In|On|At|By|It|The|A|An|For|From|With|Yes|No)\s+")
+_FIGURE = re.compile(r"\d[\d.,]*")
+
+
+def not_in_source(source: str, question: str, answer: str) -> list[str]:
+    """Return the numbers and names of an answer that neither its source nor the question has.
+
+    A number counts as there in whatever form the source writes it; a name where all its words are.
+
+    >>> text = "Ann Lee joined in 2019 and leads 12 people."
+    >>> not_in_source(text, "Who leads?", "It is Ann Lee, since 2021, from Graz.")
+    ['2021', 'Graz']
+    """
+    known = f"{source} {question}"
+    held = set(answer_words(spell_out(known)))
+    numbers = [number.value for number in quantities(spell_out(known))]
+    said = spell_out(answer[:_LONGEST])
+    lacking = [
+        said[number.start : number.end]
+        for number in quantities(said)
+        if number.value not in numbers and number.value * 100 not in numbers
+    ]
+    lacking = [found.group().rstrip(".,") for text in lacking for found in _FIGURE.finditer(text)]
+    names = [_LEADING.sub("", match.group()) for match in _TERM.finditer(said)]
+    return [*lacking, *(name for name in names if not held.issuperset(answer_words(name)))]
+
+
+_LONGEST = 4000

@@ -72,7 +72,7 @@ def test_the_causes_tell_form_from_knowledge() -> None:
         "Berlin": "no_answer",
         "Paris, Rome": "ambiguous",
         "B. London": "conflict",
-        "I cannot answer this.": "refusal",
+        "I cannot answer this.": "abstained",
         "": "empty",
         "no no no no no no no no no no no": "repetition",
     }

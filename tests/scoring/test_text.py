@@ -124,17 +124,20 @@ def test_borderline_answers(answers: list[str], response: str, right: bool) -> N
 
 
 def test_the_answer_region_ends_where_a_reader_would_stop() -> None:
-    """Two statements, or the clause after the last explicit answer; questions are no statements."""
-    assert region("One. Two. Three.") == "One. Two."
-    assert region("Who knows? One. Two.") == "One. Two."
-    assert region("One. The final answer is: Four\nFive") == "Four"
+    """The clause after the last explicit answer, or the first two statements and the last."""
+    assert region("One. Two. Three. Four.") == ["One.", "Two.", "Four."]
+    assert region("Who knows? One. Two.") == ["One.", "Two."]
+    assert region("One. The final answer is: Four\nFive") == ["Four"]
+    assert region("One. Two. Three. So it is five. Six.")[0] == "So it is five."
+    assert region("Rome. Actually no, it is Paris.") == ["it is Paris."]
+    assert region("One. Two. Three. Four. Let me know if you need more.")[-1] == "Four."
 
 
 def test_extraction_drops_what_the_question_said() -> None:
     """An extracted answer holds what the question did not."""
-    assert extract("Who looks after fire safety?", "Fire safety is looked after by Ann.") != ""
-    assert extract("Where is the lab?", "The lab is on the third floor.") == "third floor"
-    assert extract("Where is the lab?", "The lab is.") == "The lab is."
+    assert extract("Who looks after fire safety?", ["Fire safety is looked after by Ann."]) != ""
+    assert extract("Where is the lab?", ["The lab is on the third floor."]) == "third floor"
+    assert extract("Where is the lab?", ["The lab is."]) == "The lab is."
 
 
 def test_hidden_reasoning_and_leaked_roles_are_not_said() -> None:
