@@ -160,6 +160,48 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def kept_until_whole(path: Path, name: str) -> Iterator[IO[bytes]]:
+    """Yield a hidden file that becomes ``path`` when the block ends well, and is kept if it fails.
+
+    The next call with the same name gets it with what it holds: for work that goes on from there.
+
+    Args:
+        path: Where the whole file goes.
+        name: Of what is written: whatever would make it another file is told by it.
+
+    Raises:
+        InfrastructureError: If another command writes it now, or the folder is not writable.
+    """
+    check_output(path)
+    start, end = f".{path.name[:64]}.", ".kept"
+    part = path.with_name(f"{start}{name}{end}")
+    with explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = part.open("a+b")
+    with file:
+        if _locked(file) is False or not _is_at(file, part):
+            raise InfrastructureError(f"another command writes {path} now: wait for its end")
+        try:
+            yield file
+            with explained(path):
+                file.flush()
+                os.fsync(file.fileno())
+                if sys.platform == "win32":
+                    file.close()  # nothing that is open can be moved there
+                os.replace(part, path)  # noqa: PTH105 - the atomic rename is the point
+        except BaseException:
+            with suppress(OSError):  # what could not be written cannot be now: it was said
+                file.close()
+            with suppress(OSError):
+                if not part.stat().st_size:
+                    part.unlink()
+            raise
+    for old in path.parent.iterdir():
+        if old.name.startswith(start) and old.name.endswith(end) and _is_abandoned(old):
+            old.unlink(missing_ok=True)
+
+
+@contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Keep every other command that asks for a folder out of it; ends with the process, if killed.
 
@@ -221,6 +263,11 @@ def _is_abandoned(part: Path) -> bool:
     with suppress(OSError), (part / IN_USE if part.is_dir() else part).open("rb") as file:
         return _locked(file) is True
     return False
+
+
+def _is_at(file: IO[bytes], path: Path) -> bool:
+    """Say whether an open file is still where it was opened: another may have moved it."""
+    return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
 
 
 def _locked(file: IO[bytes]) -> bool | None:

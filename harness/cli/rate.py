@@ -1,7 +1,5 @@
 """``harness rate``: judge answers that were made elsewhere, without any model."""
 
-import json
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +7,6 @@ import typer
 
 from harness.cli import console
 from harness.errors import HarnessError
-from harness.files import check_output, write_text
 
 
 def command(
@@ -33,19 +30,15 @@ def command(
 ) -> None:
     """Judge answers from a file, without any model.
 
-    One verdict a line, in the same order.
+    One verdict a line, in the same order. Stopped or killed, the same command goes on.
 
     Example: `harness rate sql predictions.jsonl -o verdicts.jsonl --db database`
     """
     from harness import rating
 
-    check_output(out, inputs=[answers])
-    rows = rating.read_rows(answers)
-    verdicts = list(rating.rate(suite, rows, databases=db, rule=rule, allow=allow or ()))
-    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in verdicts)
-    write_text(out, lines)
-    counts = Counter(row["verdict"] for row in verdicts)
+    with console.stoppable(out.parent):
+        counts = rating.rate_file(suite, answers, out, databases=db, rule=rule, allow=allow or ())
     console.say(", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()))
     console.say(f"verdicts are in {out}")
-    if verdicts and not set(counts) - {"unscored"}:
+    if not set(counts) - {"unscored"}:
         raise HarnessError("nothing could be scored; each line of the output says why")

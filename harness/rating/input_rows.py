@@ -1,7 +1,10 @@
 """Rows of answers that were produced elsewhere: what they must hold, and how a bad one is named."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 
 from harness.errors import DataError, nearest
@@ -25,61 +28,107 @@ DOCUMENT = {
 }
 """The fields that a row of a study's suite must hold for each judge; the answer is yet to come."""
 
+HALF_PAIR = re.compile("[\ud800-\udfff]")
+"""A lone surrogate: JSON can escape one, and it is no text."""
+
 _TEXTS = frozenset({"gold_sql", "pred_text", "question", "response", "schema"})
+_OPTIONAL_TEXTS = {"qa": ("context",), "sql": ("schema_sql", "db_id", "question", "dialect")}
+"""Fields that may be missing or null, and are else texts."""
 
 
-def read_rows(path: Path) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class RowToRate:
+    """A row as it came: the number of its line, and what keeps it from being rated, if anything."""
+
+    line: int
+    row: InputRow
+    problem: str | None
+
+
+def check_file(path: Path) -> None:
+    """Refuse what is no file of answers, without reading it: a pipe might never end.
+
+    Raises:
+        DataError: If the file is missing or is no regular file.
+    """
+    if not path.exists():
+        raise DataError(f"a file of answers must be readable: {path} is not there")
+    if not path.is_file():
+        raise DataError(f"a file of answers must be a regular file: {path} is none")
+
+
+def read_rows(path: Path) -> Iterator[bytes]:
     """Yield the lines of a JSONL file, for `harness.rating.rate_rows`.
 
     Raises:
-        DataError: If the file is missing or is no UTF-8 text.
+        DataError: If the file is missing or is no regular file.
     """
+    check_file(path)
     try:
-        with path.open(encoding="utf-8-sig") as lines:
+        with path.open("rb") as lines:
             yield from lines
     except OSError as error:
         raise DataError(f"a file of answers must be readable: {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"a file of answers must be UTF-8 text: {path}: {error.reason}") from error
 
 
-def checked(rows: Iterable[InputRow | str]) -> list[tuple[int, InputRow]]:
-    """Return rows with their line numbers, ids checked; a row may be a line of JSON.
+def rows_to_rate(suite: str, given: Iterable[InputRow | str | bytes]) -> Iterator[RowToRate]:
+    """Yield rows, each with what keeps it from being rated; blank lines are no rows.
 
-    Raises:
-        DataError: If a line is no JSON object, has no ``id``, or repeats one; or nothing is there.
+    Of the rows that were seen only the hashes of their ids are kept, 16 bytes each.
     """
-    found: list[tuple[int, InputRow]] = []
-    seen: dict[str, int] = {}
-    for line, raw in enumerate(rows, start=1):
-        if isinstance(raw, str) and not raw.strip():
+    seen: dict[bytes, int] = {}
+    for line, raw in enumerate(given, start=1):
+        if isinstance(raw, str | bytes) and not raw.strip():
             continue
-        row = _parse(raw, line)
-        if row.get("id") in (None, ""):
-            known = f"; it has {', '.join(map(str, row))}" if row else ""
-            raise DataError(f"line {line}: a row needs an 'id'{known}")
-        key = json.dumps(row["id"], sort_keys=True, default=str)
-        if key in seen:
-            raise DataError(
-                f"line {line}: an id must be unique: {row['id']!r} is that of line {seen[key]} too"
-            )
-        seen[key] = line
-        found.append((line, row))
-    if not found:
-        raise DataError("there must be at least one row to rate: the input is empty")
-    return found
+        row = _parse(raw, first=line == 1)
+        if isinstance(row, str):
+            yield RowToRate(line, {}, row)
+            continue
+        earlier = _first_line(row, line, seen)
+        found = _half_pair(row) or (
+            "a row needs an 'id'" + (f"; it has {', '.join(map(str, row))}" if row else "")
+            if row.get("id") in (None, "")
+            else f"an id must be unique: {row['id']!r} is that of line {earlier} too"
+            if earlier != line
+            else problem(suite, row)
+        )
+        yield RowToRate(line, row, found)
 
 
-def _parse(raw: InputRow | str, line: int) -> InputRow:
-    if not isinstance(raw, str):
-        return raw
+def _parse(raw: InputRow | str | bytes, *, first: bool) -> InputRow | str:
+    """Return a row, or what keeps a line from being one."""
     try:
-        row = json.loads(raw)
+        if isinstance(raw, bytes):
+            raw = raw.decode("utf-8-sig" if first else "utf-8")
+        row = json.loads(raw) if isinstance(raw, str) else raw
+    except UnicodeDecodeError as error:
+        return f"each line must be UTF-8 text: {error.reason} at byte {error.start + 1}"
     except (ValueError, RecursionError) as error:
-        raise DataError(f"line {line}: each line must be a JSON object: {error}") from error
-    if not isinstance(row, dict):
-        raise DataError(f"line {line}: each line must be a JSON object: found {type(row).__name__}")
+        return f"each line must be a JSON object: {error}"
+    if not isinstance(row, Mapping):
+        return f"each line must be a JSON object: found {type(row).__name__}"
     return row
+
+
+def _first_line(row: InputRow, line: int, seen: dict[bytes, int]) -> int:
+    """Return the first line with a row's id."""
+    name = json.dumps(row.get("id"), sort_keys=True, default=str)
+    return seen.setdefault(blake2b(name.encode(), digest_size=16).digest(), line)
+
+
+def _half_pair(row: InputRow) -> str | None:
+    """Say that a text holds half a surrogate pair: no program can write it as UTF-8."""
+    left: list[object] = [row]
+    while left:
+        value = left.pop()
+        if isinstance(value, str):
+            if found := HALF_PAIR.search(value):
+                return f"a text must be whole characters: found half of one, {found[0]!a}"
+        elif isinstance(value, Mapping):
+            left += [*value, *value.values()]
+        elif isinstance(value, list | tuple):
+            left += value
+    return None
 
 
 def problem(suite: str, row: InputRow) -> str | None:
@@ -89,7 +138,9 @@ def problem(suite: str, row: InputRow) -> str | None:
     "a qa row needs 'response'; did you mean 'respone'?"
     """
     check = {"qa": _qa, "choice": _choice, "coherence": _coherence, "sql": _sql}[suite]
-    return _lacking(suite, REQUIRED[suite], row) or check(row)
+    optional = (*_OPTIONAL_TEXTS.get(suite, ()), "finish")
+    given = [name for name in optional if row.get(name) is not None]
+    return _lacking(suite, REQUIRED[suite], row) or _no_text(row, given) or check(row)
 
 
 def document_problem(judge: str, row: InputRow, shown: Sequence[str] = ()) -> str | None:
@@ -121,15 +172,28 @@ def _lacking(suite: str, names: Sequence[str], row: InputRow) -> str | None:
     return None
 
 
-def _qa(row: InputRow) -> str | None:
-    answers = row["answers"]
-    if isinstance(answers, str):
-        return None
-    if not isinstance(answers, list) or not answers:
-        return "'answers' must be a list with at least one accepted answer"
-    if not all(isinstance(answer, str | int | float) for answer in answers):
-        return "'answers' must hold texts"
+def _no_text(row: InputRow, names: Iterable[str]) -> str | None:
+    """Say which field is no text."""
+    for name in names:
+        if not isinstance(row[name], str):
+            return f"{name!r} must be text: found {type(row[name]).__name__}"
     return None
+
+
+def _texts(row: InputRow, name: str) -> str | None:
+    """Say that a field is neither a text nor a list of texts (or numbers)."""
+    value = row[name]
+    if isinstance(value, str):
+        return None
+    if not isinstance(value, list) or not value:
+        return f"{name!r} must be a list with at least one accepted answer"
+    if not all(isinstance(each, str | int | float) for each in value):
+        return f"{name!r} must hold texts"
+    return None
+
+
+def _qa(row: InputRow) -> str | None:
+    return _texts(row, "answers")
 
 
 def _choice(row: InputRow) -> str | None:
@@ -137,6 +201,11 @@ def _choice(row: InputRow) -> str | None:
     texts = choices.get("text") if isinstance(choices, Mapping) else choices
     if not isinstance(texts, list) or not texts or not all(isinstance(t, str) for t in texts):
         return "'choices' must be a list of texts, or an object with 'text' and 'label'"
+    labels = choices.get("label") if isinstance(choices, Mapping) else texts
+    if not isinstance(labels, list) or len(labels) != len(texts):
+        return "'choices' must have a 'label' for each 'text'"
+    if not all(isinstance(label, str) for label in labels):
+        return "'label' must hold texts"
     answer = row["answer"]
     if isinstance(answer, bool) or not isinstance(answer, int) or not 0 <= answer < len(texts):
         return f"'answer' must be an index from 0 to {len(texts) - 1}: found {answer!r}"
@@ -177,6 +246,11 @@ def _coherence(row: InputRow) -> str | None:
         whole = isinstance(turn, Mapping) and {"role", "content"} <= set(turn)
         if not whole and not isinstance(turn, str):
             return "a turn must be a text or an object with 'role' and 'content'"
+        if isinstance(turn, Mapping) and (said := _no_text(turn, ("role", "content"))):
+            return f"a turn's {said}"
+    for name in ("answers", "distractors"):
+        if row.get(name) and (said := _texts(row, name)):
+            return said
     return None
 
 

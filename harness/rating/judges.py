@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypedDict
 
 from harness import scoring
-from harness.errors import StudyError, nearest
+from harness.errors import HarnessError, StudyError, nearest
 from harness.records import Response, Verdict
 from harness.scoring.dialogue import Turn
 
@@ -117,7 +117,8 @@ def judge_all(
 ) -> list[Verdict]:
     """Judge many answers with one judge, in order.
 
-    An item with an ``unscored`` response is unscored, for the reason that the response gives.
+    An item with an ``unscored`` response is unscored, for the reason that the response gives; one
+    on which the judge fails is unscored, too.
 
     Args:
         judge: A key of ``JUDGES``.
@@ -131,7 +132,15 @@ def judge_all(
         raise StudyError(f"there is no judge {judge!r}{nearest(judge, JUDGES)}")
 
     def verdict(item: tuple[Document, Sequence[Response]]) -> Verdict:
-        return _unanswered(item[1]) or JUDGES[judge](*item, **settings)
+        try:
+            return _unanswered(item[1]) or JUDGES[judge](*item, **settings)
+        except (HarnessError, OSError, MemoryError):
+            raise
+        except Exception as error:  # noqa: BLE001 - one odd item must not lose the others
+            reason = f"scorer failed: {type(error).__name__}: {error}"
+            return Verdict(
+                outcome="unscored", score=None, labels=("scorer_failed",), explanation=reason
+            )
 
     if judge not in WORKERS:
         return [verdict(item) for item in items]

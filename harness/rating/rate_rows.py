@@ -1,29 +1,38 @@
 """Rating answers that were produced elsewhere: one verdict per row, no model needed."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import cast
 
 from harness.errors import DataError, StudyError, nearest
 from harness.extras import require
-from harness.rating import embedding, input_rows
+from harness.rating import embedding
 from harness.rating.embedding import RatedConversation
-from harness.rating.input_rows import InputRow
+from harness.rating.input_rows import REQUIRED, InputRow, RowToRate, rows_to_rate
 from harness.rating.judges import judge_all
 from harness.records import Response, Verdict
 
 DEFAULT_RULE = "harness"
+HELD = 1000
+"""Rows at the start of an input of which one must be fit to be judged, or the input is refused."""
+
+_AT_ONCE = 64
+"""Rows that are judged before the first of them is given back."""
 
 
 def rate(
     suite: str,
-    given: Iterable[InputRow | str],
+    given: Iterable[InputRow | str | bytes],
     *,
     databases: Path | str | None = None,
     rule: str = "harness",
     allow: Sequence[str] = (),
+    done: int = 0,
 ) -> Iterator[dict[str, object]]:
-    """Judge rows of answers; yield one output row each, in order.
+    """Judge rows of answers as they come; yield one output row each, in order.
 
     Args:
         suite: ``sql``, ``qa``, ``choice`` or ``coherence``.
@@ -34,44 +43,83 @@ def rate(
         rule: For ``sql``: the comparison rule.
         allow: For ``sql``: disputed differences that count as right, of ``extra_columns``,
             ``all_ties`` and ``text_numbers``.
+        done: Rows at the start that have been judged before: they are read, and not given back.
 
     Yields:
         ``id``, ``verdict``, ``score``, ``labels``, ``explanation``, and the suite's own fields.
-        A row that cannot be judged through no fault of its answer is ``unscored`` with the reason.
+        A row that cannot be judged through no fault of its answer is ``unscored`` with the reason;
+        its ``id`` is None where it has none.
 
     Raises:
         StudyError: If there is no such suite or rule, or nothing of a name that can be allowed.
-        DataError: If a line is no JSON object, an ``id`` is missing or repeated, or no row at all
-            can be judged; the message names the line.
+        DataError: If there is no row, or none of the first `HELD` can be judged; the message names
+            the line.
     """
-    if suite not in input_rows.REQUIRED:
-        raise StudyError(
-            f"answers can be rated for no suite {suite!r}{nearest(suite, input_rows.REQUIRED)}"
-        )
+    check(suite, rule, allow)
+    judge = _sql_judge(databases, rule, allow) if suite == "sql" else _judge_of(suite)
+    rows = rows_to_rate(suite, given)
+    skipped = list(islice(rows, done - 1, done)) if done else []
+    first = skipped or _up_to_a_good_one(rows)
+    if not first:
+        raise DataError("there must be at least one row to rate: the input is empty")
+    if all(each.problem for each in first) and not skipped:
+        each = first[0]
+        raise DataError(f"line {each.line}: {each.problem}; no row of the input can be judged")
+    taken: deque[RowToRate] = deque()
+
+    def usable() -> Iterator[InputRow | None]:
+        for each in chain(() if skipped else first, rows):
+            taken.append(each)
+            yield None if each.problem else each.row
+
+    for verdict in judge(usable()):
+        yield _output(suite, taken.popleft(), verdict)
+
+
+def _up_to_a_good_one(rows: Iterator[RowToRate]) -> list[RowToRate]:
+    """Return the first row that can be judged, with those before it."""
+    found: list[RowToRate] = []
+    for each in islice(rows, HELD):
+        found.append(each)
+        if each.problem is None:
+            break
+    return found
+
+
+def _output(suite: str, row: RowToRate, judged: Verdict | None) -> dict[str, object]:
+    verdict = judged or Verdict(
+        outcome="unscored",
+        score=None,
+        labels=("bad_row",),
+        explanation=f"line {row.line}: {row.problem}",
+    )
+    return {
+        "id": row.row.get("id"),
+        "verdict": verdict.outcome,
+        "score": verdict.score,
+        "labels": list(verdict.labels),
+        "explanation": verdict.explanation,
+        **_FIELDS[suite](verdict),
+    }
+
+
+JudgeRows = Callable[[Iterable[InputRow | None]], Iterator[Verdict | None]]
+"""Gives a verdict on each row, None on one that is None; takes no more rows than it must."""
+
+
+def check(suite: str, rule: str, allow: Sequence[str]) -> None:
+    """Refuse a suite that has no judge, and what its judge does not know.
+
+    Raises:
+        StudyError: If there is no such suite, or it has no rules and nothing to allow.
+    """
+    if suite not in REQUIRED:
+        raise StudyError(f"answers can be rated for no suite {suite!r}{nearest(suite, REQUIRED)}")
     if suite != "sql" and (rule != DEFAULT_RULE or allow):
         found = rule if rule != DEFAULT_RULE else allow[0]
         raise StudyError(
             f"rules and what they allow are for sql only: found {found!r} for {suite!r}"
         )
-    judge = _sql_judge(databases, rule, allow) if suite == "sql" else _judge_of(suite)
-    lines = input_rows.checked(given)
-    problems = [input_rows.problem(suite, row) for _, row in lines]
-    if all(problems):
-        raise DataError(f"line {lines[0][0]}: {problems[0]}; no row of the input can be judged")
-    judged = iter(judge([row for (_, row), bad in zip(lines, problems, strict=True) if not bad]))
-    for (line, row), problem in zip(lines, problems, strict=True):
-        verdict = next(judged) if problem is None else _unusable(line, problem)
-        yield {
-            "id": row["id"],
-            "verdict": verdict.outcome,
-            "score": verdict.score,
-            "labels": list(verdict.labels),
-            "explanation": verdict.explanation,
-            **_FIELDS[suite](verdict),
-        }
-
-
-JudgeRows = Callable[[Sequence[InputRow]], list[Verdict]]
 
 
 def _sql_judge(databases: Path | str | None, rule: str, allow: Sequence[str]) -> JudgeRows:
@@ -82,19 +130,36 @@ def _sql_judge(databases: Path | str | None, rule: str, allow: Sequence[str]) ->
     checked = check_rule(rule, policy)
     place = databases_at(databases) if databases else None
 
-    def judge(rows: Sequence[InputRow]) -> list[Verdict]:
-        check_databases(rows, place)
-        return list(judge_rows(rows, databases=place, rule=checked, policy=policy))
+    def judge(rows: Iterable[InputRow | None]) -> Iterator[Verdict | None]:
+        fit: deque[bool] = deque()
+        known: set[object] = set()
+
+        def asked() -> Iterator[InputRow]:
+            for row in rows:
+                fit.append(row is not None)
+                if row is not None and row.get("db_id") not in known:
+                    known.add(row.get("db_id"))
+                    with suppress(DataError):  # its verdict says so
+                        check_databases([row], place)
+                yield row or {}  # no gold: told without asking a database
+
+        for verdict in judge_rows(asked(), databases=place, rule=checked, policy=policy):
+            yield verdict if fit.popleft() else None
 
     return judge
 
 
 def _judge_of(suite: str) -> JudgeRows:
-    def judge(rows: Sequence[InputRow]) -> list[Verdict]:
-        verdicts = judge_all(suite, [(row, (_response(row),)) for row in rows])
-        if suite != "coherence":
-            return verdicts
-        return embedding.add_relevance(cast("Sequence[RatedConversation]", rows), verdicts)
+    def judge(rows: Iterable[InputRow | None]) -> Iterator[Verdict | None]:
+        left = iter(rows)
+        while part := list(islice(left, _AT_ONCE)):
+            fit = [row for row in part if row is not None]
+            verdicts = judge_all(suite, [(row, (_response(row),)) for row in fit])
+            if suite == "coherence":
+                conversations = cast("Sequence[RatedConversation]", fit)
+                verdicts = embedding.add_relevance(conversations, verdicts)
+            found = iter(verdicts)
+            yield from (None if row is None else next(found) for row in part)
 
     return judge
 
@@ -102,15 +167,6 @@ def _judge_of(suite: str) -> JudgeRows:
 def _response(row: InputRow) -> Response:
     finish = row.get("finish")
     return Response(text=str(row["response"]), finish="length" if finish == "length" else None)
-
-
-def _unusable(line: int, problem: str) -> Verdict:
-    return Verdict(
-        outcome="unscored",
-        score=None,
-        labels=("bad_row",),
-        explanation=f"line {line}: {problem}",
-    )
 
 
 def _qa(verdict: Verdict) -> dict[str, object]:

@@ -1,7 +1,10 @@
 """Rating answers that were produced elsewhere, without a model."""
 
 import json
+import os
+from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,7 @@ import pytest
 
 from harness.errors import DataError, StudyError
 from harness.rating import JUDGES, embedding, judge_all, rate, read_rows
-from harness.records import Response
+from harness.records import Response, Verdict
 
 STAFF = "CREATE TABLE staff (name TEXT, age INTEGER); INSERT INTO staff VALUES ('Ada', 31);"
 QA = {"id": "q1", "question": "Where is it?", "answers": ["Vienna"], "response": "In Vienna."}
@@ -63,10 +66,10 @@ def test_a_file_is_rated_line_by_line(tmp_path: Path) -> None:
     ("rows", "message"),
     [
         ([], "empty"),
-        ([QA, "{broken"], "line 2: each line must be a JSON object"),
-        ([QA, "[1, 2]"], "line 2: each line must be a JSON object: found list"),
-        ([QA, {"question": "?"}], "line 2: a row needs an 'id'"),
-        ([QA, {**QA, "id": "x"}, QA], "line 3: an id must be unique: 'q1' is that of line 1"),
+        (["{broken"], "line 1: each line must be a JSON object"),
+        (["", "[1, 2]"], "line 2: each line must be a JSON object: found list"),
+        ([{"question": "?"}], "line 1: a row needs an 'id'"),
+        ([b"\xff\xfe"], "line 1: each line must be UTF-8 text"),
         ([{"id": 1, "question": "?", "answers": ["a"], "respone": "b"}], "did you mean 'respone'"),
     ],
 )
@@ -80,6 +83,10 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     """A file that is not there, or is no text, is no traceback."""
     with pytest.raises(DataError, match="must be readable"):
         rated("qa", *read_rows(tmp_path / "none.jsonl"))
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(DataError, match="must be a regular file"):
+            rated("qa", *read_rows(path))
     (tmp_path / "bytes.jsonl").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="UTF-8"):
         rated("qa", *read_rows(tmp_path / "bytes.jsonl"))
@@ -95,6 +102,25 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
         ("choice", CHOICE, {"choices": []}, "line 2: 'choices' must be a list"),
         ("coherence", TALK, {"context": []}, "line 2: 'context' must be a list"),
         ("coherence", TALK, {"context": [1]}, "line 2: a turn must be a text"),
+        ("qa", QA, {"context": 5}, "line 2: 'context' must be text: found int"),
+        ("qa", QA, {"finish": []}, "line 2: 'finish' must be text: found list"),
+        ("qa", QA, {"answers": [None]}, "line 2: 'answers' must hold texts"),
+        ("qa", QA, {"response": "half \ud83d"}, "line 2: a text must be whole characters"),
+        ("qa", QA, {"more": [{"deep": "\udc00"}]}, "line 2: a text must be whole characters"),
+        ("choice", CHOICE, {"choices": {"text": ["a", "b"]}}, "line 2: 'choices' must have a"),
+        ("choice", CHOICE, {"choices": {"text": ["a"], "label": "A"}, "answer": 0}, "line 2: 'cho"),
+        ("choice", CHOICE, {"choices": {"text": ["a"], "label": [1]}, "answer": 0}, "line 2: 'lab"),
+        ("coherence", TALK, {"context": 5}, "line 2: 'context' must be a list"),
+        ("coherence", TALK, {"context": [{"role": "user", "content": None}]}, "line 2: a turn's"),
+        ("coherence", TALK, {"answers": 5}, "line 2: 'answers' must be a list"),
+        ("coherence", TALK, {"distractors": [[]]}, "line 2: 'distractors' must hold texts"),
+        (
+            "sql",
+            SQL | {"schema_sql": STAFF},
+            {"schema_sql": 5},
+            "line 2: 'schema_sql' must be text",
+        ),
+        ("sql", SQL | {"schema_sql": STAFF}, {"db_id": ["a"]}, "line 2: 'db_id' must be text"),
     ],
 )
 def test_one_bad_row_is_unscored_with_its_reason(
@@ -106,6 +132,63 @@ def test_one_bad_row_is_unscored_with_its_reason(
     assert found[1]["verdict"] == "unscored"
     assert found[1]["score"] is None
     assert found[1]["explanation"].startswith(reason)
+    assert found[1]["labels"] == ["bad_row"]
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "reason"),
+    [
+        ("{broken", None, "each line must be a JSON object"),
+        ("[1, 2]", None, "each line must be a JSON object: found list"),
+        ("[" * 100_000, None, "each line must be a JSON object"),
+        (b'{"id": "\xff"}', None, "each line must be UTF-8 text"),
+        ({"question": "?"}, None, "a row needs an 'id'; it has question"),
+        ({**QA, "id": ""}, "", "a row needs an 'id'"),
+        ({**QA, "id": "q1"}, "q1", "an id must be unique: 'q1' is that of line 1 too"),
+    ],
+)
+@pytest.mark.parametrize("suite", ["qa", "sql"])
+def test_one_bad_line_costs_one_line(suite: str, line: Any, name: Any, reason: str) -> None:
+    """A line that is no row of its own stands in the output, in its place, with the reason."""
+    good = QA if suite == "qa" else {**SQL, "schema_sql": STAFF, "id": "q1"}
+    found = rated(suite, good, line, {**good, "id": "last"})
+    assert [row["verdict"] for row in found] == ["correct", "unscored", "correct"]
+    bad = found[1]
+    assert (bad["id"], bad["score"], bad["labels"]) == (name, None, ["bad_row"])
+    assert bad["explanation"].startswith(f"line 2: {reason}")
+    assert {*bad} == {*found[0]}
+
+
+def test_rows_are_judged_as_they_come() -> None:
+    """An endless input gives verdicts; no more than a few rows are ahead of them."""
+    taken = 0
+
+    def endless() -> Iterator[dict[str, Any]]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield {**QA, "id": taken} if taken % 5 else {"id": taken}
+
+    first = list(islice(rate("qa", endless()), 300))
+    assert [row["id"] for row in first] == list(range(1, 301))
+    assert sum(row["labels"] == ["bad_row"] for row in first) == 60
+    assert taken < 300 + 100
+    assert next(rate("qa", chain([{"id": "odd"}] * 50, endless())))["labels"] == ["bad_row"]
+    with pytest.raises(DataError, match="no row of the input can be judged"):
+        next(rate("qa", ({"id": number} for number in count())))
+
+
+def test_a_judge_that_fails_costs_its_item(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What nobody foresaw leaves one item unscored, and says why."""
+
+    def odd(doc: dict[str, Any], responses: Any) -> Verdict:
+        return Verdict(outcome="correct", score=1 / len(responses[0].text))
+
+    monkeypatch.setitem(JUDGES, "qa", odd)
+    first, second = judge_all("qa", [({}, (Response(text=""),)), ({}, (Response(text="a"),))])
+    assert (first.outcome, first.labels) == ("unscored", ("scorer_failed",))
+    assert "ZeroDivisionError" in first.explanation
+    assert second.score == 1.0
 
 
 def test_a_missing_database_costs_its_row(tmp_path: Path) -> None:

@@ -18,10 +18,11 @@ put, left = AnswerStore.put, int(sys.argv.pop(1))
 
 def put_and_die(store, *batch):
     global left
-    put(store, *batch)
+    stored = put(store, *batch)
     left -= 1
     if left == 0:
         os.kill(os.getpid(), signal.SIGKILL)
+    return stored
 
 AnswerStore.put = put_and_die
 main()
