@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import DataError, nearest
+from harness.inputs import exists, not_utf8, open_input, parse_json, read_input
 
 
 class SourceRow(NamedTuple):
@@ -29,7 +30,7 @@ def read_rows(path: Path) -> Iterator[SourceRow]:
     """
     if path.is_dir():
         raise DataError(f"a data file must be one file: {path} is a folder")
-    if not path.is_file():
+    if not exists(path):
         raise DataError(f"no data file at {path}")
     readers = {**FORMATS, **TEXTS}
     reader = readers.get(path.suffix.lower())
@@ -38,16 +39,13 @@ def read_rows(path: Path) -> Iterator[SourceRow]:
     try:
         yield from reader(path)
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"a data file must be UTF-8 text: {path} has byte {error.object[error.start]:#04x} at "
-            f"offset {error.start}; convert it with 'iconv -t UTF-8'"
-        ) from error
+        raise DataError(f"a data file must be UTF-8 text: {path}: {not_utf8(error)}") from error
     except OSError as error:
         raise DataError(f"a data file must be readable: {path}: {error.strerror}") from error
 
 
 def _jsonl(path: Path) -> Iterator[SourceRow]:
-    with path.open(encoding="utf-8-sig") as lines:
+    with open_input(path) as lines:
         for number, line in enumerate(lines, start=1):
             if line.strip():
                 origin = f"{path}:{number}"
@@ -55,7 +53,7 @@ def _jsonl(path: Path) -> Iterator[SourceRow]:
 
 
 def _json(path: Path) -> Iterator[SourceRow]:
-    data = _parse(path.read_text(encoding="utf-8-sig"), str(path))
+    data = _parse(read_input(path), str(path))
     if isinstance(data, dict):
         lists = [key for key, value in data.items() if isinstance(value, list)]
         if len(lists) != 1:
@@ -72,23 +70,31 @@ def _json(path: Path) -> Iterator[SourceRow]:
 
 
 def _separated(path: Path, delimiter: str) -> Iterator[SourceRow]:
+    """Yield the rows of a table, each named by the line on which it begins."""
     csv.field_size_limit(2**31 - 1)
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines, delimiter=delimiter, strict=True)
+    first = 1
+    with open_input(path, newline="") as lines:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        header: list[str] = []
         try:
-            _refuse_repeated(reader.fieldnames or (), f"{path}:1")
-            for fields in reader:
-                origin = f"{path}:{reader.line_num}"
-                if None in fields or None in fields.values():
-                    found = sum(value is not None for key, value in fields.items() if key)
-                    found += len(fields.get(None) or ())
-                    raise DataError(
-                        f"every row must have the header's {len(reader.fieldnames or ())} fields: "
-                        f"{origin} has {found}; quote fields that contain {delimiter!r}"
-                    )
-                yield SourceRow(origin, fields)
+            for row in reader:
+                origin, first = f"{path}:{first}", reader.line_num + 1
+                if header and row:
+                    _refuse_ragged(row, header, origin, delimiter)
+                    yield SourceRow(origin, dict(zip(header, row, strict=True)))
+                elif row:
+                    header = row
+                    refuse_repeated(header, origin)
         except csv.Error as error:
-            raise DataError(f"malformed row at {path}:{reader.line_num}: {error}") from error
+            raise DataError(f"malformed row at {path}:{first}: {error}") from error
+
+
+def _refuse_ragged(row: list[str], header: list[str], origin: str, delimiter: str) -> None:
+    if len(row) != len(header):
+        raise DataError(
+            f"every row must have the header's {len(header)} fields: "
+            f"{origin} has {len(row)}; quote fields that contain {delimiter!r}"
+        )
 
 
 def _csv(path: Path) -> Iterator[SourceRow]:
@@ -106,6 +112,7 @@ def _parquet(path: Path) -> Iterator[SourceRow]:
     try:
         number = 0
         with pyarrow.parquet.ParquetFile(path) as file:
+            refuse_repeated(file.schema_arrow.names, str(path))
             for batch in file.iter_batches(batch_size=1024):
                 for fields in batch.to_pylist():
                     number += 1
@@ -139,7 +146,7 @@ def _paragraphs(path: Path) -> Iterator[tuple[int, str]]:
     """Yield paragraphs, which blank lines end, with their first line; long ones in parts."""
     gathered: list[str] = []
     size = 0
-    with path.open(encoding="utf-8-sig") as lines:
+    with open_input(path) as lines:
         for number, line in enumerate(lines, start=1):
             text = line.rstrip()
             if gathered and (not text or size + len(text) > PIECE):
@@ -182,17 +189,19 @@ def _parse(text: str, origin: str) -> object:
     def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
         if len(found) < len(pairs):
-            _refuse_repeated([key for key, _ in pairs], origin)
+            refuse_repeated([key for key, _ in pairs], origin)
         return found
 
     try:
-        return json.loads(text, object_pairs_hook=once)
+        return parse_json(text, pairs=once)
     except json.JSONDecodeError as error:
         where = f"column {error.colno}" if ":" in origin else f"line {error.lineno}"
         raise DataError(f"malformed JSON at {origin}, {where}: {error.msg.lower()}") from error
+    except ValueError as error:
+        raise DataError(f"malformed JSON at {origin}: {error}") from error
 
 
-def _refuse_repeated(names: Sequence[str], origin: str) -> None:
+def refuse_repeated(names: Sequence[str], origin: str) -> None:
     """Refuse a name that stands twice in one row or header, of which the last would win."""
     twice = next((name for number, name in enumerate(names) if name in names[:number]), None)
     if twice is not None:

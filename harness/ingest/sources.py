@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from harness.errors import DataError
 from harness.extras import require
-from harness.ingest.file_formats import TEXTS, SourceRow, read_rows
+from harness.ingest.file_formats import TEXTS, SourceRow, read_rows, refuse_repeated
+from harness.inputs import expanded
 from harness.secrets import fill_in, keep_unsaid, redact
 from harness.study import Query
 
@@ -32,7 +33,7 @@ def rows_of(source: Source, folder: Path) -> Iterator[SourceRow]:
         return _database(source, folder)
     if source.startswith(HUB):
         return _hub(source.removeprefix(HUB))
-    path = folder / Path(source).expanduser()
+    path = folder / expanded(source)
     return _folder(path) if path.is_dir() else read_rows(path)
 
 
@@ -75,6 +76,7 @@ def _database(source: Query, folder: Path) -> Iterator[SourceRow]:
         engine = sqlalchemy.create_engine(url)
         with engine.connect().execution_options(stream_results=True) as connection:
             found = connection.execute(sqlalchemy.text(source.query))
+            refuse_repeated(tuple(found.keys()), "the query's result")
             for number, fields in enumerate(found.mappings(), start=1):
                 yield SourceRow(f"{name}:row {number}", dict(fields))
         engine.dispose()
@@ -103,7 +105,7 @@ def _address(url: str, folder: Path) -> "URL":
         ) from error
     if made.get_backend_name() != "sqlite" or made.database in (None, "", ":memory:"):
         return made
-    path = folder / Path(str(made.database)).expanduser()
+    path = folder / expanded(str(made.database))
     if not path.is_file():
         raise DataError(f"no database at {path}")
     return made.set(database=f"file:{path}", query={"mode": "ro", "uri": "true"})

@@ -1,11 +1,11 @@
 """Conversations in a row: speakers, texts, what a chat template may show beside them, and flags."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 
 from harness.errors import DataError, nearest
 from harness.ingest.flags import FLAGS, is_there, learnt
+from harness.inputs import parse_json
 from harness.records import Message
 
 Side = str | tuple[Message, ...]
@@ -139,7 +139,7 @@ def parsed(value: object, key: str, where: str) -> object:
     if not isinstance(value, str):
         return value
     try:
-        return json.loads(value)
+        return parse_json(value)
     except ValueError as error:
         raise DataError(f"{key!r} must be JSON: {where}: {error}") from error
 

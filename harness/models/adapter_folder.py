@@ -1,6 +1,5 @@
 """What a candidate's folder declares, and whether its adapter fits a base; loads no weights."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import ModelError
 from harness.files import weights_sha256
+from harness.inputs import parse_json, read_input
 from harness.models.fingerprint import text_hash
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def read_adapter_folder(path: Path) -> AdapterFolder:
     for name in MODEL_FILES:
         if (path / name).is_file():
             try:
-                config = json.loads((path / name).read_text(encoding="utf-8"))
+                config = parse_json(read_input(path / name))
             except (OSError, ValueError, RecursionError) as error:
                 raise ModelError(f"{path / name} must be readable JSON: {error}") from error
             if not isinstance(config, dict):

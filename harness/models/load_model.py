@@ -147,7 +147,9 @@ def load_tokenizer(
         tokenizer: PretrainedTokenizer = AutoTokenizer.from_pretrained(
             model, revision=base.revision or "main", trust_remote_code=base.trust_remote_code
         )
-    except (OSError, ValueError, ImportError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # tokenizers raises Exception itself
         reason = _reason(error)
         raise ModelError(f"no tokenizer could be loaded from {model!r}: {reason}") from error
     if padding and tokenizer.pad_token is None:
@@ -209,7 +211,9 @@ def load_config(model: str, base: BaseSection) -> "PretrainedConfig":
         return AutoConfig.from_pretrained(
             model, revision=base.revision or "main", trust_remote_code=base.trust_remote_code
         )
-    except (OSError, ValueError, ImportError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # of every configuration class there is
         raise ModelError(f"no model could be loaded from {model!r}: {_reason(error)}") from error
 
 
@@ -235,6 +239,10 @@ def load_generation_config(model: str, base: BaseSection) -> "GenerationConfig":
         return GenerationConfig.from_pretrained(
             model, config_file_name="config.json", _from_model_config=True, revision=revision
         )
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise ModelError(
+            f"generation settings must be readable: those of {model!r}: {_reason(error)}"
+        ) from error
 
 
 def end_tokens(*sources: object) -> frozenset[int]:

@@ -3,9 +3,11 @@
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 
 from harness.errors import DataError
+from harness.inputs import open_input
 from harness.records import ItemKey
 from harness.review.key import Key, KeyRow, KeySet, fingerprint, read_keys
 from harness.review.sheets import ASKED, CHOICES, COLUMNS, FAULTS, SHOWN, arm
@@ -95,30 +97,33 @@ def _read_sheet(path: Path) -> list[tuple[int, dict[str, str]]]:
             f"found {', '.join(table[0]) if table else 'nothing'}; hand back the sheet as it was"
         )
     return [
-        (line, dict(zip(COLUMNS, row, strict=False)))
+        (line, dict(zip_longest(COLUMNS, row[: len(COLUMNS)], fillvalue="")))
         for line, row in enumerate(table[1:], start=2)
         if any(row)
     ]
 
 
 def _csv_rows(path: Path) -> list[list[str]]:
-    text = path.read_bytes().decode("utf-8-sig")
+    with open_input(path, newline="") as file:
+        text = file.read()
     delimiter = ";" if text.startswith(f"{COLUMNS[0]};") else ","
     rows = list(csv.reader(text.splitlines(keepends=True), delimiter=delimiter))
     return [[arm(cell) for cell in row] for row in rows]
 
 
 def _workbook_rows(path: Path) -> list[list[str]]:
-    from zipfile import BadZipFile
-
     import openpyxl
 
+    if not path.is_file():
+        raise ValueError("there is no such file")
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (BadZipFile, openpyxl.utils.exceptions.InvalidFileException) as error:
-        raise ValueError(str(error)) from error
-    rows = book["Ratings"].iter_rows(values_only=True)
-    return [["" if cell is None else str(cell) for cell in row] for row in rows]
+        rows = book["Ratings"].iter_rows(values_only=True)
+        return [["" if cell is None else str(cell) for cell in row] for row in rows]
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever archives, XML and cells make a reader raise
+        raise ValueError(str(error).partition("\n")[0] or type(error).__name__) from error
 
 
 def _rating(cells: Mapping[str, str], name: str, entry: KeySet, place: str) -> Rating | None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NotRequired
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # pydantic needs it on Python 3.11
 
 from harness.errors import DataError
+from harness.inputs import first_problem, parse_json, read_input
 from harness.review.draw import Stratum
 
 KEY = "key.json"
@@ -72,12 +73,9 @@ def read_key(path: Path) -> Key:
         DataError: If it is missing, or no key.
     """
     try:
-        return TypeAdapter(Key).validate_python(json.loads(path.read_text("utf-8")))
-    except ValidationError as error:
-        first = error.errors()[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    except (OSError, ValueError, RecursionError) as error:
-        reason = str(error)
+        return TypeAdapter(Key).validate_python(parse_json(read_input(path)))
+    except (OSError, ValueError) as error:
+        reason = first_problem(error)
     raise DataError(f"collecting needs the key that belongs to the sheets: {path}: {reason}")
 
 

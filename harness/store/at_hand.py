@@ -15,6 +15,7 @@ from harness.files import (
     weights_sha256,
     write_text,
 )
+from harness.inputs import parse_json, read_input
 from harness.models.fingerprint import local_paths, path_sha256
 from harness.records import BASE, Arm
 from harness.store.run_folder import RunFolder
@@ -32,7 +33,7 @@ class KnownHashes:
         self._path = path
         self._known: dict[str, tuple[Stamp, str]] = {}
         with suppress(OSError, ValueError, TypeError, AttributeError):  # no cache, or none of ours
-            for name, (size, changed, entry, sha256) in json.loads(path.read_text()).items():
+            for name, (size, changed, entry, sha256) in parse_json(read_input(path)).items():
                 self._known[name] = ((int(size), int(changed), int(entry)), str(sha256))
 
     def sha256(self, file: Path) -> str:

@@ -12,8 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import TypeAdapter
+
 from harness.errors import DataError
 from harness.files import write_lines
+from harness.inputs import first_problem, parse_json, read_input
 from harness.records import Document, Item, Sample, Suite
 from harness.store.format_version import require_known
 
@@ -42,6 +45,7 @@ class Baseline:
     items: Mapping[str, Mapping[str, BaselineItem]]
 
 
+_SUITE, _SCORED = TypeAdapter(Suite), TypeAdapter(BaselineItem)
 _ORDINARY = Suite(name="", metric="")
 
 
@@ -99,6 +103,13 @@ def _short(score: float | None) -> float | None:
     return score if score is None or score % 1 else int(score)
 
 
+def _scored(prompt: object, score: object) -> BaselineItem:
+    found = _SCORED.validate_python((prompt, score))
+    if found.score is not None and not 0.0 <= found.score <= 1.0:
+        raise ValueError(f"a score must be in [0, 1]: found {found.score}")
+    return found
+
+
 def read_baseline(path: Path) -> Baseline:
     """Read what `write_baseline` wrote.
 
@@ -108,19 +119,19 @@ def read_baseline(path: Path) -> Baseline:
     declared: dict[str, Document] = {}
     items: dict[str, dict[str, BaselineItem]] = {}
     try:
-        head, *lines = path.read_text(encoding="utf-8").splitlines()
-        first = json.loads(head)
+        head, *lines = read_input(path).splitlines()
+        first = parse_json(head)
         require_known(first["baseline"], FORMAT, what="a baseline", path=path)
         for line in lines:
-            row = json.loads(line)
+            row = parse_json(line)
             if isinstance(row, dict):
-                name = row["suite"]
+                name = _SUITE.validate_python(row["declared"]).name
                 declared[name], items[name] = row["declared"], {}
             else:
-                items[name][row[0]] = BaselineItem(row[1], row[2])
+                items[name][str(row[0])] = _scored(*row[1:])
         return Baseline(
-            study=first["study"],
-            arm=first["arm"],
+            study=str(first["study"]),
+            arm=str(first["arm"]),
             date=str(first.get("date", "")),
             declared=declared,
             items=items,
@@ -130,5 +141,5 @@ def read_baseline(path: Path) -> Baseline:
     except (ValueError, KeyError, TypeError, IndexError, UnboundLocalError) as error:
         raise DataError(
             f"a baseline must be a file that 'harness gate RUN --write-baseline' wrote: {path}: "
-            f"{type(error).__name__}: {error}"
+            f"{first_problem(error)}"
         ) from error

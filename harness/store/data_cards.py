@@ -9,6 +9,7 @@ from pydantic import TypeAdapter
 
 from harness.errors import InfrastructureError
 from harness.files import write_text
+from harness.inputs import parse_json, read_input
 from harness.records import TrainingData
 
 LISTED = 1000
@@ -44,7 +45,7 @@ def read_card(run: Path, candidate: str) -> TrainingData | None:
     if not path.is_file():
         return None
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(read_input(path))
         return TypeAdapter(TrainingData).validate_python(data)
     except (OSError, ValueError) as error:
         raise InfrastructureError(

@@ -1,11 +1,11 @@
 """What stands beside samples about their metrics: lm-eval's ``results_*.json``, or a run's lock."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import DataError
+from harness.inputs import parse_json, read_input
 from harness.records import Document
 
 
@@ -66,8 +66,8 @@ def _results(file: Path) -> list[Path]:
 
 def _document(path: Path) -> Document:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        found = parse_json(read_input(path))
+    except (OSError, ValueError) as error:
         raise DataError(
             f"results beside samples must be readable JSON: {path}: {error}; mend the file, or "
             "move it away and give --metric"

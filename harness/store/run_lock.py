@@ -15,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import ComparisonError, InfrastructureError, StudyError
 from harness.files import write_text
+from harness.inputs import parse_json, read_input
 from harness.records import Arm, Document, ItemKey, Suite
 from harness.stats import Schedule
 from harness.store.format_version import require_known
@@ -142,7 +143,7 @@ def read_lock(path: Path) -> RunLock | None:
     if not path.exists():
         return None
     try:
-        data = dict(json.loads(path.read_text(encoding="utf-8")))
+        data = dict(parse_json(read_input(path)))
     except (OSError, ValueError, TypeError) as error:
         raise InfrastructureError(
             f"a run folder needs a readable lock: {path}: {error}; move the folder away or give "

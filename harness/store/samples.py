@@ -7,18 +7,21 @@ lm-eval's keys come first and in its order, so that whatever reads its logs read
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
 from harness.errors import DataError
 from harness.files import json_line, write_lines
-from harness.records import Document, Item, ItemKey, Response, Sample, Verdict
+from harness.inputs import first_problem, parse_json, read_input
+from harness.records import Document, ItemKey, Response, Sample
 from harness.store.format_version import require_known
 
 FORMAT = 1
 FORMAT_KEY = "harness_format"
 
+_SAMPLE = TypeAdapter(Sample)
 _RESPONSE = ("logprob", "is_greedy", "text", "finish", "tokens", "unscored")
 
 
@@ -111,42 +114,49 @@ def read_samples(path: Path) -> list[Sample]:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"a samples file of a run must have one scored item a line: {path}:{number}: "
-                f"{type(error).__name__}: {error}"
+                f"{first_problem(error)}"
             ) from error
     return samples
 
 
 def _lines(path: Path) -> Iterable[tuple[int, str]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_input(path)
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"a samples file must be readable: {path}: {error}") from error
     return ((n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip())
 
 
 def _sample(line: str, path: Path) -> Sample:
-    row = json.loads(line)
+    row = parse_json(line)
     require_known(row.get(FORMAT_KEY, 1), FORMAT, what="a run's samples", path=path)
-    item = Item(
-        key=ItemKey(row["suite"], row["filter"], row["doc_hash"], row["occurrence"]),
-        doc_id=row["doc_id"],
-        doc=row["doc"],
-        prompt=row["prompt"],
-        prompt_hash=row["token_hash"],
-        target=row["target"],
-        cluster=row["cluster"],
-        slices=row["slices"],
-        arguments=tuple(tuple(args.values()) for args in row["arguments"].values()),
-        cut=row.get("cut", 0),
+    item = {
+        "key": ItemKey(row["suite"], row["filter"], row["doc_hash"], row["occurrence"]),
+        "doc_id": row["doc_id"],
+        "doc": row["doc"],
+        "prompt": row["prompt"],
+        "prompt_hash": row["token_hash"],
+        "target": row["target"],
+        "cluster": row["cluster"],
+        "slices": row["slices"],
+        "arguments": [tuple(args.values()) for args in row["arguments"].values()],
+        "cut": row.get("cut", 0),
+    }
+    verdict = {
+        "outcome": row["verdict"],
+        "score": row["score"],
+        "labels": row["labels"],
+        "answer": row["answer"],
+        "explanation": row["explanation"],
+        "metrics": {name: row[name] for name in row["metrics"]},
+        "details": row["details"],
+    }
+    sample = _SAMPLE.validate_python(
+        {"item": item, "arm": row["arm"], "responses": row["responses"], "verdict": verdict}
     )
-    verdict = Verdict(
-        outcome=row["verdict"],
-        score=row["score"],
-        labels=tuple(row["labels"]),
-        answer=row["answer"],
-        explanation=row["explanation"],
-        metrics={name: row[name] for name in row["metrics"]},
-        details=row["details"],
-    )
-    responses = tuple(Response(**response) for response in row["responses"])
-    return Sample(item=item, arm=row["arm"], responses=responses, verdict=verdict)
+    score = sample.verdict.score
+    if (score is None) != (sample.verdict.outcome == "unscored"):
+        raise ValueError(f"an item is unscored or has a score: found {score}")
+    if score is not None and not 0.0 <= score <= 1.0:
+        raise ValueError(f"a score must be in [0, 1]: found {score}")
+    return sample

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import DataError
+from harness.inputs import not_utf8, open_input, parse_json
 from harness.records import Document
 from harness.store.declared_metrics import DeclaredMetrics, MetricReader
 from harness.store.format_version import require_known
@@ -169,7 +170,7 @@ class _Lines:
 def _items(file: Path, reader: MetricReader) -> Iterator[tuple[str, str, LoggedItem]]:
     seen = _Lines(file, reader)
     try:
-        with file.open(encoding="utf-8") as lines:
+        with open_input(file) as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
                     continue
@@ -179,8 +180,10 @@ def _items(file: Path, reader: MetricReader) -> Iterator[tuple[str, str, LoggedI
                     yield _logged(row, seen) if "doc_hash" in row else _plain(row, seen)
                 except (ValueError, KeyError, TypeError) as error:
                     raise DataError(f"{file}:{number}: {_reason(error)}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"scores must be readable UTF-8 text: {file}: {error}") from error
+    except OSError as error:
+        raise DataError(f"scores must be readable: {file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"scores must be UTF-8 text: {file}: {not_utf8(error)}") from error
 
 
 def _reason(error: Exception) -> str:
@@ -198,12 +201,12 @@ def _parse(line: str) -> Document:
     place = line.rfind(_TAIL)
     if place > 0:
         try:
-            tail = json.loads("{" + line[place + 2 :])
-        except json.JSONDecodeError:
+            tail = parse_json("{" + line[place + 2 :])
+        except ValueError:
             tail = None
         if isinstance(tail, dict) and {"doc_hash", "metrics"} <= tail.keys():
             return tail
-    row = json.loads(line)
+    row = parse_json(line)
     if not isinstance(row, dict):
         raise TypeError(f"each line must be one JSON object: found a {type(row).__name__}")
     return row

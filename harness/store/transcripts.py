@@ -7,6 +7,7 @@ from pathlib import Path
 
 from harness.errors import DataError
 from harness.files import write_text
+from harness.inputs import parse_json, read_input
 from harness.records import (
     BASE,
     PREFERENCE,
@@ -50,7 +51,7 @@ def comparisons(folder: Path) -> list[Comparison]:
     for path in sorted(folder.glob("*.jsonl")):
         for number, line in enumerate(_lines(path), start=1):
             try:
-                row = json.loads(line)
+                row = parse_json(line)
                 item = _item(path.stem, number, row["context"])
                 answers = {name: str(text) for name, text in row["answers"].items()}
                 base = _sample(item, BASE, answers.pop(BASE))
@@ -73,7 +74,7 @@ def comparisons(folder: Path) -> list[Comparison]:
 def _lines(path: Path) -> list[str]:
     """Return a file's lines; what only looks like the end of one stays inside its text."""
     try:
-        return [line for line in path.read_text(encoding="utf-8").split("\n") if line]
+        return [line for line in read_input(path).split("\n") if line]
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"a transcript must be readable UTF-8 text: {path}: {error}") from error
 

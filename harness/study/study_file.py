@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 
 from harness import content
 from harness.errors import StudyError, nearest
+from harness.inputs import expanded, not_utf8, read_input
 from harness.secrets import secrets_in
 from harness.study.endpoint import Section
 from harness.study.sections import (
@@ -19,7 +19,7 @@ from harness.study.sections import (
     Suites,
     SuiteSection,
 )
-from harness.study.strict_yaml import StrictLoader
+from harness.study.strict_yaml import read_yaml
 from harness.study.training_data import DataSection
 
 BUILTIN_PREFIX = "builtin:"
@@ -72,7 +72,7 @@ class Study(Section):
 
     def path(self, value: str) -> Path:
         """Return a path of the study file, relative ones taken from the study's folder."""
-        return self.folder / Path(value).expanduser()
+        return self.folder / expanded(value)
 
     @property
     def model_path(self) -> str:
@@ -92,7 +92,7 @@ def resolve_model(model: str, folder: Path) -> str:
             known = nearest(name, content.BUILTIN_MODELS)
             raise StudyError(f"no built-in model {name!r}{known}")
         return str(content.BUILTIN_MODELS[name])
-    local = folder / Path(model).expanduser()
+    local = folder / expanded(model)
     if local.is_dir():
         return str(local)
     if model.startswith((".", "/", "~")):
@@ -107,17 +107,16 @@ def load(path: Path) -> Study:
         StudyError: If the file is missing, no YAML, or breaks a rule; one sentence with a remedy.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=StrictLoader)
+        data = read_yaml(read_input(path))
     except FileNotFoundError as error:
         remedy = "'harness init' writes one to start from"
         raise StudyError(f"no study file at {path}; {remedy}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise StudyError(f"a study must be a readable text file: {path}: {error}") from error
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise StudyError(f"a study must be YAML: {path}{line}: {problem}") from error
+    except OSError as error:
+        raise StudyError(f"a study must be a readable file: {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise StudyError(f"a study must be UTF-8 text: {path}: {not_utf8(error)}") from error
+    except ValueError as error:
+        raise StudyError(f"a study must be YAML: {path}{error}") from error
     if not isinstance(data, dict):
         raise StudyError(f"a study must be a YAML mapping with name, base, candidates: {path}")
     try:

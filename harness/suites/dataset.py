@@ -6,12 +6,12 @@ one split. So a suite needs no hub, no cache and no working directory, and strin
 ``lm_eval ... --metadata '{"data": "my.jsonl"}'`` scores other rows of the same shape.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import DataError
+from harness.inputs import json_problem, not_utf8, open_input, parse_json
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -72,21 +72,23 @@ def _ragged(rows: list[dict[str, object]]) -> bool:
 
 def _rows(path: Path) -> Iterator[dict[str, object]]:
     try:
-        with path.open(encoding="utf-8") as lines:
+        with open_input(path) as lines:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield _row(path, number, line)
     except FileNotFoundError as error:
         raise DataError(f"no data file at {path}; give a JSONL file or a folder of them") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"a data file must be readable UTF-8 text: {path}: {error}") from error
+    except OSError as error:
+        raise DataError(f"a data file must be readable: {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"a data file must be UTF-8 text: {path}: {not_utf8(error)}") from error
 
 
 def _row(path: Path, number: int, line: str) -> dict[str, object]:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        problem = f"{error.msg} at column {error.colno}"
+        row = parse_json(line)
+    except ValueError as error:
+        problem = json_problem(error)
         raise DataError(f"each line must be one JSON object: {path}:{number}: {problem}") from error
     if not isinstance(row, Mapping):
         kind = type(row).__name__

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from harness.errors import DataError, HarnessError, StudyError, nearest
+from harness.inputs import expanded
 from harness.study import SuiteSection
 from harness.suites import catalogue, dataset
 
@@ -151,7 +152,7 @@ def load_task(section: SuiteSection, folder: Path) -> LmEvalTask:
     config = _config(path, section.name)
     extra: dict[str, object] = {"config_source": str(path)}
     if section.data is not None:
-        _use_data(config, folder / Path(section.data).expanduser(), section)
+        _use_data(config, folder / expanded(section.data), section)
     elif section.name in catalogue.builtin_suites():
         if "custom_dataset" in config:
             extra["data"] = str(path.parent / "data")

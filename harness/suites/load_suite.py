@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any, cast
 
 from harness.errors import ComparisonError, ModelError, StudyError, nearest
+from harness.inputs import expanded
 from harness.models.fingerprint import text_hash, tokenizer_hash
 from harness.models.load_model import fix_date
 from harness.models.protocols import ChatMessages, ChatTemplate, PretrainedTokenizer, Tokenizer
@@ -145,7 +146,7 @@ def load_suite(
     )
     databases = section.databases
     if databases and "://" not in databases:
-        databases = str(folder / Path(databases).expanduser())
+        databases = str(folder / expanded(databases))
     everything = tuple(request for key in keys for request in made[key][0])
     return LoadedSuite(suite, items, everything, recipe, instances, engine_tokenizer, databases)
 

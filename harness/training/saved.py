@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.files import sha256_of, weights_sha256, write_text
+from harness.inputs import parse_json, read_input
 from harness.records import Arm, Example, LossPoint, Message, SuitePoint
 from harness.study import BaseSection, CandidateSection
 from harness.training.config.settings import settings_of, training_of
@@ -51,7 +52,7 @@ def fingerprint(
 def finished(out: Path, fingerprint: str) -> Arm | None:
     """Return the arm that an earlier training left in a folder, if it is what is asked for now."""
     try:
-        log = json.loads((out / LOG).read_text(encoding="utf-8"))
+        log = parse_json(read_input(out / LOG))
         if log["fingerprint"] != fingerprint or log["weights_sha256"] != weights_sha256(out):
             return None
         return read_arm(out)
@@ -61,7 +62,7 @@ def finished(out: Path, fingerprint: str) -> Arm | None:
 
 def read_arm(out: Path) -> Arm:
     """Return the arm that a finished training left in a folder, from its log."""
-    log = json.loads((out / LOG).read_text(encoding="utf-8"))
+    log = parse_json(read_input(out / LOG))
     objective = log.get("objective", "sft")
     shown = {} if objective == "sft" else {"objective": objective}
     return Arm(

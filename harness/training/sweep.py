@@ -13,6 +13,7 @@ from pathlib import Path
 
 from harness.errors import DivergedError, HarnessError, ModelError
 from harness.files import write_text
+from harness.inputs import parse_json, read_input
 from harness.records import Arm, LossPoint, Trial
 from harness.study import CandidateSection
 from harness.training import distributed
@@ -142,7 +143,7 @@ def _winner(trials: Sequence[Trial]) -> Trial | None:
 
 def _read(ledger: Path) -> dict[str, Trial]:
     try:
-        rows = json.loads(ledger.read_text(encoding="utf-8"))
+        rows = parse_json(read_input(ledger))
         return {
             row.pop("fingerprint"): Trial(**{**row, "losses": tuple(row["losses"])}) for row in rows
         }

@@ -1,6 +1,10 @@
 """Training rows: which files and shapes are read, and what is said about those that are not."""
 
 import json
+import os
+import re
+import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ from hypothesis import strategies as st
 from harness.errors import DataError
 from harness.ingest import FORMATS, SHAPES, read_examples
 from harness.records import Message
+from harness.study import Query
 
 CHAT = {
     "messages": [
@@ -171,7 +176,7 @@ def test_a_bad_row_is_told_with_its_line(tmp_path: Path, name: str) -> None:
     rows, message = BAD[name]
     with pytest.raises(DataError) as caught:
         read_examples(write(tmp_path / "rows.jsonl", rows))
-    assert message in str(caught.value)
+    assert message.format(tmp_path / name) in str(caught.value)
     assert "rows.jsonl" in str(caught.value)
 
 
@@ -183,7 +188,9 @@ def test_a_bad_row_is_told_with_its_line(tmp_path: Path, name: str) -> None:
         ("rows.json", '{"a": 1}', "must be a list of rows"),
         ("rows.csv", "question,answer\na,b,c\n", "rows.csv:2 has 3"),
         ("rows.csv", "question,answer\na\n", "rows.csv:2 has 1"),
-        ("rows.csv", 'question,answer\na,"b\n', "malformed row"),
+        ("rows.csv", 'question,answer\na,"b\n', "malformed row at {}:2"),
+        ("rows.csv", 'question,answer\n"a\nb",c\n\nd,"e" f\n', "malformed row at {}:5"),
+        ("rows.csv", 'question,answer\n"a\nb",c\n\n"d\ne",f,g\n', "{}:5 has 3"),
         ("rows.parquet", "PAR", "must be in Parquet format"),
         ("rows.jsnl", "{}", "'.jsnl'; did you mean '.jsonl'?"),
     ],
@@ -195,14 +202,22 @@ def test_a_malformed_file_is_told_with_its_line(
     (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(DataError) as caught:
         read_examples(tmp_path / name)
-    assert message in str(caught.value)
+    assert message.format(tmp_path / name) in str(caught.value)
 
 
-def test_other_encodings_are_told(tmp_path: Path) -> None:
-    """A Latin-1 file is named with its first foreign byte and the remedy."""
-    (tmp_path / "rows.jsonl").write_bytes('{"question": "é", "answer": "b"}'.encode("latin-1"))
-    with pytest.raises(DataError, match="0xe9 at offset 14; convert it"):
-        read_examples(tmp_path / "rows.jsonl")
+@pytest.mark.parametrize(("encoding", "byte"), [("cp1252", "0x96"), ("utf-16", "0xff")])
+def test_other_encodings_are_told(tmp_path: Path, encoding: str, byte: str) -> None:
+    """A file is named with its first foreign byte, and the remedy converts it."""
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes('{"question": "1–22 €", "answer": "é"}'.encode(encoding))
+    with pytest.raises(DataError, match=f"{byte}, which is not UTF-8") as caught:
+        read_examples(path)
+    remedy = re.search("'(iconv [^']*)'", str(caught.value))
+    assert remedy
+    with path.open("rb") as given:
+        done = subprocess.run(remedy[1].split(), stdin=given, capture_output=True, check=True)
+    path.write_bytes(done.stdout)
+    assert read_examples(path)[0].prompt == (Message(role="user", content="1–22 €"),)
 
 
 def test_missing_files_and_folders_are_told(tmp_path: Path) -> None:
@@ -260,3 +275,40 @@ def test_plain_text_is_kept_to_the_character(
     path = tmp_path_factory.mktemp("rows") / "rows.jsonl"
     write(path, [{"prompt": prompt, "completion": completion} for prompt, completion in rows])
     assert [(e.prompt, e.completion) for e in read_examples(path)] == rows
+
+
+@pytest.mark.parametrize("what", ["fifo", "/dev/zero", "/dev/null"])
+def test_what_is_no_file_is_told_at_once(tmp_path: Path, what: str) -> None:
+    """A pipe or a device is refused instead of being waited for."""
+    path = tmp_path / "rows.jsonl"
+    if what == "fifo":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(what)
+    with pytest.raises(DataError, match="a device or a pipe, not a file"):
+        read_examples(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"id": ' + "9" * 5_000 + "}"])
+def test_what_no_parser_takes_is_malformed(tmp_path: Path, text: str) -> None:
+    """Nesting without end and numbers of thousands of digits are named with their line."""
+    (tmp_path / "rows.jsonl").write_text(f"{json.dumps(CHAT)}\n{text}\n")
+    with pytest.raises(DataError, match=r"malformed JSON at .*rows\.jsonl:2"):
+        read_examples(tmp_path / "rows.jsonl")
+
+
+def test_two_columns_of_one_name_are_refused_everywhere(tmp_path: Path) -> None:
+    """Parquet and a SELECT can have two columns of one name, of which one would win."""
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = [pyarrow.array(["q"]), pyarrow.array(["a"]), pyarrow.array(["b"])]
+    table = pyarrow.Table.from_arrays(columns, names=["question", "answer", "answer"])
+    pyarrow.parquet.write_table(table, tmp_path / "rows.parquet")
+    with pytest.raises(DataError, match="'answer' twice"):
+        read_examples(tmp_path / "rows.parquet")
+    sqlite3.connect(tmp_path / "x.db").close()
+    select = "SELECT 1 AS question, 2 AS answer, 3 AS answer"
+    query = Query(url=f"sqlite:///{tmp_path / 'x.db'}", query=select)
+    with pytest.raises(DataError, match="'answer' twice"):
+        read_examples(query)

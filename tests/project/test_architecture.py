@@ -24,7 +24,7 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"models", "analysis", "rating", "metrics"}),
     frozenset({"scoring", "sql", "stats", "corpus"}),
     frozenset({"study"}),
-    frozenset({"records", "content", "files", "versions", "extras", "display_text"}),
+    frozenset({"records", "content", "files", "inputs", "versions", "extras", "display_text"}),
     frozenset({"errors"}),
     frozenset({"secrets"}),
 )
