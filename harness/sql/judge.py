@@ -35,6 +35,7 @@ from harness.sql.verdicts import (
     different,
     not_extracted,
     not_run,
+    not_translated,
     refuted,
     right,
     unconfirmed,
@@ -102,6 +103,9 @@ class Judge:
         return self._judge_statement(question, gold, found.sql)
 
     def _judge_statement(self, question: Question, gold: Gold, sql: str) -> Verdict:
+        problem = question.problem(sql)
+        if problem:
+            return not_translated(sql, question, problem)
         runnable = question.runnable(sql)
         result = self.sandbox.run(question.database.source, [runnable])[0]
         if result.kind == "database":
@@ -109,6 +113,8 @@ class Judge:
         if not result.ok:
             schema = self.schema(question.database)
             label, text = explain_failure(result, sql, schema, question.engine)
+            if label == "dialect_function" and question.dialect != question.engine:
+                return not_translated(sql, question, "untranslated")
             return not_run(label, text, sql, refused=result.kind == "denied")
         match = self._compare(question, gold, result)
         if match.same and result.unstable:

@@ -10,7 +10,7 @@ from harness.sql.compare.policy import STRICT, Policy
 from harness.sql.compare.published_rules import spider_text
 from harness.sql.execute.database import Database, Engine
 from harness.sql.execute.postgres import PostgresServer, can_load_scripts, check_server
-from harness.sql.parse.dialects import check_dialect, translated
+from harness.sql.parse.dialects import Problem, check_dialect, translated, translation_problem
 
 Rule = Literal["harness", "spider", "bird"]
 RULES: tuple[Rule, ...] = ("harness", "spider", "bird")
@@ -81,6 +81,10 @@ class Question:
             return spider_text(sql)
         return translated(sql, self.dialect, self.engine)
 
+    def problem(self, sql: str) -> Problem:
+        """Return why a statement of the question's dialect cannot run on the engine, if so."""
+        return translation_problem(sql, self.dialect, self.engine)
+
 
 def _database(
     row: Mapping[str, object], databases: Path | PostgresServer | None, path: Path | None
@@ -102,9 +106,9 @@ def _database(
 
 def engine_of(dialect: str) -> Engine:
     """Return the engine that runs a script of a dialect: its own, or the nearest there is."""
-    if dialect == "postgres":
-        return "postgres" if can_load_scripts() else "duckdb"
-    return "duckdb" if dialect == "duckdb" else "sqlite"
+    if dialect == "postgres" and can_load_scripts():
+        return "postgres"
+    return "sqlite" if dialect == "sqlite" else "duckdb"
 
 
 def database_on(server: PostgresServer, row: Mapping[str, object]) -> PostgresServer:

@@ -1,6 +1,5 @@
 """The `Verdict` for each outcome: labels, an explanation in words, and its evidence."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from harness.records import Verdict
@@ -9,7 +8,7 @@ from harness.sql.execute.sandbox import QueryResult
 from harness.sql.explain.diagnosis import Diagnosis
 from harness.sql.explain.failures import EXTRACTION, REFUSED
 from harness.sql.neighbours.challenge import Witness
-from harness.sql.parse.dialects import ENGINES, can_translate
+from harness.sql.parse.dialects import ENGINES
 from harness.sql.parse.extract import Extraction
 from harness.sql.question import Question
 
@@ -58,6 +57,18 @@ def not_run(label: str, text: str, sql: str | None, *, refused: bool = False) ->
         explanation=text,
         metrics=_metrics(base=False, robust=False),
         details=_details(sql, base_match=False, robust_match=False),
+    )
+
+
+def not_translated(sql: str, question: Question, problem: str) -> Verdict:
+    """An answer that cannot run on the engine: its own fault only if it is not in its dialect."""
+    if problem == "unparsable":
+        text = f"the statement cannot be parsed as {question.dialect}"
+        return not_run("syntax_error", text, sql)
+    engine = ENGINES[question.engine]
+    return unscored(
+        "untranslated",
+        f"the answer is {question.dialect} and has no equivalent in {engine}, which runs it",
     )
 
 
@@ -179,24 +190,14 @@ def with_judging_options(verdict: Verdict, question: Question) -> Verdict:
         return verdict
     return replace(
         verdict,
-        explanation="; ".join([verdict.explanation, *notes]),
+        explanation="; ".join(filter(None, [verdict.explanation, *notes])),
         details={**verdict.details, **added},
     )
 
 
 def _translation(answer: str | None, question: Question) -> str:
-    """Say which of the two statements ran in translation, and which as it was written."""
+    """Say which of the two statements ran in translation."""
     sides = [("the gold", question.gold_sql)] + ([("the answer", answer)] if answer else [])
-    done = {name: can_translate(sql, question.dialect, question.engine) for name, sql in sides}
+    done = " and ".join(name for name, sql in sides if not question.problem(sql))
     way = f"from {question.dialect} to {ENGINES[question.engine]}"
-    translated = _names([name for name in done if done[name]])
-    as_written = _names([name for name in done if not done[name]])
-    if not as_written:
-        return f"{translated} ran in translation {way}"
-    reason = f"which cannot be translated {way}, ran as written"
-    rest = f"{as_written}, {reason}"
-    return f"{translated} ran in translation; {rest}" if translated else rest
-
-
-def _names(names: Sequence[str]) -> str:
-    return " and ".join(names)
+    return f"{done} ran in translation {way}" if done else ""

@@ -318,12 +318,21 @@ def test_other_dialects_are_translated_and_marked(judge: Judge) -> None:
     assert judge.judge(postgres, "SELECT name FROM emp WHERE id = 1").details["base_match"]
 
 
-def test_a_verdict_says_what_was_not_translated(judge: Judge) -> None:
-    """Text that is no statement of its dialect runs as it was written, and that is said."""
+def test_a_failed_translation_is_never_the_answers_fault(judge: Judge) -> None:
+    """What is no statement of its dialect is wrong; what is, but has no equivalent, is unscored."""
     asked = ask("SELECT name FROM emp", dialect="mysql")
-    verdict = judge.judge(asked, "SELECT name FROM emp WHERE WHERE")
-    assert verdict.outcome == "incorrect"
-    assert "the answer, which cannot be translated from mysql to SQLite" in verdict.explanation
+    wrong = judge.judge(asked, "SELECT name FROM emp WHERE name LIKE LIKE 'A%'")
+    assert (wrong.outcome, wrong.labels) == ("incorrect", ("syntax_error",)), wrong
+    assert "cannot be parsed as mysql" in wrong.explanation
+    for answer in ("SELECT SOUNDEX_OF(name) FROM emp", "SELECT STR_TO_MAP(name) FROM emp"):
+        lost = judge.judge(asked, answer)
+        assert (lost.outcome, lost.labels) == ("unscored", ("untranslated",)), lost
+    unusable = judge.judge(ask("SELECT LIKE LIKE FROM", dialect="mysql"), "SELECT name FROM emp")
+    assert unusable.outcome == "unscored"
+
+
+def test_a_verdict_says_what_was_translated(judge: Judge) -> None:
+    """An item of another dialect is marked, also where its gold does not run."""
     bad = judge.judge(ask("SELECT nothing FROM emp", dialect="mysql"), "SELECT 1")
     assert bad.details["translated_from"] == "mysql"
     assert "translated_from" not in judge.judge(ask("SELECT 1"), "SELECT 1").details

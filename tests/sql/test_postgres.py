@@ -274,3 +274,15 @@ def test_a_script_that_does_not_load_says_where(judge: Judge) -> None:
     verdict = judge.judge(ask("SELECT 1", SCRIPT + "CREATE TABLE t (a intt);"), "SELECT 1")
     assert verdict.outcome == "unscored"
     assert "CREATE TABLE t (a intt)" in verdict.explanation
+
+
+def test_neighbours_are_missing_where_there_is_no_scratch(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reader's database is judged all the same, and the verdict says what it rests on."""
+    monkeypatch.setenv(postgres.SCRATCH, "postgresql://judge@/x?host=/nowhere")
+    database = Database(server=databases_at(server.url("reader")), engine="postgres")
+    asked = Question(gold_sql="SELECT name FROM customer", database=database, dialect="postgres")
+    with Judge(workers=1) as judge:
+        verdict = judge.judge(asked, "SELECT customer.name FROM customer")
+    assert (verdict.outcome, verdict.details["robust_match"]) == ("correct", None), verdict

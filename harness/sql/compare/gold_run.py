@@ -11,6 +11,8 @@ from harness.sql.parse.extract import classify
 from harness.sql.parse.sqlglot_tree import parse
 from harness.sql.question import Question
 
+UNTRANSLATED_GOLD = ("untranslated", "the gold has no equivalent on the engine that runs it")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gold:
@@ -32,6 +34,8 @@ def run_gold(sandbox: Sandbox, question: Question) -> Gold:
     found = classify(question.gold_sql)
     if found.problem or found.sql is None:
         return _bad_gold("gold_error", f"the gold is unusable: {EXTRACTION[found.problem]}")
+    if question.problem(found.sql):
+        return _bad_gold(*UNTRANSLATED_GOLD)
     sql, engine = question.runnable(found.sql), question.database.engine
     plan = plan_gold(sql, parse(sql, engine) if needs_plan(sql) else None, engine)
     full = [] if plan.full_sql is None else [plan.full_sql]

@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from harness.errors import InfrastructureError
+from harness.errors import HarnessError, InfrastructureError
 from harness.sql.execute.messages import (
     Cells,
     ResultKind,
@@ -185,7 +185,11 @@ class Sandbox:
             if first["kind"] != "missing":
                 return first
         shared = process.opens(source.key)
-        process.send({**message, "source": located(source.spec)})
+        try:
+            spec = located(source.spec)
+        except HarnessError as error:
+            raise WorkerEndedError("database", str(error), alive=True) from error
+        process.send({**message, "source": spec})
         try:
             opened = process.receive(BUILDING * self._wall)
         except WorkerEndedError as ended:
