@@ -10,6 +10,7 @@ from typing import TypedDict
 
 from harness import scoring
 from harness.errors import HarnessError, StudyError, nearest
+from harness.rating.similar_answers import Answered, add_similar, minilm
 from harness.records import Response, Verdict
 from harness.scoring.dialogue import Turn
 
@@ -54,15 +55,23 @@ JudgeFunction = Callable[..., Verdict]
 judge's settings as keywords."""
 
 
-def qa(doc: QADocument, responses: Sequence[Response]) -> Verdict:
-    """Judge ``question``, ``answers`` and, where given, ``context``."""
-    return scoring.qa(
+def qa(doc: QADocument, responses: Sequence[Response], *, similar: float | None = None) -> Verdict:
+    """Judge ``question``, ``answers`` and, where given, ``context``.
+
+    ``similar`` is the cosine from which a sentence that means much the same as a long reference
+    counts as right (`harness.rating.similar_answers`); None looks at words only.
+    """
+    answers, said = _texts(doc["answers"]), responses[0].text or ""
+    verdict = scoring.qa(
         str(doc.get("question", "")),
-        _texts(doc["answers"]),
-        responses[0].text or "",
+        answers,
+        said,
         context=doc.get("context"),
         finish=responses[0].finish,
     )
+    if similar is None:
+        return verdict
+    return add_similar([Answered(answers, said)], [verdict], minilm, least=similar)[0]
 
 
 def choice(doc: ChoiceDocument, responses: Sequence[Response]) -> Verdict:
@@ -123,7 +132,8 @@ def judge_all(
     Args:
         judge: A key of ``JUDGES``.
         items: Documents with the responses to them.
-        settings: What the judge takes beside them; the ``sql`` judge has ``allow``.
+        settings: What the judge takes beside them; the ``sql`` judge has ``allow``, the
+            ``qa`` judge ``similar``.
 
     Raises:
         StudyError: If there is no such judge.

@@ -9,7 +9,7 @@ from typing import cast
 
 from harness.errors import DataError, StudyError, nearest
 from harness.extras import require
-from harness.rating import embedding
+from harness.rating import embedding, similar_answers
 from harness.rating.embedding import RatedConversation
 from harness.rating.input_rows import REQUIRED, InputRow, RowToRate, rows_to_rate
 from harness.rating.judges import judge_all
@@ -150,11 +150,14 @@ def _sql_judge(databases: Path | str | None, rule: str, allow: Sequence[str]) ->
 
 
 def _judge_of(suite: str) -> JudgeRows:
+    labels = suite == "qa" and similar_answers.available()
+    settings = {"similar": similar_answers.LABEL_ONLY} if labels else {}
+
     def judge(rows: Iterable[InputRow | None]) -> Iterator[Verdict | None]:
         left = iter(rows)
         while part := list(islice(left, _AT_ONCE)):
             fit = [row for row in part if row is not None]
-            verdicts = judge_all(suite, [(row, (_response(row),)) for row in fit])
+            verdicts = judge_all(suite, [(row, (_response(row),)) for row in fit], **settings)
             if suite == "coherence":
                 conversations = cast("Sequence[RatedConversation]", fit)
                 verdicts = embedding.add_relevance(conversations, verdicts)
@@ -170,11 +173,12 @@ def _response(row: InputRow) -> Response:
 
 
 def _qa(verdict: Verdict) -> dict[str, object]:
-    return {
+    found: dict[str, object] = {
         "exact_match": verdict.metrics.get("exact_match"),
         "f1": verdict.metrics.get("f1"),
         "extracted_answer": verdict.answer,
     }
+    return found | dict(verdict.details)
 
 
 def _choice(verdict: Verdict) -> dict[str, object]:

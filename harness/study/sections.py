@@ -195,6 +195,11 @@ class SuiteSection(Section):
     allow: tuple[Literal["extra_columns", "all_ties", "text_numbers"], ...] = Field(
         (), description="sql: disputed differences from the gold that count as right"
     )
+    similar: Share | None = Field(
+        None,
+        description="qa: cosine from which an answer that means much the same as a long reference "
+        "counts as right, such as 0.6; needs the extra 'judges'",
+    )
     cluster: str | None = Field(
         None,
         description="field of the rows whose values are a sample: the decision is about documents "

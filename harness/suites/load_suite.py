@@ -11,6 +11,7 @@ from statistics import fmean
 from typing import Any, cast
 
 from harness.errors import ComparisonError, ModelError, StudyError, nearest
+from harness.extras import require
 from harness.inputs import expanded
 from harness.models.fingerprint import text_hash, tokenizer_hash
 from harness.models.load_model import fix_date
@@ -163,10 +164,25 @@ def _declared(section: SuiteSection, task: LmEvalTask) -> Suite:
             f"{section.name!r}"
         )
     suite = replace(suite, allow=section.allow or suite.allow, scale=section.scale or suite.scale)
+    suite = _counting_similar(suite, section)
     score_answers.require_scale(suite, given=section.scale is not None)
     if section.cluster or section.strata:
         suite = replace(suite, cluster=section.cluster, strata=section.strata)
     return replace(suite, margin=suite.margin if section.margin is None else section.margin)
+
+
+def _counting_similar(suite: Suite, section: SuiteSection) -> Suite:
+    """Return a suite with the cosine from which similar answers count as right, if it has one."""
+    least = suite.similar if section.similar is None else section.similar
+    if least is None:
+        return suite
+    if suite.judge != "qa":
+        raise StudyError(
+            f"only suites of the qa judge can count similar answers as right: found similar "
+            f"{least} for {section.name!r}"
+        )
+    require("judges")
+    return replace(suite, similar=least)
 
 
 def _decided_by(metric: str, suite: Suite, task: LmEvalTask) -> Suite:

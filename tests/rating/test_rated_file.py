@@ -71,7 +71,7 @@ def test_a_killed_command_goes_on_where_it_was(answers: Path, monkeypatch: objec
         file.write(b'{"id": 70, "verd')  # what a loss of power cuts
     judged: list[str] = []
 
-    def counting(doc: dict[str, object], responses: list[Response]) -> Verdict:
+    def counting(doc: dict[str, object], responses: list[Response], **_: float) -> Verdict:
         judged.append(str(doc["id"]))
         return qa("?", list(doc["answers"]), responses[0].text)  # type: ignore[call-overload]
 

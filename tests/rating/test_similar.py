@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from harness.rating.similar_answers import Answered, Encode, add_similar
-from harness.records import Verdict
+from harness.rating import judge_all, rate
+from harness.rating.similar_answers import LABEL_ONLY, Answered, Encode, add_similar, available
+from harness.records import Response, Verdict
 from harness.scoring import qa
 
 GOLD = "The plant was closed because demand for paper fell in all the markets of the region."
@@ -27,7 +28,7 @@ def encode() -> Encode:
     return vectors
 
 
-def judged(gold: str, response: str, least: float | None = None) -> Verdict:
+def judged(gold: str, response: str, least: float = LABEL_ONLY) -> Verdict:
     """Return the verdict with the label, where it gets one."""
     verdict = qa("Why was it closed?", [gold], response)
     return add_similar([Answered([gold], response)], [verdict], encode, least=least)[0]
@@ -60,3 +61,17 @@ def test_it_counts_as_right_where_a_suite_says_so() -> None:
 def test_what_contradicts_or_declines_is_never_similar(gold: str, response: str) -> None:
     """A short reference, the opposite, other numbers, a refusal, another topic: no label."""
     assert "similar" not in judged(gold, response).labels
+
+
+@pytest.mark.model
+@pytest.mark.skipif(not available(), reason="needs the extra 'judges'")
+def test_the_packages_own_model_finds_a_paraphrase() -> None:
+    """Rating labels it and leaves it wrong; a suite's judge with a least cosine counts it."""
+    response = "They shut it down since customers everywhere in the region bought less paper."
+    row = {"id": 1, "question": "Why was it closed?", "answers": [GOLD], "response": response}
+    found = next(iter(rate("qa", [row])))
+    assert found["verdict"] == "incorrect"
+    assert found["labels"] == ["wrong_answer", "similar"]
+    asked = [(row, (Response(text=response),))]
+    assert judge_all("qa", asked, similar=0.6)[0].score == 1.0
+    assert judge_all("qa", asked)[0].score == 0.0
