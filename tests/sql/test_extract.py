@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from support.growth import grows_linearly
 
 from harness.sql import extract
-from harness.sql.parse.lexer import is_truncated, normalized, starts_statement, tokenize
+from harness.sql.parse.lexer import is_truncated, normalized, tokenize
+from harness.sql.parse.statements import starts_statement
 
 WANTED = "SELECT name FROM emp"
 

@@ -10,13 +10,14 @@ import re
 from dataclasses import dataclass
 from itertools import islice
 
-from harness.sql.parse.lexer import (
+from harness.sql.parse.ending import is_whole, statement_length
+from harness.sql.parse.lexer import is_truncated, significant, statement_end, uncommented
+from harness.sql.parse.statements import (
+    COMMON_QUERY_WORDS,
     QUERY_WORDS,
-    is_truncated,
-    significant,
+    prose_strength,
     starts_statement,
-    statement_end,
-    truncated_line_ends,
+    writes,
 )
 
 MAX_TEXT = 400_000
@@ -48,24 +49,15 @@ _BOXED = re.compile(r"\\(?:boxed|text|texttt)\{([^{}]*)\}")
 _SETUP_WORDS = frozenset({"create", "insert"})
 """First words of blocks that may only show the schema, beside a block that answers."""
 
-_HEADING = re.compile(r"[ \t]*#{2,}\s")
 _JSON_KEYS = ("sql", "query", "sql_query", "answer", "final_sql", "statement", "output")
-_START = re.compile(r"(?:^|[\n:：>`*\"“])[ \t>*`\"“]*(?=[(\s]*[A-Za-z]|--|/\*)")
+_WORD = r"[(\s]*(?:select|with|values)\b|--|/\*"
+_LINE_START = re.compile(
+    rf"(?m)^[ \t>*`\"“]*(?={_WORD}|(?:from|table|pivot|unpivot)\s)", re.IGNORECASE
+)
+_QUOTED_START = re.compile(rf"[:：>`*\"“][ \t>*`\"“]*(?={_WORD})", re.IGNORECASE)
 _SHOUTED = re.compile(r"\s(?=(?:SELECT|WITH)\s)")
-_LABEL_LINE = re.compile(
-    r"\n[ \t]*(?:#+|>)?[ \t]*\**(?:question|q|user|human|assistant|answer|explanation|note|notes|"
-    r"result|results|output|sql|query|response|schema|here|this)\b\**[ \t]*:",
-    re.IGNORECASE,
-)
-_PROSE_LINE = re.compile(r"[ \t]*(?:[-*#>]\s+)?[A-Z][A-Za-z']*,?(?:\s+[a-z`'\"*][\w`'\"*.,]*){2,}")
-_CLAUSE_WORDS = frozenset(
-    """
-    select from where join inner left right full cross natural on using group order having limit
-    offset union except intersect and or not in exists case when then else end with as values
-    between like is asc desc window over partition distinct all
-    """.split()  # noqa: SIM905 - read as prose
-)
-_ENGLISH = re.compile(r"select(?:\s+[a-z]+){3,}\s*[.!?]*\s*\Z", re.IGNORECASE)
+_OTHER_START = re.compile(r"(?m)^[ \t>*`\"“]*(?=[A-Za-z])")
+_BARE_WORDS = re.compile(r"select(?:\s+[a-z]+){2,}\s*[.!?]*\s*\Z", re.IGNORECASE)
 
 MAX_STARTS = 60
 """Candidate starts of a statement in prose."""
@@ -73,8 +65,9 @@ MAX_STARTS = 60
 WINDOW = 4_000
 """Characters after a candidate start that decide whether it is one."""
 
-MAX_LINES = 500
-"""Lines of a statement that are searched for prose after it."""
+
+LITTLE = 6_000
+"""Characters that the parser is given to tell whether a candidate start is one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +122,7 @@ def _statement_in(value: object) -> str | None:
     if isinstance(value, dict):
         lowered = {str(key).lower(): item for key, item in value.items()}
         value = next((lowered[k] for k in _JSON_KEYS if isinstance(lowered.get(k), str)), None)
-    return value if isinstance(value, str) and starts_statement(_uncommented(value)) else None
+    return value if isinstance(value, str) and starts_statement(uncommented(value)) else None
 
 
 def _loads(text: str) -> object:
@@ -156,7 +149,7 @@ def _from_blocks(text: str) -> str | None:
         body = block[language.end() :] if language else block
         (tagged if language and (language[1] or language[2]) else plain).append(body)
     for blocks in (tagged, plain):
-        words = [starts_statement(_uncommented(body)) for body in blocks]
+        words = [starts_statement(uncommented(body)) for body in blocks]
         found = [pair for pair in zip(words, blocks, strict=True) if pair[0]]
         answers = [body for word, body in found if word not in _SETUP_WORDS]
         if found:
@@ -164,56 +157,52 @@ def _from_blocks(text: str) -> str | None:
     return None
 
 
-def _uncommented(text: str) -> str:
-    """Drop leading comments so that a statement's first word shows."""
-    stripped = text.lstrip()
-    while stripped.startswith(("--", "/*")):
-        closing, skip = ("\n", 1) if stripped.startswith("--") else ("*/", 2)
-        end = stripped.find(closing)
-        if end < 0:
-            return ""
-        stripped = stripped[end + skip :].lstrip()
-    return stripped
-
-
 def _from_prose(text: str) -> str | None:
-    """Return the text from the most likely start of a statement to where prose begins again."""
+    """Return the most likely statement of a text, with what stands behind its ``;``."""
     stripped = text.strip()
     if len(stripped) > 2 and stripped[0] + stripped[-1] in {"''", '""', "“”", "‘’", "«»"}:
         text = stripped[1:-1] if starts_statement(stripped[1:]) else text
-    opening = starts_statement(_uncommented(text))
+    opening = starts_statement(uncommented(text))
     if opening and opening not in QUERY_WORDS:
-        return _uncommented(text)
-    for pattern in (_START, _SHOUTED):
+        return uncommented(text)
+    for pattern in (_LINE_START, _QUOTED_START, _SHOUTED):
         for match in islice(pattern.finditer(text), MAX_STARTS):
-            if _is_query(text[match.end() : match.end() + WINDOW]):
-                line = text[text.rfind("\n", 0, match.end()) + 1 : match.end()]
-                if line.lstrip().startswith("--"):
-                    continue
-                rest = text[match.end() :]
-                rest = re.sub(r"(?m)^[ \t]*> ?", "", rest) if line.strip() == ">" else rest
-                return _until_prose(_unquoted(match[0], rest))
-    for match in islice(_START.finditer(text), MAX_STARTS):
-        word = starts_statement(_uncommented(text[match.end() : match.end() + WINDOW]))
+            rest = text[match.end() :]
+            if not _is_query(rest[:WINDOW]):
+                continue
+            line = text[text.rfind("\n", 0, match.end()) + 1 : match.end()]
+            if line.lstrip().startswith("--"):
+                continue
+            rest = re.sub(r"(?m)^[ \t]*> ?", "", rest) if line.strip() == ">" else rest
+            return _whole(_unquoted(match[0], rest))
+    for match in islice(_OTHER_START.finditer(text), MAX_STARTS):
+        word = starts_statement(text[match.end() : match.end() + WINDOW])
         if word is not None and word not in QUERY_WORDS:
-            return _until_prose(text[match.end() :])
+            return _whole(text[match.end() :])
     return None
 
 
 def _is_query(text: str) -> bool:
-    rest = _uncommented(text)
-    return starts_statement(rest) in QUERY_WORDS and not _reads_like_prose(rest)
+    word = starts_statement(uncommented(text))
+    if word in COMMON_QUERY_WORDS:
+        return not _is_english(text)
+    if word in {"from", "table"}:
+        return is_whole(text[: statement_length(text, budget=LITTLE)])
+    return word in QUERY_WORDS
 
 
-def _reads_like_prose(rest: str) -> bool:
-    """Tell whether text is prose, such as "Select the names of all singers"."""
-    statement = rest[: statement_end(rest)]
-    line = statement.split("\n", maxsplit=1)[0]
-    if re.search(r":\s*(?:$|select\b|with\b)|\bfrom (?:the|this|your|our) ", line, re.IGNORECASE):
-        return True
-    if re.search(r"\bfrom\b|\bas\b", statement, re.IGNORECASE):
+def _is_english(text: str) -> bool:
+    """Tell whether what begins like a query is a sentence: "Select the names of all singers"."""
+    bare = uncommented(text)
+    line = bare.partition("\n")[0]
+    strength = prose_strength(line)
+    if not strength and not _BARE_WORDS.match(line):
         return False
-    return bool(_ENGLISH.match(line))
+    statement = text[: statement_length(text, budget=LITTLE)].rstrip(" \t\r\n.!?")
+    has_source = re.search(r"\bfrom\b|\bas\b", statement, re.IGNORECASE) is not None
+    if strength < 2 and has_source:
+        return False
+    return not has_source or not is_whole(statement)
 
 
 def _unquoted(opening: str, rest: str) -> str:
@@ -233,39 +222,10 @@ def _unquoted(opening: str, rest: str) -> str:
     return rest[:closing] if closing > 0 and rest.count(quote, 0, line_end) % 2 == 1 else rest
 
 
-def _until_prose(sql: str) -> str:
-    """Cut where an answer goes on in prose: labels, blank lines, whole sentences."""
-    end = statement_end(sql)
-    head, tail = sql[:end], sql[end:]
-    fence = _FENCE.search(head)
-    if fence:
-        head, tail = head[: fence.start()], ""
-    label = _LABEL_LINE.search(head)
-    if label:
-        head, tail = head[: label.start()], ""
-    lines = head[: 2 * MAX_SQL].split("\n")
-    truncated = truncated_line_ends("\n".join(lines[:MAX_LINES]))
-    started = False
-    for number, line in enumerate(lines[:MAX_LINES]):
-        after_blank = started and not lines[number - 1].strip()
-        begun = number > 1 or (number == 1 and lines[0] != "")
-        if begun and number - 1 not in truncated and _is_prose(line, after_blank=after_blank):
-            return "\n".join(lines[:number])
-        started = started or bool(line.strip())
-    return "\n".join(lines) + tail
-
-
-def _is_prose(line: str, *, after_blank: bool) -> bool:
-    """Tell whether a line that follows a complete statement is no longer SQL."""
-    if not line.strip():
-        return False
-    if _HEADING.match(line):
-        return True
-    first = next(significant(line[:WINDOW]), None)
-    word = first.text.lower() if first else ""
-    if word in _CLAUSE_WORDS or (first and first.kind == "other"):
-        return after_blank and word in QUERY_WORDS and starts_statement(line) is not None
-    return after_blank or bool(_PROSE_LINE.match(line[:WINDOW]))
+def _whole(text: str) -> str:
+    """Cut where a statement ends; behind a ``;`` everything stays, which may be a second one."""
+    end = statement_length(text)
+    return text if text[end : end + 1] == ";" else text[:end]
 
 
 def classify(text: str) -> Extraction:
@@ -276,13 +236,13 @@ def classify(text: str) -> Extraction:
         return Extraction(sql=sql[:MAX_SQL], problem="too_long")
     if next(significant(sql), None) is None:
         return Extraction(sql=None, problem="no_sql")
-    word = starts_statement(_uncommented(sql))
-    behind = starts_statement(_uncommented(rest))
-    if behind is not None and not (behind == "select" and _reads_like_prose(_uncommented(rest))):
+    word = starts_statement(uncommented(sql))
+    behind = starts_statement(uncommented(rest))
+    if behind is not None and not (behind in QUERY_WORDS and _is_english(rest)):
         return Extraction(sql=text.strip(), problem="multi_statement")
     if word == "explain":
         return Extraction(sql=sql, problem="not_a_query")
-    if word not in QUERY_WORDS:
+    if word not in QUERY_WORDS or writes(sql):
         return Extraction(sql=sql, problem="refused_write")
     if is_truncated(sql):
         return Extraction(sql=sql, problem="truncated")

@@ -1,21 +1,25 @@
 """A quote- and comment-aware reading of SQL text, enough to cut it without parsing it.
 
 sqlglot parses; this module only answers where literals, comments and statements end, on text that
-may be no SQL at all. It never raises and is linear in the length of the text.
+may be no SQL at all. It knows the quotes of all dialects at once, never raises, and is linear in
+the length of the text.
 """
 
 import re
-from collections import deque
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-TokenKind = Literal["string", "quoted", "comment", "word", "number", "space", "other"]
+TokenKind = Literal["string", "quoted", "comment", "word", "number", "space", "fence", "other"]
 
 _TOKEN = re.compile(
     r"""
-    (?P<comment>--[^\n]*|/\*.*?(?:\*/|\Z))
-    |(?P<string>'(?:[^']|'')*(?:'|\Z))
-    |(?P<quoted>"(?:[^"]|"")*(?:"|\Z)|`[^`]*(?:`|\Z)|\[[^\]]*(?:\]|\Z))
+    (?P<comment>--[^\n]*)
+    |(?P<block>/\*)
+    |(?P<string>[eE]'(?:[^'\\]|\\.|'')*+(?P<e>'?)|'(?:[^'\\]|''|\\(?:'(?=\w))?)*+(?P<s>'?))
+    |(?P<fence>```|~~~)
+    |(?P<quoted>"(?:[^"]|"")*+(?P<q>"?)|`[^`]*+(?P<b>`?)
+        |(?<![\w)\]])\[(?!\s*['"\[({])[^\]\n]*+(?P<k>\]))
+    |(?P<dollar>\$(?:[^\W\d]\w*)?\$)
     |(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?)
     |(?P<word>[^\W\d]\w*)
     |(?P<space>\s+)
@@ -23,104 +27,73 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_CLOSERS = {"'": "'", '"': '"', "`": "`", "[": "]"}
-
-QUERY_WORDS = frozenset({"select", "with", "values"})
-"""First words of statements that only read."""
-
-OTHER_STATEMENT_WORDS = frozenset(
-    """
-    alter analyze attach begin call checkpoint commit copy create deallocate declare delete desc
-    describe detach drop end exec execute explain export force grant import insert install load
-    merge pragma prepare reindex release replace reset revoke rollback savepoint set show truncate
-    update use vacuum
-    """.split()  # noqa: SIM905 - a list of forty words is read as prose
-)
-"""First words of every other statement: whatever starts so is refused."""
-
-_TWO_WORDS = {
-    "alter": "table|database|view",
-    "attach": "database|'",
-    "begin": "transaction|immediate|exclusive|;",
-    "commit": "transaction|;",
-    "copy": r"\w+",
-    "create": "table|temp|temporary|view|index|unique|trigger|virtual|or|database",
-    "delete": r"from\s+\S+(?:\s+(?:as\s+)?\w+)?\s*(?:;|--|/\*|(?:where|returning|order|limit)\b)",
-    "detach": r"database|\w+\s*;",
-    "drop": "table|view|index|trigger|database|schema",
-    "end": "transaction|;",
-    "explain": "query|select|with|analyze",
-    "insert": "into|or",
-    "load": r"\w+\s*;",
-    "merge": "into",
-    "release": "savepoint",
-    "replace": "into",
-    "rollback": "to|transaction|;",
-    "set": r"\w+\s*=",
-    "show": "tables|databases|columns",
-    "truncate": "table",
-    "update": r"(?:or\s+\w+\s+)?[\w\"`\[\].]+\s+(?:as\s+\w+\s+)?set",
-    "use": r"\w+\s*;",
-    "with": r"(?:recursive\s+)?[\w\"`\[\]]+\s*(?:\([^)]*\)\s*)?as\b",
-    "values": r"\(",
-    "select": r"[\s\S]",
-}
+_COMMENT_EDGE = re.compile(r"/\*|\*/")
+_PLAIN = frozenset({"word", "space", "other", "number", "comment", "fence"})
+MAX_LOST_TAGS = 16
+"""Dollar quotes that may turn out to be unclosed before no more are looked for."""
 
 
 class Token(NamedTuple):
-    """A piece of the text; all pieces joined give the text back."""
+    """A piece of the text; all pieces joined give the text back.
+
+    ``closed`` tells whether a quoted piece or a block comment has its closing delimiter.
+    """
 
     kind: TokenKind
     text: str
     start: int
+    closed: bool = True
 
     @property
     def end(self) -> int:
         """Offset just behind the token."""
         return self.start + len(self.text)
 
-    @property
-    def closed(self) -> bool:
-        """Whether a quoted token or block comment has its closing delimiter."""
-        if self.kind in {"string", "quoted"}:
-            return len(self.text) > 1 and self.text[-1] == _CLOSERS[self.text[0]]
-        return not self.text.startswith("/*") or (len(self.text) > 3 and self.text.endswith("*/"))
-
 
 def tokenize(text: str) -> Iterator[Token]:
     """Split any text into tokens that join back to it, one by one.
 
+    Comments nest, as in PostgreSQL, where the text closes each of them; else they do not, as in
+    SQLite. A dollar opens a quote where the same tag closes it.
+
     >>> [t.text for t in tokenize("a='x;y' -- c")]
     ['a', '=', "'x;y'", ' ', '-- c']
     """
-    for match in _TOKEN.finditer(text):
-        yield Token(match.lastgroup, match[0], match.start())  # type: ignore[arg-type]
+    position, nests, lost = 0, True, set[str]()
+    while (match := _TOKEN.match(text, position)) is not None:
+        kind, end, closed = match.lastgroup, match.end(), True
+        if kind == "block":
+            kind, nests, end = "comment", *_comment_end(text, position, nests=nests)
+            closed = end - position > 3 and text.endswith("*/", position, end)
+        elif kind == "dollar":
+            found = -1
+            if match[0] not in lost and len(lost) < MAX_LOST_TAGS:
+                found = text.find(match[0], end)
+            if found < 0:
+                lost.add(match[0])
+                kind, end = "other", position + 1
+            else:
+                kind, end = "string", found + len(match[0])
+        elif kind not in _PLAIN:
+            closed = bool(match["e"] or match["s"] or match["q"] or match["b"] or match["k"])
+        yield Token(kind, text[position:end], position, closed)  # type: ignore[arg-type]
+        position = end
+
+
+def _comment_end(text: str, start: int, *, nests: bool) -> tuple[bool, int]:
+    """Return whether comments may nest from here on, and where the one that starts here ends."""
+    depth = 0
+    for edge in _COMMENT_EDGE.finditer(text, start) if nests else ():
+        depth += 1 if edge[0] == "/*" else -1
+        if not depth:
+            return True, edge.end()
+    end = text.find("*/", start + 2)
+    return False, end + 2 if end >= 0 else len(text)
 
 
 def significant(text: str) -> Iterator[Token]:
     """Yield the tokens that mean something: no blanks, no comments."""
     return (token for token in tokenize(text) if token.kind not in {"space", "comment"})
-
-
-def starts_statement(text: str) -> str | None:
-    """Return the first word (lower case) if the text starts like an SQL statement, else None.
-
-    Prose that merely begins with such a verb does not count: what follows has to fit too.
-
-    >>> starts_statement("  (SELECT 1)"), starts_statement("With this query you get")
-    ('select', None)
-    """
-    first = next((token for token in significant(text[:2000]) if token.text != "("), None)
-    if first is None or first.kind != "word":
-        return None
-    word = first.text.lower()
-    if word not in QUERY_WORDS | OTHER_STATEMENT_WORDS:
-        return None
-    pattern = _TWO_WORDS.get(word)
-    rest = text[first.end :].lstrip()
-    if pattern and not re.match(pattern, rest + ";", re.IGNORECASE):
-        return None
-    return word
 
 
 def statement_end(text: str) -> int:
@@ -130,9 +103,26 @@ def statement_end(text: str) -> int:
     return next((token.start for token in tokenize(text) if token.text == ";"), len(text))
 
 
-_EXPECTING_MORE = frozenset(
-    ", = < > . and or where from join on by having select set in like between limit not as".split()  # noqa: SIM905
+def uncommented(text: str) -> str:
+    """Drop leading blanks and comments, so that a statement's first word shows."""
+    if not text.lstrip().startswith(("--", "/*")):
+        return text.lstrip()
+    return next((text[token.start :] for token in significant(text)), "")
+
+
+OPENING = {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}
+"""What each bracket does to the depth of nesting."""
+
+EXPECTING_MORE = frozenset(
+    """
+    , = < > . + - / % | and or not where from join on by having select set in like between limit as
+    union except intersect distinct when then else case using values exists
+    """.split()  # noqa: SIM905 - read as prose
 )
+"""What no statement ends with."""
+
+COMPOUND = frozenset({"union", "except", "intersect"})
+"""Behind these ALL asks for a query; ``GROUP BY ALL`` is whole."""
 
 
 def is_truncated(sql: str) -> bool:
@@ -141,35 +131,15 @@ def is_truncated(sql: str) -> bool:
     >>> is_truncated("SELECT a FROM t WHERE b = '"), is_truncated("SELECT (1)")
     (True, False)
     """
-    states = deque(_truncated_after(sql), maxlen=1)
-    return bool(states) and states[0][1]
-
-
-def truncated_line_ends(sql: str) -> set[int]:
-    r"""Return the numbers of the lines (from 0) at whose end a statement is truncated, in one pass.
-
-    >>> truncated_line_ends("SELECT a,\nb\nFROM t")
-    {0}
-    """
-    found: set[int] = set()
-    line = 0
-    for token, truncated in _truncated_after(sql):
-        breaks = token.text.count("\n")
-        if truncated or token.kind != "space":  # a line break inside a quote or a comment
-            found.update(range(line, line + breaks))
-        line += breaks
-    return found
-
-
-def _truncated_after(sql: str) -> Iterator[tuple[Token, bool]]:
-    """Yield every token, and whether a statement that ends behind it would be truncated."""
-    depth = 0
-    expects_more = False
+    depth, before, last, closed = 0, "", "", True
     for token in tokenize(sql):
-        depth += {"(": 1, ")": -1}.get(token.text, 0)
+        if token.kind == "other":
+            depth += OPENING.get(token.text, 0)
         if token.kind not in {"space", "comment"}:
-            expects_more = token.text.lower() in _EXPECTING_MORE
-        yield token, not token.closed or depth > 0 or expects_more
+            before, last = last, token.text.lower()
+        closed = token.closed
+    asks = last in EXPECTING_MORE or (last == "all" and before in COMPOUND)
+    return not closed or depth > 0 or asks
 
 
 def nests_deeper(sql: str, limit: int) -> bool:
@@ -187,7 +157,7 @@ def nests_deeper(sql: str, limit: int) -> bool:
 def normalized(sql: str) -> tuple[str, ...]:
     """Return a statement as comparable tokens: case, blanks, comments and a final ``;`` aside.
 
-    Quoted text keeps its case: two statements with the same tokens mean the same to SQLite.
+    Quoted text keeps its case: two statements with the same tokens mean the same to any engine.
 
     >>> normalized("SELECT a FROM t;") == normalized("select  A from T")
     True
