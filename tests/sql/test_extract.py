@@ -9,7 +9,7 @@ from support.growth import grows_linearly
 
 from harness.sql import extract
 from harness.sql.parse.lexer import is_truncated, normalized, tokenize
-from harness.sql.parse.statements import starts_statement
+from harness.sql.parse.wording.statements import starts_statement
 
 WANTED = "SELECT name FROM emp"
 

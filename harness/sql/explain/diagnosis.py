@@ -20,7 +20,7 @@ from harness.sql.parse.binding import Columns
 from harness.sql.parse.canonical import canonicalize
 from harness.sql.parse.clauses import canonical_text, conditions, conjuncts, is_equi_join, text_of
 from harness.sql.parse.sqlglot_tree import PARSER_ERRORS, parse
-from harness.sql.parse.statements import starts_statement
+from harness.sql.parse.wording.statements import starts_statement
 
 MatchesGold = Callable[[Sequence[str]], Sequence[bool]]
 """Runs queries where the answer was found wrong, and says which of them are right."""

@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from itertools import islice
 
-from harness.sql.parse.ending import is_whole, statement_length
 from harness.sql.parse.lexer import is_truncated, significant, statement_end, uncommented
-from harness.sql.parse.statements import (
+from harness.sql.parse.wording.ending import is_whole, statement_length
+from harness.sql.parse.wording.statements import (
     COMMON_QUERY_WORDS,
     QUERY_WORDS,
     prose_strength,

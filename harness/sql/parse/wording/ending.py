@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from harness.sql.parse.lexer import COMPOUND, EXPECTING_MORE, OPENING, Token, tokenize
 from harness.sql.parse.sqlglot_tree import parse
-from harness.sql.parse.statements import MAX_LINE, prose_strength, starts_statement
+from harness.sql.parse.wording.statements import MAX_LINE, prose_strength, starts_statement
 
 DIALECTS = ("sqlite", "postgres", "duckdb", "mysql", "tsql", "snowflake", "bigquery")
 """What a statement may be written in: nobody says so before it is found."""
