@@ -5,29 +5,18 @@ from dataclasses import replace
 from typing import TypeVar
 
 from harness import stats
-from harness.analysis.several_candidates import adjusted, recommendation, run_verdict
+from harness.analysis.several_candidates import adjusted
 from harness.display_text import clip, visible
 from harness.records import (
-    Arm,
-    ArmScore,
     Comparison,
     Decision,
-    Finding,
     Gate,
-    GateVerdict,
     Item,
     ItemKey,
     Pair,
-    RecipeComparison,
-    Result,
     Sample,
     Suite,
-    TrainingData,
 )
-from harness.versions import versions
-
-EXIT_CODES: dict[GateVerdict, int] = {"pass": 0, "fail": 1, "invalid": 3, "inconclusive": 4}
-"""What a command that gives a decision exits with; 2 is a usage error."""
 
 D = TypeVar("D", bound=Decision)
 
@@ -245,44 +234,3 @@ def item_name(item: Item) -> str:
     """Return what a person calls an item, on one line: its row's id, else its place in the data."""
     name = str(item.doc.get("id") or f"doc {item.doc_id}")
     return clip(" ".join(visible(name).split()), 40)
-
-
-def result_of(  # noqa: PLR0913 - one keyword per part of a result
-    comparisons: Sequence[Comparison],
-    *,
-    study: str,
-    base_model: str,
-    arms: Sequence[Arm],
-    suites: Sequence[Suite],
-    gate: Gate,
-    seed: int = 0,
-    scores: Sequence[ArmScore] = (),
-    findings: Sequence[Finding] = (),
-    notes: Sequence[str] = (),
-    data: Sequence[TrainingData] = (),
-    recipes: Sequence[RecipeComparison] = (),
-) -> Result:
-    """Build the result of a run; `run_verdict` decides it from its candidates' settled comparisons.
-
-    >>> result_of((), study="s", base_model="b", arms=(), suites=(), gate=Gate()).exit_code
-    3
-    """
-    verdict, reason = run_verdict(comparisons)
-    return Result(
-        study=study,
-        base_model=base_model,
-        verdict=verdict,
-        exit_code=EXIT_CODES[verdict],
-        arms=tuple(arms),
-        suites=tuple(suites),
-        scores=tuple(scores),
-        comparisons=tuple(comparisons),
-        findings=tuple(findings),
-        versions=versions(),
-        seed=seed,
-        notes=tuple(notes),
-        data=tuple(data),
-        recipes=tuple(recipes),
-        reason=reason,
-        recommendation=recommendation(comparisons, gate.beta),
-    )

@@ -6,7 +6,6 @@ on these items than it is elsewhere: both are allowed for here, and nowhere else
 """
 
 from collections.abc import Sequence
-from statistics import fmean
 
 from harness import stats
 from harness.records import Comparison, GateVerdict
@@ -91,41 +90,6 @@ def _p(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.2g}"
 
 
-def recommendation(comparisons: Sequence[Comparison], beta: float) -> str:
-    """Say which of several candidates to ship, and whether it was only chosen; empty for one.
-
-    The best of those that pass (by the mean change in units of the margins) was picked by the items
-    that judge it. "No worse than the margin" still holds of it at rate ``beta`` where it holds at
-    ``beta`` over the number of candidates on every suite (Bonferroni); else fresh items have to
-    confirm it.
-    """
-    names = candidates_of(comparisons)
-    by_name = {name: [c for c in comparisons if c.candidate == name] for name in names}
-    passing = {name: found for name, found in by_name.items() if gravest(found) == "pass"}
-    if len(names) < 2 or not passing:
-        return ""
-    best = max(passing, key=lambda name: _mean_change(passing[name]))
-    most = beta / len(names)
-    open_on = [
-        c.suite.name for c in passing[best] if c.decision and c.decision.p_non_inferior > most
-    ]
-    which = "did best of those that pass" if len(passing) > 1 else "alone passes"
-    said = f"Of {len(names)} candidates {best} {which}"
-    level = f"at the stricter level for having chosen it (beta {beta:g} / {len(names)}"
-    if not open_on:
-        return f"{said}, also {level}): it can ship"
-    return (
-        f"{said}, but not {level}; {', '.join(open_on)}): confirm it on fresh items before it ships"
-    )
-
-
 def candidates_of(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     """Return the candidates that were compared, in the order of the study."""
     return tuple(dict.fromkeys(comparison.candidate for comparison in comparisons))
-
-
-def _mean_change(comparisons: Sequence[Comparison]) -> float:
-    changes = [
-        c.suite.gain(c.decision.delta) / c.decision.margin for c in comparisons if c.decision
-    ]
-    return fmean(changes) if changes else 0.0

@@ -3,6 +3,7 @@
 Slices are searched on the *difference* between the arms, not on the errors: a group that is hard
 for both arms is no news about the tuning. Every value of every declared field with enough items
 is shown, and the intervals hold for all of them together, so looking at many does not mislead.
+Smaller groups have counts and no interval.
 """
 
 from collections import defaultdict
@@ -11,7 +12,7 @@ from harness.analysis.intervals import Interval, difference, scored
 from harness.records import Comparison, Finding, Pair, Suite
 
 MIN_ITEMS = 10
-"""A slice with fewer items is noise."""
+"""A slice with fewer items has no interval: it would be noise."""
 
 MAX_SLICES = 60
 """The largest slices of a comparison that are examined."""
@@ -26,7 +27,8 @@ def slices(comparison: Comparison) -> tuple[Finding, ...]:
     Returns:
         One finding per slice, from the largest loss to the largest gain, with right answers of
         either arm in ``base_count`` and ``tuned_count``. ``keys`` are the items that got worse
-        where the slice lost, else those that got better.
+        where the slice lost, else those that got better. Then the slices too small for an
+        interval, with counts alone (``delta`` is None).
     """
     pairs = scored(comparison)
     groups: dict[tuple[str, str], list[Pair]] = defaultdict(list)
@@ -39,7 +41,31 @@ def slices(comparison: Comparison) -> tuple[Finding, ...]:
     kept = sorted(kept, key=lambda entry: (-len(entry[1]), entry[0]))[:MAX_SLICES]
     findings = [_finding(group, found, comparison, len(kept)) for group, found in kept]
     gain = comparison.suite.gain
-    return tuple(sorted(findings, key=lambda f: (gain(f.delta or 0.0), f.title)))
+    small = [
+        _counted(group, found, comparison)
+        for group, found in sorted(groups.items(), key=lambda entry: (-len(entry[1]), entry[0]))
+        if len(found) < min(MIN_ITEMS, len(pairs))
+    ]
+    shown = sorted(findings, key=lambda f: (gain(f.delta or 0.0), f.title))
+    return (*shown, *small[:MAX_SLICES])
+
+
+def _counted(group: tuple[str, str], pairs: list[Pair], comparison: Comparison) -> Finding:
+    base, tuned = (
+        sum(sample.verdict.outcome == "correct" for sample in arm)
+        for arm in zip(*((pair.base, pair.tuned) for pair in pairs), strict=True)
+    )
+    return Finding(
+        kind="slice",
+        candidate=comparison.candidate,
+        suite=comparison.suite.name,
+        title=f"{group[0]} = {group[1]}",
+        text=f"{base} of {len(pairs)} right before, {tuned} after; too few for an interval",
+        base_count=base,
+        tuned_count=tuned,
+        total=len(pairs),
+        keys=tuple(pair.base.item.key for pair in pairs),
+    )
 
 
 def _finding(

@@ -4,9 +4,10 @@ from harness import report, review
 from harness.analysis import findings, pair
 from harness.analysis.arm_scores import arm_score
 from harness.analysis.copies import copy_warnings, without_copies
-from harness.analysis.decisions import compare_early, compare_pairs, require, result_of, settle
+from harness.analysis.decisions import compare_early, compare_pairs, require, settle
 from harness.analysis.identical_arm import by_identity
 from harness.analysis.recipes import compare_recipes
+from harness.analysis.run_result import result_of
 from harness.pipeline.answers.scored_run import ScoredRun, read_run
 from harness.pipeline.progress import Progress
 from harness.records import BASE, Arm, Comparison, Result, Suite

@@ -63,6 +63,8 @@ class Decision:
 class Comparison:
     """Base against one candidate on one suite: the evidence and the decision.
 
+    Among candidates, ``reference`` names the one that stands in the base's place.
+
     ``verdict`` is what the gate decides after Holm over the candidate's suites; ``decision`` is
     unadjusted.
     ``base`` and ``tuned`` are mean scores over the items scored for both arms.
@@ -78,6 +80,7 @@ class Comparison:
     tuned: float | None
     unscored: int
     reason: str = ""
+    reference: str = "base"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

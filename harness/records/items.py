@@ -34,8 +34,9 @@ class Suite:
     margin in score units, ``threshold`` the score from which a graded answer counts as correct
     (up to which, where lower is better). ``scale`` is what the metric's values lie between: a score
     is a value's place between the two, in [0, 1], and stands as the metric has it:
-    ``higher_is_better`` says which way is good. ``similar`` is the cosine from which an answer that
-    means much the same as a long reference counts as right (None: none does).
+    ``higher_is_better`` says which way is good. ``target`` marks what the model is tuned for: by
+    these suites the best of several candidates is chosen. ``similar`` is the cosine from which an
+    answer that means much the same as a long reference counts as right (None: none does).
     """
 
     name: str
@@ -53,6 +54,7 @@ class Suite:
     higher_is_better: bool = True
     scale: tuple[float, float] = (0.0, 1.0)
     similar: float | None = None
+    target: bool = False
 
     @property
     def worst(self) -> float:

@@ -55,8 +55,9 @@ class ArmScore:
 class Result:
     """A finished run: everything that the gate files and the report are made from.
 
-    ``reason`` says why ``verdict`` is not the gravest of the candidates', ``recommendation`` which
-    of several candidates to ship; both are empty where there is nothing to say.
+    ``reason`` says why ``verdict`` is not the gravest of the candidates' (else it is empty),
+    ``recommendation`` what to ship, what that gains and costs, or why nothing can be recommended.
+    ``rivals`` compare the ``recommended`` candidate with the others that pass, item by item.
     """
 
     study: str
@@ -75,3 +76,5 @@ class Result:
     recipes: tuple[RecipeComparison, ...] = ()
     reason: str = ""
     recommendation: str = ""
+    recommended: str | None = None
+    rivals: tuple[Comparison, ...] = ()

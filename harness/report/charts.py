@@ -121,24 +121,48 @@ def twin(base: int, tuned: int, most: int, words: str) -> Markup:
     return _svg("twin", parts, words)
 
 
-def scatter(points: Sequence[tuple[str, float, float, str]], words: str) -> Markup:
-    """Draw gain (upwards) against forgetting (to the right), a named point per candidate.
+MOST_NAMED = 4
+"""Points up to which each has its name in a scatter plot; beyond, only the good ones."""
+
+
+class Cross(NamedTuple):
+    """A named point with an interval on each axis, in score units; ``css`` colours it."""
+
+    name: str
+    x: float
+    y: float
+    across: tuple[float, float]
+    up: tuple[float, float]
+    css: str
+
+
+def scatter(points: Sequence[Cross], words: str) -> Markup:
+    """Draw gain (upwards) against forgetting (to the right), a named cross per candidate.
 
     Args:
-        points: Name, forgetting, gain, and class of each point; both in score units.
+        points: What to draw.
         words: What the chart shows, for those who cannot see it.
     """
-    across = Axis(-0.04, max([0.1, *(x for _, x, _, _ in points)]) * 1.15)
-    up = Axis(-0.04, max([0.1, *(y for _, _, y, _ in points)]) * 1.15)
+    across = Axis(-0.04, max([0.1, *(p.across[1] for p in points)]) * 1.15)
+    lowest = min([-0.04, *(p.up[0] * 1.1 for p in points)])
+    up = Axis(lowest, max([0.1, *(p.up[1] for p in points)]) * 1.15)
     drawn = [_grid(across, value, horizontal=True) for value in ticks(across)]
     drawn += [_grid(up, value, horizontal=False) for value in ticks(up)]
-    labels = _label_places([(across.at(x), _flip(up.at(y))) for _, x, y, _ in points])
-    for (name, x, y, css), label_y in zip(points, labels, strict=True):
-        cx, cy = across.at(x), _flip(up.at(y))
-        drawn.append(Markup('<circle class="point {}" cx="{}" cy="{}" r="7"/>').format(css, cx, cy))
-        label = '<text class="name" x="{}" y="{}" dx="{}" dy="4" text-anchor="{}">{}</text>'
-        side = (-12, "end") if _number(cx) > 60 else (12, "start")
-        drawn.append(Markup(label).format(cx, label_y, *side, name))
+    named = [p for p in points if len(points) <= MOST_NAMED or p.css == "good"]
+    places = _label_places([(across.at(p.x), _flip(up.at(p.y))) for p in named])
+    labels = dict(zip((p.name for p in named), places, strict=True))
+    for p in points:
+        cx, cy = across.at(p.x), _flip(up.at(p.y))
+        bar = '<line class="ci thin {}" x1="{}" x2="{}" y1="{}" y2="{}"/>'
+        ends = [across.at(max(end, across.low)) for end in p.across]
+        drawn.append(Markup(bar).format(p.css, *ends, cy, cy))
+        drawn.append(Markup(bar).format(p.css, cx, cx, *(_flip(up.at(end)) for end in p.up)))
+        dot = '<circle class="point {}" cx="{}" cy="{}" r="6"><title>{}</title></circle>'
+        drawn.append(Markup(dot).format(p.css, cx, cy, p.name))
+        if p.name in labels:
+            label = '<text class="name" x="{}" y="{}" dx="{}" dy="-6" text-anchor="{}">{}</text>'
+            side = (-10, "end") if _number(cx) > 60 else (10, "start")
+            drawn.append(Markup(label).format(cx, labels[p.name], *side, p.name))
     return _svg("scatter", drawn, words)
 
 
@@ -207,10 +231,12 @@ def _even(high: float) -> list[float]:
 def _grid(axis: Axis, value: float, *, horizontal: bool) -> Markup:
     text = f"{value * 100:g}"
     if horizontal:
+        place = axis.at(value)
+        side = (-3, "end") if _number(place) > 90 else (3, "start")
         return Markup(
             '<line class="grid" x1="{0}" x2="{0}" y1="0" y2="100%"/>'
-            '<text class="tick" x="{0}" y="100%" dy="-4" dx="3">{1}</text>'
-        ).format(axis.at(value), text)
+            '<text class="tick" x="{0}" y="100%" dy="-4" dx="{2}" text-anchor="{3}">{1}</text>'
+        ).format(place, text, *side)
     return Markup(
         '<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>'
         '<text class="tick" x="0" y="{0}" dy="-4" dx="3">{1}</text>'

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 
 from harness.analysis import TRANSITIONS, answer_text, plain, target_text
+from harness.analysis.diverse import diverse_losses
 from harness.display_text import clip, visible
 from harness.records import Comparison, Finding, Pair, Result
 from harness.report import charts
@@ -47,7 +49,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
-    """One group of items: how its score changed."""
+    """One group of items: how its score changed; ``link`` opens them in the item browser."""
 
     name: str
     items: int
@@ -56,6 +58,7 @@ class Slice:
     extent: str
     verdict: str
     chart: Markup
+    link: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +76,14 @@ class LostItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonDetails:
-    """Everything about one comparison that is not a single item."""
+    """Everything about one comparison that is not a single item.
+
+    ``small_slices`` are too small for an interval: name, counts in words, link to the items.
+    """
 
     check: Check
     moves: tuple[Move, ...]
+    small_slices: tuple[tuple[str, str, str], ...]
     bar: Markup
     causes: tuple[Cause, ...]
     more_causes: int
@@ -106,13 +113,23 @@ def _section(comparison: Comparison, result: Result) -> ComparisonDetails:
         if (finding.candidate, finding.suite) == (comparison.candidate, comparison.suite.name)
     ]
     causes = [finding for finding in mine if finding.kind == "cause"]
-    groups = [finding for finding in mine if finding.kind == "slice"]
+    found = [finding for finding in mine if finding.kind == "slice"]
+    groups = [finding for finding in found if finding.delta is not None]
+    small = [finding for finding in found if finding.delta is None]
     counts = transition_counts(comparison)
     axis = _slice_axis(groups)
     decision = comparison.decision
     return ComparisonDetails(
         check=check(comparison),
         moves=_moves(counts, len(comparison.pairs)),
+        small_slices=tuple(
+            (
+                visible(f.title),
+                f"{f.base_count} → {f.tuned_count} of {f.total} right",
+                _slice_link(f),
+            )
+            for f in small
+        ),
         bar=_bar(counts),
         causes=_causes(causes[:SHOWN_CAUSES]),
         more_causes=max(0, len(causes) - SHOWN_CAUSES),
@@ -195,7 +212,15 @@ def _slice(finding: Finding, comparison: Comparison, axis: charts.Axis) -> Slice
         extent=_extent(finding),
         verdict=verdict,
         chart=chart,
+        link=_slice_link(finding),
     )
+
+
+def _slice_link(finding: Finding) -> str:
+    """Return the address of a group's items in the item browser."""
+    group = finding.title.replace(" = ", ": ", 1)
+    wanted = {"candidate": finding.candidate, "suite": finding.suite, "slice": visible(group)}
+    return "#" + urlencode(wanted)
 
 
 def _extent(finding: Finding) -> str:
@@ -205,8 +230,7 @@ def _extent(finding: Finding) -> str:
 
 
 def _examples(comparison: Comparison) -> tuple[LostItem, ...]:
-    lost = [pair for pair in comparison.pairs if pair.transition == "lost"]
-    return tuple(_example(pair) for pair in lost[:EXAMPLES])
+    return tuple(map(_example, diverse_losses(comparison, EXAMPLES)))
 
 
 def _example(pair: Pair) -> LostItem:

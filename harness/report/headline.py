@@ -100,19 +100,23 @@ def tone(comparison: Comparison) -> str:
 
 
 def lede(result: Result) -> str:
-    """Summarise the run in one sentence; many candidates share a clause by their decision."""
+    """Summarise the run in one sentence; of many candidates only the best is named."""
     found = cards(result)
     if not found:
         return "Nothing was compared."
     if len(found) <= NAMED_SINGLY:
         return "; ".join(map(_clause, found)) + _run(result)
-    clauses = []
-    for verdict in VERDICT_PHRASES:
-        names = [card.name for card in found if card.verdict == verdict]
-        phrase = VERDICT_PHRASES[verdict] if len(names) == 1 else VERDICT_PLURALS[verdict]
-        if names:
-            clauses.append(f"{len(names)} of {len(found)} {phrase}: {', '.join(names)}")
-    return "; ".join(clauses) + _run(result)
+    counts = [
+        (verdict, sum(card.verdict == verdict for card in found)) for verdict in VERDICT_PHRASES
+    ]
+    phrases = [
+        f"{count} of {len(found)} {(VERDICT_PHRASES if count == 1 else VERDICT_PLURALS)[verdict]}"
+        for verdict, count in counts
+        if count
+    ]
+    if result.recommended:
+        phrases.insert(0, f"{result.recommended} is the best that passes")
+    return "; ".join(phrases) + _run(result)
 
 
 def _run(result: Result) -> str:

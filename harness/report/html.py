@@ -15,8 +15,9 @@ from harness.display_text import visible
 from harness.records import BASE, Result, Suite
 from harness.report import headline, overview
 from harness.report.data_card_view import training_data
+from harness.report.decision_view import matrix, rivals
 from harness.report.details import sections
-from harness.report.item_browser import item_data, json_block
+from harness.report.item_browser import embedded, item_data, json_block, left_out
 from harness.report.recipe_table import MEANING, recipe_table
 from harness.report.training_view import training
 from harness.report.wording import grouping, level
@@ -39,14 +40,17 @@ def html(result: Result) -> str:
         policy=_policy(style, script),
         style=Markup(style),
         script=Markup(script),
-        data=Markup(json_block(item_data(result))),  # escaped for a script element
+        data=embedded(json_block(item_data(result))),
+        left_out=left_out(result),
         lede=headline.lede(result),
         cards=headline.cards(result),
         level=level(result.comparisons),
         warnings=overview.warnings(result),
+        matrix=matrix(result),
+        rivals=rivals(result),
         forest=overview.forest(result),
         arms=overview.arms(result),
-        scores=overview.scores(result),
+        measures=overview.measures(result),
         recipes=recipe_table(result),
         recipes_mean=MEANING,
         tradeoffs=found,

@@ -4,18 +4,32 @@ Texts that repeat (a schema in every prompt, the base's answer beside each candi
 once: every text is a list of lines, every line an index into one list of strings.
 """
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import NamedTuple
+
+from markupsafe import Markup
 
 from harness.analysis import TRANSITIONS, answer_text, choices, plain, target_text
 from harness.analysis.several_candidates import candidates_of
 from harness.display_text import clip, visible
-from harness.records import Comparison, Document, Item, ItemKey, Result, Sample, Verdict
+from harness.records import Comparison, Document, Item, ItemKey, Pair, Result, Sample, Verdict
 from harness.report.outline import outline
 from harness.report.wording import TRANSITION_WORDS
 
 BrowserRow = Sequence[object]
 """One item or answer by place, as ``report.js`` reads it."""
+
+MOST_ROWS = 100_000
+"""Answers up to which a page holds all of them."""
+
+PLAIN = 3_000_000
+"""Characters of items up to which a page holds them uncompressed."""
+
+FLIPS = ("lost", "gained")
 
 _OUTCOMES = ("correct", "incorrect", "refused", "unscored")
 
@@ -74,8 +88,9 @@ def item_data(result: Result) -> Document:
         return answer_index[name]
 
     rows = []
+    share = _Held.of(result)
     for comparison in _in_reading_order(result, suites):
-        for pair in comparison.pairs:
+        for pair in filter(share.holds, comparison.pairs):
             item = pair.base.item
             if item.key not in items:
                 items[item.key] = len(item_list)
@@ -92,7 +107,10 @@ def item_data(result: Result) -> Document:
     rows.sort(key=lambda row: row[2])
     return {
         "strings": list(table.index),
-        "suites": [[suite.name, suite.title or suite.name] for suite in result.suites],
+        "suites": [
+            [suite.name, suite.title or suite.name, suite.higher_is_better]
+            for suite in result.suites
+        ],
         "candidates": candidates,
         "transitions": [[name, TRANSITION_WORDS[name]] for name in TRANSITIONS],
         "labels": [[label, plain(label)] for label in labels.index],
@@ -100,6 +118,41 @@ def item_data(result: Result) -> Document:
         "answers": answers,
         "rows": rows,
     }
+
+
+class _Held(NamedTuple):
+    """How many answers a run has, how many flipped, and which share of the rest a page holds."""
+
+    total: int
+    flips: int
+    rest: float
+
+    @classmethod
+    def of(cls, result: Result) -> "_Held":
+        total = sum(len(comparison.pairs) for comparison in result.comparisons)
+        flips = sum(pair.transition in FLIPS for c in result.comparisons for pair in c.pairs)
+        if total <= MOST_ROWS or total == flips:
+            return cls(total, flips, 1.0)
+        return cls(total, flips, max(0, MOST_ROWS - flips) / (total - flips))
+
+    def holds(self, pair: Pair) -> bool:
+        """Every flip, and of the rest those whose document hashes below the share."""
+        if self.rest == 1.0 or pair.transition in FLIPS:
+            return True
+        digest = sha256(pair.base.item.key.doc_hash.encode()).hexdigest()
+        return int(digest[:8], 16) < self.rest * 16**8
+
+
+def left_out(result: Result) -> str:
+    """Say that a page has a sample only; empty where it has every item."""
+    total, flips, rest = _Held.of(result)
+    if rest == 1.0:
+        return ""
+    return (
+        f"This page has all {flips:,} answers that changed between right and wrong, and {rest:.1%} "
+        f"of the other {total - flips:,}, drawn by the items' hashes. Every figure above is of all "
+        "of them; the samples beside this file have every answer."
+    )
 
 
 def _in_reading_order(result: Result, suites: Mapping[str, int]) -> list[Comparison]:
@@ -119,7 +172,20 @@ def _item(item: Item, suite: int, table: _Strings) -> BrowserRow:
         [table.line(visible(text)) for text in choices(item)],
         table.line(clip(question(item), 300)),
         item.cut,
+        [[visible(role), table.text(text)] for role, text in _turns(item)],
     ]
+
+
+def _turns(item: Item) -> list[tuple[str, str]]:
+    """Return a conversation's turns: role and text; none where a document has no plain turns."""
+    turns = item.doc.get("messages")
+    found = []
+    for turn in turns if isinstance(turns, list | tuple) else ():
+        content = turn.get("content") if isinstance(turn, Mapping) else None
+        if not isinstance(content, str):
+            return []
+        found.append((str(turn.get("role", "")), content))
+    return found
 
 
 def question(item: Item) -> str:
@@ -179,3 +245,14 @@ def json_block(data: object) -> str:
     for char, code in escapes.items():
         text = text.replace(char, f"\\u{code}")
     return text
+
+
+def embedded(block: str) -> tuple[str, Markup]:
+    """Return the type and content of the script element that holds the items.
+
+    That is JSON, escaped for its place; a large one is compressed, which any browser can undo.
+    """
+    if len(block) <= PLAIN:
+        return "application/json", Markup(block)
+    packed = gzip.compress(block.encode(), mtime=0)  # the same run gives the same bytes
+    return "application/octet-stream", Markup(base64.b64encode(packed).decode())

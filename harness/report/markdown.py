@@ -9,15 +9,17 @@ import re
 from collections.abc import Sequence
 
 from harness.analysis import answer_text, target_text
+from harness.analysis.diverse import diverse_losses
 from harness.display_text import clip, visible
 from harness.records import Comparison, Decision, Pair, Result
 from harness.report.data_card_view import DataView, training_data
+from harness.report.decision_view import MANY, matrix
 from harness.report.details import transition_counts
 from harness.report.headline import Card, Check, cards
 from harness.report.item_browser import item_id
 from harness.report.overview import warnings
 from harness.report.recipe_table import MEANING, recipe_table
-from harness.report.wording import level, percent, precise, title_of
+from harness.report.wording import between, level, percent, precise, title_of
 from harness.stats import SequentialDecision
 
 BUDGET = 60_000
@@ -25,26 +27,31 @@ BUDGET = 60_000
 
 _ALERTS = {"pass": "TIP", "fail": "CAUTION", "inconclusive": "WARNING", "invalid": "WARNING"}
 _LISTED = 10
+SHOWN = 3
+"""Lost items that stand at the top."""
+NAMED = 2
+"""Candidates and suites that the heading names."""
 
 
 def markdown(result: Result, *, budget: int = BUDGET) -> str:
     """Write the report as GitHub-flavoured Markdown of at most ``budget`` bytes.
 
-    The decision and the table of checks come first; warnings, causes and lost items follow as far
-    as they fit, and a last line says what was left out.
+    What to ship, what broke, the table of checks and three different losses come first; warnings
+    and further lost items follow as far as they fit, and a last line says what was left out. The
+    first line marks whose report it is, so that a comment can be replaced.
     """
     found = cards(result)
-    blocks = [f"# {escape(result.study)}: {result.verdict}"]
+    blocks = [f"<!-- finetune-harness {_marker(result.study)} -->\n# {_heading(result, found)}"]
+    if result.recommendation:
+        blocks.append(f"**{escape(result.recommendation)}.**")
     if result.reason:
         blocks.append(f"The run is {result.verdict}: {escape(result.reason)}.")
-    blocks += _alerts(found)
-    blocks.append(_checks(found))
+    blocks += [_matrix(result)] if len(found) > MANY else [*_alerts(found), _checks(found)]
     blocks.append(
         "Changes in points, base → candidate on the same items; intervals at "
         f"{level(result.comparisons)}. `report.html` has every item."
     )
-    if result.recommendation:
-        blocks.append(f"{escape(result.recommendation)}.")
+    blocks += _failures(result)
     blocks += [f"> {escape(note)}" for note in result.notes]
     blocks += _recipes(result)
     blocks += _warnings(result)
@@ -53,6 +60,79 @@ def markdown(result: Result, *, budget: int = BUDGET) -> str:
     blocks += _training_data(result)
     blocks.append(_provenance(result))
     return _fit(blocks, budget)
+
+
+def _marker(study: str) -> str:
+    """Return a name that finds the comment of an earlier run of this study again."""
+    return re.sub(r"[^\w.]+", "_", study, flags=re.ASCII)
+
+
+def _heading(result: Result, found: Sequence[Card]) -> str:
+    """Name what to ship and what broke."""
+    broken = {
+        card.name: [check.title for check in checks]
+        for card in found
+        for group, checks in card.groups
+        if group == "Broke"
+    }
+    ship = f"ship {result.recommended}" if result.recommended else result.verdict
+    said = [f"{result.study}: {ship}"]
+    if len(broken) > NAMED:
+        titles = list(dict.fromkeys(title for named in broken.values() for title in named))
+        said.append(f"{len(broken)} of {len(found)} broke {_some(titles)}")
+    else:
+        said += [f"{name} broke {_some(titles)}" for name, titles in broken.items()]
+    return escape("; ".join(said))
+
+
+def _some(titles: Sequence[str]) -> str:
+    """Join titles; beyond a few, say how many more there are."""
+    if len(titles) <= NAMED:
+        return " and ".join(titles)
+    return f"{', '.join(titles[:NAMED])} and {len(titles) - NAMED} more"
+
+
+def _matrix(result: Result) -> str:
+    """Tabulate many candidates by suites, a line each."""
+    shown = matrix(result)
+    titles = [escape(c.title) + (" (target)" if c.is_target else "") for c in shown.columns]
+    lines = [f"| | candidate | {' | '.join(titles)} |", f"|:-:|---|{'---|' * len(titles)}"]
+    lines.append(f"| | base | {' | '.join(column.base for column in shown.columns)} |")
+    for row in shown.rows:
+        cells = [
+            f"{cell.check.symbol} **{cell.check.change}** ({cell.check.extent})" if cell else "–"
+            for cell in row.cells
+        ]
+        name = f"**{escape(row.name)}**" if row.is_best else escape(row.name)
+        lines.append(f"| {row.symbol} | {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _failures(result: Result) -> list[str]:
+    """Show a few different losses of the gravest comparison, and the group that lost most."""
+    lost = [c for c in result.comparisons if any(p.transition == "lost" for p in c.pairs)]
+    if not lost:
+        return []
+    first = min(lost, key=lambda c: (c.verdict != "fail", c.candidate != result.recommended))
+    shown = diverse_losses(first, SHOWN)
+    count = transition_counts(first)["lost"]
+    title = f"## {len(shown)} of {count} that {escape(first.candidate)} lost"
+    blocks = [f"{title} on {escape(title_of(first))}", "\n".join(map(_lost_item, shown))]
+    groups = [
+        finding
+        for finding in result.findings
+        if finding.kind == "slice"
+        and finding.delta is not None
+        and finding.ci_high is not None
+        and (finding.candidate, finding.suite) == (first.candidate, first.suite.name)
+    ]
+    gain = first.suite.gain
+    if groups and gain((worst := min(groups, key=lambda f: gain(f.delta or 0.0))).delta or 0.0) < 0:
+        blocks.append(
+            f"Worst group: {code(worst.title)}, {precise(worst.delta or 0.0)} points "
+            f"({between(worst.ci_low or 0.0, worst.ci_high or 0.0)}) on {worst.total:,} items."
+        )
+    return blocks
 
 
 def escape(text: str) -> str:

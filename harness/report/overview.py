@@ -7,7 +7,7 @@ from markupsafe import Markup
 from harness.records import BASE, ArmScore, Comparison, Decision, Result
 from harness.report import charts
 from harness.report.headline import Check, anchor, check
-from harness.report.wording import percent, precise, signed, suite_title, title_of
+from harness.report.wording import between, precise, signed, suite_title, title_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,25 +28,11 @@ class Forest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreCell:
-    """The score of one arm on one suite, and what became of it against the base."""
-
-    score: str
-    extent: str
-    items: str
-    change: str
-    tone: str
-    others: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreRow:
-    """One suite, a cell per arm (None where the arm was not scored)."""
+class Measures:
+    """One suite's further measures, by arm: how many items, and names with values."""
 
     title: str
-    name: str
-    metric: str
-    cells: tuple[ScoreCell | None, ...]
+    cells: tuple[tuple[str, tuple[tuple[str, str], ...]] | None, ...]
 
 
 def forest(result: Result) -> Forest | None:
@@ -86,40 +72,23 @@ def arms(result: Result) -> tuple[str, ...]:
     return tuple(sorted((n for n in names if n in scored), key=lambda name: name != BASE))
 
 
-def scores(result: Result) -> tuple[ScoreRow, ...]:
-    """Tabulate every arm on every suite."""
+def measures(result: Result) -> tuple[Measures, ...]:
+    """Tabulate every further measure of every arm on every suite."""
     found = {(score.suite, score.arm): score for score in result.scores}
-    checks = {(c.suite.name, c.candidate): c for c in result.comparisons}
     return tuple(
-        ScoreRow(
+        Measures(
             title=suite_title(suite),
-            name=suite.name,
-            metric=suite.metric,
-            cells=tuple(
-                _cell(found.get((suite.name, arm)), checks.get((suite.name, arm)))
-                for arm in arms(result)
-            ),
+            cells=tuple(_measured(found.get((suite.name, arm))) for arm in arms(result)),
         )
         for suite in result.suites
     )
 
 
-def _cell(score: ArmScore | None, comparison: Comparison | None) -> ScoreCell | None:
+def _measured(score: ArmScore | None) -> tuple[str, tuple[tuple[str, str], ...]] | None:
     if score is None:
         return None
-    extent = ""
-    if score.ci_low is not None and score.ci_high is not None:
-        extent = f"{percent(score.ci_low)} to {percent(score.ci_high)}"
-    shown = check(comparison) if comparison else None
     items = f"{score.n:,} items" + (f", {score.unscored:,} unscored" if score.unscored else "")
-    return ScoreCell(
-        score=percent(score.mean),
-        extent=extent,
-        items=items,
-        change=f"{shown.symbol} {shown.change}" if shown else "",
-        tone=shown.tone if shown else "",
-        others=tuple((name, f"{value:.4g}") for name, value in sorted(score.metrics.items())),
-    )
+    return items, tuple((name, f"{value:.4g}") for name, value in sorted(score.metrics.items()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,36 +113,45 @@ def warnings(result: Result) -> tuple[Warned, ...]:
     return tuple(Warned(title=title, places=tuple(places)) for title, places in found.items())
 
 
+Extent = tuple[float, float, float]
+"""A change and the ends of its interval, in score units."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tradeoff:
     """A candidate's gain and its forgetting; ``is_best`` where no other is better on both."""
 
     name: str
-    gain: float
-    loss: float
+    gain: Extent
+    loss: Extent
     is_best: bool
 
     @property
     def words(self) -> tuple[str, str]:
-        """Gain and largest drop in points."""
-        return signed(self.gain), signed(-self.loss)
+        """Gain and largest drop in points, with their intervals."""
+        gain, low, high = self.gain
+        loss, least, most = self.loss
+        return (
+            f"{signed(gain)} ({between(low, high)})",
+            f"{signed(-loss)} ({between(-most, -least)})",
+        )
 
 
 def tradeoffs(result: Result) -> tuple[Tradeoff, ...]:
     """Weigh gain against forgetting, for two candidates or more.
 
-    Gain is the mean over suites of what was gained (a loss counts as nothing gained); forgetting
-    is the largest drop on any suite. Point estimates, for orientation.
+    Gain is the mean change over the target suites; without any, the mean over all suites of what
+    was gained (a loss counts as nothing gained). Forgetting is the largest drop on any suite. The
+    interval of a mean takes the suites as independent.
     """
-    deltas: dict[str, list[float]] = {}
+    changes: dict[str, list[tuple[bool, Extent]]] = {}
     for comparison in result.comparisons:
-        if comparison.decision:
-            gain = comparison.suite.gain(comparison.decision.delta)
-            deltas.setdefault(comparison.candidate, []).append(gain)
-    places = {
-        name: (sum(max(d, 0.0) for d in found) / len(found), max(0.0, -min(found)))
-        for name, found in deltas.items()
-    }
+        if decision := comparison.decision:
+            gain = comparison.suite.gain
+            low, high = sorted(map(gain, (decision.ci_low, decision.ci_high)))
+            found = (comparison.suite.target, (gain(decision.delta), low, high))
+            changes.setdefault(comparison.candidate, []).append(found)
+    places = {name: (_gain(found), _loss(found)) for name, found in changes.items()}
     if len(places) < 2:
         return ()
     return tuple(
@@ -182,17 +160,37 @@ def tradeoffs(result: Result) -> tuple[Tradeoff, ...]:
     )
 
 
-def _is_beaten(name: str, places: dict[str, tuple[float, float]]) -> bool:
-    gain, loss = places[name]
+def _gain(changes: list[tuple[bool, Extent]]) -> Extent:
+    wanted = [extent for is_target, extent in changes if is_target]
+    counted = wanted or [extent for _, extent in changes if extent[0] > 0.0]
+    size = len(wanted) or len(changes)
+    mean = sum(delta for delta, _, _ in counted) / size
+    below = sum((delta - low) ** 2 for delta, low, _ in counted) ** 0.5 / size
+    above = sum((high - delta) ** 2 for delta, _, high in counted) ** 0.5 / size
+    return mean, mean - below, mean + above
+
+
+def _loss(changes: list[tuple[bool, Extent]]) -> Extent:
+    delta, low, high = min(extent for _, extent in changes)
+    return max(0.0, -delta), max(0.0, -high), max(0.0, -low)
+
+
+def _is_beaten(name: str, places: dict[str, tuple[Extent, Extent]]) -> bool:
+    gain, loss = (extent[0] for extent in places[name])
     return any(
-        other_gain >= gain and other_loss <= loss and (other_gain, other_loss) != (gain, loss)
-        for other, (other_gain, other_loss) in places.items()
-        if other != name
+        other[0] >= gain and forgot[0] <= loss and (other[0], forgot[0]) != (gain, loss)
+        for rival, (other, forgot) in places.items()
+        if rival != name
     )
 
 
 def pareto(found: tuple[Tradeoff, ...]) -> Markup:
     """Draw gain against forgetting."""
     words = "; ".join(f"{t.name}: gain {t.words[0]}, largest drop {t.words[1]}" for t in found)
-    points = [(t.name, t.loss, t.gain, "good" if t.is_best else "even") for t in found]
+    points = [
+        charts.Cross(
+            t.name, t.loss[0], t.gain[0], t.loss[1:], t.gain[1:], "good" if t.is_best else "even"
+        )
+        for t in found
+    ]
     return charts.scatter(points, f"Gain against forgetting, in points. {words}")

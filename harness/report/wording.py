@@ -18,7 +18,7 @@ LABEL_WORDS: dict[Label, str] = {
 }
 LABEL_SYMBOLS: dict[Label, str] = {
     "improved": "▲",
-    "unchanged": "＝",
+    "unchanged": "=",
     "not_worse": "≥",
     "regressed_within_margin": "▽",
     "regressed": "▼",

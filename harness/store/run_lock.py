@@ -125,7 +125,9 @@ def _changes(earlier: Declarations, new: Declarations) -> dict[str, list[str]]:
 
 def _deciding(suites: Mapping[str, Suite]) -> dict[str, Suite]:
     """Return suites without what only a report shows."""
-    return {name: replace(suite, title="", slices=()) for name, suite in suites.items()}
+    return {
+        name: replace(suite, title="", slices=(), target=False) for name, suite in suites.items()
+    }
 
 
 def _changed(earlier: Mapping[str, object], new: Mapping[str, object]) -> list[str]:

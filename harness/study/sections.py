@@ -182,6 +182,9 @@ class SuiteSection(Section):
     metric: str | None = Field(
         None, description="which of an lm-eval task's metrics decides, if not its first"
     )
+    target: bool = Field(
+        False, description="what the model is tuned for: the best candidate is chosen by these"
+    )
     scale: Annotated[tuple[float, float], AfterValidator(_increasing)] | None = Field(
         None, description="what the metric's values lie between; margins are shares of it"
     )

@@ -163,7 +163,12 @@ def _declared(section: SuiteSection, task: LmEvalTask) -> Suite:
             f"only suites of the sql judge can allow differences: found {section.allow[0]!r} for "
             f"{section.name!r}"
         )
-    suite = replace(suite, allow=section.allow or suite.allow, scale=section.scale or suite.scale)
+    suite = replace(
+        suite,
+        allow=section.allow or suite.allow,
+        scale=section.scale or suite.scale,
+        target=section.target or suite.target,
+    )
     suite = _counting_similar(suite, section)
     score_answers.require_scale(suite, given=section.scale is not None)
     if section.cluster or section.strata:

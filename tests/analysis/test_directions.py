@@ -6,8 +6,9 @@ import pytest
 from support.example_result import example_result
 
 from harness.analysis import slices
-from harness.analysis.decisions import compare_early, compare_pairs, result_of, settle
+from harness.analysis.decisions import compare_early, compare_pairs, settle
 from harness.analysis.recipes import compare_recipes
+from harness.analysis.run_result import result_of
 from harness.records import Arm, Comparison, Gate, Pair, Suite
 from harness.report import gate_json, markdown
 from harness.report.overview import forest, tradeoffs
@@ -91,8 +92,10 @@ def test_reports_say_which_way_is_good() -> None:
     assert drawn is not None
     assert drawn.groups[0][1][0].margin == "+3.0"
     worse, better = tradeoffs(result)
-    assert (worse.gain, better.gain) == (0.0, pytest.approx(0.3))
-    assert worse.loss == pytest.approx(0.3)
+    assert (worse.gain[0], better.gain[0]) == (0.0, pytest.approx(0.3))
+    assert worse.loss[0] == pytest.approx(0.3)
+    for mean, low, high in (better.gain, worse.loss):
+        assert low < mean < high
     first, last = slices(found[0])
     assert (first.title, last.title) == ("half = b", "half = a")
     assert "clearly worse than the suite" in first.text

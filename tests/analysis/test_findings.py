@@ -119,15 +119,18 @@ def test_slices_of_noise_are_rarely_called_different() -> None:
     assert alarms <= 6
 
 
-def test_small_groups_are_left_out() -> None:
-    """A group of fewer than ten items is no slice."""
+def test_small_groups_have_counts_and_no_interval() -> None:
+    """A group of fewer than ten items is listed, after the others, and claims nothing."""
     comparison = build(
         60,
         always,
         lambda number: number > 8,
         colour=lambda number: "rare" if number < 9 else f"kind {number % 2}",
     )
-    assert "colour = rare" not in [found.title for found in of_kind(comparison, "slice")]
+    *others, rare = of_kind(comparison, "slice")
+    assert "colour = rare" not in [found.title for found in others]
+    assert (rare.title, rare.base_count, rare.tuned_count, rare.total) == ("colour = rare", 9, 0, 9)
+    assert rare.delta is rare.ci_low is rare.ci_high is None
 
 
 def only_tuned(spoilt: str) -> Callable[[str, int], str]:

@@ -10,8 +10,10 @@ from support.example_result import example_result
 from support.paths import TESTS
 
 from harness import report
-from harness.analysis.decisions import compare_scores, require, result_of, settle
-from harness.analysis.several_candidates import recommendation, run_verdict
+from harness.analysis.decisions import compare_scores, require, settle
+from harness.analysis.run_result import result_of
+from harness.analysis.several_candidates import run_verdict
+from harness.analysis.shipping import choose
 from harness.cli import console
 from harness.records import BASE, Arm, Comparison, Decision, Gate, Result, Suite
 from harness.stats import SequentialDecision, decide_sequentially
@@ -145,23 +147,30 @@ def with_evidence(name: str, p: float, delta: float = 0.0) -> Comparison:
     return replace(passing, decision=decision)
 
 
+def sentence(*comparisons: Comparison) -> str:
+    """Return what is recommended."""
+    return choose(comparisons, GATE).sentence
+
+
 def test_the_best_of_several_is_held_to_a_share_of_beta() -> None:
     """It is recommended at beta over the number of candidates, else fresh items must confirm it."""
-    sure = recommendation([with_evidence("a", 0.01, 0.1), with_evidence("b", 0.04)], 0.05)
-    assert sure.startswith("Of 2 candidates a did best of those that pass")
-    assert sure.endswith("it can ship")
-    chosen = recommendation([with_evidence("a", 0.03, 0.1), with_evidence("b", 0.001)], 0.05)
-    assert "(beta 0.05 / 2; sql)" in chosen
-    assert chosen.endswith("confirm it on fresh items before it ships")
-    alone = recommendation([with_evidence("a", 0.03), slightly_worse("b")], 0.05)
-    assert "a alone passes, but not" in alone
+    sure = sentence(with_evidence("a", 0.01, 0.1), with_evidence("b", 0.04))
+    assert sure.startswith("a can ship")
+    assert "best of 2 candidates, and passes at the stricter level" in sure
+    chosen = sentence(with_evidence("a", 0.03, 0.1), with_evidence("b", 0.001))
+    assert "(beta 0.05 / 2; sql): confirm it on fresh items before it ships" in chosen
+    alone = sentence(with_evidence("a", 0.03), slightly_worse("b"))
+    assert "It is the best of 2 candidates on the items that chose it, and does not" in alone
 
 
-def test_nothing_is_recommended_where_nothing_was_chosen() -> None:
-    """One candidate, or none that passes, gives no sentence anywhere."""
-    assert recommendation([with_evidence("a", 0.03)], 0.05) == ""
-    assert recommendation([slightly_worse("a"), slightly_worse("b")], 0.05) == ""
-    assert "candidates" not in report.markdown(result(same("a")))
+def test_one_candidate_was_not_chosen() -> None:
+    """It ships by its own verdict; where none passes, the sentence says what broke."""
+    alone = sentence(with_evidence("a", 0.03))
+    assert alone.startswith("a can ship, but gains nothing that shows. No loss shows")
+    assert "candidates" not in alone
+    assert sentence(slightly_worse("a")).startswith("Do not ship a: it broke sql −1.5 (")
+    none = sentence(slightly_worse("a"), slightly_worse("b"))
+    assert none.startswith("Ship none of 2 candidates: a broke sql −1.5 (")
 
 
 def test_the_recommendation_stands_in_the_reports_and_the_terminal(
@@ -192,4 +201,6 @@ def test_the_best_is_best_in_the_metric_s_own_direction() -> None:
     down = replace(SUITE, higher_is_better=False)
     fell = settle([compared("fell", lost=60, suite=down)], GATE)
     stayed = settle([compared("stayed", lost=0, suite=down)], GATE)
-    assert "2 candidates fell did best" in result(*stayed, *fell).recommendation
+    said = result(*stayed, *fell).recommendation
+    assert said.startswith("Ship fell: sql −15.0 (")
+    assert "best of 2 candidates" in said

@@ -116,26 +116,86 @@ def test_a_link_opens_its_item(visit: object, example: Path) -> None:
                 and p.base.verdict.outcome == "incorrect")  # fmt: skip
     page = visit(example, f"#item=sql.{pair.base.item.key.doc_hash[:10]}&candidate=narrow")
     shown = page.inner_text("#item")
-    assert pair.tuned.responses[0].text in shown
+    assert pair.base.item.target in shown
+    assert page.locator("#item .answer ins").count() > 0
     assert "a condition with the wrong comparison (filter_operator)" in shown
     assert "SQL · narrow" in shown
     page.keyboard.press("Escape")
     assert page.locator("#item").is_hidden()
 
 
-def test_changed_words_are_marked(visit: object, tmp_path: Path) -> None:
-    """Where two answers share most words, only the others are marked."""
+def test_words_that_differ_from_the_wanted_answer_are_marked(visit: object, tmp_path: Path) -> None:
+    """Every arm's answer is held against the wanted one: what is missing, and what is too much."""
     result = example_result(size=12)
     first, *others = result.comparisons[0].pairs
-    item = first.base.item
-    base = replace(first.base, responses=(Response(text="the boat lies in Norrby"),))
-    tuned = replace(first.tuned, responses=(Response(text="the boat lies in Kullen now"),))
+    item = replace(first.base.item, target="the boat lies in Norrby")
+    base = replace(first.base, item=item, responses=(Response(text="the boat lies in Norrby"),))
+    tuned = replace(
+        first.tuned, item=item, responses=(Response(text="the boat lies in Kullen now"),)
+    )
     pairs = (replace(first, base=base, tuned=tuned), *others)
     comparisons = (replace(result.comparisons[0], pairs=pairs), *result.comparisons[1:])
     path = report.write(replace(result, comparisons=comparisons), tmp_path)["report.html"]
     page = visit(path, f"#item=sql.{item.key.doc_hash[:10]}&candidate=mixed")
-    assert page.locator("#item del").all_inner_texts() == ["Norrby"]
-    assert page.locator("#item ins").all_inner_texts() == ["Kullen now"]
+    answers = page.locator("#item .answer")
+    assert answers.nth(0).locator("del, ins").count() == 0
+    assert answers.nth(1).locator("del").all_inner_texts() == ["Norrby"]
+    assert answers.nth(1).locator("ins").all_inner_texts() == ["Kullen now"]
+
+
+def test_an_item_shows_every_arm(visit: object, example: Path) -> None:
+    """The answer of the base, of the candidate asked for, and of the others, with a way to copy."""
+    page = visit(example, "#candidate=narrow&suite=arc_mini&show=lost")
+    page.locator("#list tbody a").first.click()
+    heads = page.locator("#item .answer h4").all_inner_texts()
+    assert [head.split(":")[0] for head in heads] == ["base", "narrow", "mixed"]
+    assert page.locator("#item th[scope=col]").all_inner_texts()[1:] == ["base", "narrow", "mixed"]
+    assert page.locator("#item .tools button").count() == 3
+
+
+def test_closing_leads_back_to_the_row(visit: object, example: Path) -> None:
+    """Focus goes to the row's link, the address to the filters; j and k make no history."""
+    page = visit(example, "#candidate=narrow&suite=arc_mini&show=lost&sort=loss")
+    before = page.evaluate("history.length")
+    page.locator("#list tbody a").nth(2).click()
+    page.wait_for_selector("#item:not([hidden])")
+    for key in ("j", "j", "k"):
+        page.keyboard.press(key)
+    page.keyboard.press("Escape")
+    assert page.evaluate("history.length") <= before + 1
+    assert "show=lost" in page.url
+    assert "sort=loss" in page.url
+    row = page.evaluate(
+        "[...document.querySelectorAll('#list tbody a')].indexOf(document.activeElement)"
+    )
+    assert row == 3
+
+
+def test_filters_stand_in_the_address(visit: object, example: Path) -> None:
+    """What was narrowed down can be sent on; a group's name in a section leads there, too."""
+    page = visit(example)
+    page.select_option("#by-suite", "arc_mini")
+    page.select_option("#by-slice", "subject: physics")
+    page.select_option("#by-order", "loss")
+    shown = count(page)
+    again = visit(example, page.evaluate("location.hash"))
+    assert count(again) == shown
+    assert "largest losses first" in shown
+    assert again.locator("#list tbody tr").first.inner_text().startswith("lost")
+    linked = visit(example, "#narrow--arc_mini")
+    linked.locator("#narrow--arc_mini th a", has_text="physics").click()
+    sync_api.expect(linked.locator("#count")).to_have_text(re.compile("^80 of"))
+
+
+def test_single_keys_can_be_switched_off(visit: object, example: Path) -> None:
+    """For those whose speech or shaking hands press them (WCAG 2.1.4); Escape still closes."""
+    page = visit(example)
+    page.uncheck("#shortcuts")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") != "by-text"
+    page.locator("#list tbody a").first.click()
+    page.keyboard.press("Escape")
+    assert page.locator("#item").is_hidden()
 
 
 def test_a_stale_link_says_so(visit: object, example: Path) -> None:
@@ -281,3 +341,18 @@ def test_thousands_of_items_keep_the_document_small(visit: object, tmp_path: Pat
     page = visit(path)
     assert count(page).startswith("13,332 of")
     assert page.evaluate("document.getElementsByTagName('*').length") < 4000
+
+
+def test_a_large_page_is_compressed(
+    visit: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The browser unpacks the items itself, without any library, and search finds them."""
+    plain = report.write(example_result(), tmp_path / "plain")["report.html"]
+    monkeypatch.setattr("harness.report.item_browser.PLAIN", 10_000)
+    packed = report.write(example_result(), tmp_path / "packed")["report.html"]
+    assert packed.stat().st_size < 0.7 * plain.stat().st_size
+    page = visit(packed)
+    expect_count(page, "800")
+    assert page.locator("#data").get_attribute("type") == "application/octet-stream"
+    page.fill("#by-text", "lungs")
+    expect_count(page, "80")

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from support.example_result import XSS, example_result, saying
 
 from harness import report
+from harness.analysis.run_result import result_of
 from harness.display_text import visible
-from harness.records import Comparison, Decision, Result
-from harness.report.item_browser import item_data, json_block
+from harness.records import Comparison, Decision, Gate, Result
+from harness.report.decision_view import matrix
+from harness.report.item_browser import FLIPS, item_data, json_block
 from harness.report.wording import check_sentence, signed
 
 
@@ -145,8 +147,8 @@ def test_the_headline_says_what_broke() -> None:
     assert heading == "mixed ships; narrow does not ship: it broke Science questions."
 
 
-def test_many_candidates_share_a_clause() -> None:
-    """A sweep's headline counts, with names by verdict, instead of a clause for each."""
+def test_many_candidates_share_a_table() -> None:
+    """A sweep's headline names the best and counts; the rest stands in a matrix, the best first."""
     result = example_result()
     mixed, narrow = (
         [c for c in result.comparisons if c.candidate == name] for name in ("mixed", "narrow")
@@ -154,9 +156,39 @@ def test_many_candidates_share_a_clause() -> None:
     comparisons = [
         replace(c, candidate=f"{c.candidate}{copy}") for copy in (1, 2, 3) for c in mixed
     ] + [replace(c, candidate="narrow1") for c in narrow]
-    page = report.html(replace(result, comparisons=tuple(comparisons)))
+    several = replace(result, comparisons=tuple(comparisons), recommended="mixed2")
+    page = report.html(several)
     heading = re.search("<h1>(.*?)</h1>", page).group(1)
-    assert heading == "3 of 4 ship: mixed1, mixed2, mixed3; 1 of 4 does not ship: narrow1."
+    assert heading == "mixed2 is the best that passes; 3 of 4 ship; 1 of 4 does not ship."
+    rows = re.findall(r"<b>(mixed\d|narrow\d)</b>", page.split('class="matrix dense"')[1])
+    assert rows[:4] == ["mixed2", "mixed1", "mixed3", "narrow1"]
+    text = report.markdown(several)
+    assert text.splitlines()[1] == "# harbour: ship mixed2; narrow1 broke Science questions"
+    assert "| ✓ | **mixed2** | ▲ **+87** (+77.8 to +93.2) |" in text
+
+
+def test_target_suites_come_first_and_decide_who_is_best() -> None:
+    """The candidate that gains most on what it is tuned for is recommended, however others do."""
+    result = example_result()
+    mixed = [c for c in result.comparisons if c.candidate == "mixed"]
+    science = replace(mixed[3].suite, target=True)
+    better = [
+        replace(c, candidate="scholar", suite=science, decision=replace(c.decision, delta=0.2))
+        if c.suite.name == "arc_mini"
+        else replace(c, candidate="scholar", decision=replace(c.decision, delta=0.0))
+        for c in mixed
+    ]
+    mixed[3] = replace(mixed[3], suite=science)
+    found = result_of(
+        [*mixed, *better], study="s", base_model="b", arms=result.arms, gate=Gate(),
+        suites=[science if s.name == "arc_mini" else s for s in result.suites],
+        scores=result.scores,
+    )  # fmt: skip
+    assert found.recommended == "scholar"
+    assert found.recommendation.startswith("scholar can ship, but gains nothing that shows on what")
+    assert {c.reference for c in found.rivals} == {"scholar"}
+    assert matrix(found).columns[0].is_target
+    assert "The others that pass, against scholar" in report.html(found)
 
 
 def test_a_run_without_comparisons_still_gives_a_page() -> None:
@@ -228,3 +260,19 @@ def test_points_never_lose_their_sign(change: float) -> None:
     text = signed(change)
     assert text.startswith("+") == (change >= 0.0005)
     assert text.startswith("−") == (change <= -0.0005)
+
+
+def test_a_large_run_has_every_flip_and_says_what_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Beyond a number of answers the page has a sample of the others; figures are of all."""
+    whole = example_result()
+    monkeypatch.setattr("harness.report.item_browser.MOST_ROWS", 500)
+    block = item_data(whole)
+    moves = [block["transitions"][row[2]][0] for row in block["rows"]]
+    flips = [p.transition for c in whole.comparisons for p in c.pairs if p.transition in FLIPS]
+    assert sum(move in FLIPS for move in moves) == len(flips)
+    assert len(flips) < len(moves) < 800
+    page = report.html(whole)
+    assert f"This page has all {len(flips)} answers that changed" in page
+    assert report.html(whole) == page

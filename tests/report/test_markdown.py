@@ -35,7 +35,8 @@ def test_the_first_lines_hold_the_verdict() -> None:
 @pytest.mark.parametrize("text", HOSTILE)
 def test_foreign_text_stays_inert(text: str) -> None:
     """No answer starts a line, opens HTML, makes a link or image, or speaks to a workflow."""
-    written = report.markdown(saying(text))
+    marker, _, written = report.markdown(saying(text)).partition("\n")
+    assert marker == "<!-- finetune-harness harbour -->"
     prose = re.sub(r"(`+)(?:(?!\1).)+?\1(?!`)", "", written)
     assert not re.search(r"(?m)^\s*(::|##\[)", written)
     assert "##[" not in written

@@ -12,8 +12,10 @@ from dataclasses import replace
 from typing import Any
 
 from harness.analysis import findings, pair
-from harness.analysis.decisions import EXIT_CODES, compare_pairs, settle
-from harness.analysis.several_candidates import recommendation, run_verdict
+from harness.analysis.decisions import compare_pairs, settle
+from harness.analysis.run_result import EXIT_CODES
+from harness.analysis.several_candidates import run_verdict
+from harness.analysis.shipping import choose
 from harness.records import (
     BASE,
     Arm,
@@ -104,6 +106,7 @@ def example_result(*, seed: int = 7, size: int = 60) -> Result:
         _hold(samples[BASE, suite.name], samples["mixed", suite.name], suite)
     comparisons = tuple(c for arm in ("mixed", "narrow") for c in _comparisons(arm, samples))
     verdict, reason = run_verdict(comparisons)
+    choice = choose(comparisons, Gate())
     return Result(
         study="harbour",
         base_model="builtin:tiny",
@@ -118,7 +121,9 @@ def example_result(*, seed: int = 7, size: int = 60) -> Result:
         seed=seed,
         data=tuple(_data(arm, items["sql"]) for arm in ("mixed", "narrow")),
         reason=reason,
-        recommendation=recommendation(comparisons, Gate().beta),
+        recommendation=choice.sentence,
+        recommended=choice.candidate,
+        rivals=choice.rivals,
         notes=("This run is made up to show the report; no model gave these answers.",),
     )
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from harness.analysis.arm_scores import arm_score
-from harness.analysis.decisions import compare_pairs, require, result_of, settle
+from harness.analysis.decisions import compare_pairs, require, settle
 from harness.analysis.recipes import compare_recipes
+from harness.analysis.run_result import result_of
 from harness.analysis.transitions import pair
 from harness.errors import StudyError, nearest
 from harness.pipeline.answers.scored_run import ScoredRun, read_run

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.analysis.decisions import compare_scores, result_of, settle
+from harness.analysis.decisions import compare_scores, settle
+from harness.analysis.run_result import result_of
 from harness.errors import ComparisonError
 from harness.pipeline.finished.choose_metric import MetricChoice, Wanted, choose
 from harness.records import BASE, Arm, Comparison, Gate, Result

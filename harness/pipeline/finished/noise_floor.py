@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from harness import report
 from harness.analysis import pair
 from harness.analysis.arm_scores import arm_score
-from harness.analysis.decisions import compare_pairs, result_of, settle
+from harness.analysis.decisions import compare_pairs, settle
+from harness.analysis.run_result import result_of
 from harness.files import write_text
 from harness.pipeline.answers.ask import AnswerSession, part
 from harness.pipeline.answers.score import open_arms
@@ -77,6 +78,7 @@ def _noise_floor(planned: PlannedRun) -> tuple[Result, tuple[Noise, ...]]:
         seed=planned.study.seed,
         notes=(*planned.notes, *session.answerer.notes),
     )
+    result = replace(result, recommendation="", recommended=None)  # there is nothing to ship
     _write(planned.folder, result, noise)
     return result, tuple(noise)
 

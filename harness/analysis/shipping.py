@@ -1,0 +1,205 @@
+"""Which of the candidates to ship: what it gains and costs, how sure that is, and next to whom."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import fmean
+from typing import NamedTuple
+
+from harness import stats
+from harness.analysis.decisions import compare_pairs, settle
+from harness.analysis.several_candidates import candidates_of, gravest
+from harness.analysis.transitions import pair
+from harness.records import Comparison, Gate, Pair, Suite
+
+SHOWN = 3
+"""How many suites or candidates a sentence names."""
+
+
+class Recommendation(NamedTuple):
+    """What a run recommends: a candidate, or none; a sentence; and the comparisons behind it."""
+
+    candidate: str | None
+    sentence: str
+    rivals: tuple[Comparison, ...] = ()
+
+
+def choose(comparisons: Sequence[Comparison], gate: Gate) -> Recommendation:
+    """Choose which candidate to ship among those that pass.
+
+    The best has the highest mean change over the target suites (without any, over all), in units
+    of the margins. It was picked by the items that judge it: "no worse than the margin" still holds
+    of it at rate ``beta`` where it holds at ``beta`` over the number of candidates on every suite
+    (Bonferroni); else fresh items have to confirm it. The others that pass are compared with it
+    item by item; `Comparison.reference` names it, and a ``fail`` there means that the other is
+    worse beyond chance among all of these comparisons (Holm).
+
+    Args:
+        comparisons: Of all candidates, each settled among its own candidate's suites.
+        gate: The error rates.
+    """
+    names = candidates_of(comparisons)
+    by_name = {name: [c for c in comparisons if c.candidate == name] for name in names}
+    passing = {name: found for name, found in by_name.items() if gravest(found) == "pass"}
+    if not passing:
+        return Recommendation(None, _none_can(by_name) if names else "")
+    best = max(passing, key=lambda name: _mean_change(_deciding(passing[name])))
+    others = {name: found for name, found in passing.items() if name != best}
+    rivals = _rivals(passing[best], others, gate)
+    said = [
+        _gains(best, passing[best]),
+        _costs(passing[best]),
+        *([_chosen(passing[best], names, gate.beta)] if len(names) > 1 else []),
+        *([_beside(rivals, others)] if others else []),
+    ]
+    return Recommendation(best, ". ".join(said), rivals)
+
+
+def _deciding(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Return the comparisons on target suites; without any, all."""
+    return [c for c in comparisons if c.suite.target] or list(comparisons)
+
+
+def _mean_change(comparisons: Sequence[Comparison]) -> float:
+    changes = [
+        c.suite.gain(c.decision.delta) / c.decision.margin for c in comparisons if c.decision
+    ]
+    return fmean(changes) if changes else 0.0
+
+
+def _rivals(
+    best: Sequence[Comparison], others: dict[str, list[Comparison]], gate: Gate
+) -> tuple[Comparison, ...]:
+    """Compare every other candidate that passes with the best, on the items that both answered.
+
+    Suites that ended early are left out: where each stopped depends on its own answers.
+    """
+    mine = {c.suite.name: c for c in best if c.pairs and not _ended_early(c)}
+    found = []
+    for name, comparisons in others.items():
+        for theirs in comparisons:
+            ours = mine.get(theirs.suite.name)
+            if ours is None or not theirs.pairs or _ended_early(theirs):
+                continue
+            compared = compare_pairs(name, theirs.suite, _joined(ours, theirs), gate)
+            found.append(replace(compared, pairs=(), reference=ours.candidate))
+    return settle(found, gate)
+
+
+def _joined(ours: Comparison, theirs: Comparison) -> tuple[Pair, ...]:
+    mine = {p.tuned.item.key: p.tuned for p in ours.pairs}
+    other = [p.tuned for p in theirs.pairs if p.tuned.item.key in mine]
+    return pair([mine[sample.item.key] for sample in other], other, theirs.suite)
+
+
+def _ended_early(comparison: Comparison) -> bool:
+    decision = comparison.decision
+    return isinstance(decision, stats.SequentialDecision) and decision.used < decision.planned
+
+
+def _gains(name: str, comparisons: Sequence[Comparison]) -> str:
+    """Say what shipping it brings: every target suite, or the largest gains."""
+    wanted = [c for c in comparisons if c.suite.target]
+    shown = wanted or sorted(
+        (c for c in comparisons if c.decision and c.decision.label == "improved"),
+        key=_mean_gain,
+        reverse=True,
+    )
+    if not shown:
+        return f"{name} can ship, but gains nothing that shows"
+    parts = ", ".join(map(_change, shown[:SHOWN]))
+    if not any(c.decision and c.decision.label == "improved" for c in shown):
+        return f"{name} can ship, but gains nothing that shows on what it is tuned for: {parts}"
+    return f"Ship {name}: {parts}{_more(len(shown) - SHOWN)}"
+
+
+def _mean_gain(comparison: Comparison) -> float:
+    return _mean_change([comparison])
+
+
+def _costs(comparisons: Sequence[Comparison]) -> str:
+    """Say what is lost for certain, else how much could be."""
+    lost = [c for c in comparisons if c.decision and c.decision.label == "regressed_within_margin"]
+    if lost:
+        return f"It costs {', '.join(map(_change, lost[:SHOWN]))}{_more(len(lost) - SHOWN)}"
+    rest = [c for c in comparisons if c.decision and c.decision.label != "improved"]
+    if not rest:
+        return "Nothing is lost"
+    worst = min(rest, key=_worst_case)
+    at_worst = f"{_points(_worst_case(worst))} on {_title(worst.suite)}"
+    return f"No loss shows elsewhere (at worst {at_worst})"
+
+
+def _worst_case(comparison: Comparison) -> float:
+    decision = comparison.decision
+    if decision is None:
+        return 0.0
+    return min(map(comparison.suite.gain, (decision.ci_low, decision.ci_high)))
+
+
+def _chosen(comparisons: Sequence[Comparison], names: Sequence[str], beta: float) -> str:
+    """Say whether it passes for having been chosen, too."""
+    most = beta / len(names)
+    open_on = [c.suite.name for c in comparisons if c.decision and c.decision.p_non_inferior > most]
+    level = f"at the stricter level for having been chosen (beta {beta:g} / {len(names)}"
+    if not open_on:
+        return f"It is the best of {len(names)} candidates, and passes {level}), too"
+    return (
+        f"It is the best of {len(names)} candidates on the items that chose it, and does not pass "
+        f"{level}; {', '.join(open_on)}): confirm it on fresh items before it ships"
+    )
+
+
+def _beside(rivals: Sequence[Comparison], others: dict[str, list[Comparison]]) -> str:
+    """Say whether the runner-up is told apart from it."""
+    runner_up = max(others, key=lambda name: _mean_change(_deciding(others[name])))
+    found = [c for c in rivals if c.candidate == runner_up and c.decision]
+    worse = [c for c in _deciding(found) if c.verdict == "fail"]
+    better = [c for c in found if c.decision and c.decision.label == "improved"]
+    but = f", which is better on {', '.join(map(_change, better[:SHOWN]))}" if better else ""
+    if not found:
+        return f"The next is {runner_up}; the two were not compared item by item"
+    if worse:
+        return f"The next, {runner_up}, is worse on {', '.join(map(_change, worse[:SHOWN]))}{but}"
+    shown = ", ".join(map(_change, _deciding(found)[:SHOWN]))
+    return f"{runner_up} is not told apart from it ({shown}){but}"
+
+
+def _none_can(by_name: dict[str, list[Comparison]]) -> str:
+    """Say why no candidate can be recommended."""
+    said: list[tuple[str, str]] = []
+    for name, comparisons in list(by_name.items())[:SHOWN]:
+        broke = [c for c in comparisons if c.verdict == "fail"]
+        rest = [c for c in comparisons if c.verdict in ("invalid", "inconclusive")]
+        parts = []
+        if broke:
+            parts.append(f"broke {', '.join(map(_change, broke[:SHOWN]))}")
+        if rest:
+            undecided = ", ".join(_title(c.suite) for c in rest[:SHOWN])
+            parts.append(f"is not decided on {undecided}{_more(len(rest) - SHOWN)}")
+        said.append((name, " and ".join(parts)))
+    if len(by_name) == 1:
+        return f"Do not ship {said[0][0]}: it {said[0][1]}"
+    reasons = "; ".join(f"{name} {why}" for name, why in said)
+    return f"Ship none of {len(by_name)} candidates: {reasons}{_more(len(by_name) - SHOWN)}"
+
+
+def _more(count: int) -> str:
+    return f" and {count} more" if count > 0 else ""
+
+
+def _title(suite: Suite) -> str:
+    return suite.title or suite.name
+
+
+def _change(comparison: Comparison) -> str:
+    """Word a change: title, points, interval."""
+    decision = comparison.decision
+    if decision is None:
+        return _title(comparison.suite)
+    ends = f"{_points(decision.ci_low)} to {_points(decision.ci_high)}"
+    return f"{_title(comparison.suite)} {_points(decision.delta)} ({ends})"
+
+
+def _points(change: float) -> str:
+    """Format a change in points, with a true minus sign."""
+    return f"{100.0 * change:+.1f}".replace("-", "−")
