@@ -24,7 +24,7 @@ from harness.sql.execute.postgres import (
 )
 from harness.sql.judge import Judge
 from harness.sql.question import SEED, Question, Rule, check_rule, database_on
-from harness.sql.verdicts import unscored
+from harness.sql.verdicts import METRICS, unscored
 
 AHEAD = 32
 """Rows that are taken from a stream before the first of them is decided."""
@@ -65,8 +65,9 @@ def judge(
 
     Returns:
         A verdict whose ``details`` hold ``base_match``, ``robust_match``, ``extracted_sql`` and
-        ``witness``; ``metrics`` holds ``execution_accuracy`` (the database itself) and
-        ``robust_execution_accuracy`` (neighbour instances too: the score).
+        ``witness``; ``metrics`` holds ``execution_accuracy`` (the database itself),
+        ``robust_execution_accuracy`` (neighbour instances too: the score), and
+        ``strict_execution_accuracy`` (also those that break what the data only show).
     """
     asked = Question(
         gold_sql=gold_sql, database=database, text=question, dialect=dialect, rule=rule,
@@ -155,12 +156,11 @@ def process_results(doc: Mapping[str, object], results: Sequence[str]) -> dict[s
         results: The generated text, alone in a list.
 
     Returns:
-        ``execution_accuracy`` and ``robust_execution_accuracy``: 1.0, 0.0, or nan where the item is
-        unscored (aggregate with ``nanmean``).
+        ``execution_accuracy``, ``robust_execution_accuracy`` and ``strict_execution_accuracy``:
+        1.0, 0.0, or nan where the item is unscored (aggregate with ``nanmean``).
     """
     verdict = judge_document(doc, results[0])
-    missing = {"execution_accuracy": math.nan, "robust_execution_accuracy": math.nan}
-    return missing | dict(verdict.metrics)
+    return dict.fromkeys(METRICS, math.nan) | dict(verdict.metrics)
 
 
 def judge_document(doc: Mapping[str, object], answer: str, *, policy: Policy = STRICT) -> Verdict:

@@ -11,8 +11,9 @@ from harness.errors import HarnessError
 from harness.records import Verdict
 from harness.sql.compare.equivalence import proven_equal
 from harness.sql.compare.gold_run import Gold, run_gold
+from harness.sql.compare.noise import has_floats, noise_of, size_queries
 from harness.sql.compare.published_rules import bird_equal, spider_equal
-from harness.sql.compare.tables import Match, compare
+from harness.sql.compare.tables import Match, compare, fitting_orders
 from harness.sql.execute.database import Database, Schema, read_schema
 from harness.sql.execute.sandbox import QueryResult, Sandbox
 from harness.sql.explain.diagnosis import Diagnosis, MatchesGold, diagnose
@@ -20,26 +21,29 @@ from harness.sql.explain.failures import explain_failure
 from harness.sql.explain.gold_suspect import gold_suspect
 from harness.sql.neighbours.challenge import (
     Challenger,
-    ChallengeResult,
     Neighbourhood,
+    TriedInstance,
     neighbourhood,
     predicates_of,
+    says_nothing,
 )
 from harness.sql.neighbours.predicates import GoldPredicates
+from harness.sql.neighbours.regularities import Evidence, broken, evidence_of
 from harness.sql.parse.dialects import translated_database
 from harness.sql.parse.extract import extract
 from harness.sql.parse.lexer import normalized
+from harness.sql.parse.sqlglot_tree import parse
 from harness.sql.question import Question, check
 from harness.sql.verdicts import (
-    UNTRIED,
+    Fragility,
     different,
     not_extracted,
     not_run,
     not_translated,
     refuted,
     right,
-    unconfirmed,
     unscored,
+    untried,
     with_judging_options,
 )
 
@@ -66,6 +70,7 @@ class Judge:
         self._schemas: LRUCache[Schema] = LRUCache(64)
         self._golds: LRUCache[Gold] = LRUCache(256)
         self._predicates: LRUCache[GoldPredicates | None] = LRUCache(256)
+        self._evidence: LRUCache[Evidence] = LRUCache(64)
         self._near: LRUCache[Neighbourhood] = LRUCache(256)
 
     def __enter__(self) -> "Judge":
@@ -116,47 +121,51 @@ class Judge:
             if label == "dialect_function" and question.dialect != question.engine:
                 return not_translated(sql, question, "untranslated")
             return not_run(label, text, sql, refused=result.kind == "denied")
-        match = self._compare(question, gold, result)
+        if question.rule == "harness" and normalized(runnable) == normalized(gold.plan.sql):
+            return right(sql, gold.result, robust=True)
+        match = self._compare(question, gold, result, runnable)
         if match.same and result.unstable:
             match = self._repeat(question, gold, runnable)
         if match.same:
-            return self._judge_match(question, gold, sql, match)
+            return self._judge_match(question, gold, sql, result, match)
         diagnosis = self._diagnose(question, gold, runnable)
         suspect = self._suspect(question, gold, diagnosis)
         return different(sql, match, diagnosis, gold=gold.result, pred=result, suspect=suspect)
 
-    def _judge_match(self, question: Question, gold: Gold, sql: str, match: Match) -> Verdict:
+    def _judge_match(
+        self, question: Question, gold: Gold, sql: str, result: QueryResult, match: Match
+    ) -> Verdict:
         """Check a match on the given database on neighbour databases."""
         passed = partial(right, sql, gold.result, allowed=match.allowed)
-        runnable, vacuous = question.runnable(sql), not gold.result.rows
+        runnable = question.runnable(sql)
         if question.rule != "harness" or not self._instances:
-            return passed(None, labels=("vacuous_match",) if vacuous else ())
+            return passed(labels=() if gold.result.rows else ("vacuous_match",))
         proves = question.engine == "sqlite"  # whose meaning the proofs rest on
         if proves and proven_equal(runnable, gold.plan.sql, self.schema(question.database)):
-            return passed(True)
-        challenger, survival = self._challenge(question, gold, runnable)
-        if challenger is not None and survival.instance is not None:
-            trial = partial(challenger.agree, survival.instance)
+            return passed(robust=True)
+        near = self._neighbourhood(question, gold)
+        if near is None:
+            return untried(sql, gold.result, nothing=says_nothing(gold.result.rows))
+        challenger = self._challenger(question, gold, near, runnable, result)
+        found = challenger.challenge(self._instances)
+        if found.hard is not None:
+            trial = partial(challenger.agree, found.hard)
             diagnosis = self._diagnose(question, gold, runnable, trial)
             suspect = self._suspect(question, gold, diagnosis)
-            return refuted(sql, challenger.show(survival.instance), diagnosis, suspect)
-        if vacuous and not survival.informative:
-            return unconfirmed(sql)
-        return passed(True) if survival.informative else passed(None, note=UNTRIED)
+            return refuted(sql, challenger.show(found.hard), diagnosis, suspect)
+        if not found.informative:
+            return untried(sql, gold.result, nothing=says_nothing(gold.result.rows))
+        if found.soft is not None:
+            return passed(robust=True, fragile=_fragility(challenger, near, found.soft))
+        return passed(robust=True)
 
-    def _challenge(
-        self, question: Question, gold: Gold, sql: str
-    ) -> tuple[Challenger | None, ChallengeResult]:
-        """Try neighbours; if the gold is empty on all, those that keep declared rules only."""
-        challenger, survival = None, ChallengeResult()
-        for relaxed in (False, True):
-            near = self._neighbourhood(question, gold, relaxed=relaxed)
-            if near is not None:
-                challenger = Challenger(self.sandbox, near, sql, question.policy)
-                survival = challenger.challenge(self._instances)
-            if gold.result.rows or survival.informative or survival.instance is not None:
-                break
-        return challenger, survival
+    def _challenger(
+        self, question: Question, gold: Gold, near: Neighbourhood, sql: str, result: QueryResult
+    ) -> Challenger:
+        orders = fitting_orders(
+            gold.expected, result.rows, len(result.columns), policy=question.policy
+        )
+        return Challenger(self.sandbox, near, sql, question.policy, orders)
 
     def _diagnose(
         self, question: Question, gold: Gold, sql: str, trial: MatchesGold | None = None
@@ -191,27 +200,36 @@ class Judge:
             (question.database.key, gold.plan.sql), lambda: predicates_of(gold.plan, schema)
         )
 
-    def _neighbourhood(
-        self, question: Question, gold: Gold, *, relaxed: bool = False
-    ) -> Neighbourhood | None:
+    def _neighbourhood(self, question: Question, gold: Gold) -> Neighbourhood | None:
         """Return what the instances of a gold have in common; None where there can be none."""
         predicates = self._predicates_of(question, gold)
         if predicates is None:
             return None
         seed = f"{question.seed}:{' '.join(normalized(gold.plan.sql))}"
-        schema = self.schema(question.database)
+        key, schema = question.database.key, self.schema(question.database)
+        evidence = self._evidence.get(key, lambda: evidence_of(schema))
         return self._near.get(
-            (question.database.key, seed, relaxed),
-            lambda: neighbourhood(gold.plan, schema, predicates, seed=seed, relaxed=relaxed),
+            (key, seed), lambda: neighbourhood(gold.plan, schema, predicates, evidence, seed=seed)
         )
 
-    def _compare(self, question: Question, gold: Gold, result: QueryResult) -> Match:
+    def _compare(
+        self, question: Question, gold: Gold, result: QueryResult, sql: str | None = None
+    ) -> Match:
+        """Compare under the question's rule; ``sql`` is asked how exact its own sums are."""
         rows, wanted = result.rows, gold.result.rows
         if question.rule == "spider":
             return Match(same=spider_equal(wanted, rows, gold_sql=gold.plan.sql), reason="values")
         if question.rule == "bird":
             return Match(same=bird_equal(wanted, rows), reason="values")
-        return compare(gold.expected, rows, len(result.columns), policy=question.policy)
+        match = compare(gold.expected, rows, len(result.columns), policy=question.policy)
+        if match.same or sql is None or not (has_floats(rows) or has_floats(wanted)):
+            return match
+        sizes = size_queries(parse(sql, question.engine), question.engine)
+        noise = noise_of(self.sandbox.run(question.database.source, sizes)) if sizes else 0.0
+        if noise <= gold.expected.noise:
+            return match
+        noisy = replace(gold.expected, noise=noise)
+        return compare(noisy, rows, len(result.columns), policy=question.policy)
 
     def _repeat(self, question: Question, gold: Gold, sql: str) -> Match:
         """Run a query that calls ``random()`` again with other seeds: it has to match always."""
@@ -228,6 +246,12 @@ class Judge:
     def _gold(self, question: Question) -> Gold:
         key = (question.database.source.key, question.gold_sql, question.dialect, question.rule)
         return self._golds.get(key, lambda: run_gold(self.sandbox, question))
+
+
+def _fragility(challenger: Challenger, near: Neighbourhood, trial: TriedInstance) -> Fragility:
+    """Describe a soft witness and what it breaks."""
+    breaks = broken(trial.instance.tables, near.schema, near.evidence)
+    return Fragility(witness=challenger.show(trial), breaks=breaks)
 
 
 class LRUCache(Generic[Value]):

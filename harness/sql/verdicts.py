@@ -1,6 +1,6 @@
 """The `Verdict` for each outcome: labels, an explanation in words, and its evidence."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from harness.records import Verdict
 from harness.sql.compare.tables import Match
@@ -28,16 +28,24 @@ REASONS = {
 """What each difference between two results means."""
 
 
-UNTRIED = "no neighbouring database could tell more, so this rests on the given one alone"
-"""Said of a match that stands on one database only."""
+METRICS = ("execution_accuracy", "robust_execution_accuracy", "strict_execution_accuracy")
+"""On the database itself; on what a database like it may hold; on whatever the schema allows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fragility:
+    """A soft witness, and in words what of the data's regularities it breaks."""
+
+    witness: Witness
+    breaks: str
 
 
 def _details(sql: str | None, **more: object) -> dict[str, object]:
     return {"base_match": None, "robust_match": None, "extracted_sql": sql, "witness": None} | more
 
 
-def _metrics(base: bool, robust: bool) -> dict[str, float]:
-    return {"execution_accuracy": float(base), "robust_execution_accuracy": float(robust)}
+def _metrics(*, base: bool, robust: bool, strict: bool) -> dict[str, float]:
+    return dict(zip(METRICS, map(float, (base, robust, strict)), strict=True))
 
 
 def unscored(label: str, reason: str) -> Verdict:
@@ -55,7 +63,7 @@ def not_run(label: str, text: str, sql: str | None, *, refused: bool = False) ->
         labels=(label,),
         answer=sql,
         explanation=text,
-        metrics=_metrics(base=False, robust=False),
+        metrics=_metrics(base=False, robust=False, strict=False),
         details=_details(sql, base_match=False, robust_match=False),
     )
 
@@ -109,9 +117,16 @@ def refuted(sql: str, witness: Witness, diagnosis: Diagnosis, suspect: str = "")
     return _wrong(sql, labels, text, diagnosis, suspect=suspect, base_match=True, witness=witness)
 
 
-def unconfirmed(sql: str) -> Verdict:
-    """Two empty results, and no instance on which the gold has rows."""
-    text = "both results are empty, and no database was found on which the gold has rows"
+def untried(sql: str, gold: QueryResult, *, nothing: bool) -> Verdict:
+    """A match that no instance could challenge; ``nothing`` if the gold's result says nothing.
+
+    Rows that agree are evidence, on one database; two results without a value are none.
+    """
+    if not nothing:
+        note = "no neighbouring database could tell more, so this rests on the given one alone"
+        return right(sql, gold, robust=None, labels=("untried",), note=note)
+    what = "both results are empty" if not gold.rows else "both results are but NULL or 0"
+    text = f"{what}, and no database was found on which the gold has more to say"
     return _wrong(sql, ("vacuous_match",), text, Diagnosis(), base_match=True, robust_match=None)
 
 
@@ -133,7 +148,7 @@ def _wrong(
         labels=labels + (("gold_suspect",) if suspect else ()),
         answer=sql,
         explanation=". ".join(part for part in (text, more, suspect) if part),
-        metrics=_metrics(base=base_match, robust=False),
+        metrics=_metrics(base=base_match, robust=False, strict=False),
         details=_details(
             sql,
             base_match=base_match,
@@ -152,11 +167,12 @@ def _wrong(
 def right(
     sql: str,
     gold: QueryResult,
-    robust: bool | None,
     *,
+    robust: bool | None = None,
     labels: tuple[str, ...] = (),
     allowed: tuple[str, ...] = (),
     note: str = "",
+    fragile: Fragility | None = None,
 ) -> Verdict:
     """A match; ``robust`` is None where no neighbour instance had anything to say.
 
@@ -166,14 +182,22 @@ def right(
     text = f"the same {count} row{'s' if count != 1 else ''} as the gold"
     if allowed:
         text += f", but for what this judge was told to allow: {', '.join(allowed)}"
+    if fragile is not None:
+        breaks = fragile.breaks or "something that it does not show"
+        note = f"fragile: on a database with {breaks}, unlike this one, the results differ"
     return Verdict(
         outcome="correct",
         score=1.0,
-        labels=labels,
+        labels=(*labels, "fragile") if fragile else labels,
         answer=sql,
         explanation=". ".join(part for part in (text, note) if part),
-        metrics=_metrics(base=True, robust=True),
-        details=_details(sql, base_match=True, robust_match=robust),
+        metrics=_metrics(base=True, robust=True, strict=fragile is None),
+        details=_details(
+            sql,
+            base_match=True,
+            robust_match=robust,
+            witness=fragile.witness if fragile else None,
+        ),
     )
 
 

@@ -6,9 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.sql.compare.noise import noise_of
 from harness.sql.compare.policy import Policy
-from harness.sql.compare.tables import Expectation, TieGroup, close, compare, unordered
-from harness.sql.compare.ties import GoldPlan, expectation, plan_gold
+from harness.sql.compare.tables import (
+    Expectation,
+    TieGroup,
+    close,
+    compare,
+    fitting_orders,
+    unordered,
+)
+from harness.sql.compare.ties import GoldPlan, expectation, plan_gold, tie_variants
+from harness.sql.execute.sandbox import QueryResult
 from harness.sql.parse.sqlglot_tree import parse
 
 cells = st.one_of(
@@ -157,13 +166,52 @@ def test_plan_finds_the_order_keys(
         assert "LIMIT" not in plan.full_sql
 
 
-def test_distinct_with_a_hidden_key_is_taken_literally() -> None:
-    """A key cannot be appended to a DISTINCT projection: the gold's own order stands."""
-    plan = _plan("SELECT DISTINCT a FROM t ORDER BY b")
-    assert plan.full_sql is None
-    expected = expectation(plan, [("x",), ("y",)], 1, None)
-    assert compare(expected, [("x",), ("y",)], 1).same
-    assert not compare(expected, [("y",), ("x",)], 1).same
+def test_order_of_distinct_rows_is_open_where_the_shown_columns_tie() -> None:
+    """A key that follows from the projection shows ties; one that does not leaves none open."""
+    plan = _plan("SELECT DISTINCT a FROM t ORDER BY LENGTH(a)")
+    full = [("x", 1), ("y", 1), ("zz", 2)]
+    expected = expectation(plan, [("x",), ("y",), ("zz",)], 1, full)
+    assert compare(expected, [("y",), ("x",), ("zz",)], 1).same
+    assert not compare(expected, [("y",), ("zz",), ("x",)], 1).same
+    hidden = expectation(
+        _plan("SELECT DISTINCT a FROM t ORDER BY b"),
+        [("x",), ("y",)],
+        1,
+        [("x", 1), ("y", 1), ("x", 2)],
+    )
+    assert compare(hidden, [("x",), ("y",)], 1).same
+    assert not compare(hidden, [("y",), ("x",)], 1).same
+
+
+def test_sums_are_compared_to_the_size_of_what_was_summed() -> None:
+    """5.8e-11 is nothing beside sums of 1e5, keys that differ by it tie; a cent is something."""
+    plan = _plan("SELECT a, SUM(b) FROM t GROUP BY a ORDER BY SUM(b)")
+    rows = [("x", 0.0), ("y", 5.8e-11), ("z", 0.01)]
+    noise = noise_of([QueryResult(kind="ok", rows=((1.2e6,),))])
+    expected = expectation(plan, rows, 2, rows, noise)
+    assert compare(expected, [("y", 0.0), ("x", -5.8e-11), ("z", 0.01)], 2).same
+    assert not compare(expected, [("x", 0.0), ("y", 0.01), ("z", 0.01)], 2).same
+    assert not compare(expectation(plan, rows, 2, rows), [*rows[1::-1], rows[2]], 2).same
+
+
+def test_columns_stand_for_the_same_on_every_database() -> None:
+    """What fits one row in one order only has to fit all others in that order."""
+    first = fitting_orders(unordered([(3, 1)], 2), [(3, 1)], 2)
+    assert first == ((0, 1),)
+    assert not compare(unordered([(1, 3)], 2), [(3, 1)], 2, orders=first).same
+    assert fitting_orders(unordered([(2, 2)], 2), [(2, 2)], 2) == ((0, 1), (1, 0))
+    assert fitting_orders(unordered([], 2), [], 2) is None
+
+
+def test_ties_inside_a_query_show_in_its_variants() -> None:
+    """The LIMIT of a subquery and ROW_NUMBER are broken both ways, the outermost LIMIT is not."""
+    inner = "SELECT a FROM t WHERE b = (SELECT b FROM u GROUP BY b ORDER BY COUNT(*) DESC LIMIT 1)"
+    whole, alone = tie_variants(parse(inner), "sqlite")
+    assert whole[0] != whole[1]
+    assert alone[0].startswith("SELECT b FROM u")
+    window = "SELECT a FROM (SELECT a, ROW_NUMBER() OVER (ORDER BY b) AS n FROM t) WHERE n = 1"
+    assert "b, a DESC" in tie_variants(parse(window), "sqlite")[0][1]
+    assert not tie_variants(parse("SELECT a FROM t ORDER BY b LIMIT 1"), "sqlite")
 
 
 def test_offset_and_limit_cut_tie_groups() -> None:

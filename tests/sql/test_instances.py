@@ -18,6 +18,7 @@ from harness.sql.execute.database import Schema
 from harness.sql.neighbours.instances import build_instance, load_statements, needed_tables
 from harness.sql.neighbours.predicates import Condition, collect_predicates
 from harness.sql.neighbours.profile import ColumnProfile, profile
+from harness.sql.neighbours.regularities import evidence_of
 from harness.sql.neighbours.values import other_case, satisfying, step
 from harness.sql.parse.binding import bind
 from harness.sql.parse.sqlglot_tree import parse
@@ -105,7 +106,7 @@ def _instance(schema: Schema, gold: str, number: int, seed: str = "s") -> sqlite
     tree = parse(gold)
     assert tree is not None
     predicates = collect_predicates(bind(tree, schema.columns))
-    profiles = profile(schema, predicates)
+    profiles = profile(schema, predicates, evidence_of(schema))
     tables = needed_tables(profiles, TABLES)
     instance = build_instance(profiles, predicates, tables=tables, seed=seed, number=number)
     connection = sqlite3.connect(":memory:")

@@ -116,7 +116,11 @@ def test_verdict_carries_its_evidence(judge: Judge) -> None:
     assert (verdict.outcome, verdict.score) == ("incorrect", 0.0)
     assert verdict.labels == ("filter_operator", "coincidental_match")
     assert (details["base_match"], details["robust_match"]) == (True, False)
-    assert verdict.metrics == {"execution_accuracy": 1.0, "robust_execution_accuracy": 0.0}
+    assert verdict.metrics == {
+        "execution_accuracy": 1.0,
+        "robust_execution_accuracy": 0.0,
+        "strict_execution_accuracy": 0.0,
+    }
     assert details["repaired_by"] == ["where"]
     assert any(row[3] == 350 for row in details["witness"]["tables"]["emp"]["rows"])
     assert details["witness"]["gold"]["rows"] != details["witness"]["pred"]["rows"]
@@ -398,5 +402,9 @@ def test_process_results_is_what_lm_eval_aggregates(
     path.write_text(SCRIPT, encoding="utf-8")
     for place in ({"schema_sql": SCRIPT}, {"database": str(path)}):
         found = process_results({"id": "1", "gold_sql": gold, **place}, [answer])
-        assert set(found) == {"execution_accuracy", "robust_execution_accuracy"}
+        assert set(found) == {
+            "execution_accuracy",
+            "robust_execution_accuracy",
+            "strict_execution_accuracy",
+        }
         assert found["execution_accuracy"] == pytest.approx(expected, nan_ok=True)

@@ -16,7 +16,9 @@ Args:
     references: For each, the gold query.
     schemas: For each, a SQLite script that creates and fills the tables.
 Returns:
-    execution_accuracy, robust_execution_accuracy: means over the items that can be judged.
+    execution_accuracy, robust_execution_accuracy, strict_execution_accuracy: means over the items
+        that can be judged.
+    untried: the share of them that match but that no neighbour database could challenge.
     unscored: the number of items whose gold or database does not run.
 """
 
@@ -47,6 +49,8 @@ class SQL(evaluate.Metric):
         ]
         verdicts = list(judge_rows(rows))
         scored = [verdict.metrics for verdict in verdicts if verdict.score is not None]
-        names = ("execution_accuracy", "robust_execution_accuracy") if scored else ()
+        names = list(scored[0]) if scored else []
         means = {name: sum(item[name] for item in scored) / len(scored) for name in names}
+        if scored:
+            means["untried"] = sum("untried" in v.labels for v in verdicts) / len(scored)
         return {**means, "unscored": len(verdicts) - len(scored)}

@@ -22,6 +22,7 @@ _HIGHER = (
     "acc", "acc_norm", "acc_bytes", "acc_mutual_info", "accuracy", "exact_match", "em", "squad_em",
     "f1", "pass@1", "pass_at_1", "mc1", "mc2", "bleu", "chrf", "rouge1", "rouge2", "rougeL",
     "rougeLsum", "recall", "precision", "execution_accuracy", "robust_execution_accuracy",
+    "strict_execution_accuracy",
 )  # fmt: skip
 _LOWER = (
     "bits_per_byte", "brier_score", "cer", "likelihood_diff", "mae", "mse", "pct_stereotype", "ter",

@@ -1,10 +1,13 @@
 """Running a gold query: what it allows, or why no answer can be held to it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from harness.errors import InfrastructureError
+from harness.sql.compare.noise import has_floats, noise_of, size_queries
 from harness.sql.compare.tables import Expectation, compare
 from harness.sql.compare.ties import GoldPlan, expectation, needs_plan, plan_gold
+from harness.sql.execute.messages import Cells
 from harness.sql.execute.sandbox import QueryResult, Sandbox
 from harness.sql.explain.failures import EXTRACTION
 from harness.sql.parse.extract import classify
@@ -46,7 +49,8 @@ def run_gold(sandbox: Sandbox, question: Question) -> Gold:
         return _bad_gold("gold_error", f"the gold does not run: {results[0].error}")
     rows, width = results[0].rows, len(results[0].columns)
     whole = results[1].rows if full and results[1].ok else None
-    expected = expectation(plan, rows, width, whole)
+    noise = _noise(sandbox, question, plan, [*rows, *(whole or ())])
+    expected = expectation(plan, rows, width, whole, noise)
     gold = Gold(plan=plan, result=results[0], expected=expected)
     if question.rule == "harness":
         backwards = results[-1]
@@ -55,6 +59,14 @@ def run_gold(sandbox: Sandbox, question: Question) -> Gold:
             reason = "the gold's result is left to chance, or to the order in which rows are stored"
             return replace(gold, problem="gold_not_determined", reason=reason)
     return gold
+
+
+def _noise(sandbox: Sandbox, question: Question, plan: GoldPlan, rows: Sequence[Cells]) -> float:
+    """Return what rounding may have left in the sums of a gold, its order keys included."""
+    if question.rule != "harness" or not has_floats(rows):
+        return 0.0
+    sizes = size_queries(parse(plan.sql, plan.dialect), plan.dialect)
+    return noise_of(sandbox.run(question.database.source, sizes)) if sizes else 0.0
 
 
 def _bad_gold(problem: str, reason: str) -> Gold:

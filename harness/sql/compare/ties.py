@@ -2,12 +2,12 @@
 
 The gold is run a second time without its LIMIT and with its order keys beside the answer. Rows with
 equal keys form a tie group; within a group any order is right, and where the LIMIT cuts a group any
-choice of that many rows is.
+choice of that many rows is. What ties inside a query leave open shows in its `tie_variants`.
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from sqlglot import exp
 
@@ -124,7 +124,8 @@ def _order_keys(query: exp.Expression) -> tuple[list[int], list[exp.Expression]]
         key = ordered.this
         position = None if has_star else _projected(key, visible)
         if position is None:
-            if query.args.get("distinct") or not isinstance(query, exp.Select):
+            # Beside DISTINCT rows only what follows from them can be shown; `expectation` checks.
+            if not isinstance(query, exp.Select):
                 return None
             extra.append(_key_value(key, visible))
             position = ~(len(extra) - 1)
@@ -163,27 +164,32 @@ def _key_value(key: exp.Expression, visible: Sequence[exp.Expression]) -> exp.Ex
 
 
 def expectation(
-    plan: GoldPlan, rows: Sequence[Cells], width: int, full: Sequence[Cells] | None
+    plan: GoldPlan,
+    rows: Sequence[Cells],
+    width: int,
+    full: Sequence[Cells] | None,
+    noise: float = 0.0,
 ) -> Expectation:
     """Say which answers the gold allows, from its result and that of its full query.
 
-    Where the full query is missing or does not contain the gold's own result, the gold's rows are
-    taken literally, in order if it orders.
+    ``noise`` is what rounding may have left in sums, order keys included. Where the full query is
+    missing or does not contain the gold's own result, the gold's rows are taken literally, in
+    order if it orders.
     """
     if plan.full_sql is not None and full is not None:
         visible = [row[: len(row) - plan.appended] for row in full]
         keys = [tuple(row[k] for k in plan.keys) for row in full]
-        groups = _window(tie_groups(visible, keys), plan)
+        groups = _window(tie_groups(visible, keys, noise), plan)
         null_first = bool(keys and keys[0] and keys[0][0] is None)
         allowed = Expectation(
-            groups=groups, width=width, ordered=plan.ordered, null_first=null_first
+            groups=groups, width=width, ordered=plan.ordered, null_first=null_first, noise=noise
         )
         if compare(allowed, rows, width).same:
             return allowed
     if not plan.ordered:
-        return unordered(rows, width)
+        return replace(unordered(rows, width), noise=noise)
     literal = tuple(TieGroup(rows=(row,), take=1) for row in rows)
-    return Expectation(groups=literal, width=width, ordered=True)
+    return Expectation(groups=literal, width=width, ordered=True, noise=noise)
 
 
 def _window(groups: list[list[Cells]], plan: GoldPlan) -> tuple[TieGroup, ...]:
@@ -199,3 +205,69 @@ def _window(groups: list[list[Cells]], plan: GoldPlan) -> tuple[TieGroup, ...]:
             windows.append(TieGroup(rows=tuple(group), take=take))
         start += len(group)
     return tuple(windows)
+
+
+_CHOOSING = (
+    exp.RowNumber, exp.Lag, exp.Lead, exp.FirstValue, exp.LastValue, exp.NthValue, exp.Ntile,
+)  # fmt: skip
+"""Window functions whose value depends on the order among equal keys."""
+
+
+def tie_variants(tree: exp.Expression | None, dialect: str) -> list[tuple[str, str]]:
+    """Return queries twice, with the ties inside them broken one way and the other.
+
+    Each LIMIT below the top and each ROW_NUMBER and its like gets what its SELECT shows as further
+    order keys, ascending and descending; that for the whole query, and for each such SELECT alone.
+    Where the two results of a pair differ, the query leaves its result open. Empty where there is
+    nothing to break.
+    """
+    if tree is None:
+        return []
+    parts = [part if isinstance(part, exp.Query) else part.find_ancestor(exp.Select) or tree
+             for part in _choices(tree)]  # fmt: skip
+    wholes = [tree, *(part for part in parts if part is not tree)] if parts else []
+    return [
+        (_broken(whole, tree, dialect, False), _broken(whole, tree, dialect, True))
+        for whole in wholes
+    ]
+
+
+def _broken(query: exp.Expression, tree: exp.Expression, dialect: str, descending: bool) -> str:
+    """Write a part of a query, or all of it, with its ties broken."""
+    copy = query.copy()
+    for node in [
+        *_choices(copy),
+        *([copy] if query is not tree and copy.args.get("limit") else []),
+    ]:
+        order = node.args.get("order")
+        keys = [*(order.expressions if order else []), *_tie_breakers(node, descending)]
+        node.set("order", exp.Order(expressions=keys))
+    if query is not tree and tree.args.get("with_") and not copy.args.get("with_"):
+        copy.set("with_", tree.args["with_"].copy())
+    return str(copy.sql(dialect=dialect))
+
+
+def _choices(tree: exp.Expression) -> Iterator[exp.Expression]:
+    """Yield the parts of a query that choose among tied rows, its own LIMIT apart."""
+    for node in tree.find_all(exp.Query, exp.Window):
+        if isinstance(node, exp.Window):
+            if isinstance(node.this.unnest(), _CHOOSING):
+                yield node
+        elif node is not tree and node.args.get("limit"):
+            yield node
+
+
+def _tie_breakers(node: exp.Expression, descending: bool) -> list[exp.Expression]:
+    if isinstance(node, exp.Window):
+        select = node.find_ancestor(exp.Select)
+        shown = [item.unalias() for item in select.expressions] if select else []
+        columns = [
+            item.copy() for item in shown if isinstance(item, exp.Column) and not item.is_star
+        ]
+        if any(item.is_star for item in shown):
+            columns.append(exp.column("rowid"))
+        return [exp.Ordered(this=key, desc=descending, nulls_first=True) for key in columns]
+    selects = getattr(node, "selects", [])
+    positions = range(1, 1 + max(1, len(selects)))
+    keys = [exp.Literal.number(n) for n in positions]
+    return [exp.Ordered(this=key, desc=descending, nulls_first=True) for key in keys]
