@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from harness.sql.execute.messages import Cell, Cells
 from harness.sql.neighbours.inverse import UnknownValueError, evaluate, preimages
-from harness.sql.neighbours.predicates import GoldPredicates, Relation
+from harness.sql.neighbours.predicates import GoldPredicates, RowComparison
 from harness.sql.neighbours.profile import ColumnProfile, Reference, TableProfile
 from harness.sql.neighbours.values import (
     boundary,
@@ -320,7 +320,7 @@ class Drawer:
             parent = self.rng.choices(parents, weights)[0]
         return parent_key(reference, parent)
 
-    def _relate(self, row: list[Cell], relation: Relation) -> None:
+    def _relate(self, row: list[Cell], relation: RowComparison) -> None:
         """Make two sides of a comparison within a row equal, or nearly."""
         index = self.places.index(relation.column)
         values = dict(zip(self.places, row, strict=True))

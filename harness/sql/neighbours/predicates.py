@@ -49,7 +49,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Relation:
+class RowComparison:
     """A comparison within one row: ``left`` holds ``column``, ``right`` other columns of it."""
 
     column: ColumnRef
@@ -70,7 +70,7 @@ class GoldPredicates:
     """
 
     conditions: tuple[Condition, ...] = ()
-    relations: tuple[Relation, ...] = ()
+    relations: tuple[RowComparison, ...] = ()
     equi_joins: tuple[tuple[ColumnRef, ColumnRef], ...] = ()
     compared: tuple[tuple[ColumnRef, ColumnRef], ...] = ()
     ordered_by: frozenset[ColumnRef] = frozenset()
@@ -208,7 +208,7 @@ def _compared(bound: BoundQuery) -> Iterator[tuple[ColumnRef, ColumnRef]]:
             yield left, right
 
 
-def _relations(bound: BoundQuery) -> Iterator[Relation]:
+def _relations(bound: BoundQuery) -> Iterator[RowComparison]:
     """Yield comparisons between columns of one row."""
     for node in bound.tree.find_all(exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE):
         columns = [c for c in node.find_all(exp.Column) if bound.column(c)]
@@ -219,7 +219,7 @@ def _relations(bound: BoundQuery) -> Iterator[Relation]:
         op, left, right = _COMPARISONS[type(node)], node.left, node.right
         if not bound.columns_in(left):
             op, left, right = _MIRRORED.get(op, op), right, left
-        yield Relation(
+        yield RowComparison(
             column=bound.columns_in(left)[0],
             op=op,
             left=_resolved(left, bound),
