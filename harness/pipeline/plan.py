@@ -124,7 +124,8 @@ def _one_per_seed(study: Study) -> Iterator[tuple[CandidateSection, int, str]]:
 
 def _check_suite_paths(study: Study) -> None:
     for section in study.suites:
-        for key, value in (("data", section.data), ("databases", section.databases)):
+        places = {key: getattr(section, key) for key in ("folder", "data", "databases")}
+        for key, value in places.items():
             if value and "://" not in value and not study.path(value).exists():
                 raise StudyError(
                     f"suite {section.name!r} needs its {key}: {study.path(value)} does not exist"

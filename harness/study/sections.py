@@ -177,7 +177,10 @@ def _suite_by_name(value: object) -> object:
 class SuiteSection(Section):
     """One suite to score: its name alone, or with changes."""
 
-    name: str = Field(description="a built-in suite or any lm-eval task")
+    name: str = Field(description="a built-in suite, any lm-eval task, or one of your own")
+    folder: str | None = Field(
+        None, description="a suite of your own: the folder with <name>.yaml and its data"
+    )
     margin: Share | None = Field(None, description="largest drop that is still acceptable")
     metric: str | None = Field(
         None, description="which of an lm-eval task's metrics decides, if not its first"

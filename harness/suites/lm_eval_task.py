@@ -148,12 +148,13 @@ def load_task(section: SuiteSection, folder: Path) -> LmEvalTask:
         StudyError: If there is no such task, or it fixes what the study wants changed.
         DataError: If its rows are not available.
     """
-    path = find(section.name)
+    own = None if section.folder is None else folder / expanded(section.folder)
+    path = find(section.name) if own is None else _own(own, section.name)
     config = _config(path, section.name)
     extra: dict[str, object] = {"config_source": str(path)}
     if section.data is not None:
         _use_data(config, folder / expanded(section.data), section)
-    elif section.name in catalogue.builtin_suites():
+    elif own is not None or section.name in catalogue.builtin_suites():
         if "custom_dataset" in config:
             extra["data"] = str(path.parent / "data")
         if section.split != "test":
@@ -189,6 +190,14 @@ def _build(
     elif fixed is None:
         task.set_config(key="num_fewshot", value=0)
     return task
+
+
+def _own(folder: Path, name: str) -> Path:
+    """Return the YAML of a suite of one's own."""
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        raise StudyError(f"the folder of suite {name!r} holds {path.name}: {path} is not there")
+    return path
 
 
 def find(name: str) -> Path:

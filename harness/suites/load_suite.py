@@ -153,7 +153,7 @@ def load_suite(
 
 
 def _declared(section: SuiteSection, task: LmEvalTask) -> Suite:
-    suite = catalogue.builtin_suites().get(section.name)
+    suite = None if section.folder else catalogue.builtin_suites().get(section.name)
     if suite is None:
         suite = catalogue.declaration(section.name, score_answers.declared_config(task))
     if section.metric:
