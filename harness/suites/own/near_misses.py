@@ -41,7 +41,7 @@ def near_misses(gold: str, dialect: str) -> list[NearMiss]:
     """Return the near misses of a gold; none where it cannot be parsed.
 
     >>> [miss.what for miss in near_misses("SELECT a FROM t WHERE b > 1 LIMIT 2", "sqlite")]
-    ['with DISTINCT', 'LIMIT 3', '>= instead of >', 'without b > 1']
+    ['with DISTINCT', 'LIMIT 3', 'without b > 1', '>= instead of >']
     """
     tree = parse(gold, dialect)
     if tree is None:
