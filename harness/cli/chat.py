@@ -19,6 +19,9 @@ def command(
     run: RunPath,
     max_new_tokens: Annotated[int, typer.Option(min=1, help="Where an answer is cut.")] = 256,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 is greedy.")] = 0.0,
+    trust: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that comes with the base.")
+    ] = False,
 ) -> None:
     """Chat with base and candidates side by side.
 
@@ -30,7 +33,7 @@ def command(
     from harness.pipeline.finished.chat import open_chat
     from harness.store.run_folder import RunFolder
 
-    chat = open_chat(RunFolder(run))
+    chat = open_chat(RunFolder(run), trust_remote_code=trust)
     console.say(f"{', '.join(chat.arms)} are listening; {_HELP}", style="dim")
     while (text := _read_turn()) is not None:
         if text.startswith("/"):

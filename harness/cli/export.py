@@ -28,6 +28,9 @@ def command(
     licence: Annotated[
         str, typer.Option("--license", help="For the model card, as the hub names it.")
     ] = "unknown",
+    trust: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that comes with the base.")
+    ] = False,
 ) -> None:
     """Write a candidate and its model card for the hub or a server.
 
@@ -36,6 +39,9 @@ def command(
     from harness.pipeline.finished.export import export
     from harness.store.run_folder import RunFolder
 
-    form = export(RunFolder(run), candidate, out, merge=merge, gguf=gguf, licence=licence)
+    form = export(
+        RunFolder(run), candidate, out, merge=merge, gguf=gguf, licence=licence,
+        trust_remote_code=trust,
+    )  # fmt: skip
     console.say(f"{out} is {_NEXT[form].format(out=out)}")
     console.say(f"{out / 'README.md'} is its model card")

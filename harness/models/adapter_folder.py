@@ -136,11 +136,33 @@ def read_adapter_folder(path: Path) -> AdapterFolder:
                     f"{path / name} must be readable JSON: an object of settings, not "
                     f"{type(config).__name__}"
                 )
-            return AdapterFolder(path, config, name == "adapter_config.json")
+            folder = AdapterFolder(path, config, name == "adapter_config.json")
+            _refuse_what_is_not_inside(folder)
+            return folder
     raise ModelError(
         f"a candidate must be a folder with adapter_config.json (PEFT) or config.json (a whole "
         f"model): found neither in {path}"
     )
+
+
+def _refuse_what_is_not_inside(folder: AdapterFolder) -> None:
+    """Refuse an adapter that names Python modules to import, or other folders to load.
+
+    Raises:
+        ModelError: If it does.
+    """
+    if not folder.is_adapter:
+        return
+    if folder.config.get("megatron_config"):  # PEFT imports whatever 'megatron_core' names
+        raise ModelError(
+            f"an adapter must not name code to import: {folder.path} has 'megatron_config'; save "
+            "it again without"
+        )
+    if folder.kind == "XLORA":
+        raise ModelError(
+            f"an adapter must hold all of its weights: {folder.path} is a mixture of others "
+            "(X-LoRA), which it names by their paths; give each as a candidate of its own"
+        )
 
 
 def check_shapes(folder: AdapterFolder, base: "CausalLM") -> None:

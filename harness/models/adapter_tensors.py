@@ -15,6 +15,7 @@ from harness.models.adapter_folder import (
     file_shapes,
     refuse_added_tokens,
 )
+from harness.models.bounds import check_patterns
 
 if TYPE_CHECKING:
     import torch
@@ -107,6 +108,7 @@ def check_outline(folder: AdapterFolder, base: "CausalLM") -> None:
         check_virtual_tokens(folder, shapes)
         _check_width(folder, shapes["prompt_embeddings"], base)
         return
+    check_patterns(folder.config, _names(base), where=str(folder.path))
     try:
         config = _config(folder)
         if hasattr(config, "init_lora_weights"):
@@ -229,6 +231,10 @@ def changed_tokens(folder: AdapterFolder, tensors: Tensors, base: Tensors) -> li
     return found
 
 
+def _names(base: "CausalLM") -> list[str]:
+    return [name for name, _ in base.named_modules()]
+
+
 def _config(folder: AdapterFolder) -> "PeftConfig":
     from peft import PeftConfig
 
@@ -250,6 +256,7 @@ def new_adapter(
     """
     from peft import PeftModel
 
+    check_patterns(folder.config, _names(base), where=str(folder.path))
     config = _config(folder)
     if model is None:
         return PeftModel(base, config, adapter_name=name)

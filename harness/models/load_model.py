@@ -5,11 +5,13 @@ import re
 from collections.abc import Callable
 from datetime import date
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from harness.errors import ModelError
+from harness.models.bounds import bound_template
 from harness.models.hardware import device_of
 from harness.study import BaseSection
 
@@ -46,6 +48,7 @@ def load_model(
     *,
     quantization: str | None = None,
     compute_dtype: "torch.dtype | None" = None,
+    model_class: type | None = None,
 ) -> "CausalLM":
     """Load the weights of a causal language model onto its device, as training needs them.
 
@@ -54,15 +57,16 @@ def load_model(
         base: Revision, dtype, device and quantization.
         quantization: ``none``, ``4bit`` or ``8bit`` in place of the base's own.
         compute_dtype: What 4-bit weights are multiplied in; the dtype of the weights by default.
+        model_class: In place of the one that the folder's configuration names.
 
     Raises:
         ModelError: If they are not there, not all there, or cannot be loaded; one sentence with
             the reason.
     """
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
+    refuse_adapter(model)
     device = device_of(base.device)
     dtype: torch.dtype = getattr(torch, base.weights_dtype)
     bits = quantization or base.quantization
@@ -70,12 +74,14 @@ def load_model(
     if bits != "none":
         extra["quantization_config"] = _quantization_config(bits, compute_dtype or dtype)
         extra["device_map"] = {"": device}
+    if model_class is None:
+        extra["trust_remote_code"] = base.trust_remote_code
+    loader: Any = model_class or AutoModelForCausalLM
     try:
-        loaded, told = AutoModelForCausalLM.from_pretrained(
+        loaded, told = loader.from_pretrained(
             model,
             revision=base.revision or "main",
             dtype=dtype,
-            trust_remote_code=base.trust_remote_code,
             output_loading_info=True,
             **extra,
         )
@@ -83,8 +89,10 @@ def load_model(
             loaded = loaded.to(device)
         else:
             _prevent_repacking(loaded)
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-        raise ModelError(f"no model could be loaded from {model!r}: {_reason(error)}") from error
+    except Exception as error:  # of transformers, torch, safetensors, pickle, and their files
+        raise _not_loaded("model", model, error) from error
+    if getattr(loaded, "_hf_peft_config_loaded", False):  # transformers applied it without a word
+        raise _adapter_as_base(model)
     if missing := sorted(told["missing_keys"]):  # transformers would draw them at random
         raise ModelError(
             f"every weight of a model must be in its files: {model!r} lacks {len(missing)}, "
@@ -147,13 +155,11 @@ def load_tokenizer(
         tokenizer: PretrainedTokenizer = AutoTokenizer.from_pretrained(
             model, revision=base.revision or "main", trust_remote_code=base.trust_remote_code
         )
-    except MemoryError:
-        raise
-    except Exception as error:  # tokenizers raises Exception itself
-        reason = _reason(error)
-        raise ModelError(f"no tokenizer could be loaded from {model!r}: {reason}") from error
+    except Exception as error:  # the tokenizers package raises Exception itself
+        raise _not_loaded("tokenizer", model, error) from error
     if padding and tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
+    bound_template(tokenizer)
     fix_date(tokenizer, base.date)
     return tokenizer
 
@@ -207,14 +213,13 @@ def load_config(model: str, base: BaseSection) -> "PretrainedConfig":
     """
     from transformers import AutoConfig
 
+    refuse_adapter(model)
     try:
         return AutoConfig.from_pretrained(
             model, revision=base.revision or "main", trust_remote_code=base.trust_remote_code
         )
-    except MemoryError:
-        raise
-    except Exception as error:  # of every configuration class there is
-        raise ModelError(f"no model could be loaded from {model!r}: {_reason(error)}") from error
+    except Exception as error:  # validators of configurations raise their own
+        raise _not_loaded("model", model, error) from error
 
 
 def context_length(model: str, base: BaseSection, tokenizer: object) -> int:
@@ -284,6 +289,34 @@ def sliding_window(model: "CausalLM") -> int | None:
     return int(window) if window and getattr(config, "use_sliding_window", True) else None
 
 
-def _reason(error: Exception) -> str:
+def refuse_adapter(model: str) -> None:
+    """Refuse an adapter's folder as a base: transformers would load its base with it applied.
+
+    Raises:
+        ModelError: If there is an ``adapter_config.json``.
+    """
+    if (Path(model) / "adapter_config.json").is_file():
+        raise _adapter_as_base(model)
+
+
+def _adapter_as_base(model: str) -> ModelError:
+    return ModelError(
+        f"a base must be a whole model: {model!r} is an adapter, which would be applied to its own "
+        "base without a word; name that base, and the folder as a candidate's 'adapter', or merge "
+        "the two first"
+    )
+
+
+def _not_loaded(what: str, model: str, error: Exception) -> ModelError:
+    if "trust_remote_code" in str(error):
+        return ModelError(
+            f"code of a model runs only where the study trusts it: the {what} of {model!r} needs "
+            "code of its own; read it, then set 'trust_remote_code: true' under 'base' (for a "
+            "finished run: --trust-remote-code)"
+        )
+    return ModelError(f"no {what} could be loaded from {model!r}: {first_line(error)}")
+
+
+def first_line(error: Exception) -> str:
     """Return the first line of a library's message."""
     return (str(error).strip().splitlines() or [repr(error)])[0]

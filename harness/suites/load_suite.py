@@ -10,12 +10,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, cast
 
-from harness.errors import ComparisonError, ModelError, StudyError, nearest
+from harness.errors import ComparisonError, StudyError, nearest
 from harness.extras import require
 from harness.inputs import expanded
+from harness.models.candidate import load_candidate_tokenizer
 from harness.models.fingerprint import text_hash, tokenizer_hash
 from harness.models.load_model import fix_date
-from harness.models.protocols import ChatMessages, ChatTemplate, PretrainedTokenizer, Tokenizer
+from harness.models.protocols import ChatMessages, ChatTemplate, Tokenizer
 from harness.records import Answers, Item, ItemKey, Request, Response, Sample, Suite
 from harness.study import SuiteSection
 from harness.suites import catalogue, score_answers
@@ -365,13 +366,7 @@ def check_same_ids(
     """
     if not loaded or not any((adapter / name).is_file() for name in _TOKENIZER_FILES):
         return
-    from transformers import AutoTokenizer
-
-    try:
-        theirs: PretrainedTokenizer = AutoTokenizer.from_pretrained(str(adapter))
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"an adapter's tokenizer must be readable: {adapter}: {reason}") from error
+    theirs = load_candidate_tokenizer(adapter, loaded[0].tokenizer)
     fix_date(theirs, day)
     theirs.chat_template = theirs.chat_template or loaded[0].tokenizer.chat_template
     for suite in loaded:

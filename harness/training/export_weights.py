@@ -10,7 +10,8 @@ from harness.errors import ModelError
 from harness.files import write_text
 from harness.models.adapter_folder import read_adapter_folder
 from harness.models.adapter_tensors import apply_tensors, new_adapter, read_tensors
-from harness.models.load_model import load_tokenizer
+from harness.models.candidate import load_candidate_tokenizer
+from harness.models.load_model import load_config, load_model, load_tokenizer
 from harness.study import BaseSection
 from harness.training.trl.quiet import quiet
 
@@ -82,17 +83,13 @@ def merge(folder: Path, out: Path, *, model: str, base: BaseSection) -> None:
         ModelError: If the base or the adapter cannot be loaded, or not wholly.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
 
-    options: dict[str, object] = {
-        "revision": base.revision,
-        "trust_remote_code": base.trust_remote_code,
-    }
     adapter = read_adapter_folder(folder)
     with quiet():
+        stored = load_config(model, base).dtype or torch.float32
+        precise = base.model_copy(update={"dtype": "float32", "quantization": "none"})
+        whole = load_model(model, precise.model_copy(update={"device": "cpu"}))
         try:
-            stored = AutoConfig.from_pretrained(model, **options).dtype or torch.float32
-            whole = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, **options)
             adapted = new_adapter(whole, None, _ADAPTER, adapter)
             apply_tensors(adapted, _ADAPTER, adapter, read_tensors(adapter, whole))
             merged = adapted.merge_and_unload(safe_merge=True)
@@ -100,8 +97,10 @@ def merge(folder: Path, out: Path, *, model: str, base: BaseSection) -> None:
             reason = str(error).strip().split("\n")[0]
             raise ModelError(f"{folder} cannot be merged into {model!r}: {reason}") from error
         merged.to(stored).save_pretrained(out)
-    own = (folder / "tokenizer_config.json").is_file()
-    load_tokenizer(str(folder) if own else model, base, padding=True).save_pretrained(out)
+    tokenizer = load_tokenizer(model, base, padding=True)
+    if (folder / "tokenizer_config.json").is_file():
+        tokenizer = load_candidate_tokenizer(folder, tokenizer, padding=True)
+    tokenizer.save_pretrained(out)
 
 
 def gguf(folder: Path) -> Path:

@@ -109,11 +109,11 @@ def _turn(turn: Message) -> list[object]:
 
 
 def model_sha256(model: str) -> str:
-    """Return a sha256 of a local model's weights, configuration and tokenizer; a hub name as is."""
+    """Return a sha256 of a local model's weights, settings, words and code; a hub name as is."""
     folder = Path(model)
     if not folder.is_dir():
         return model
-    patterns = (*_WEIGHTS, "*.json", "*.jinja", "*.model")
+    patterns = (*_WEIGHTS, "*.json", "*.jinja", "*.model", "*.py", "merges.txt", "vocab.txt")
     digest = hashlib.sha256()
     for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
         digest.update(bytes.fromhex(sha256_of(path)))

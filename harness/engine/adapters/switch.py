@@ -29,6 +29,7 @@ from harness.models.adapter_tensors import (
     read_tensors,
     reason_of,
 )
+from harness.models.candidate import load_whole_candidate
 from harness.models.fingerprint import adapter_fingerprint
 from harness.models.load_model import load_model_for_scoring, neutral_generation
 from harness.models.protocols import CausalLM
@@ -276,7 +277,7 @@ class AdapterSwitch:
                 apply_tensors(adapted, arm.adapter, folder, read_tensors(folder, own_base))
             model = adapted.eval().requires_grad_(requires_grad=False).get_base_model()
         else:
-            model = load_model_for_scoring(path, self.origin.model_copy(update={"revision": None}))
+            model = load_whole_candidate(folder.path, self.origin, self.base)
             check_finite(folder.path, list(model.state_dict().items()))
         neutral_generation(model, pad=self.pad)
         if self.packs:

@@ -60,6 +60,7 @@ def read_run(folder: RunFolder) -> ScoredRun:
     """Read a scored run from its lock and samples; no model, no task is loaded.
 
     Models that lie here are compared with those that were scored; a note names those that do not.
+    The lock's ``trust_remote_code`` counts for nothing.
 
     Raises:
         StudyError: If the folder holds no scored run.
@@ -69,6 +70,9 @@ def read_run(folder: RunFolder) -> ScoredRun:
     try:
         study = Study.model_validate({**lock.study_file, "folder": folder.path})
         suites = [declared.suites[section.name] for section in study.suites]
+        # whoever hands a run folder over must not decide whose code runs here
+        untrusted = study.base.model_copy(update={"trust_remote_code": False})
+        study = study.model_copy(update={"base": untrusted})
     except (KeyError, ValidationError) as error:
         raise StudyError(
             f"a run folder must be of this version: {folder.lock_file} is not; run the study again"

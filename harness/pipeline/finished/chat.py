@@ -68,8 +68,12 @@ class ArmsChat:
         self.turns = []
 
 
-def open_chat(folder: RunFolder) -> ArmsChat:
+def open_chat(folder: RunFolder, *, trust_remote_code: bool = False) -> ArmsChat:
     """Load the base and every candidate of a finished run for a conversation.
+
+    Args:
+        folder: A finished run.
+        trust_remote_code: Run code that comes with the base; its lock cannot allow it.
 
     Raises:
         StudyError: If the folder holds no scored run, or the base answers elsewhere.
@@ -78,7 +82,7 @@ def open_chat(folder: RunFolder) -> ArmsChat:
     from harness.engine import open_engine
 
     study, result = reopen(folder)
-    base = study.base
+    base = study.base.model_copy(update={"trust_remote_code": trust_remote_code})
     if base.backend:
         raise StudyError(
             f"chat needs a base that is loaded here: this one answers at {base.endpoint}"

@@ -18,6 +18,7 @@ def export(
     merge: bool = False,
     gguf: bool = False,
     licence: str = "unknown",
+    trust_remote_code: bool = False,
 ) -> str:
     """Write a candidate into a folder that the hub, vLLM and ``transformers serve`` can read.
 
@@ -30,6 +31,8 @@ def export(
         merge: Merge the adapter into its base instead of copying it.
         gguf: Also convert the whole model with llama.cpp's own tool.
         licence: The hub's identifier of the licence, for the model card.
+        trust_remote_code: Run code that comes with the base, where it is needed to merge; the
+            run's lock cannot allow it.
 
     Returns:
         What was written: ``adapter``, ``merged`` or ``model``.
@@ -48,7 +51,8 @@ def export(
         raise StudyError("GGUF needs a whole model: add --merge")
     with whole_folder(out) as part:
         if form == "merged":
-            export_weights.merge(source, part, model=folder.base_path(study), base=study.base)
+            base = study.base.model_copy(update={"trust_remote_code": trust_remote_code})
+            export_weights.merge(source, part, model=folder.base_path(study), base=base)
         else:
             export_weights.copy(source, part, base_model=study.base.model)
         card = report.model_card(result, candidate, form=form, licence=licence)

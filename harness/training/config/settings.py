@@ -13,7 +13,7 @@ from harness.training.trl.reporters import reporters_of
 
 OURS_IN_SETTINGS = frozenset(
     {"task_type", "peft_type", "auto_mapping", "peft_version", "base_model_name_or_path"}
-    | {"revision", "inference_mode", "runtime_config"}
+    | {"revision", "inference_mode", "runtime_config", "megatron_config", "megatron_core"}
 )
 """PEFT settings that other parts of the study decide."""
 

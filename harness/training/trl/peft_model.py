@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ModelError, nearest
+from harness.models.bounds import check_patterns
 from harness.models.hardware import device_of, has_bf16
 from harness.models.load_model import load_model
 from harness.study import BaseSection
@@ -54,11 +55,12 @@ def peft_config(
 
 
 def check_targets(settings: Settings, model: "torch.nn.Module") -> None:
-    """Refuse target modules that the base lacks.
+    """Refuse target modules that the base lacks, and patterns of them that take forever.
 
     Raises:
         ModelError: If there is one, with the nearest name or those that there are.
     """
+    check_patterns(settings, [name for name, _ in model.named_modules()], where="the study")
     targets = settings.get("target_modules")
     if not isinstance(targets, list):
         return
