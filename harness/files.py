@@ -367,3 +367,39 @@ def _said(file: Path) -> object:
     if not isinstance(data, dict):
         return data
     return {key: value for key, value in data.items() if key not in _VOLATILE}
+
+
+def inside(folder: Path, *names: str) -> Path:
+    """Return what lies in a folder under names that a file gave, each of which must be only a name.
+
+    Args:
+        folder: Of a run, or below it.
+        names: Of folders, the file's last.
+
+    Raises:
+        StudyError: If one is a path: absolute, with separators or a drive, or ``..``.
+    """
+    for name in names:
+        if name in ("", ".", "..") or any(sign in name for sign in "/\\:\0"):
+            raise StudyError(
+                f"what lies in a folder must be called by a name, not a path: found {name!r} for "
+                f"something in {folder}; the file that says so was not written by a run"
+            )
+    return folder.joinpath(*names)
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a folder in which a link leads out of it: what is written there would land elsewhere.
+
+    Raises:
+        StudyError: Naming the first one.
+    """
+    root = folder.resolve()
+    for place, folders, files in os.walk(root):
+        for name in (*folders, *files):
+            path = Path(place, name)
+            if path.is_symlink() and not path.resolve().is_relative_to(root):
+                raise StudyError(
+                    f"everything of a run must lie in its folder: {folder / path.relative_to(root)}"
+                    f" is a link to {path.resolve()}; put what it leads to in its place"
+                )

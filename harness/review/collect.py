@@ -16,6 +16,10 @@ from harness.review.summary import Rating, SetSummary, summarize
 _TOWARDS_A = {"A much better": 2, "A slightly better": 1, "both good": 0, "both bad": 0,
               "B slightly better": -1, "B much better": -2}  # fmt: skip
 
+_ROWS = 100_000
+_UNPACKED = 100_000_000
+"""Rows and bytes beyond which no workbook is a rating sheet."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratings:
@@ -112,13 +116,21 @@ def _csv_rows(path: Path) -> list[list[str]]:
 
 
 def _workbook_rows(path: Path) -> list[list[str]]:
+    from zipfile import ZipFile
+
     import openpyxl
 
     if not path.is_file():
         raise ValueError("there is no such file")
     try:
+        with ZipFile(path) as archive:
+            size = sum(part.file_size for part in archive.infolist())
+        if size > _UNPACKED:
+            raise ValueError(f"it unpacks to {size:,} bytes, more than any rating sheet")
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        rows = book["Ratings"].iter_rows(values_only=True)
+        rows = book["Ratings"].iter_rows(
+            max_row=_ROWS, max_col=len(COLUMNS), values_only=True
+        )
         return [["" if cell is None else str(cell) for cell in row] for row in rows]
     except MemoryError:
         raise

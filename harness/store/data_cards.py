@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from harness.errors import InfrastructureError
-from harness.files import write_text
+from harness.files import inside, write_text
 from harness.inputs import parse_json, read_input
 from harness.records import TrainingData
 
@@ -20,7 +20,7 @@ Touched = Mapping[str, Sequence[str]]
 
 def card_path(run: Path, candidate: str) -> Path:
     """Return where a run's folder has the data card of a candidate."""
-    return run / "data" / f"{candidate}.json"
+    return inside(run, "data", f"{candidate}.json")
 
 
 def write_card(run: Path, card: TrainingData, touched: Touched) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import StudyError
-from harness.files import IN_USE, alone
+from harness.files import IN_USE, alone, inside, refuse_links
 from harness.records import Arm, TrainingData
 from harness.store.data_cards import read_card
 from harness.store.run_history import history_of
@@ -31,9 +31,17 @@ ELSEWHERE = "trained elsewhere"
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """Where everything of one run lies (``runs/<study>/``)."""
+    """Where everything of one run lies (``runs/<study>/``); it may come from a stranger.
+
+    Raises:
+        StudyError: If a link in it leads out of it, or a name of something in it is a path.
+    """
 
     path: Path
+
+    def __post_init__(self) -> None:
+        if self.lock_file.exists():
+            refuse_links(self.path)
 
     @property
     def lock_file(self) -> Path:
@@ -72,7 +80,7 @@ class RunFolder:
 
     def adapter(self, candidate: str) -> Path:
         """Return the folder of a candidate's trained adapter."""
-        return self.path / "adapters" / candidate
+        return inside(self.path, "adapters", candidate)
 
     def weights(self, arm: Arm) -> Path:
         """Return where a candidate's weights lie, also after the run folder was moved.
@@ -93,7 +101,7 @@ class RunFolder:
 
     def samples(self, arm: str, suite: str) -> Path:
         """Return the file of one arm's scored items of one suite."""
-        return self.path / "samples" / arm / f"samples_{suite}.jsonl"
+        return inside(self.path, "samples", arm, f"samples_{suite}.jsonl")
 
     def held(self) -> AbstractContextManager[None]:
         """Keep every other command that writes out of the folder; see `files.alone`."""
@@ -134,6 +142,8 @@ class RunFolder:
         if self.path.exists() and not self.path.is_dir():
             raise StudyError(f"an output folder must be a folder: {self.path} is a file")
         others = [] if lock or not self.path.exists() else self.path.iterdir()
+        if (self.path / IN_USE).is_symlink():
+            refuse_links(self.path)
         if any(each.name != IN_USE for each in others):
             raise StudyError(
                 f"an output folder must be empty or hold an earlier run of this study: {self.path} "

@@ -60,12 +60,28 @@ def copy(folder: Path, out: Path, *, base_model: str) -> None:
     for pattern in _EXPORTED:
         for file in folder.glob(pattern):
             if file.name not in _OURS:
+                _refuse_strange(file, folder)
                 shutil.copy2(file, out / file.name)
     config = out / "adapter_config.json"
     if config.is_file():
         declared = json.loads(config.read_text(encoding="utf-8"))
         declared["base_model_name_or_path"] = base_model
         write_text(config, json.dumps(declared, indent=2, sort_keys=True) + "\n")
+
+
+def _refuse_strange(file: Path, folder: Path) -> None:
+    """Refuse to hand over what a link in a folder leads to; those of the hub's cache are its own.
+
+    Raises:
+        ModelError: If a file lies elsewhere.
+    """
+    own = folder.resolve()
+    place = file.resolve()
+    if not (place.is_relative_to(own) or place.is_relative_to(own.parent.parent / "blobs")):
+        raise ModelError(
+            f"what is exported must lie in the candidate's folder: {file} is a link to {place}; "
+            "put the file in its place"
+        )
 
 
 def merge(folder: Path, out: Path, *, model: str, base: BaseSection) -> None:
