@@ -197,13 +197,13 @@ def entity_workbook(path: Path) -> None:
 
 
 def zeros_workbook(path: Path) -> None:
-    """Write a workbook of 200 MB of spaces in a few hundred kilobytes."""
+    """Write a workbook of 110 MB of spaces in a few hundred kilobytes."""
     sparse_workbook(path)
     with zipfile.ZipFile(path) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in parts.items():
-            padding = b" " * 200_000_000 if name.endswith("sharedStrings.xml") else b""
+            padding = b" " * 110_000_000 if name.endswith("sharedStrings.xml") else b""
             archive.writestr(name, data + padding)
 
 
