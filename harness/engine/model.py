@@ -16,6 +16,7 @@ from harness.engine.prefix.parity_check import probe_ids, use_packed_attention
 from harness.engine.prefix.prefill import Runner
 from harness.engine.rolling import rolling_windows, sum_windows
 from harness.models.fingerprint import BaseIdentity, base_identity
+from harness.models.hardware import free_bytes, is_out_of_memory, release_memory
 from harness.models.load_model import (
     base_section,
     context_length,
@@ -31,6 +32,9 @@ from harness.study import BaseSection
 from harness.suites.tokenize import Encoder, tokens_needed
 
 log = logging.getLogger("harness.engine")
+
+NO_MEMORY = "out of memory"
+"""Why a request is unscored that finds no memory even alone."""
 
 
 @dataclass(slots=True)
@@ -169,11 +173,58 @@ class Engine:
             self.runner.virtual_prefix = active.virtual_prefix
             try:
                 for part, in_padding in self._by_batching(fits, active):
-                    yield from self._loglikelihood(part, in_padding)
-                    yield from self._loglikelihood_rolling(part, in_padding)
-                    yield from self._generate_until(part, in_padding, drafts or {})
+                    yield from self._in_memory(part, in_padding, drafts or {})
             finally:
                 self.runner.model, self.runner.virtual_prefix = base_model, None
+
+    def _in_memory(
+        self, requests: list[Request], in_padding: bool, drafts: Drafts
+    ) -> Iterator[AnswerBatch]:
+        """Answer requests; where memory runs out, go on with those that are left, half at a time.
+
+        What found no memory among others is asked again alone: only if that fails, too, does it
+        come back unscored.
+        """
+        left, lost = requests, list[Request]()
+        while left:
+            answered: set[int] = set()
+            try:
+                for batch in self._of_each_kind(left, in_padding, drafts):
+                    answered.update(id(request) for request, _ in batch)
+                    lost += [request for request, found in batch if found.unscored == NO_MEMORY]
+                    if found := [pair for pair in batch if pair[1].unscored != NO_MEMORY]:
+                        yield found
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            else:
+                break
+            release_memory()
+            left = [request for request in left if id(request) not in answered]
+            if not self.runner.halve(sum(map(tokens_needed, left)), len(left)):
+                lost += left
+                break
+            log.warning("out of memory: going on with %d rows at a time", self.runner.max_rows)
+        if lost:
+            release_memory()
+        for request in lost:
+            yield self._alone(request, in_padding, drafts)
+
+    def _alone(self, request: Request, in_padding: bool, drafts: Drafts) -> AnswerBatch:
+        try:
+            batches = self._of_each_kind([request], in_padding, drafts)
+            return [pair for batch in batches for pair in batch]
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return [(request, Response(unscored=NO_MEMORY))]
+
+    def _of_each_kind(
+        self, requests: list[Request], in_padding: bool, drafts: Drafts
+    ) -> Iterator[AnswerBatch]:
+        yield from self._loglikelihood(requests, in_padding)
+        yield from self._loglikelihood_rolling(requests, in_padding)
+        yield from self._generate_until(requests, in_padding, drafts)
 
     def _by_batching(
         self, requests: list[Request], active: ActiveArm
@@ -284,11 +335,11 @@ def _runner(model: CausalLM, dtype: str) -> Runner:
     size = getattr(config, "head_dim", None) or config.hidden_size // all_heads
     like = torch.empty(0, dtype=getattr(torch, dtype), device=model.device)
     token_bytes = 2 * config.num_hidden_layers * heads * size * like.element_size()
-    if model.device.type == "cpu":
+    free = free_bytes(model.device)
+    if free is None:
         kv_cache_bytes, batch_tokens = 384 * 2**20, 1024
     else:
-        kv_cache_bytes = torch.cuda.mem_get_info(model.device)[0] // 4
-        batch_tokens = 16384
+        kv_cache_bytes, batch_tokens = free // 4, 16384
     return Runner(
         model=model,
         like=like,

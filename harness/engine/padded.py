@@ -13,7 +13,7 @@ from harness.engine.decoding.sampling import sample_token
 from harness.engine.decoding.stopping import GeneratedText
 from harness.engine.prefix.generate import Prompt
 from harness.engine.prefix.loglikelihood import token_logprobs
-from harness.engine.prefix.prefill import is_out_of_memory
+from harness.models.hardware import is_out_of_memory, release_memory
 from harness.models.protocols import CausalLM, Tokenizer
 from harness.records import Response
 
@@ -54,7 +54,7 @@ def _score(model: CausalLM, pairs: Sequence[Pair], pad: int) -> list[Response]:
         logprobs, best = token_logprobs(row, places, targets)
         responses.append(
             Response(
-                logprob=float(logprobs.double().sum()),
+                logprob=float(logprobs.cpu().double().sum()),
                 is_greedy=bool(best.all()),
                 tokens=len(continuation),
             )
@@ -142,9 +142,10 @@ def _batches(
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            if len(batch) > 1:
-                budget = max(1, budget // 2)
-                continue
             responses = [Response(unscored="out of memory")]
+        if len(responses) < len(batch):
+            release_memory()
+            budget = max(1, min(budget, widest * len(batch)) // 2)
+            continue
         yield list(zip(batch, responses, strict=True))
         del queue[: len(batch)]

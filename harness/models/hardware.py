@@ -1,5 +1,6 @@
 """Which device to run on, and which number formats it computes with; looked up, never assumed."""
 
+import gc
 import platform
 from typing import TYPE_CHECKING, Literal
 
@@ -10,25 +11,83 @@ if TYPE_CHECKING:
 
 Precision = Literal["bf16", "fp16", "fp32"]
 
+_DEVICES = "auto, cpu, cuda, cuda:N or mps"
+_NO_MEMORY = (
+    "out of memory", "can't allocate memory", "not enough memory", "std::bad_alloc",
+    "ALLOC_FAILED", "cudaErrorMemoryAllocation", "Invalid buffer size",
+)  # fmt: skip
+"""What PyTorch's allocators and the GPUs' libraries say, on Linux, Windows and macOS."""
+
 
 def device_of(wanted: str) -> "torch.device":
-    """Return the torch device for a study's ``device``: ``auto`` takes the first CUDA card.
+    """Return the torch device for a study's ``device``.
+
+    ``auto`` takes the first CUDA card, else Apple's GPU (MPS), else the CPU.
 
     Raises:
-        ModelError: If it is no torch device, or a CUDA device where there is none.
+        ModelError: If it is none of these, or not there.
     """
     import torch
 
+    has_mps = torch.backends.mps.is_available()
     if wanted == "auto":
-        wanted = "cuda" if torch.cuda.is_available() else "cpu"
+        wanted = "cuda" if torch.cuda.is_available() else "mps" if has_mps else "cpu"
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
-        raise ModelError(f"no device {wanted!r}: use auto, cpu, cuda or cuda:N") from error
+        raise ModelError(f"no device {wanted!r}: use {_DEVICES}") from error
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise ModelError(f"no device {wanted!r}: use {_DEVICES}")
     count = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= count:
         raise ModelError(f"no device {wanted!r}: {count} CUDA devices found; set 'device: auto'")
+    if device.type == "mps" and not has_mps:
+        raise ModelError(
+            f"no device {wanted!r}: that is the GPU of a Mac with Apple's processor, and a PyTorch "
+            "built for it; set 'device: auto'"
+        )
     return device
+
+
+def device_title(device: "torch.device") -> str:
+    """Return what a device is called where numbers made on it are kept."""
+    import torch
+
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return str(device.type)
+
+
+def free_bytes(device: "torch.device") -> int | None:
+    """Return how much memory a GPU has left, None for a CPU."""
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type == "mps":
+        limit = torch.mps.recommended_max_memory()
+        return max(0, int(limit) - int(torch.mps.driver_allocated_memory()))
+    return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell an allocation that failed, on a GPU or a CPU, from every other error."""
+    import torch
+
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
+
+
+def release_memory() -> None:
+    """Give back what nothing uses any more, so that a smaller batch finds room."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    elif torch.backends.mps.is_available():
+        torch.mps.empty_cache()
 
 
 def has_bf16(device: "torch.device") -> bool:

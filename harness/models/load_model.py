@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from harness.errors import ModelError
 from harness.models.bounds import bound_template
-from harness.models.hardware import device_of
+from harness.models.hardware import device_of, is_out_of_memory
 from harness.study import BaseSection
 
 if TYPE_CHECKING:
@@ -308,6 +308,11 @@ def _adapter_as_base(model: str) -> ModelError:
 
 
 def _not_loaded(what: str, model: str, error: Exception) -> ModelError:
+    if is_out_of_memory(error):
+        return ModelError(
+            f"a model must fit the memory: {model!r} does not; set 'dtype: bfloat16' or "
+            "'quantization: 4bit' under 'base', or another 'device'"
+        )
     if "trust_remote_code" in str(error):
         return ModelError(
             f"code of a model runs only where the study trusts it: the {what} of {model!r} needs "

@@ -32,7 +32,7 @@ class BaseSection(ArmSection):
         "gives float32's verdicts faster: a first pass in bf16, a second in float32 where a "
         "verdict could flip (needs both copies of the weights; trains in float32)",
     )
-    device: str = Field("auto", description="auto, cpu, cuda or cuda:N")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
     quantization: Literal["none", "4bit", "8bit"] = Field(
         "none", description="load the base through bitsandbytes"
     )

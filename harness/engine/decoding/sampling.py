@@ -81,7 +81,8 @@ def sample_token(logits: Tensor, params: SamplingParams, context: Sequence[int],
         step: How many tokens have been generated already.
     """
     # 1. Probabilities (V,), most likely first.
-    probs, order = (logits.double() / params.temperature).sort(descending=True, stable=True)
+    exact = (logits.cpu() if logits.device.type == "mps" else logits).double()
+    probs, order = (exact / params.temperature).sort(descending=True, stable=True)
     probs = probs.softmax(dim=-1)
     # 2. Filters.
     if params.top_k:

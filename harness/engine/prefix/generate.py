@@ -31,7 +31,6 @@ from harness.engine.prefix.prefill import (
     OutOfMemoryError,
     PrefillBatch,
     Runner,
-    is_out_of_memory,
     prefill,
 )
 from harness.engine.prefix.trie import (
@@ -42,6 +41,7 @@ from harness.engine.prefix.trie import (
     plan_units,
     token_chunks,
 )
+from harness.models.hardware import is_out_of_memory
 from harness.records import Response
 
 if TYPE_CHECKING:

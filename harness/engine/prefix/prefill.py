@@ -5,7 +5,6 @@ is cached; a prefix is freed as soon as its last unit has run, so that few are h
 however large the trie. When memory runs out the batch is halved and tried again.
 """
 
-import gc
 import logging
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from torch import Tensor
 from harness.engine.prefix import attention
 from harness.engine.prefix.attention import CachedPrefix, PackedRow
 from harness.engine.prefix.trie import PrefillUnit, Trie, TrieToken, plan_units
+from harness.models.hardware import is_out_of_memory, release_memory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -53,6 +53,20 @@ class Runner:
     max_rows: int = 256
     virtual_prefix: CachedPrefix | None = None
 
+    def halve(self, tokens: int, rows: int) -> bool:
+        """Do half as much at once as was too much; False where that was one row alone.
+
+        Args:
+            tokens: Of everything that was to be done, new ones counted in.
+            rows: How many there were.
+        """
+        self.batch_tokens = max(1, min(self.batch_tokens, tokens) // 2)
+        self.kv_cache_tokens = max(1, min(self.kv_cache_tokens, tokens) // 2)
+        self.prefill_chunk_tokens = max(1, min(self.prefill_chunk_tokens, tokens) // 2)
+        known = min(self.max_rows, rows)
+        self.max_rows = max(1, known // 2)
+        return known > 1 or self.prefill_chunk_tokens > 1
+
     @property
     def position_offset(self) -> int:
         """The position of a context's first token: after the virtual tokens, if there are any."""
@@ -80,16 +94,6 @@ class OutOfMemoryError(Exception):
     def __init__(self, units: list[int]) -> None:
         super().__init__("out of memory")
         self.units = units
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Tell an allocation that failed, on a GPU or a CPU, from every other error."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "can't allocate memory" in text or "out of memory" in text
-    )
 
 
 def prefill(
@@ -122,7 +126,7 @@ def prefill(
                 raise
             batch = None
         if batch is None:
-            gc.collect()
+            release_memory()
             if len(indices) > 1:
                 runner.batch_tokens = max(1, sum(units[i].num_tokens for i in indices) // 2)
                 log.warning("out of memory: retrying with %d tokens per batch", runner.batch_tokens)

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING
 
-import torch
 from transformers import Trainer
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
 from harness.errors import InfrastructureError, ModelError
+from harness.models.hardware import is_out_of_memory
 from harness.records import LossPoint
 from harness.training.config.job import Job
 from harness.training.config.settings import CHANGES_BASE
@@ -103,13 +104,18 @@ def fit(trainer: Trainer) -> None:
     last = max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
     try:
         trainer.train(resume_from_checkpoint=str(last) if last else None)
-    except torch.OutOfMemoryError as error:
-        size = trainer.args.per_device_train_batch_size
+    except UnpicklingError as error:
         raise InfrastructureError(
-            f"training ran out of memory at per_device_train_batch_size={size}; halve it and "
-            "double gradient_accumulation_steps, or set gradient_checkpointing"
+            f"a checkpoint must hold tensors alone: {last} does not, and was not read; delete it, "
+            "and the training begins anew"
         ) from error
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            size = trainer.args.per_device_train_batch_size
+            raise InfrastructureError(
+                f"training ran out of memory at per_device_train_batch_size={size}; halve it and "
+                "double gradient_accumulation_steps, or set gradient_checkpointing"
+            ) from error
         if trainer.state.global_step:  # of the disk, perhaps: the caller explains that
             raise
         raise ModelError(
