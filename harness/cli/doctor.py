@@ -18,11 +18,13 @@ def command() -> None:
 
     Example: `harness doctor`
     """
+    from harness.models.bounds import limits_here
     from harness.versions import versions
 
     for name, version in versions().items():
         console.say(f"{name:<18} {version}")
     _show_devices()
+    console.say(f"{'limits':<18} {limits_here()}")
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     console.say(f"{'free disk':<18} {free:.0f} GB in {Path.cwd()}")
     for name, folder in content.BUILTIN_MODELS.items():

@@ -57,6 +57,21 @@ class _OverrunError(BaseException):
     """The time is over; no ``Exception``, which Jinja ignores while it folds constants."""
 
 
+def limits_here(system: str = sys.platform) -> str:
+    """Say which limits this system can set to foreign templates and to SQL.
+
+    >>> limits_here("darwin")
+    'processor time of templates and SQL; not memory, which macOS does not limit'
+    """
+    if system.startswith("linux"):
+        return "processor time and memory of templates and SQL"
+    if system == "darwin":
+        return "processor time of templates and SQL; not memory, which macOS does not limit"
+    if system == "win32":
+        return "none for templates, and no SQL: Windows has neither limits; use WSL"
+    return "processor time of templates and SQL"
+
+
 def bound_template(tokenizer: "PretrainedTokenizer") -> None:
     """Let a tokenizer lay conversations out within `SECONDS`, `MEMORY` and `WRITTEN`.
 
@@ -127,11 +142,13 @@ def _time_limit(seconds: float) -> Iterator[None]:
 def _memory_limit(size: int) -> Iterator[None]:
     """Let allocations fail that take so many bytes more than the process has now."""
     statm = Path("/proc/self/statm")
-    if not sys.platform.startswith("linux") or not statm.exists():
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        resource = None  # type: ignore[assignment]
+    if resource is None or not statm.exists():
         yield
         return
-    import resource
-
     before = resource.getrlimit(resource.RLIMIT_AS)
     wanted = int(statm.read_bytes().split()[0]) * resource.getpagesize() + size
     known = [limit for limit in before if limit != resource.RLIM_INFINITY]

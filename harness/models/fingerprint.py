@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.files import settings_sha256, sha256_of, weights_sha256
+from harness.models.hardware import device_of
 from harness.models.load_model import end_tokens, load_config, load_generation_config
 from harness.study import ArmSection, BaseSection
 
@@ -67,7 +68,8 @@ class BaseIdentity:
 
     ``weights`` is the sha256 of a folder's weight files, or the commit of a hub model;
     ``settings`` that of the folder's configuration and code, empty for a hub model, whose commit
-    says it all; ``ends`` are the tokens that end an answer.
+    says it all; ``ends`` are the tokens that end an answer. Sums on a GPU round otherwise than
+    those on a CPU, so the kind of ``device`` is a part of it; which card of a kind is not.
     """
 
     weights: str
@@ -76,6 +78,7 @@ class BaseIdentity:
     dtype: str
     quantization: str
     ends: tuple[int, ...]
+    device: str = "cpu"
 
     @property
     def fingerprint(self) -> str:
@@ -91,6 +94,7 @@ class BaseIdentity:
                 "dtype": self.dtype,
                 "quantization": self.quantization,
                 "ends": self.ends,
+                **({} if self.device == "cpu" else {"device": self.device}),
             }
         )
 
@@ -114,6 +118,7 @@ def base_identity(model: str, base: BaseSection, tokenizer: "PretrainedTokenizer
         dtype=base.weights_dtype,
         quantization=base.quantization,
         ends=tuple(sorted(ends)),
+        device=device_of(base.device).type,
     )
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import platform
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Literal
 
 from harness.errors import ModelError
@@ -47,6 +48,22 @@ def device_of(wanted: str) -> "torch.device":
             "built for it; set 'device: auto'"
         )
     return device
+
+
+def check_quantization(bits: str, device: "torch.device") -> None:
+    """Refuse weights in 4 or 8 bits where bitsandbytes, which holds them, is not or cannot run.
+
+    Raises:
+        ModelError: With the system and the device.
+    """
+    if bits == "none":
+        return
+    if find_spec("bitsandbytes") is None or device.type not in ("cpu", "cuda"):
+        raise ModelError(
+            f"weights in {bits} need bitsandbytes, which does not run here ({platform.system()}, "
+            f"device {device.type}): set 'quantization: none' and method 'lora', or on Linux pip "
+            "install bitsandbytes"
+        )
 
 
 def device_title(device: "torch.device") -> str:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from harness.errors import ModelError
 from harness.models.bounds import bound_template
-from harness.models.hardware import device_of, is_out_of_memory
+from harness.models.hardware import check_quantization, device_of, is_out_of_memory
 from harness.study import BaseSection
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def load_model(
     dtype: torch.dtype = getattr(torch, base.weights_dtype)
     bits = quantization or base.quantization
     extra: dict[str, object] = {}
+    check_quantization(bits, device)
     if bits != "none":
         extra["quantization_config"] = _quantization_config(bits, compute_dtype or dtype)
         extra["device_map"] = {"": device}

@@ -66,6 +66,8 @@ def _facts(lock: RunLock) -> Iterator[tuple[str, str]]:
             yield _CANDIDATE, arm.name
         if known := _model(arm):
             yield _MODEL + arm.name, known
+    if device := lock.versions.get("device"):
+        yield "device", device
     yield "seed", str(lock.study_file.get("seed"))
     for section, key in _SCALARS:
         values = lock.study_file.get(section)

@@ -16,6 +16,7 @@ from harness.records import Answerer, Arm, Sample
 from harness.store import AnswerStore, write_samples
 from harness.store.at_hand import backend_files, check_models, settings_of_arms
 from harness.store.run_lock import Declarations, ScoredFile
+from harness.study import Study
 from harness.versions import versions
 
 if TYPE_CHECKING:
@@ -69,12 +70,19 @@ def _declare(planned: PlannedRun, declared: Declarations, arms: Sequence[Arm]) -
         study,
         declared,
         arms=arms,
-        versions=versions(),
+        versions={**versions(), **_device(study)},
         fingerprints=fingerprints,
         settings=settings_of_arms(study, arms),
         backend_files=backend_files(study),
     )
     return fingerprints
+
+
+def _device(study: Study) -> dict[str, str]:
+    """Return what the arms that are loaded here run on; numbers of another may differ."""
+    from harness.models.hardware import device_of, device_title
+
+    return {} if study.base.backend else {"device": device_title(device_of(study.base.device))}
 
 
 def check_unchanged(fingerprints: Mapping[str, str], answerer: Answerer) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+from harness.errors import InfrastructureError
 from harness.sql.execute.messages import ResultKind, WorkerAnswer, WorkerRequest
 
 _JAIL = Path(__file__).parent / "jail"
@@ -37,6 +38,11 @@ class WorkerProcess:
     """
 
     def __init__(self) -> None:
+        if sys.platform == "win32":
+            raise InfrastructureError(
+                "SQL is judged in processes that the system limits, and Windows has no such "
+                "limits: judge it on Linux, on macOS or in WSL"
+            )
         environment = {
             k: v for k, v in os.environ.items() if k in {"SYSTEMROOT", "LD_LIBRARY_PATH"}
         }

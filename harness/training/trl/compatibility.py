@@ -1,10 +1,9 @@
 """Check that a candidate can be trained on a base, from the base's configuration alone."""
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from harness.errors import ModelError
-from harness.models.hardware import device_of
+from harness.models.hardware import check_quantization, device_of
 from harness.models.load_model import load_config
 from harness.study import BaseSection, CandidateSection
 from harness.training.config.settings import method_of, settings_of
@@ -50,11 +49,9 @@ def check_fits(
         device = device_of(base.device)
         if method.config is None:
             raise ModelError("full fine-tuning needs unquantized weights; choose qlora instead")
-        if find_spec("bitsandbytes") is None or device.type not in ("cpu", "cuda"):
-            raise ModelError(
-                f"candidate {candidate.name!r}: a base in {wanted} needs bitsandbytes, which does "
-                f"not run here (device {device.type}); choose method 'lora', or pip install "
-                "bitsandbytes"
-            )
+        try:
+            check_quantization(wanted, device)
+        except ModelError as error:
+            raise ModelError(f"candidate {candidate.name!r}: {error}") from error
     if model is not None:
         check_targets(settings_of(candidate), model)
