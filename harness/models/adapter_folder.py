@@ -158,6 +158,11 @@ def _refuse_what_is_not_inside(folder: AdapterFolder) -> None:
             f"an adapter must not name code to import: {folder.path} has 'megatron_config'; save "
             "it again without"
         )
+    if folder.config.get("layer_replication"):  # PEFT would rebuild the base that others share
+        raise ModelError(
+            f"an adapter must leave the base's layers as they are: {folder.path} has "
+            "'layer_replication'; merge it, and give the whole model as the candidate"
+        )
     if folder.kind == "XLORA":
         raise ModelError(
             f"an adapter must hold all of its weights: {folder.path} is a mixture of others "

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("harness.models")
 
+_LAYERS = 10_000
+"""More than any model has: beyond it a configuration is wrong, or made to fill the memory."""
+
 _TODAY = re.compile(r"""strftime_now\(\s*(?:format\s*=\s*)?(["'])([^"'\\]*)\1\s*\)""")
 
 
@@ -216,11 +219,15 @@ def load_config(model: str, base: BaseSection) -> "PretrainedConfig":
 
     refuse_adapter(model)
     try:
-        return AutoConfig.from_pretrained(
+        config = AutoConfig.from_pretrained(
             model, revision=base.revision or "main", trust_remote_code=base.trust_remote_code
         )
     except Exception as error:  # validators of configurations raise their own
         raise _not_loaded("model", model, error) from error
+    layers = getattr(config, "num_hidden_layers", 0)
+    if isinstance(layers, int) and layers > _LAYERS:  # even without weights each takes memory
+        raise ModelError(f"a model has at most {_LAYERS:,} layers: {model!r} says {layers:,}")
+    return config
 
 
 def context_length(model: str, base: BaseSection, tokenizer: object) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.finished_runs import write_run
 from support.tiny_models import llama, lora
 
 from harness.errors import HarnessError, ModelError
@@ -13,6 +14,9 @@ from harness.models.adapter_folder import read_adapter_folder
 from harness.models.adapter_tensors import read_tensors
 from harness.models.candidate import load_candidate_tokenizer, load_whole_candidate
 from harness.models.load_model import base_section, load_config, load_model, load_tokenizer
+from harness.pipeline.finished.chat import open_chat
+from harness.pipeline.finished.export import export
+from harness.store.run_folder import RunFolder
 
 pytestmark = pytest.mark.model
 
@@ -202,3 +206,29 @@ def test_an_adapter_is_no_base(tmp_path: Path) -> None:
     for load in (load_config, load_model):
         with pytest.raises(ModelError, match=r"a base must be a whole model: .* is an adapter"):
             load(str(folder), base_section(str(folder)))
+
+
+def handed_over(folder: Path, base: Path, adapter: Path) -> RunFolder:
+    """Return a finished run whose lock allows the code of its base."""
+    run = write_run(folder, size=4)
+    lock = json.loads(run.lock_file.read_text())
+    lock["base_path"] = str(base)
+    lock["study_file"]["base"] |= {"model": str(base), "trust_remote_code": True}
+    lock["arms"][1] |= {"path": str(adapter), "method": "trained elsewhere"}
+    run.lock_file.write_text(json.dumps(lock))
+    return run
+
+
+def test_a_lock_cannot_allow_code(tmp_path: Path, never: Path) -> None:
+    """Who chats with a stranger's run, or merges its candidate, allows it by an own word."""
+    adapter = lora(llama(tmp_path / "plain"), tmp_path / "adapter")
+    base = with_code(llama(tmp_path / "base"), never)
+    run = handed_over(tmp_path / "run", base, adapter)
+    with pytest.raises(ModelError, match="a finished run: --trust-remote-code"):
+        open_chat(run)
+    with pytest.raises(ModelError, match="a finished run: --trust-remote-code"):
+        export(run, "mixed", tmp_path / "merged", merge=True)
+    assert not never.exists()
+    assert not (tmp_path / "merged").exists()
+    assert "mixed" in open_chat(run, trust_remote_code=True).arms
+    assert never.exists()
