@@ -254,7 +254,7 @@ def load_generation_config(model: str, base: BaseSection) -> "GenerationConfig":
         )
     except (ValueError, TypeError, AttributeError, KeyError) as error:
         raise ModelError(
-            f"generation settings must be readable: those of {model!r}: {_reason(error)}"
+            f"generation settings must be readable: those of {model!r}: {first_line(error)}"
         ) from error
 
 

@@ -116,26 +116,28 @@ def _csv_rows(path: Path) -> list[list[str]]:
 
 
 def _workbook_rows(path: Path) -> list[list[str]]:
-    from zipfile import ZipFile
-
     import openpyxl
 
     if not path.is_file():
         raise ValueError("there is no such file")
     try:
-        with ZipFile(path) as archive:
-            size = sum(part.file_size for part in archive.infolist())
-        if size > _UNPACKED:
-            raise ValueError(f"it unpacks to {size:,} bytes, more than any rating sheet")
+        _refuse_bomb(path)
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        rows = book["Ratings"].iter_rows(
-            max_row=_ROWS, max_col=len(COLUMNS), values_only=True
-        )
+        rows = book["Ratings"].iter_rows(max_row=_ROWS, max_col=len(COLUMNS), values_only=True)
         return [["" if cell is None else str(cell) for cell in row] for row in rows]
     except MemoryError:
         raise
     except Exception as error:  # whatever archives, XML and cells make a reader raise
         raise ValueError(str(error).partition("\n")[0] or type(error).__name__) from error
+
+
+def _refuse_bomb(path: Path) -> None:
+    from zipfile import ZipFile
+
+    with ZipFile(path) as archive:
+        size = sum(part.file_size for part in archive.infolist())
+    if size > _UNPACKED:
+        raise ValueError(f"it unpacks to {size:,} bytes, more than any rating sheet")
 
 
 def _rating(cells: Mapping[str, str], name: str, entry: KeySet, place: str) -> Rating | None:
