@@ -8,7 +8,7 @@ from support.command import PYTHON, SUPPORT, started
 from support.killing import go_on
 from support.trainings import rows, run, section
 
-from harness.errors import DataError, ModelError, StudyError
+from harness.errors import DataError, InfrastructureError, ModelError, StudyError
 from harness.records import Example, LossPoint
 from harness.study import BaseSection
 from harness.training import DataCard, RowTokenizer, fingerprint, finished, marked
@@ -230,3 +230,14 @@ def test_what_does_not_fit_the_base_is_told_before_training(
     with pytest.raises(ModelError, match="no device 'cuda:99': "):
         run(tiny_base, tmp_path / "e", base=elsewhere)
     assert not list(tmp_path.iterdir())
+
+
+def test_memory_that_runs_out_says_what_to_change(tiny_base: Path, tmp_path: Path) -> None:
+    """Also on a CPU, whose allocator has other words for it than a GPU's."""
+
+    def starve(_: LossPoint, __: int) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+
+    said = r"per_device_train_batch_size=8; halve it and double gradient_accumulation_steps"
+    with pytest.raises(InfrastructureError, match=said):
+        run(tiny_base, tmp_path / "mine", on_progress=starve)
