@@ -20,7 +20,10 @@ _FLIPPED = {exp.GT: exp.LT, exp.LT: exp.GT, exp.GTE: exp.LTE, exp.LTE: exp.GTE}
 
 def canonicalize(tree: exp.Expression, columns: Columns) -> exp.Expression | None:
     """Return the query in canonical form, or None where its names are ambiguous."""
-    tree = bind(_without_references(tree.copy(), columns), columns, copy=False).tree
+    tree = tree.copy()
+    if not _replace_references(tree, columns):
+        return None
+    tree = bind(tree, columns, copy=False).tree
     try:
         scopes = list(traverse_scope(tree))
     except (SqlglotError, RecursionError, AttributeError, KeyError):
@@ -43,10 +46,14 @@ def canonicalize(tree: exp.Expression, columns: Columns) -> exp.Expression | Non
     return tree.transform(_plain, copy=False)
 
 
-def _without_references(tree: exp.Expression, columns: Columns) -> exp.Expression:
+def _replace_references(tree: exp.Expression, columns: Columns) -> bool:
     """Replace ordinals and aliases by what they stand for, by SQLite's precedence.
 
     A bare ORDER BY key is an alias first; anywhere else a column comes before an alias.
+
+    Returns:
+        Whether all is clear: not where a subquery uses the name of an alias around it, which
+        could be a column of its own.
     """
     for select in list(tree.find_all(exp.Select)):
         items = select.expressions
@@ -62,8 +69,10 @@ def _without_references(tree: exp.Expression, columns: Columns) -> exp.Expressio
             part = select.args.get(key)
             for column in list(part.find_all(exp.Column)) if part and unreal else ():
                 if not column.table and column.name.lower() in unreal:
-                    column.replace(unreal[column.name.lower()].copy())
-    return tree
+                    if column.find_ancestor(exp.Select) is not select:
+                        return False
+                    column.replace(exp.Paren(this=unreal[column.name.lower()].copy()))
+    return True
 
 
 def _column_names(source: exp.Expression, columns: Columns) -> list[str]:
@@ -77,7 +86,8 @@ def _referred(
 ) -> exp.Expression:
     if isinstance(key, exp.Literal) and not key.is_string and key.this.isdigit():
         position = int(key.this) - 1
-        if 0 <= position < len(items) and not items[position].is_star:
+        known = not any(item.is_star for item in items[: position + 1])
+        if 0 <= position < len(items) and known:
             return items[position].unalias().copy()
     if isinstance(key, exp.Column) and not key.table and key.name.lower() in named:
         return named[key.name.lower()].copy()
@@ -86,7 +96,11 @@ def _referred(
 
 def _name_tables(scope: Scope, aliases: dict[int, str]) -> None:
     """Give every table of a scope a name that no enclosing scope uses."""
-    taken: set[str] = set()
+    taken = {
+        alias.lower()
+        for alias, source in scope.sources.items()
+        if not isinstance(source, exp.Table)
+    }
     outer = scope.parent
     while outer is not None:
         taken |= {aliases[id(s)] for s in outer.sources.values() if id(s) in aliases}
@@ -116,8 +130,17 @@ def _qualify(column: exp.Column, scope: Scope, columns: Columns, aliases: dict[i
         if owners:
             column.set("table", exp.to_identifier(owners[0]))
             return len(owners) == 1
+        if not wanted and any(_is_open(s, columns) for s in within.sources.values()):
+            return False
         within = within.parent
     return not wanted
+
+
+def _is_open(source: exp.Expression | Scope, columns: Columns) -> bool:
+    """Tell whether a source may have columns that nobody lists: a table function, a star."""
+    if isinstance(source, exp.Table):
+        return source.name.lower() not in columns
+    return any(item.is_star for item in source.expression.selects)
 
 
 def _has(source: exp.Expression | Scope, name: str, columns: Columns) -> bool:
@@ -142,7 +165,10 @@ def _plain(node: exp.Expression) -> exp.Expression:
         name = node.this.lower()
         return exp.Identifier(this=name, quoted=not re.fullmatch(r"\w+", name))
     if isinstance(node, exp.Paren):
-        needless = isinstance(node.this, exp.Column | exp.Literal | exp.Paren)
+        call = isinstance(node.this, exp.Func) and not isinstance(
+            node.this, exp.Binary | exp.Connector | exp.Predicate
+        )
+        needless = call or isinstance(node.this, exp.Column | exp.Literal | exp.Paren)
         in_list = isinstance(node.parent, exp.And | exp.Or | exp.Where | exp.Having | exp.Join)
         if needless or (in_list and isinstance(node.this, exp.Predicate)):
             return node.this

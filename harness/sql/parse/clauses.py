@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from functools import partial
 
 from sqlglot import exp
 
@@ -12,9 +13,10 @@ _INNER = {"", "INNER", "CROSS"}
 class Clauses:
     """One SELECT, every part as text in canonical form.
 
-    ``tables`` are the joined tables; ``joins`` is empty where all joins are inner (then their
-    conditions stand among ``conditions``), else the joins in order. ``links`` are the classes of
-    columns that equalities make the same. ``order`` keeps its sequence, the rest has none.
+    ``tables`` are the joined tables, sorted where their order cannot show; ``joins`` is empty where
+    all joins are inner (then their conditions stand among ``conditions``), else the joins in order.
+    ``links`` are the classes of columns that equalities make the same. ``order`` keeps its
+    sequence, the rest has none.
     """
 
     tables: tuple[str, ...]
@@ -81,29 +83,42 @@ def is_equi_join(node: exp.Expression) -> bool:
     )
 
 
-def clauses_of(select: exp.Select, *, merge: bool = False) -> Clauses:
+def clauses_of(
+    select: exp.Select, *, merge: bool = False, transitive: bool = True, top: bool = True
+) -> Clauses:
     """Take a canonicalized SELECT apart.
 
-    ``merge`` writes columns that an equality makes the same under one name.
+    Args:
+        select: The SELECT.
+        merge: Write columns that an equality makes the same under one name.
+        transitive: Whether equalities of columns join up to classes. They do not where one compares
+            text with a number.
+        top: Whether it is the whole query: the order of columns and of rows left open then does
+            not matter.
     """
     found = conditions(select)
-    links = _classes((text_of(c.this), text_of(c.expression)) for c in found if is_equi_join(c))
+    pairs = [(text_of(c.this), text_of(c.expression)) for c in found if is_equi_join(c)]
+    links = _classes(pairs) if transitive else frozenset(map(frozenset, pairs))
     same = {member: min(group) for group in links for member in group} if merge else {}
     inner = has_only_inner_joins(select)
     group, having = select.args.get("group"), select.args.get("having")
     order = select.args.get("order")
     known = {"from_", "joins", "where", "group", "having", "order", "limit", "offset", "distinct",
              "expressions", "kind", "hint"}  # fmt: skip
+    written = partial(_written, same=same, transitive=transitive)
+    tables = tuple(_source_text(source, transitive=transitive) for source in sources(select))
+    shows = not top and (select.is_star or select.args.get("limit"))
+    open_order = not shows and not _takes_any_row(select)
     return Clauses(
-        tables=tuple(sorted(_source_text(source) for source in sources(select))),
+        tables=tuple(sorted(tables)) if open_order else tables,
         joins=() if inner else tuple(text_of(join) for join in select.args["joins"]),
-        conditions=frozenset(_written(c, same) for c in found if not is_equi_join(c)),
+        conditions=frozenset(written(c) for c in found if not is_equi_join(c)),
         links=links,
-        select=tuple(_written(item, same) for item in select.expressions),
+        select=tuple(written(item) for item in select.expressions),
         distinct=select.args.get("distinct") is not None,
-        group=frozenset(_written(key, same) for key in (group.expressions if group else ())),
-        having=frozenset(_written(c, same) for c in conjuncts(having.this if having else None)),
-        order=tuple(_written(key, same) for key in (order.expressions if order else ())),
+        group=frozenset(written(key) for key in (group.expressions if group else ())),
+        having=frozenset(written(c) for c in conjuncts(having.this if having else None)),
+        order=tuple(written(key) for key in (order.expressions if order else ())),
         limit=text_of(select.args.get("limit")).strip(),
         offset=text_of(select.args.get("offset")).strip(),
         rest=tuple(
@@ -114,10 +129,25 @@ def clauses_of(select: exp.Select, *, merge: bool = False) -> Clauses:
     )
 
 
-def _source_text(source: exp.Expression) -> str:
-    return (
-        canonical_text(source, top=False) if isinstance(source, exp.Subquery) else text_of(source)
+def _takes_any_row(select: exp.Select) -> bool:
+    """Tell whether a column comes from some row of a group: the join order may decide which."""
+    group = select.args.get("group")
+    keys = {text_of(key) for key in group.expressions} if group else set()
+    parts = [*select.expressions, select.args.get("having"), select.args.get("order")]
+    read = [part for part in parts if part is not None]
+    if group is None and not any(part.find(exp.AggFunc) for part in read):
+        return False
+    return any(
+        text_of(column) not in keys and column.find_ancestor(exp.AggFunc, exp.Select) is select
+        for part in read
+        for column in part.find_all(exp.Column, exp.Star)
     )
+
+
+def _source_text(source: exp.Expression, *, transitive: bool) -> str:
+    if isinstance(source, exp.Subquery):
+        return canonical_text(source, top=False, transitive=transitive)
+    return text_of(source)
 
 
 def _classes(pairs: Iterable[tuple[str, str]]) -> frozenset[frozenset[str]]:
@@ -132,13 +162,14 @@ def _classes(pairs: Iterable[tuple[str, str]]) -> frozenset[frozenset[str]]:
     return frozenset(frozenset(group) for group in groups)
 
 
-def _written(node: exp.Expression, same: dict[str, str]) -> str:
+def _written(node: exp.Expression, *, same: dict[str, str], transitive: bool) -> str:
     """Return the text of a node, equal columns under one name, subqueries in canonical form."""
     copy = node.copy()
 
     def rewrite(part: exp.Expression) -> exp.Expression:
         if isinstance(part, exp.Query):
-            return exp.Identifier(this=canonical_text(part, top=False), quoted=True)
+            text = canonical_text(part, top=False, transitive=transitive)
+            return exp.Identifier(this=text, quoted=True)
         if isinstance(part, exp.Column):
             return exp.Identifier(this=same.get(text_of(part), text_of(part)), quoted=False)
         return part
@@ -156,17 +187,18 @@ def _sorted_sides(node: exp.Expression) -> exp.Expression:
     return node
 
 
-def canonical_text(node: exp.Expression, *, merge: bool = False, top: bool = True) -> str:
+def canonical_text(
+    node: exp.Expression, *, merge: bool = False, top: bool = True, transitive: bool = True
+) -> str:
     """Return a canonical text of a canonicalized query: equal texts mean equal queries.
 
-    Only at the top does the order of columns not matter.
+    Only at the top does the order of columns not matter; for the rest see `clauses_of`.
     """
+    within = partial(canonical_text, merge=merge, top=False, transitive=transitive)
     if isinstance(node, exp.Subquery):
-        return f"({canonical_text(node.this, merge=merge, top=False)}) {node.alias}".strip()
+        return f"({within(node.this)}) {node.alias}".strip()
     if isinstance(node, exp.SetOperation):
-        sides = [
-            canonical_text(side, merge=merge, top=False) for side in (node.this, node.expression)
-        ]
+        sides = [within(side) for side in (node.this, node.expression)]
         others = {
             key: text_of(value) if isinstance(value, exp.Expression) else value
             for key, value in sorted(node.args.items())
@@ -174,7 +206,7 @@ def canonical_text(node: exp.Expression, *, merge: bool = False, top: bool = Tru
         }
         return f"{type(node).__name__} {sides} {others}"
     if isinstance(node, exp.Select):
-        parts = clauses_of(node, merge=merge)
+        parts = clauses_of(node, merge=merge, transitive=transitive, top=top)
         given = [getattr(parts, field.name) for field in fields(parts)]
         return repr(
             [
