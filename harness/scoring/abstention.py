@@ -53,7 +53,7 @@ REFUSAL = re.compile(
     | \b(?:it\ is|it['’]s|remains|is|are)\ (?:currently\ |still\ |largely\ )?
         (?:unclear|unknown|uncertain|undetermined|unspecified|undisclosed)\b
     | \bunanswerable\b | \bno\ idea\b | \bno\ answer\b | \bbeyond\ my\ (?:knowledge|training|scope)
-    | \bmy\ (?:knowledge|training(?:\ data)?|information)\ (?:cutoff|cut-off|is\ limited|only|does)
+    | \bmy\ (?:knowledge|training(?:\ data)?|information)\ (?:is\ limited|only|does)
     | \b(?:more|further|additional)\ (?:information|context|details|data)
         \ (?:is|are|would\ be)\ (?:needed|required)
     | \b(?:need|require)\ (?:more|further|additional)\ (?:information|context|details|data)\b
@@ -86,6 +86,8 @@ _BARE = re.compile(
     re.IGNORECASE,
 )
 _GOES_ON = re.compile(
+    r"\b(?:but|however)\b,?\s+(?!(?:i|we|you|if|there|please|unfortunately|it|this|that)\b)(?:\S+\s+){2}"
+    r"|"
     r"\b(?:but|however|though|although|still|aber|jedoch|pero|mais|sin embargo)\b[^.]*"
     r"\b(?:think|guess|believe|say|likely|probably|possibly|might|may|would|could|is|was|are|were"
     r"|denke|glaube|creo|crois|pense|ist|es|est)\b"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from harness.scoring import abstention, response_faults
-from harness.scoring.accepted_answer import SHARE, Accepted, Sentence, accepted, occurrence
+from harness.scoring.accepted_answer import Accepted, Sentence, accepted
 from harness.scoring.answer_languages import (
     CONCLUSION,
     ENGLISH,
@@ -16,6 +16,7 @@ from harness.scoring.answer_languages import (
 )
 from harness.scoring.answer_words import answer_words, stems
 from harness.scoring.normalize import words
+from harness.scoring.stated_answer import SHARE, occurrence
 from harness.scoring.wordlists import BEFORE_POLAR, LEAD_IN
 
 _STATEMENTS = 2
@@ -29,6 +30,7 @@ _SENTENCE = re.compile(
 )
 _BULLET = re.compile(r"^[ \t]*(?:[-*•–]|\(?\d{1,2}[.)])[ \t]+", re.MULTILINE)
 _ITEM = "‣"
+_BEFORE_TRUE = frozenset(("that", "this", "is", "statement"))
 _SHORT = 12
 """Words of a sentence up to which an "or" offers two answers."""
 
@@ -200,7 +202,8 @@ def _polarity(wanted: str, sentence: Sentence) -> str | None:
     if sentence.code == "zh":
         lead = next((m for m in sorted(POLAR, key=len, reverse=True) if text.startswith(m)), None)
         return None if lead and POLAR[lead] == wanted else "absent"
-    first = next((i for i, word in enumerate(given) if word not in BEFORE_POLAR), None)
+    idle = BEFORE_POLAR | _BEFORE_TRUE if wanted in {"true", "false"} else BEFORE_POLAR
+    first = next((i for i, word in enumerate(given) if word not in idle), None)
     if first is None or POLAR.get(given[first]) != wanted:
         return "absent"
     joined, other = [*given[first + 1 : first + 3], "", ""][:2]

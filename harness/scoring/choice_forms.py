@@ -55,15 +55,16 @@ _CHOOSING = re.compile(
     | (?:\bactually|\bno\s+wait|\bwait|\bcorrection)\b[^.\n]{0,30}?
         \b(?:it\ is|it['’]s|it\ should\ be)\s
     """,
-    re.IGNORECASE | re.VERBOSE,
+    re.VERBOSE,
 )
-"""How a choice is said to be made, or made anew."""
+"""How a choice is said to be made, or made anew; in a text in small letters."""
 
-COLON_LINE = re.compile(
-    r"(?:\b(?:is|be|was|are|ist|es|est|answer|option|choice|following)|[是为])[^\S\n]*[:：][^\S\n]*$",
-    re.IGNORECASE | re.MULTILINE,
+COLON_LINE = re.compile(r"[:：][^\S\n]*$", re.MULTILINE)
+_ANNOUNCES = re.compile(
+    r"(?:\b(?:is|be|was|are|ist|es|est|answer|option|choice|following)|[是为])[^\S\n]*$",
+    re.IGNORECASE,
 )
-"""The end of a line that announces what the next one says."""
+"""The end of a line that announces what the next one says, before its colon."""
 
 _SUPPOSED = re.compile(
     r"\b(?:if|whether|suppose|assuming|unless|why|would\s+(?:mean|suggest|imply)|might\s+(?:think|say)"
@@ -215,7 +216,8 @@ def declarations(choices: Sequence[str], labels: Sequence[str], said: str) -> It
     for match in sorted(found, key=lambda match: match.start(), reverse=True)[:_LAST]:
         if match.re is COLON_LINE:
             content, after = _next_lines(said, match.end())
-            if not _lists(labels, content, after):
+            announced = _ANNOUNCES.search(said, max(0, match.start() - 20), match.start())
+            if announced and not _lists(labels, content, after):
                 yield _announced(choices, labels, content)
         elif match.groupdict().get("boxed") is not None:
             yield name_of(choices, labels, match["boxed"], declared=True)
@@ -230,14 +232,15 @@ _LAST = 200
 def _declaring(said: str) -> Iterator[re.Match[str]]:
     """Yield what says that an answer follows; the literal words are looked for first, for speed."""
     low = said.lower()
+    low = low if len(low) == len(said) else said
     end = 0
-    for anchor in _ANCHOR.finditer(low if len(low) == len(said) else said):
+    for anchor in _ANCHOR.finditer(low):
         if anchor.start() >= end:
             match = DECLARATION.match(said, anchor.start())
             if match is not None:
                 end = match.end()
                 yield match
-    yield from _CHOOSING.finditer(said)
+    yield from _CHOOSING.finditer(low)
 
 
 def _declared(choices: Sequence[str], labels: Sequence[str], content: str) -> Reading:

@@ -7,7 +7,7 @@ The rule, in the order in which it is applied:
    sentence that draws a conclusion ("Therefore, ..."), the first two statements and the last.
 2. The response is correct where a statement of the region states an accepted answer, unnegated and
    not as one of several alternatives: as the same date, number (in the same unit), person or words
-   (`accepted_answer`). ``yes``, ``no``, ``true``, ``false`` and ``maybe`` must lead a statement.
+   (`stated_answer`). ``yes``, ``no``, ``true``, ``false`` and ``maybe`` must lead a statement.
 3. A response that declines is ``abstained``: correct where an accepted answer says that there is
    none, and only there.
 4. An accepted answer that stands only between the statements of the region is ``over_verbose``:

@@ -7,7 +7,8 @@ is what training for longer, or a longer limit, mends.
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from harness.scoring.accepted_answer import Accepted, Sentence, other_unit
+from harness.scoring.accepted_answer import Accepted, Sentence
+from harness.scoring.stated_answer import other_unit
 
 GARBLED = 0.8
 """The share of letters in common, in order, from which a text is a garbled copy."""

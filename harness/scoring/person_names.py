@@ -10,7 +10,7 @@ from harness.scoring.answer_languages import fold, word_set
 
 _NAMES = NickNamer()
 _TITLES = word_set("sir dr mr mrs ms lord lady dame prof professor saint st president king queen")
-_SUFFIXES = word_set("jr sr ii iii iv v")
+_SUFFIXES = word_set("jr sr")
 _PARTICLES = word_set("de da di du la le van von der den del bin al el")
 _CONNECTIVES = word_set("and or of the in is was by with s")
 _NAME = r"[A-ZÀ-Þ][\w.'’-]*"
@@ -46,6 +46,16 @@ def same_first_name(one: str, two: str) -> bool:
         return True
     known = _NAMES.nicknames_of(one) | _NAMES.canonicals_of(one)
     return two in known or bool(_NAMES.canonicals_of(one) & _NAMES.canonicals_of(two))
+
+
+@lru_cache(maxsize=65536)
+def is_first_name(name: str) -> bool:
+    """Say whether a name, folded, is an English first name or nickname, or an initial.
+
+    >>> is_first_name("bob"), is_first_name("southern")
+    (True, False)
+    """
+    return len(name) == 1 or bool(_NAMES.nicknames_of(name) or _NAMES.canonicals_of(name))
 
 
 def names_person(names: Sequence[str], tokens: Sequence[str]) -> int:

@@ -30,6 +30,8 @@ _CURRENCIES = {
     **dict.fromkeys(("$", "us$", "usd", "dollar", "dollars", "dolares"), "dollar"),
     **dict.fromkeys(("€", "eur", "euro", "euros"), "euro"),
     **dict.fromkeys(("£", "gbp", "pound sterling", "sterling"), "pound"),
+    **dict.fromkeys(("p", "pence", "penny"), "pence"),
+    **dict.fromkeys(("cent", "cents", "¢"), "cent"),
     **dict.fromkeys(("¥", "jpy", "yen"), "yen"),
     **dict.fromkeys(("cny", "rmb", "yuan", "元"), "yuan"),
     **dict.fromkeys(("inr", "₹", "rupee", "rupees"), "rupee"),
@@ -48,6 +50,7 @@ for _dimension, _table in {
     "months": "month monat mes mois=1; quarter=3; year yr jahr ano=12; decade=120; century=1200",
     "volume": "ml milliliter millilitre=.001; l liter litre litro=1; gallon=3.785411784",
     "temperature c": "°c c celsius centigrade=1",
+    "speed": "mph=1.609344; kmh kph=1",
     "temperature f": "°f f fahrenheit=1",
     "energy": "kwh=1; mwh=1000; gwh=1000000",
 }.items():
@@ -70,6 +73,10 @@ _QUANTITY = re.compile(
     re.IGNORECASE,
 )
 _EUROPEAN = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+|\d+)(,\d+)?(?![\d,]|\.\d)")
+_SPEED = re.compile(
+    r"\b(?:(?P<miles>miles?)|(?:km|kilomet(?:er|re)s?))(?:\s(?:per|an)\s|\s?/\s?)(?:hour|hr|h)\b",
+    re.IGNORECASE,
+)
 _SPACED = re.compile(r"(?<=\d)[\u00a0\u202f'’](?=\d{3}\b)")
 _DOWN = (
     r"\b(?:decreas|declin|fell|fall|drop|loss|lost|lower|reduc|negative|minus|down|shr[aiu]nk"
@@ -178,6 +185,8 @@ def quantities(text: str, code: str = "en") -> list[Quantity]:
     [('1577000000.000', 'dollar'), ('12', None)]
     """
     text = _SPACED.sub("", text)
+    if "/" in text or " hour" in text:
+        text = _SPEED.sub(lambda match: "mph" if match["miles"] else "kmh", text)
     if code in {"de", "es", "fr"}:
         text = _EUROPEAN.sub(_american, text)
     return [_quantity(match, _falls(text, match)) for match in _QUANTITY.finditer(text)]
