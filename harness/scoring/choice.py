@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 from harness.records import Verdict
 from harness.scoring import abstention, choice_forms, choice_texts, response_faults
+from harness.scoring.answer_languages import CONCLUSION
 from harness.scoring.answer_region import sentences
 from harness.scoring.choice_forms import Reading
 from harness.scoring.normalize import comparable, find, words
@@ -31,15 +32,27 @@ _NEXT_QUESTION = re.compile(
     r"|^[^\S\n]*(?:user|human|assistant|student|teacher)\s*:",
     re.IGNORECASE | re.MULTILINE,
 )
+_ANSWER_TAG = re.compile(r"<(?:final_)?answer>")
+_TAG = re.compile(r"</?(?:b|i|p|u|em|strong|br|span|div|code|answer|final_answer)\s*/?>")
+_THEREFORE = re.compile(
+    r"(?:(?:so|thus|hence|therefore|definitely|probably|certainly|surely|clearly|ok|okay|well|then"
+    r"|i\s+(?:think|believe|guess|would\s+say)|my\s+guess|daher|also|donc|por\s+tanto)\b[,:]?\s+)+"
+    r"|(?:因此|所以)[，,]?",
+    re.IGNORECASE,
+)
+"""Words before a label that is the whole reply, or a line of its own."""
+
 _PRAISE = re.compile(
     r"(?:(?:[(\[（]|\b(?i:option|choice|answer|statement)\s+[(\[（]?)(?P<marked>\w{1,2})[)\]）]?"
-    r"|(?:^|(?<=[.!?]\s)|(?<=\n))(?P<bare>[A-Z0-9]))"
-    r"(?![\w'’])(?:[.:)]?\s[^.\n]{0,120}?)?\s*\b(?:is|seems|looks|would\s+be|must\s+be|appears\s+to\s+be"
+    r"(?![\w'’])(?:[.:)]?\s[^.\n]{0,120}?)?"
+    r"|(?:^|(?<=[.!?,]\s)|(?<=\n))(?P<bare>[A-Z0-9])(?![\w'’])(?:[.:)]\s[^.\n]{0,120}?)?)"
+    r"\s*\b(?:is|seems|looks|would\s+be|must\s+be|appears\s+to\s+be"
     r"|remains|stands\s+out\s+as)"
     r"\s+(?:(?:clearly|indeed|therefore|thus|probably|likely|also|the|our|my)\s+)*"
     r"(?:correct|right|best|answer|closest|most\s+(?:appropriate|likely|accurate|suitable|plausible))\b",
 )
 _CLOSING = re.compile(r"\b(?:is|be|are|ist|es|est)\s*:?\s*[(\[（]\s*(\w{1,2})\s*[)\]）]")
+_AT_END = re.compile(r"(?<=\s)[(\[](?P<marked>\w{1,2})[)\]]\W*$")
 _IT_IS = re.compile(
     r"(?:(?:so|then|thus|hence|therefore|i\s+(?:think|believe|guess))\b,?\s*)*(?:it|that|this)"
     r"(?:\s+is|['’]s|\s+must\s+be|\s+would\s+be|\s+should\s+be)\s+(?:option\s+)?(?P<label>\w{1,2})\W*$",
@@ -140,6 +153,7 @@ _PROBLEMS = {"ambiguous": "ambiguous", "conflict": "conflict", "none": "no_answe
 def _own_words(response: str) -> str:
     """Return what answers the question that was asked: nothing after an invented next one."""
     said = response_faults.visible_text(response_faults.both_ends(response))
+    said = _TAG.sub("", _ANSWER_TAG.sub("\nAnswer: ", said))
     said = response_faults.strip_markdown(choice_forms.without_latex(said))
     for match in _NEXT_QUESTION.finditer(said):
         if choice_forms.HAS_WORDS(said, 0, match.start()):
@@ -149,6 +163,7 @@ def _own_words(response: str) -> str:
 
 def _whole(choices: Sequence[str], labels: Sequence[str], said: str) -> Reading:
     """Read a label at the very start, where no other line begins with another label."""
+    said = _after_therefore(said)
     found = choice_forms.leading_label(choices, labels, said, declared=False)
     if found is None:
         return Reading(None)
@@ -160,6 +175,11 @@ def _whole(choices: Sequence[str], labels: Sequence[str], said: str) -> Reading:
             return Reading(None)
     reading = choice_forms.name_of(choices, labels, said, declared=False)
     return Reading(None) if reading.problem == "denied" else reading
+
+
+def _after_therefore(text: str) -> str:
+    drawn = _THEREFORE.match(text)
+    return text[drawn.end() :] if drawn else text
 
 
 def _praised(_: Sequence[str], labels: Sequence[str], said: str) -> Reading:
@@ -175,12 +195,15 @@ def _praised(_: Sequence[str], labels: Sequence[str], said: str) -> Reading:
 
 
 def _closing(_: Sequence[str], labels: Sequence[str], said: str) -> Reading:
-    """Read "... is (X)" in the last sentence that has it, near the end."""
-    for part in reversed(sentences(said[-_PART:])[-_NEAR:]):
+    """Read "... is (X)" near the end, or a conclusion that ends in a label."""
+    last = sentences(said[-_PART:])[-_NEAR:]
+    for part in reversed(last):
         named = [mark for mark in _CLOSING.findall(part) if mark in labels]
         if named:
             return Reading(list(labels).index(named[-1]))
-    return Reading(None)
+    end = _AT_END.search(last[-1]) if last and CONCLUSION.match(last[-1]) else None
+    mark = end["marked"] if end else None
+    return Reading(list(labels).index(mark) if mark and mark in labels else None)
 
 
 def _label_line(choices: Sequence[str], labels: Sequence[str], said: str) -> Reading:
@@ -189,7 +212,8 @@ def _label_line(choices: Sequence[str], labels: Sequence[str], said: str) -> Rea
     for line in [line for line in said[-_PART:].split("\n") if choice_forms.HAS_WORDS(line)][
         -_NEAR:
     ]:
-        label = choice_forms.leading_label(choices, labels, line.strip(), declared=False)
+        text = _after_therefore(line.strip())
+        label = choice_forms.leading_label(choices, labels, text, declared=False)
         if label is not None and (
             not words(label[1]) or comparable(label[1]) == comparable(choices[label[0]])
         ):

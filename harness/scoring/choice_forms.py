@@ -33,7 +33,7 @@ DECLARATION = re.compile(
         (?: \s*\(s\) | \s+(?:correct[ae]|final[ae]?|adecuada|juste|bonne)\b )?
         (?: ,?\s+(?:to|for|of|in|here|that|which|among|from|based|according|with|zu|auf|von|der|a
             |para|[àa]|pour|de)\b [^:\n]{{0,240}}? )?
-        (?: ,?\s*(?:{_SOFT},?\s+)? {_IS}(?=\W|$) (?:\s+{_SOFT}\b,?)? | \s*(?=[:：=]) )
+        (?: ,?\s*(?:{_SOFT},?\s+)? {_IS}(?=\W|$) (?:\s+{_SOFT}\b,?)? | ["'”]?\s*(?=[:：=]) )
         \s*[:：=]?
     | (?:答案|正确选项|正确的选项|最佳选项)[^\S\n]*(?:应该|应|就)?(?:选择|选|是|为)?[^\S\n]*[:：]?
     | (?:我选择|我选|应选|故选|因此选|所以选|选择|选)(?=[^\S\n]*[(（]?[A-Z0-9])
@@ -52,6 +52,8 @@ _CHOOSING = re.compile(
         (?:choose|chose|pick|select|go\ with|opt\ for|answer|answer\ with|say|vote\ for)
         (?:\s+(?:that|it\ is|it['’]s))?(?=\s) \s*:?
     | \b(?:ich\ (?:w[aä]hle|nehme)|elijo|escojo|je\ choisis)(?=\s)
+    | \b(?:so|hence|thus|therefore),?\s+(?:it|that)\s+
+        (?:is|must\ be|has\ to\ be|should\ be|would\ be|can\ only\ be)\s
     | (?:\bactually|\bno\s+wait|\bwait|\bcorrection)\b[^.\n]{0,30}?
         \b(?:it\ is|it['’]s|it\ should\ be)\s
     """,
@@ -110,8 +112,9 @@ def label_form(labels: tuple[str, ...]) -> re.Pattern[str]:
     known = sorted({*labels, *(label.lower() for label in labels)}, key=len, reverse=True)
     names = "|".join(map(re.escape, known))
     return re.compile(
-        r"\s*[\"'“‘「<{]*(?:(?:the|la|el|le|die|der|das)\s+)?(?:(?:option|choice|letter|answer|statement|opci[oó]n|antwort|选项)\s*:?\s*)?"
-        rf"(?P<open>[(\[（{{])?\s*(?P<label>{names})(?![^\W_])(?P<close>\s*[)\]）}}])?(?P<mark>[.:：,;)、。]?)"
+        r"\s*[\"'“‘「<{]*(?i:(?:the|la|el|le|die|der|das)\s+)?"
+        r"(?i:(?:option|choice|letter|answer|statement|opci[oó]n|antwort|选项)\s*:?\s*)?"
+        rf"(?P<open>[(\[（{{])?\s*(?P<label>{names})(?![^\W_])(?P<close>\s*[)\]）}}])?(?P<mark>[.:：,;)、。\"'”」]?)"
         r"[\"'”’」>]*\s*(?P<rest>.*)",
         re.DOTALL | re.IGNORECASE if all(label.isdigit() for label in labels) else re.DOTALL,
     )
@@ -134,7 +137,8 @@ def leading_label(
     exact = index is not None
     if index is None:
         index = next(i for i, label in enumerate(labels) if label.lower() == name.lower())
-    rest = f", {match['rest']}" if match["mark"] == "," and match["rest"] else match["rest"]
+    rest = match["rest"] if HAS_WORDS(match["rest"]) else ""
+    rest = f", {rest}" if match["mark"] == "," and rest else rest
     marked = bool(match["open"] and match["close"]) or bool(match["close"] or match["mark"])
     if match["mark"] == "." and rest[:1].isdigit():  # 1.5 is a number, not label 1
         return None
@@ -194,11 +198,23 @@ _WRONG = re.compile(
 )
 
 
+_OR = re.compile(r"\s*(?:,\s*)?(?:or|oder|o|ou|或)\b", re.IGNORECASE)
+_ALONE = re.compile(r"(?<![\w'’])([B-HJ-Z0-9]|A(?=\W*$))(?![\w'’])")
+_OFFERED = 60
+
+
 def _checked(choices: Sequence[str], labels: Sequence[str], index: int, rest: str) -> Reading:
     """Return a label's choice, unless another label or the text of another choice follows it."""
-    if _WRONG.match(rest):
+    own = rest[len(choices[index]) :] if begins(choices[index], rest) else rest
+    if _WRONG.match(rest) or _WRONG.match(own):
         return Reading(None, "denied")
     other = _OTHER.match(rest)
+    if (
+        other
+        and _OR.match(rest)
+        and {*_ALONE.findall(rest[:_OFFERED])} & {*labels} - {labels[index]}
+    ):
+        return Reading(None, "ambiguous")
     second = label_form(tuple(labels)).match(other["more"]) if other else None
     if second is not None and second["label"] in labels and second["label"] != labels[index]:
         word = second["label"] in {"A", "I"} and second["rest"][:1].islower()
