@@ -10,7 +10,16 @@ from harness.cli import console
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder, such as runs/mine.")]
 
 
-def command(run: RunPath) -> None:
+def command(
+    run: RunPath,
+    without_texts: Annotated[
+        bool,
+        typer.Option(
+            "--without-texts",
+            help="Write the reports into RUN/without_texts, with every figure and no row's text.",
+        ),
+    ] = False,
+) -> None:
     """Report a finished run again from its samples; no model.
 
     Example: `harness report runs/mine`
@@ -20,6 +29,13 @@ def command(run: RunPath) -> None:
 
     folder = RunFolder(run)
     study, result = reopen(folder)
+    if without_texts:
+        from harness import report
+
+        console.show(result)
+        written = report.write(report.without_texts(result), run / "without_texts")
+        console.say(f"  {written['report.html']}  figures, no texts")
+        return
     with folder.held():
         conclude(folder, study, result, console.TerminalProgress())
     console.show(result)

@@ -16,8 +16,18 @@ from harness.report.html import html
 from harness.report.junit import junit
 from harness.report.markdown import markdown
 from harness.report.model_card import model_card
+from harness.report.without_texts import without_texts
 
-__all__ = ["WRITERS", "gate_json", "html", "junit", "markdown", "model_card", "write"]
+__all__ = [
+    "WRITERS",
+    "gate_json",
+    "html",
+    "junit",
+    "markdown",
+    "model_card",
+    "without_texts",
+    "write",
+]
 
 
 def _gate_text(result: Result) -> str:

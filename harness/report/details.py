@@ -14,6 +14,7 @@ from harness.records import Comparison, Finding, Pair, Result
 from harness.report import charts
 from harness.report.headline import Check, check
 from harness.report.item_browser import item_id
+from harness.report.without_texts import LEFT_OUT
 from harness.report.wording import TRANSITION_WORDS, early, percent, precise
 
 EXAMPLES = 3
@@ -230,7 +231,8 @@ def _extent(finding: Finding) -> str:
 
 
 def _examples(comparison: Comparison) -> tuple[LostItem, ...]:
-    return tuple(map(_example, diverse_losses(comparison, EXAMPLES)))
+    shown = diverse_losses(comparison, EXAMPLES)
+    return tuple(_example(pair) for pair in shown if pair.base.item.prompt != LEFT_OUT)
 
 
 def _example(pair: Pair) -> LostItem:

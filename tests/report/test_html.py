@@ -5,6 +5,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -276,3 +277,17 @@ def test_a_large_run_has_every_flip_and_says_what_is_left_out(
     page = report.html(whole)
     assert f"This page has all {len(flips)} answers that changed" in page
     assert report.html(whole) == page
+
+
+def test_a_report_without_texts_keeps_every_figure(tmp_path: Path) -> None:
+    """No word of a question, an answer or what a judge made of it stands in any file."""
+    result = example_result()
+    written = report.write(report.without_texts(result), tmp_path)
+    whole = report.write(result, tmp_path / "whole")
+    texts = {name: path.read_text("utf-8") for name, path in written.items()}
+    secrets = ("lungs", "helium", "harbour =", "The sea is wide", "keeper of the lamp", "oxygen")
+    assert not [(s, name) for s in secrets for name, text in texts.items() if s in text]
+    assert any(s in whole["report.html"].read_text("utf-8") for s in secrets)
+    gates = [json.loads(files["gate.json"].read_text()) for files in (written, whole)]
+    assert gates[0]["checks"] == gates[1]["checks"]
+    assert "subject = physics" in texts["report.html"]

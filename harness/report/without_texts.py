@@ -1,0 +1,49 @@
+"""A result for passing around: every figure, and no text of a question or an answer."""
+
+from dataclasses import replace
+
+from harness.records import Comparison, Finding, Pair, Result, Sample, TrainingData
+
+LEFT_OUT = "(text left out)"
+
+
+def without_texts(result: Result) -> Result:
+    """Return a result whose reports keep figures, labels, groups and ids, and no row's text.
+
+    Names of suites, candidates, groups of items and rows' ids stay: they are what figures are
+    about.
+    """
+    return replace(
+        result,
+        comparisons=tuple(map(_comparison, result.comparisons)),
+        findings=tuple(map(_finding, result.findings)),
+        data=tuple(map(_data, result.data)),
+        notes=(*result.notes, "The texts of questions and answers were left out of this report."),
+    )
+
+
+def _comparison(comparison: Comparison) -> Comparison:
+    return replace(comparison, pairs=tuple(map(_pair, comparison.pairs)))
+
+
+def _pair(pair: Pair) -> Pair:
+    return replace(pair, base=_sample(pair.base), tuned=_sample(pair.tuned))
+
+
+def _sample(sample: Sample) -> Sample:
+    item = replace(sample.item, prompt=LEFT_OUT, target=LEFT_OUT, doc={}, arguments=())
+    responses = tuple(
+        replace(response, text=None if response.text is None else LEFT_OUT)
+        for response in sample.responses
+    )
+    verdict = replace(sample.verdict, answer=None, explanation="", details={})
+    return replace(sample, item=item, responses=responses, verdict=verdict)
+
+
+def _finding(finding: Finding) -> Finding:
+    """Drop the words of a warning, which may quote an answer; its title and counts stay."""
+    return replace(finding, text="") if finding.kind == "warning" else finding
+
+
+def _data(data: TrainingData) -> TrainingData:
+    return replace(data, copies=tuple(replace(copy, shared="") for copy in data.copies))
