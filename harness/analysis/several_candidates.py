@@ -74,7 +74,7 @@ def run_verdict(comparisons: Sequence[Comparison]) -> tuple[GateVerdict, str]:
             continue
         p = overall.get((comparison.candidate, comparison.suite.name), 1.0)
         if comparison.reason or decision is None or p <= decision.alpha:
-            return "fail", ""  # only a failed must-pass item gives a failed check a reason
+            return "fail", ""  # a must-pass item or a goal, which need no correction here
         alone.append(
             f"{comparison.candidate} on {comparison.suite.name} (p {_p(comparison.p_adjusted)} "
             f"among its own suites, {_p(p)} among all)"

@@ -168,11 +168,13 @@ def _none_can(by_name: dict[str, list[Comparison]]) -> str:
     """Say why no candidate can be recommended."""
     said: list[tuple[str, str]] = []
     for name, comparisons in list(by_name.items())[:SHOWN]:
-        broke = [c for c in comparisons if c.verdict == "fail"]
+        broke = [c for c in comparisons if c.verdict == "fail" and not c.reason]
+        short = [c for c in comparisons if c.verdict == "fail" and c.reason]
         rest = [c for c in comparisons if c.verdict in ("invalid", "inconclusive")]
         parts = []
         if broke:
             parts.append(f"broke {', '.join(map(_change, broke[:SHOWN]))}")
+        parts += [f"falls short on {_title(c.suite)}: {c.reason}" for c in short[:SHOWN]]
         if rest:
             undecided = ", ".join(_title(c.suite) for c in rest[:SHOWN])
             parts.append(f"is not decided on {undecided}{_more(len(rest) - SHOWN)}")

@@ -5,6 +5,7 @@ from harness.analysis import findings, pair
 from harness.analysis.arm_scores import arm_score
 from harness.analysis.copies import copy_warnings, without_copies
 from harness.analysis.decisions import compare_early, compare_pairs, require, settle
+from harness.analysis.goals import held_to_goals
 from harness.analysis.identical_arm import by_identity
 from harness.analysis.recipes import compare_recipes
 from harness.analysis.run_result import result_of
@@ -61,7 +62,8 @@ def _candidate(run: ScoredRun, arm: Arm) -> list[Comparison]:
     decided = [_decide(run, arm.name, suite) for suite in run.suites]
     if arm.identical:
         decided = [by_identity(comparison) for comparison in decided]
-    settled = settle(decided, run.study.gate.rates)
+    gate = run.study.gate.rates
+    settled = held_to_goals(settle(decided, gate), gate, candidates=len(run.arms) - 1)
     return [
         require(
             comparison,

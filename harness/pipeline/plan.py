@@ -77,6 +77,11 @@ def plan(
             "an early end counts on every item: 'data: overlap: exclude' leaves some out; use warn "
             "or refuse, or all items"
         )
+    if until_decided and any(suite.at_least is not None for suite in study.suites):
+        raise StudyError(
+            "a goal is held against every item: leave 'at_least' out where verdicts may end early, "
+            "or ask all items"
+        )
     _check_suite_paths(study)
     check_suite_rows(study)
     progress = progress or Silent()

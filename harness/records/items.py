@@ -35,7 +35,8 @@ class Suite:
     (up to which, where lower is better). ``scale`` is what the metric's values lie between: a score
     is a value's place between the two, in [0, 1], and stands as the metric has it:
     ``higher_is_better`` says which way is good. ``target`` marks what the model is tuned for: by
-    these suites the best of several candidates is chosen. ``similar`` is the cosine from which an
+    these suites the best of several candidates is chosen. ``at_least`` is a goal: a mean score, on
+    [0, 1], that a candidate has to reach itself. ``similar`` is the cosine from which an
     answer that means much the same as a long reference counts as right (None: none does).
     """
 
@@ -55,6 +56,7 @@ class Suite:
     scale: tuple[float, float] = (0.0, 1.0)
     similar: float | None = None
     target: bool = False
+    at_least: float | None = None
 
     @property
     def worst(self) -> float:

@@ -23,6 +23,7 @@ class Column:
     name: str
     metric: str
     is_target: bool
+    goal: str
     base: str
     base_extent: str
 
@@ -101,6 +102,7 @@ def _column(suite: Suite, result: Result) -> Column:
         name=suite.name,
         metric=suite.metric,
         is_target=suite.target,
+        goal="" if suite.at_least is None else f"goal {percent(suite.at_least)}",
         base=percent(base.mean if base else next(compared, None)),
         base_extent=extent,
     )

@@ -90,7 +90,8 @@ def _reading(suite: Suite) -> dict[str, object]:
     """Return how a metric is read, where it is not "more is better, between 0 and 1"."""
     lower = {} if suite.higher_is_better else {"higher_is_better": False}
     scale = {} if suite.scale == (0.0, 1.0) else {"scale": list(suite.scale)}
-    return {**lower, **scale}
+    goal = {} if suite.at_least is None else {"at_least": suite.at_least}
+    return {**lower, **scale, **goal}
 
 
 def _number(value: float | None) -> float | None:

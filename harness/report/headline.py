@@ -67,6 +67,8 @@ _GROUPS = {
     "good": "Better",
     "even": "Held",
 }
+SHORT = "Falls short"
+_TITLES = ("Broke", SHORT, *list(_GROUPS.values())[1:])
 
 
 def cards(result: Result) -> tuple[Card, ...]:
@@ -126,7 +128,10 @@ def _run(result: Result) -> str:
 
 def _clause(card: Card) -> str:
     broken = [check.title for group, checks in card.groups if group == "Broke" for check in checks]
+    short = [check.title for group, checks in card.groups if group == SHORT for check in checks]
     said = f"{card.name} {VERDICT_PHRASES[card.verdict]}"
+    if short and not broken:
+        return f"{said}: it falls short on {' and '.join(short[:3])}"
     if len(broken) > 3:
         return f"{said}: it broke {len(broken)} suites"
     return f"{said}: it broke {' and '.join(broken)}" if broken else said
@@ -135,11 +140,8 @@ def _clause(card: Card) -> str:
 def _card(name: str, arm: Arm | None, comparisons: Sequence[Comparison]) -> Card:
     verdict = gravest(comparisons)
     checks = [check(comparison) for comparison in comparisons]
-    groups = tuple(
-        (title, tuple(c for c in checks if c.tone == wanted))
-        for wanted, title in _GROUPS.items()
-        if any(c.tone == wanted for c in checks)
-    )
+    grouped = {title: [c for c in checks if _group(c) == title] for title in _TITLES}
+    groups = tuple((title, tuple(found)) for title, found in grouped.items() if found)
     return Card(
         name=name,
         arm=arm,
@@ -149,6 +151,13 @@ def _card(name: str, arm: Arm | None, comparisons: Sequence[Comparison]) -> Card
         groups=groups,
         sentence=_sentence(name, verdict, comparisons),
     )
+
+
+def _group(check: Check) -> str:
+    """Return under which title a check stands; a failed must-pass item or goal broke nothing."""
+    if check.tone == "bad" and check.comparison.reason:
+        return SHORT
+    return _GROUPS[check.tone]
 
 
 def check(comparison: Comparison) -> Check:

@@ -83,8 +83,10 @@ def _policy(style: str, script: str) -> str:
 
 def _declared(suite: Suite) -> dict[str, str]:
     grouped = grouping(suite)
+    goal = "" if suite.at_least is None else f", at least {suite.at_least:g}"
     allowed = f", allowing {', '.join(suite.allow)}" if suite.allow else ""
     return {
         "title": f"suite {suite.name}",
-        "words": f"{suite.metric}, {suite.kind} score, margin {suite.margin:g}, {grouped}{allowed}",
+        "words": f"{suite.metric}, {suite.kind} score, margin {suite.margin:g}{goal}, {grouped}"
+        + allowed,
     }

@@ -185,6 +185,9 @@ class SuiteSection(Section):
     metric: str | None = Field(
         None, description="which of an lm-eval task's metrics decides, if not its first"
     )
+    at_least: Share | None = Field(
+        None, description="a score that a candidate has to reach itself, beside its margin"
+    )
     target: bool = Field(
         False, description="what the model is tuned for: the best candidate is chosen by these"
     )

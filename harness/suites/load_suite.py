@@ -169,7 +169,13 @@ def _declared(section: SuiteSection, task: LmEvalTask) -> Suite:
         allow=section.allow or suite.allow,
         scale=section.scale or suite.scale,
         target=section.target or suite.target,
+        at_least=suite.at_least if section.at_least is None else section.at_least,
     )
+    if suite.at_least is not None and not suite.higher_is_better:
+        raise StudyError(
+            f"a goal is a score that more is better of: a lower {suite.metric} of {section.name!r} "
+            "is better; leave 'at_least' out"
+        )
     suite = _counting_similar(suite, section)
     score_answers.require_scale(suite, given=section.scale is not None)
     if section.cluster or section.strata:
