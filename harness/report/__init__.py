@@ -64,9 +64,6 @@ def write(result: Result, folder: Path) -> dict[str, Path]:
         try:
             write_text(path, render(result))
         except InfrastructureError as error:
-            raise InfrastructureError(
-                f"reports need a folder that can be written to: {error}; "
-                "free space or choose another folder, then run `harness report` again"
-            ) from error
+            raise InfrastructureError(f"{error}, then run `harness report` again") from error
         written[name] = path
     return written

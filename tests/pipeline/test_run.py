@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.command import harness, harness_here
+from support.command import harness, harness_here, python
 from support.killing import harness_killed
 from support.tiny_models import llama, lora
 
@@ -123,6 +123,52 @@ def test_a_report_is_written_again_without_a_model(finished: Path, tmp_path: Pat
     assert (run / "report.html").exists()
     code = json.loads(expected)["exit_code"]
     assert harness("gate", str(run), folder=tmp_path).returncode == code
+
+
+LIMITED = """
+import json, resource, signal, sys
+from harness.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+for size, *arguments in json.loads(sys.argv[1]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+    sys.argv = ["harness", *arguments]
+    try:
+        main()
+    except SystemExit as stop:
+        print("exit", stop.code, file=sys.stderr)
+"""
+
+
+def test_a_full_disk_loses_no_report_key_or_baseline(finished: Path, tmp_path: Path) -> None:
+    """A limit on files stands in for it: one sentence each, what was there is there, key and all.
+
+    More sizes, on disks that are really full, are in tests/bench/full_disk.py.
+    """
+    run = Path(shutil.copytree(finished / "run", tmp_path / "run"))
+    baseline = tmp_path / "baseline.jsonl"
+    assert harness_here("gate", run, "--write-baseline", baseline).returncode == 0
+    before = {path: path.read_bytes() for path in written(run)}
+    before[baseline] = baseline.read_bytes()
+    commands = (
+        ["report", str(run)],
+        ["review", "draw", str(run), "--raters", "3"],
+        ["gate", str(run), "--write-baseline", str(baseline)],
+        ["export", str(run), "first", "--out", str(tmp_path / "exported")],
+    )
+    jobs = [[size, *command] for size in (0, 500, 1000) for command in commands]
+    done = python("-c", LIMITED, json.dumps(jobs), folder=tmp_path)
+    codes = [line for line in done.stderr.splitlines() if line.startswith("exit")]
+    said = [line for line in done.stderr.splitlines() if line.startswith("harness: ")]
+    assert codes == ["exit 3"] * len(jobs), done.stderr
+    assert len(said) == len(jobs), done.stderr
+    assert all("cannot write" in line and "File too large" in line for line in said), said
+    assert {path: path.read_bytes() for path in before} == before
+    known = {*before, run / ".in_use", run / "hashes.json"}
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} <= known
+    assert harness_here("review", "draw", run, "--raters", "3").returncode == 0
+    for key in run.glob("review/*/key.json"):
+        names = json.loads(key.read_text())["files"]
+        assert all((key.parent / "for_raters" / name).exists() for name in names)
 
 
 def written(run: Path) -> dict[Path, int]:
