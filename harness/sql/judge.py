@@ -171,14 +171,15 @@ class Judge:
         self, question: Question, gold: Gold, sql: str, trial: MatchesGold | None = None
     ) -> Diagnosis:
         """Explain a difference, by default one on the database itself."""
-        if question.rule != "harness" or question.engine != "sqlite":
+        if question.rule != "harness":
             return Diagnosis()
 
         def on_base(statements: Sequence[str]) -> list[bool]:
             results = self.sandbox.run(question.database.source, statements)
             return [r.ok and self._compare(question, gold, r).same for r in results]
 
-        return diagnose(gold.plan.sql, sql, self.schema(question.database), trial or on_base)
+        schema = self.schema(question.database)
+        return diagnose(gold.plan.sql, sql, schema, trial or on_base, question.engine)
 
     def _suspect(self, question: Question, gold: Gold, diagnosis: Diagnosis) -> str:
         predicates = self._predicates_of(question, gold) if question.rule == "harness" else None

@@ -18,7 +18,14 @@ from harness.sql.explain.projection import projection
 from harness.sql.explain.repair import patches
 from harness.sql.parse.binding import Columns
 from harness.sql.parse.canonical import canonicalize
-from harness.sql.parse.clauses import canonical_text, conditions, conjuncts, is_equi_join, text_of
+from harness.sql.parse.clauses import (
+    canonical_text,
+    conditions,
+    conjuncts,
+    is_equi_join,
+    text_of,
+    written_in,
+)
 from harness.sql.parse.sqlglot_tree import PARSER_ERRORS, parse
 from harness.sql.parse.wording.statements import starts_statement
 
@@ -54,9 +61,21 @@ class Diagnosis:
         return text
 
 
-def diagnose(gold_sql: str, pred_sql: str, schema: Schema, trial: MatchesGold) -> Diagnosis:
-    """Compare two SQLite queries clause by clause and try each differing clause from the gold."""
-    trees = [parse(sql) for sql in (gold_sql, pred_sql)]
+def diagnose(
+    gold_sql: str, pred_sql: str, schema: Schema, trial: MatchesGold, dialect: str = "sqlite"
+) -> Diagnosis:
+    """Compare two queries clause by clause and try each differing clause from the gold.
+
+    ``dialect`` is that of the engine, in which both are written.
+    """
+    with written_in(dialect):
+        return _diagnose(gold_sql, pred_sql, schema, trial, dialect)
+
+
+def _diagnose(
+    gold_sql: str, pred_sql: str, schema: Schema, trial: MatchesGold, dialect: str
+) -> Diagnosis:
+    trees = [parse(sql, dialect) for sql in (gold_sql, pred_sql)]
     if trees[0] is None or trees[1] is None:
         listed = trees[0] is not None and starts_statement(pred_sql) == "values"
         return Diagnosis(labels=("constant_answer",) if listed else ())
@@ -73,7 +92,7 @@ def diagnose(gold_sql: str, pred_sql: str, schema: Schema, trial: MatchesGold) -
     repairs = tuple(clause for (clause, _), same in zip(tried, right, strict=True) if same)
     ranked = sorted(found, key=lambda d: d.clause not in repairs)
     labels = [d.label for d in ranked]
-    if _reads_name_as_text(trees[1], columns):
+    if dialect == "sqlite" and _reads_name_as_text(trees[1], columns):
         labels.insert(0, "dq_string_fallback")
     if _makes_up_rows(trees[1], columns):
         labels.insert(0, "constant_answer")

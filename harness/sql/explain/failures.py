@@ -32,17 +32,18 @@ _BY_KIND = {
 _MESSAGES = (
     (r"no such function: (?P<name>\w+)", "dialect_function", "there is no function {name}"),
     (
-        r"Function with name (?P<name>\w+) does not",
+        r"Function with name (?P<name>\w+) does not|function (?P<other>\w+)\(.*\) does not exist",
         "dialect_function",
         "there is no function {name}",
     ),
     (
-        r"ambiguous column name: (?P<name>\S+)|Ambiguous reference",
+        r"ambiguous column name: (?P<name>\S+)|Ambiguous reference"
+        r'|column reference "(?P<other>[^"]+)" is ambiguous',
         "ambiguous_column",
         "the column {name} could belong to several tables",
     ),
     (
-        r"misuse of aggregate|aggregate functions are not allowed|aggregate",
+        r"misuse of aggregate|aggregate functions are not allowed|aggregate|GROUP BY clause",
         "aggregate_misuse",
         "an aggregate function stands where none may",
     ),
@@ -52,19 +53,25 @@ _MESSAGES = (
         "a function has the wrong number of arguments",
     ),
     (
-        r"same number of result columns",
+        r"same number of (?:result )?columns",
         "set_operation_columns",
         "the two sides of a set operation have different numbers of columns",
     ),
     (
-        r"sub-select returns|row value misused",
+        r"sub-select returns|row value misused|[Ss]ubquery (?:must return|returns \d+ columns)",
         "subquery_columns",
         "a subquery has more columns than its place allows",
     ),
     (
-        r"too large|stack overflow|too many|too deep|recursion",
+        r"too large|stack overflow|stack depth|too many|too deep|recursion",
         "too_complex",
         "the statement is nested deeper or has more parts than allowed",
+    ),
+    (
+        r"operator does not exist|invalid input syntax|cannot cast|cannot be matched|must be type"
+        r"|Conversion Error|Cannot (?:compare|mix)|No function matches|out of range",
+        "type_error",
+        "values stand together whose types do not go together",
     ),
 )
 
@@ -78,16 +85,17 @@ def explain_failure(
         return label, f"{text} ({result.error})" if result.kind == "denied" else text
     missing = re.search(
         r"no such (table|column): (\S+)|(Table) with name (\S+) does not"
-        r'|Referenced (column) "([^"]+)" not found',
+        r'|Referenced (column) "([^"]+)" not found|(column) "?([\w.]+)"? does not exist'
+        r'|(relation) "([^"]+)" does not exist|FROM-clause entry for (table) "([^"]+)"',
         result.error,
     )
     if missing:
         kind, name = [part for part in missing.groups() if part]
-        return _unknown(kind.lower(), name, sql, schema)
+        return _unknown("column" if kind == "column" else "table", name, sql, schema)
     for pattern, label, text in _MESSAGES:
         found = re.search(pattern, result.error)
         if found:
-            name = found.groupdict().get("name") or ""
+            name = next(filter(None, found.groupdict().values()), "")
             return label, text.format(name=name)
     other = other_dialect(sql, engine)
     if other:

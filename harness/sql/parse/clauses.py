@@ -1,6 +1,8 @@
 """A canonicalized query as its clauses: what diagnosis compares and proofs rest on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields
 from functools import partial
 
@@ -33,9 +35,22 @@ class Clauses:
     rest: tuple[str, ...] = ()
 
 
+_dialect: ContextVar[str] = ContextVar("dialect", default="sqlite")
+
+
+@contextmanager
+def written_in(dialect: str) -> Iterator[None]:
+    """Let `text_of` write another dialect than SQLite's while the block runs."""
+    before = _dialect.set(dialect)
+    try:
+        yield
+    finally:
+        _dialect.reset(before)
+
+
 def text_of(node: exp.Expression | None) -> str:
     """Return the text of a canonicalized node; of the same nodes, the same text."""
-    return "" if node is None else str(node.sql(dialect="sqlite", comments=False))
+    return "" if node is None else str(node.sql(dialect=_dialect.get(), comments=False))
 
 
 def conjuncts(node: exp.Expression | None) -> list[exp.Expression]:
