@@ -52,7 +52,8 @@ def forest(result: Result) -> Forest | None:
 
 def _forest_row(comparison: Comparison, decision: Decision, axis: charts.Axis) -> ForestRow:
     shown = check(comparison)
-    words = f"{shown.title}: {shown.change} points, {shown.extent}, margin {decision.margin:g}"
+    limit = precise(comparison.suite.gain(-decision.margin))
+    words = f"{shown.title}: {shown.change} points, {shown.extent}, margin {limit}"
     chart = charts.interval(
         axis,
         decision.delta,
@@ -61,7 +62,6 @@ def _forest_row(comparison: Comparison, decision: Decision, axis: charts.Axis) -
         margin=comparison.suite.gain(-decision.margin),
         words=words,
     )
-    limit = precise(comparison.suite.gain(-decision.margin))
     return ForestRow(check=shown, chart=chart, margin=limit)
 
 
