@@ -187,7 +187,7 @@ def curve(points: Sequence[LossPoint], words: str) -> Markup:
     drawn = [
         Markup(
             '<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>'
-            '<text class="tick" x="2" y="{0}" dy="-3">{1:g}</text>'
+            '<text class="tick" x="100%" y="{0}" dx="-2" dy="-3" text-anchor="end">{1:g}</text>'
         ).format(_flip(y.at(value)), value)
         for value in _even(y.high)
     ]
@@ -203,7 +203,7 @@ def scores(points: Sequence[tuple[int, float]], words: str) -> Markup:
     drawn = [
         Markup(
             '<line class="grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>'
-            '<text class="tick" x="2" y="{0}" dy="-3">{1:.0%}</text>'
+            '<text class="tick" x="100%" y="{0}" dx="-2" dy="-3" text-anchor="end">{1:.0%}</text>'
         ).format(_flip(y.at(value)), value)
         for value in (0.25, 0.5, 0.75, 1.0)
     ]
