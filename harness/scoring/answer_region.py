@@ -197,7 +197,8 @@ def _across(
 
 
 def _polarity(wanted: str, sentence: Sentence) -> str | None:
-    text = _AFTER_COMMA.sub("", sentence.text)
+    leads = next((word for word in sentence.words if word not in BEFORE_POLAR), "") in POLAR
+    text = sentence.text if leads else _AFTER_COMMA.sub("", sentence.text)
     given = words(text) if text.isascii() else answer_words(text)
     if sentence.code == "zh":
         lead = next((m for m in sorted(POLAR, key=len, reverse=True) if text.startswith(m)), None)

@@ -25,7 +25,7 @@ IDLE = word_set(
     """
     a an the and of in on at to for by with from is was are were be as or his her its their it that
     this der die das des dem den ein eine und von im am el la los las de del un una y en le les du
-    et l d au aux
+    et l d au aux dr mr mrs ms sir prof
     """
 )
 """Words that carry nothing of an answer beside others."""

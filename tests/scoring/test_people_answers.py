@@ -34,6 +34,10 @@ SAID_RIGHT = (
         "We divide revenue by PP&E. Revenue is 6,489. PP&E is 267.5. Therefore, it is 24.26.",
     ),
     ("", "yes", "Based on the handbook, yes, it is open."),
+    ("", "Dr. Smith", "Smith"),
+    ("", "60 mph", "It goes 60 miles per hour."),
+    ("", "New York City", "In New York."),
+    ("", "Spain", "As an AI language model I don't have live data, but Spain won in 2010."),
     ("", "not stated", "The text does not provide this information."),
 )
 
@@ -47,6 +51,10 @@ SAID_WRONG = (
     ("", "red, white and blue", "Red and white."),
     ("", "Ann Lee", "Bob Lee"),
     ("", "In", "It is in Rome."),
+    ("", "no", "Yes, no doubt."),
+    ("How many are in season 7?", "7", "There are 22 in season 7."),
+    ("", "World War II", "It was World War I."),
+    ("", "Bob Dylan", "Bob Marley, and Dylan Thomas after him."),
 )
 
 OTHER_LANGUAGES = (
