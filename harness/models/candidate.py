@@ -77,11 +77,11 @@ def _is_remote(loaded: object) -> bool:
 
 
 def _told(error: ModelError, folder: Path) -> ModelError:
-    return ModelError(f"{error}; {_REMEDY}") if _has_code(folder) else error
+    return ModelError(f"{error}; {_REMEDY}") if has_code(folder) else error
 
 
-def _has_code(folder: Path) -> bool:
-    """Tell whether a folder asks for code of its own."""
+def has_code(folder: Path) -> bool:
+    """Tell whether a folder asks for code of its own, or of a repository that it names."""
     for name in ("config.json", "tokenizer_config.json"):
         try:
             if json.loads((folder / name).read_text(encoding="utf-8")).get("auto_map"):

@@ -10,7 +10,7 @@ from harness.errors import ModelError
 from harness.files import write_text
 from harness.models.adapter_folder import read_adapter_folder
 from harness.models.adapter_tensors import apply_tensors, new_adapter, read_tensors
-from harness.models.candidate import load_candidate_tokenizer
+from harness.models.candidate import has_code, load_candidate_tokenizer
 from harness.models.load_model import load_config, load_model, load_tokenizer
 from harness.study import BaseSection
 from harness.training.trl.quiet import quiet
@@ -119,12 +119,21 @@ def merge(folder: Path, out: Path, *, model: str, base: BaseSection) -> None:
     tokenizer.save_pretrained(out)
 
 
-def gguf(folder: Path) -> Path:
+def gguf(folder: Path, *, trust_remote_code: bool = False) -> Path:
     """Convert a whole model to GGUF with llama.cpp's own tool; return the file.
 
+    Args:
+        folder: Of the model.
+        trust_remote_code: Let the tool run code that the model names; it does so unasked.
+
     Raises:
-        ModelError: If the tool is not on the path, or refuses the model.
+        ModelError: If the tool is not on the path, or refuses the model, or would run its code.
     """
+    if has_code(folder) and not trust_remote_code:
+        raise ModelError(
+            f"llama.cpp's tool runs code that a model names, and {folder} names some ('auto_map'): "
+            "read it, then add --trust-remote-code, or convert it elsewhere"
+        )
     tool = shutil.which(_CONVERT)
     if tool is None:
         raise ModelError(

@@ -17,6 +17,7 @@ from harness.models.load_model import base_section, load_config, load_model, loa
 from harness.pipeline.finished.chat import open_chat
 from harness.pipeline.finished.export import export
 from harness.store.run_folder import RunFolder
+from harness.training.export_weights import gguf
 
 pytestmark = pytest.mark.model
 
@@ -232,3 +233,10 @@ def test_a_lock_cannot_allow_code(tmp_path: Path, never: Path) -> None:
     assert not (tmp_path / "merged").exists()
     assert "mixed" in open_chat(run, trust_remote_code=True).arms
     assert never.exists()
+
+
+def test_a_tool_that_trusts_models_gets_none_with_code(tmp_path: Path, never: Path) -> None:
+    """llama.cpp's converter loads some tokenizers with their code, asked or not."""
+    with pytest.raises(ModelError, match=r"names some \('auto_map'\): read it, then add --trust"):
+        gguf(with_code(llama(tmp_path / "model"), never))
+    assert not never.exists()

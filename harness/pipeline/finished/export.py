@@ -58,5 +58,5 @@ def export(
         card = report.model_card(result, candidate, form=form, licence=licence)
         write_text(part / "README.md", card)
     if gguf:
-        export_weights.gguf(out)
+        export_weights.gguf(out, trust_remote_code=trust_remote_code)
     return form
