@@ -86,11 +86,24 @@ def test_what_can_differ_is_not_proven(left: str, right: str) -> None:
         ("SELECT id FROM v WHERE a BETWEEN 1 AND 3 AND c != 'x'",
          "SELECT v.id FROM v WHERE c <> 'x' AND a <= 3 AND a >= 1"),
         ("SELECT CAST(a AS REAL) / b FROM v", "SELECT (CAST(v.a AS REAL)) / v.b FROM v"),
+        ("SELECT CAST(a AS decimal(5, 2)) FROM v", "SELECT CAST(v.a AS DECIMAL(5, 2)) FROM v"),
     ],
 )  # fmt: skip
 def test_what_is_the_same_is_proven(left: str, right: str) -> None:
     """Names, order and spelling do not matter; the same tokens are the same whatever they call."""
     assert proven_equal(left, right, OWN)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["DATE", "DECIMAL(5, 2)", "NUMERIC", "BOOLEAN", "STRING", "varchar(3)", "double precision"],
+)
+def test_a_cast_is_written_as_it_was_read(kind: str) -> None:
+    """What is run in a rewritten query has the types of the query itself."""
+    tree = parse(f"SELECT CAST(a + CAST(b AS {kind}) AS {kind}), MOD(a, 3) FROM v")
+    assert tree is not None
+    written = tree.sql(dialect="sqlite")
+    assert written == f"SELECT CAST(a + CAST(b AS {kind}) AS {kind}), MOD(a, 3) FROM v"
 
 
 class Rows:

@@ -164,6 +164,8 @@ def _plain(node: exp.Expression) -> exp.Expression:
     if isinstance(node, exp.Identifier):
         name = node.this.lower()
         return exp.Identifier(this=name, quoted=not re.fullmatch(r"\w+", name))
+    if isinstance(node, exp.DataType) and isinstance(node.args.get("kind"), str):
+        node.set("kind", node.args["kind"].upper())
     if isinstance(node, exp.Paren):
         call = isinstance(node.this, exp.Func) and not isinstance(
             node.this, exp.Binary | exp.Connector | exp.Predicate
