@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pytest
 from support.paths import TESTS
+from support.postgres import require_postgres
 
 from harness.sql import Database, Judge, Question
 
@@ -62,7 +63,12 @@ def judge() -> Iterator[Judge]:
 @pytest.mark.parametrize("pair", PAIRS, ids=[f"{pair.database}: {pair.title}" for pair in PAIRS])
 def test_verdict_is_the_one_a_person_gives(pair: Pair, judge: Judge) -> None:
     """The outcome and the primary label are those in the golden file."""
-    question = Question(gold_sql=pair.gold, database=Database(path=GOLDEN / f"{pair.database}.sql"))
+    engine = "sqlite"
+    if pair.database == "postgres":
+        require_postgres()
+        engine = "postgres"
+    database = Database(path=GOLDEN / f"{pair.database}.sql", engine=engine)
+    question = Question(gold_sql=pair.gold, database=database, dialect=engine)
     verdict = judge.judge(question, pair.answer)
     assert verdict.outcome == pair.outcome, verdict
     if pair.label:

@@ -10,7 +10,12 @@ from support.command import harness_here
 from support.postgres import running_postgres
 
 from harness.engine import load_suite, load_tokenizer
+from harness.errors import StudyError
+from harness.pipeline.checks.suite_rows import check_databases
+from harness.records import Response
 from harness.study import BaseSection, SuiteSection, resolve_model
+from harness.suites import score_answers
+from harness.suites.load_suite import LoadedSuite
 from harness.suites.own.near_misses import near_misses
 
 SCRIPT = """
@@ -64,14 +69,19 @@ def test_a_suite_is_begun_checked_and_loaded(
     done = harness_here("tasks", "check", str(made), "--database", source)
     assert done.returncode == 0, done.stderr
     assert "shop-4: runs; near misses told apart: 1 of 1" in done.stdout, done.stdout
+    suite = loaded(tmp_path, ".")
+    assert (suite.suite.judge, len(suite.items)) == ("sql", 4)
+    assert "customer(id INTEGER, name VARCHAR" in suite.items[0].prompt
+
+
+def loaded(folder: Path, databases: str) -> LoadedSuite:
+    """Load the suite as a study would that names its folder."""
     base = BaseSection(model="builtin:tiny")
-    loaded = load_suite(
-        SuiteSection(name="shop", folder="tasks/shop", databases="."),
-        engine_tokenizer=load_tokenizer(resolve_model(base.model, tmp_path), base),
-        template="none", seed=0, folder=tmp_path,
+    return load_suite(
+        SuiteSection(name="shop", folder="tasks/shop", databases=databases),
+        engine_tokenizer=load_tokenizer(resolve_model(base.model, folder), base),
+        template="none", seed=0, folder=folder,
     )  # fmt: skip
-    assert (loaded.suite.judge, len(loaded.items)) == ("sql", 4)
-    assert "customer(id INTEGER, name VARCHAR" in loaded.items[0].prompt
 
 
 def test_a_suite_is_begun_from_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +96,15 @@ def test_a_suite_is_begun_from_a_server(tmp_path: Path, monkeypatch: pytest.Monk
         assert "reader:${SHOP_PASSWORD}@" in readme
         done = harness_here("tasks", "check", "tasks/shop", "--database", url)
         assert done.returncode == 0, done.stderr
+        check_databases([loaded(tmp_path, url)])
+        with pytest.raises(StudyError, match=r"row 1: .*'clerk' may write to"):
+            check_databases([loaded(tmp_path, server.url("clerk"))])
+        suite = loaded(tmp_path, url)
+        golds = [(Response(text=str(item.doc["gold_sql"])),) for item in suite.items]
+        verdicts = score_answers.judge(
+            suite.recipe.task, suite.suite, suite.items, suite.instances, golds, url
+        )
+        assert {verdict.outcome for verdict in verdicts} == {"correct"}, verdicts
         refused = harness_here(
             "tasks", "new", "sql", "--name", "x", "--database", server.url("clerk")
         )

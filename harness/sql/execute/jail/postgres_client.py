@@ -48,8 +48,10 @@ class PostgresConnection:
             **where,
         )
         self._core._usock.settimeout(None)
-        kinds = {16: _truth, 17: _blob, 20: int, 21: int, 23: int, 26: int, 28: int, 700: _number,
-                 701: _number, 1700: _number, 1114: _moment, 1184: _moment}  # fmt: skip
+        kinds = {
+            16: _truth, 17: _blob, 20: int, 21: int, 23: int, 26: int, 28: int, 700: _number,
+            701: _number, 1700: _number, 1042: str.rstrip, 1114: _moment, 1184: _moment,
+        }  # fmt: skip
         self._core.pg_types = defaultdict(lambda: str, kinds)
         self.script(SETTINGS)
 
