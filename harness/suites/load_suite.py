@@ -11,7 +11,6 @@ from statistics import fmean
 from typing import Any, cast
 
 from harness.errors import ComparisonError, StudyError, nearest
-from harness.extras import require
 from harness.inputs import expanded
 from harness.models.candidate import load_candidate_tokenizer
 from harness.models.fingerprint import text_hash, tokenizer_hash
@@ -193,7 +192,9 @@ def _counting_similar(suite: Suite, section: SuiteSection) -> Suite:
             f"only suites of the qa judge can count similar answers as right: found similar "
             f"{least} for {section.name!r}"
         )
-    require("judges")
+    from harness.rating.similar_answers import require_model
+
+    require_model()
     return replace(suite, similar=least)
 
 

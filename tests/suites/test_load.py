@@ -18,7 +18,8 @@ from support.tiny_models import llama, lora, sentencepiece_llama, write_tokenize
 
 from harness import content
 from harness.engine import Engine, LoadedSuite, check_same_ids
-from harness.errors import ComparisonError, DataError, StudyError
+from harness.errors import ComparisonError, DataError, MissingExtraError, StudyError
+from harness.rating.similar_answers import available
 from harness.records import BASE, Response, Sample
 from harness.study import SuiteSection
 from harness.suites.lm_eval_task import load_task, quiet
@@ -296,6 +297,17 @@ def test_a_judge_of_ours_has_its_scale(words: Any, tmp_path: Path) -> None:
     """On another one its scores would shrink, and the margin would hide any loss."""
     with pytest.raises(StudyError, match="the qa judge scores between 0 and 1: leave 'scale'"):
         loaded(words, tmp_path, name="domain_qa", scale=(0, 100))
+
+
+def test_only_answers_to_questions_can_be_similar(words: Any, tmp_path: Path) -> None:
+    """A least cosine for another judge is refused; the qa judge keeps it, if its model is there."""
+    with pytest.raises(StudyError, match="only suites of the qa judge can count similar answers"):
+        loaded(words, tmp_path, name="coherence", similar=0.6)
+    if available():
+        assert loaded(words, tmp_path, name="domain_qa", similar=0.6).suite.similar == 0.6
+    else:
+        with pytest.raises(MissingExtraError, match="judges"):
+            loaded(words, tmp_path, name="domain_qa", similar=0.6)
 
 
 def test_the_filter_that_decides_is_named(words: Any, tmp_path: Path) -> None:
