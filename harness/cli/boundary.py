@@ -44,6 +44,8 @@ def guarded(work: Callable[[], object]) -> int:
     try:
         found = work()
     except SystemExit as stop:
+        if isinstance(stop.code, str):
+            say(stop.code, err=True)
         return stop.code if isinstance(stop.code, int) else USAGE if stop.code else 0
     except KeyboardInterrupt:
         say("\nharness: stopped", err=True)

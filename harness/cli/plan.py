@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli import console
-from harness.cli.run import Out, StudyFile
+from harness.cli.run import Out, StudyFile, load_study
 
 if TYPE_CHECKING:
     from harness.pipeline.outlook import Outlook
@@ -28,9 +28,7 @@ def command(
 
     Example: `harness plan study.yaml --no-probe`
     """
-    from harness import study as studies
-
-    loaded = studies.load(study)
+    loaded = load_study(study)
     with console.stoppable(out or study.parent):
         from harness import training
         from harness.pipeline.outlook import DISAGREEMENT, PROBED, outlook

@@ -1,12 +1,15 @@
 """``harness run``: the whole job."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli import console
 from harness.errors import StudyError
+
+if TYPE_CHECKING:
+    from harness.study import Study
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
 Out = Annotated[Path | None, typer.Option(help="Run folder; runs/<study name> by default.")]
@@ -39,9 +42,7 @@ def command(
 
     Example: `harness run study.yaml --until-decided`
     """
-    from harness import study as studies
-
-    loaded = studies.load(study)
+    loaded = load_study(study)
     folder = out or Path("runs") / loaded.name
     with console.stoppable(folder):
         from harness.pipeline.finished.noise_floor import noise_floor
@@ -74,3 +75,13 @@ def command(
         )
     console.show_files(folder, console.RUN_FILES | ({"noise.json": "what moved"} if aa else {}))
     raise typer.Exit(result.exit_code)
+
+
+def load_study(path: Path) -> "Study":
+    """Read a study, and find out whether the hub answers before anything heavy is loaded."""
+    from harness import study as studies
+    from harness.models.hub import check_hub
+
+    loaded = studies.load(path)
+    check_hub(loaded)
+    return loaded

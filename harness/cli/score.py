@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from harness.cli import console
-from harness.cli.run import AllowIdentical, Out, StudyFile
+from harness.cli.run import AllowIdentical, Out, StudyFile, load_study
 
 
 def command(study: StudyFile, out: Out = None, allow_identical: AllowIdentical = False) -> None:
@@ -11,9 +11,7 @@ def command(study: StudyFile, out: Out = None, allow_identical: AllowIdentical =
 
     Example: `harness score study.yaml`
     """
-    from harness import study as studies
-
-    loaded = studies.load(study)
+    loaded = load_study(study)
     folder = out or Path("runs") / loaded.name
     with console.stoppable(folder):
         from harness.pipeline.answers.score import score

@@ -4,7 +4,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from harness.cli import console
-from harness.cli.run import Out, StudyFile
+from harness.cli.run import Out, StudyFile, load_study
 
 
 def command(study: StudyFile, out: Out = None) -> None:
@@ -14,9 +14,7 @@ def command(study: StudyFile, out: Out = None) -> None:
 
     Example: `harness train study.yaml`
     """
-    from harness import study as studies
-
-    loaded = studies.load(study)
+    loaded = load_study(study)
     folder = out or Path("runs") / loaded.name
     with console.stoppable(folder):
         from harness import training

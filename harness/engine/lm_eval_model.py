@@ -13,7 +13,7 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 
 from harness.engine.open import load_engine
-from harness.errors import HarnessError, InfrastructureError
+from harness.errors import InfrastructureError, StudyError
 from harness.records import BASE, ItemKey, Request, Response
 from harness.suites.lm_eval_task import LmEvalInstance
 from harness.suites.tokenize import Encoder, generation_settings, render
@@ -202,7 +202,8 @@ def main(argv: Sequence[str]) -> None:
     try:
         cli = HarnessCLI()
         cli.execute(cli.parse_args())
-    except HarnessError as error:
-        raise SystemExit(f"error: {error}") from error
+    except (ValueError, KeyError, NotImplementedError) as error:
+        said = str(error).strip().partition("\n")[0]
+        raise StudyError(f"lm-eval refuses: {said}") from error
     finally:
         sys.argv = before

@@ -209,6 +209,7 @@ class CandidatePlanner:
         if card is None or card.fingerprint != fingerprint:
             card = replace(
                 _card(candidate.section, candidate.source, candidate.rows),
+                ignored=self._ignored(candidate.section, candidate.source),
                 copies=self._copies_in(candidate.source, items),
                 excluded=overlap == "exclude",
                 fingerprint=fingerprint,
@@ -245,6 +246,13 @@ class CandidatePlanner:
             check_outline(folder, self._base)
         return folder.virtual_tokens
 
+    def _ignored(self, section: CandidateSection, rows: CleanRows) -> dict[str, int]:
+        """Count the rows of columns that nothing is made of, a validation source's too."""
+        if not isinstance(section.validation, (str, Query)):
+            return dict(rows.ignored)
+        held_out = self._reader.read(section.validation).ignored
+        return {**rows.ignored, **{f"validation's {name}": n for name, n in held_out.items()}}
+
     def _copies_in(self, rows: CleanRows, items: Sequence[Item]) -> tuple[Copy, ...]:
         if rows.source not in self._copies:
             self._copies[rows.source] = copies(rows.cleaned.examples, items)
@@ -259,7 +267,7 @@ class CandidatePlanner:
             rows.sha256,
             training.data_sha256(validation.examples if validation else ()),
             {name: len(origins) for name, origins in rows.touched.items()},
-            dict(rows.ignored),
+            self._ignored(candidate.section, rows),
             [[*item.key, item.prompt_hash] for item in items],
             candidate.section.model_dump(mode="json", exclude={"name", "note", "seeds"}),
             self._study.base.model_dump(mode="json"),
@@ -305,7 +313,6 @@ def _card(
         max_length=learnt.max_length,
         lengths=counts.histogram(),
         validation=len(rows.validation.examples) if rows.validation is not None else 0,
-        ignored=source.ignored,
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import StudyError
+from harness.models.hub import check_hub
 from harness.pipeline.candidates import CandidatePlanner, PlannedCandidate
 from harness.pipeline.checks.installed import check_installed
 from harness.pipeline.checks.must_pass import must_pass
@@ -71,6 +72,7 @@ def plan(
     folder = RunFolder(out or Path("runs") / study.name)
     folder.check(study)
     check_installed(study)
+    check_hub(study)
     study = _dated(study, folder)
     if until_decided and study.data.overlap == "exclude":
         raise StudyError(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import training
+from harness.errors import StudyError
 from harness.files import weights_sha256
 from harness.pipeline.answers.join_endpoints import remote_base, remote_candidate
 from harness.pipeline.candidates import PlannedCandidate
@@ -73,16 +74,23 @@ def _train_one(planned: PlannedRun, candidate: PlannedCandidate) -> Arm:
         def report(point: LossPoint, steps: int) -> None:
             advance(done=point.step, total=steps, note=_note(point, latest))
 
-        return training.train(
-            candidate.section,
-            candidate.rows,
-            base=planned.study.base,
-            model=planned.study.model_path,
-            out=planned.folder.adapter(candidate.name),
-            seed=candidate.seed,
-            on_progress=report,
-            score=score if evaluate else None,
-        )
+        try:
+            return training.train(
+                candidate.section,
+                candidate.rows,
+                base=planned.study.base,
+                model=planned.study.model_path,
+                out=planned.folder.adapter(candidate.name),
+                seed=candidate.seed,
+                on_progress=report,
+                score=score if evaluate else None,
+            )
+        except ValueError as error:
+            said = str(error).partition("\n")[0]
+            raise StudyError(
+                f"candidate {candidate.name!r} cannot be trained with these settings and arguments:"
+                f" {said}; change them"
+            ) from error
 
 
 def _note(point: LossPoint, scores: Mapping[str, float]) -> str:

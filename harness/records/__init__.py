@@ -7,6 +7,7 @@ what answers: ``base`` or a candidate. Two that are compared are ``base`` and ``
 from harness.records.answerer import Answerer
 from harness.records.comparison import (
     PREFERENCE,
+    SMALLEST,
     Comparison,
     Decision,
     Finding,
@@ -44,6 +45,7 @@ from harness.records.training import (
 __all__ = [
     "BASE",
     "PREFERENCE",
+    "SMALLEST",
     "AnswerBatch",
     "Answerer",
     "Answers",

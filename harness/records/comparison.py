@@ -19,6 +19,10 @@ GateVerdict = Literal["pass", "fail", "inconclusive", "invalid"]
 """The values of every field ``verdict`` that a gate decides."""
 
 
+SMALLEST = 1e-6
+"""The least margin and the least error rate: what is below cannot be told from none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """The error rates that a decision is made with.

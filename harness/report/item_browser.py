@@ -56,7 +56,7 @@ def item_id(key: ItemKey) -> str:
     >>> item_id(ItemKey("sql", "none", "0123456789abcdef", 0))
     'sql.0123456789'
     """
-    parts = [key.suite, key.doc_hash[:10]]
+    parts = [visible(key.suite), key.doc_hash[:10]]
     if key.occurrence:
         parts.append(str(key.occurrence))
     if key.filter not in ("", "none"):
@@ -108,7 +108,7 @@ def item_data(result: Result) -> Document:
     return {
         "strings": list(table.index),
         "suites": [
-            [suite.name, suite.title or suite.name, suite.higher_is_better]
+            [visible(suite.name), visible(suite.title or suite.name), suite.higher_is_better]
             for suite in result.suites
         ],
         "candidates": candidates,

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from harness.errors import ComparisonError, StudyError, nearest
+from harness.records import SMALLEST
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -119,14 +120,16 @@ def checked_declaration(*, margin: float, alpha: float, beta: float, tails: str 
     """
     if tails not in TAILS:
         raise StudyError(f"unknown tails {tails!r}{nearest(tails, TAILS)}")
-    if not 0.0 < margin < 1.0:
+    if not SMALLEST <= margin < 1.0:
         raise StudyError(
-            f"a margin must lie between 0 and 1: found {margin:g}; "
+            f"a margin must lie between 0 ({SMALLEST:g}) and 1: found {margin:g}; "
             "declare the largest drop that would not matter, such as 0.03"
         )
     for name, rate in (("alpha", alpha), ("beta", beta)):
-        if not 0.0 < rate < 0.5:
-            raise StudyError(f"{name} must lie between 0 and 0.5: found {rate:g}; 0.05 is usual")
+        if not SMALLEST <= rate < 0.5:
+            raise StudyError(
+                f"{name} must lie between 0 ({SMALLEST:g}) and 0.5: found {rate:g}; 0.05 is usual"
+            )
 
 
 def _only_zero_or_one(scores: Floats) -> bool:

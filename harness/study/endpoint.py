@@ -16,10 +16,23 @@ _LOCAL = ("device", "dtype", "quantization", *OF_TRAINING)
 """What changes nothing where the weights are elsewhere."""
 
 
+_MAY_BE_EMPTY = ("note", "model")
+"""Texts that say nothing where they are empty; any other one would be read as something."""
+
+
 class Section(BaseModel):
     """One part of a study file; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _nothing_empty(cls, data: object) -> object:
+        """Refuse an empty text: read as a path it would be the study's own folder."""
+        for key, value in data.items() if isinstance(data, dict) else ():
+            if value == "" and key in cls.model_fields and key not in _MAY_BE_EMPTY:
+                raise ValueError(f"{key!r} is empty: say what it is, or take it out")
+        return data
 
 
 class ArmSection(Section):

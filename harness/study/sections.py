@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from harness.records import Gate
+from harness.records import SMALLEST, Gate
 from harness.study.endpoint import OF_TRAINING, ArmSection, Section, is_set
 from harness.study.training_data import Query
 
@@ -14,6 +14,8 @@ VERIFIED = "bfloat16_verified"
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Margin = Annotated[float, Field(ge=SMALLEST, lt=1)]
+Rate = Annotated[float, Field(ge=SMALLEST, lt=0.5)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
@@ -181,7 +183,7 @@ class SuiteSection(Section):
     folder: str | None = Field(
         None, description="a suite of your own: the folder with <name>.yaml and its data"
     )
-    margin: Share | None = Field(None, description="largest drop that is still acceptable")
+    margin: Margin | None = Field(None, description="largest drop that is still acceptable")
     metric: str | None = Field(
         None, description="which of an lm-eval task's metrics decides, if not its first"
     )
@@ -245,9 +247,9 @@ Suites = Annotated[SuiteSection, BeforeValidator(_suite_by_name)]
 class GateSection(Section):
     """When a candidate passes. Declared before any tuned answer is scored."""
 
-    margin: Share | None = Field(None, description="for every suite that does not set its own")
-    alpha: Share = Field(0.05, description="false-alarm rate of 'regressed', one-sided")
-    beta: Share = Field(0.05, description="false-pass rate at the margin, one-sided")
+    margin: Margin | None = Field(None, description="for every suite that does not set its own")
+    alpha: Rate = Field(0.05, description="false-alarm rate of 'regressed', one-sided")
+    beta: Rate = Field(0.05, description="false-pass rate at the margin, one-sided")
     max_unscored: float = Field(0.05, ge=0, le=1, description="above this share a run is invalid")
 
     @property

@@ -244,14 +244,22 @@ def instances_of(
     """Let lm-eval build the requests of each chosen row, few-shot draws freshly seeded."""
     task = recipe.task
     task.set_fewshot_seed(recipe.seed)
-    with quiet():
-        task.build_all_requests(
-            samples=set(recipe.doc_ids),
-            apply_chat_template=recipe.chat,
-            fewshot_as_multiturn=recipe.chat,
-            chat_template=partial(_apply_template, tokenizer) if recipe.chat else None,
-            tokenizer_name="",
-        )
+    try:
+        with quiet():
+            task.build_all_requests(
+                samples=set(recipe.doc_ids),
+                apply_chat_template=recipe.chat,
+                fewshot_as_multiturn=recipe.chat,
+                chat_template=partial(_apply_template, tokenizer) if recipe.chat else None,
+                tokenizer_name="",
+            )
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        shots = task.get_config("num_fewshot") or 0
+        remedy = f"num_fewshot is {shots}: are there as many other rows?" if shots else ""
+        raise StudyError(
+            f"lm-eval must be able to make prompts of the rows of suite {recipe.suite.name!r}: "
+            f"{type(error).__name__}: {error}; {remedy or 'are they of its shape?'}"
+        ) from error
     groups: dict[int | None, list[LmEvalInstance]] = defaultdict(list)
     for instance in task.instances:
         groups[instance.doc_id].append(instance)

@@ -54,13 +54,16 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
 
 
 def test_init_writes_a_study_that_loads(tmp_path: Path) -> None:
-    """The commented study is valid, and is not overwritten by accident."""
+    """The commented study is valid, can be planned, and is not overwritten by accident."""
     from harness import study
 
     assert harness("init", folder=tmp_path).returncode == 0
     loaded = study.load(tmp_path / "study.yaml")
     assert loaded.suites
     assert (tmp_path / "study.schema.json").exists()
+    planned = harness("plan", "study.yaml", "--no-probe", folder=tmp_path)
+    assert planned.returncode == 0, planned.stderr
+    assert "candidate first: lora on 8 rows" in planned.stdout
     again = harness("init", folder=tmp_path)
     assert again.returncode == 2
     assert "--force" in again.stderr

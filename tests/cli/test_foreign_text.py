@@ -18,7 +18,7 @@ HOSTILE = (
     "[red]x[/] [/data/tickets] [INST] \x1b[31mred\x1b[0m \x1b]0;title\x07 \x00 \u202eback \r"
     "\n::error file=a.py::boom\n  ::set-output name=x::y\n##[error]no\n##vso[task.complete]done"
 )
-NAME = "{} [red]x[/] [INST] \x1b[31mred ::error::no ##vso[task.complete]"
+NAME = "{} [red]x[bold] [INST] \x1b[31mred \u202e##vso[task.complete]"
 """A suite's name that is a file's name too."""
 FORBIDDEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f\x80-\x9f\u202a-\u202e\u2066-\u2069]|^\\s*::[a-z-]+|##\\[|##vso\\[",

@@ -311,6 +311,13 @@ def test_a_card_names_what_is_not_learnt(tmp_path: Path) -> None:
     assert view.words.endswith("not learnt from: id (4 rows), options (2 rows)")
 
 
+def test_a_card_names_what_is_not_learnt_of_validation_rows(tmp_path: Path) -> None:
+    """The columns of a source of its own are named as the validation's."""
+    write(tmp_path / "held.jsonl", [{**ask("Who?", "Me."), "topic": "x"}])
+    card = described(study(tmp_path, ROWS, validation="held.jsonl"), tmp_path / "run")
+    assert card.ignored == {"validation's topic": 1}
+
+
 def test_an_older_card_ignores_nothing(tmp_path: Path) -> None:
     """A card of before is read as one without such columns, and says nothing of them."""
     card = described(study(tmp_path, ROWS), tmp_path / "run")

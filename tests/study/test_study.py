@@ -112,6 +112,57 @@ def test_a_key_of_a_training_is_refused_where_nothing_is_trained(tmp_path: Path,
         assert key in refused(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("seed: 2026-11-28", "seed: Input should be a valid integer"),
+        ("seed: !!int abc", "line 7: 'abc' cannot be read as int"),
+        (f"seed: {'9' * 5_000}", "line 7"),
+        ("seed: !!timestamp x", "'x' cannot be read as timestamp"),
+        ("seed: !!bool x", "'x' cannot be read as bool"),
+        (f"x: {'[' * 50_000}", "nested more than 40 levels"),
+        (f"x: {'[' * 60}{']' * 60}", "nested more than 40 levels"),
+        ("x: &a [*a]", "nested more than 40 levels"),
+        ("x: !!set {a: }", "a text, a number, a list or a mapping"),
+        ("x: !!binary aGk=", "a text, a number, a list or a mapping"),
+        ("gate: {max_unscored: .nan}", "a number must be finite"),
+        ("2026-11-28: x", "a key must be a text"),
+        ('x: "a\\0b"', "NUL"),
+        ("gate: {margin: 1.0e-320}", "greater than or equal to 0.000001"),
+        ("gate: {alpha: 1.0e-320}", "greater than or equal to 0.000001"),
+        ("gate: {alpha: 0.7}", "less than 0.5"),
+        ("data: {languages: x}", "languages"),
+        ("? [a]\n: b", "line 7"),
+    ],
+)
+def test_what_yaml_can_write_and_a_study_not_is_one_sentence(
+    tmp_path: Path, line: str, expected: str
+) -> None:
+    """Tags, dates, endless numbers and nesting, and what is no number end in no traceback."""
+    assert expected in refused(tmp_path, GOOD + line + "\n")
+
+
+def test_aliases_that_multiply_are_refused(tmp_path: Path) -> None:
+    """A file of ten lines cannot become a billion values."""
+    bomb = "x0: &x0 [a, a, a, a, a, a, a, a, a]\n" + "".join(
+        f"x{n}: &x{n} [{', '.join([f'*x{n - 1}'] * 9)}]\n" for n in range(1, 10)
+    )
+    assert "more than 100,000 values" in refused(tmp_path, GOOD + bomb)
+
+
+@pytest.mark.parametrize("key", ["adapter", "train"])
+def test_an_empty_path_is_not_the_study_s_folder(tmp_path: Path, key: str) -> None:
+    """An empty text where something has to be named is a mistake."""
+    text = GOOD.replace("adapter: adapters/second", f"{key}: ''")
+    assert f"'{key}' is empty" in refused(tmp_path, text)
+
+
+def test_the_home_of_nobody_is_a_path_like_any_other(tmp_path: Path) -> None:
+    """``~name`` of an unknown user is a path that does not exist, not an error of its own."""
+    loaded = load(tmp_path, GOOD)
+    assert loaded.path("~nobody-knows-me/x") == tmp_path / "~nobody-knows-me" / "x"
+
+
 def test_a_missing_file_points_to_init(tmp_path: Path) -> None:
     """Whoever has no study yet is told how to get one."""
     with pytest.raises(StudyError, match="harness init"):

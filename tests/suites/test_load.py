@@ -193,6 +193,13 @@ def test_few_shot_from_the_scored_rows_leaves_the_scored_row_out(
         assert item.prompt.count(f"Question: {item.doc['question']}\n") == 1
 
 
+def test_more_examples_than_rows_are_refused(words: Any, tmp_path: Path) -> None:
+    """A million examples of six rows is one sentence with the number that was asked for."""
+    write_rows(tmp_path / "rows.jsonl", 6)
+    with pytest.raises(StudyError, match="num_fewshot is 1000000"):
+        loaded(words, tmp_path, data="rows.jsonl", num_fewshot=1_000_000)
+
+
 def test_limit_takes_rows_that_do_not_depend_on_their_order(words: Any, tmp_path: Path) -> None:
     """The same rows are chosen when the file is turned round, and they are not the first ones."""
     path = write_rows(tmp_path / "rows.jsonl", 40)
