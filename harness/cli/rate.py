@@ -27,6 +27,12 @@ def command(
             "text_numbers. May be given several times."
         ),
     ] = None,
+    measure: Annotated[
+        str | None,
+        typer.Option(
+            help="coherence: minilm, wordllama or words; the first that is installed by default."
+        ),
+    ] = None,
 ) -> None:
     """Judge answers from a file, without any model.
 
@@ -37,7 +43,9 @@ def command(
     from harness import rating
 
     with console.stoppable(out.parent):
-        counts = rating.rate_file(suite, answers, out, databases=db, rule=rule, allow=allow or ())
+        counts = rating.rate_file(
+            suite, answers, out, databases=db, rule=rule, allow=allow or (), measure=measure
+        )
     console.say(", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()))
     console.say(f"verdicts are in {out}")
     if not set(counts) - {"unscored"}:

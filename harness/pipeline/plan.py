@@ -93,7 +93,8 @@ def plan(
             planner.plan(one, seed=seed, recipe=recipe)
             for one, seed, recipe in _one_per_seed(study)
         ]
-    loaded = _load_suites(study, progress, max(one.virtual_tokens for one in candidates))
+    virtual = max(one.virtual_tokens for one in candidates)
+    loaded = _load_suites(study, progress, virtual, folder.measures())
     with progress.task("check the rows"):
         candidates = [planner.check_with_suites(one, loaded, folder.path) for one in candidates]
     return PlannedRun(
@@ -139,8 +140,13 @@ def _check_suite_paths(study: Study) -> None:
                 )
 
 
-def _load_suites(study: Study, progress: Progress, virtual_tokens: int) -> list["LoadedSuite"]:
-    """Load every suite, with prompts that fit the context beside the candidates' virtual tokens."""
+def _load_suites(
+    study: Study, progress: Progress, virtual_tokens: int, measures: Mapping[str, str]
+) -> list["LoadedSuite"]:
+    """Load every suite, with prompts that fit the context beside the candidates' virtual tokens.
+
+    ``measures`` are what an earlier run of the same folder declared, by suite.
+    """
     from harness.engine import context_length, load_suite, load_tokenizer
     from harness.engine.remote.endpoints import check_endpoints, substitute_tokenizer
 
@@ -161,6 +167,7 @@ def _load_suites(study: Study, progress: Progress, virtual_tokens: int) -> list[
                     seed=study.seed,
                     folder=study.folder,
                     max_tokens=max_tokens,
+                    measure=measures.get(section.name),
                 )
             )
         check_databases(loaded)

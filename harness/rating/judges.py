@@ -6,13 +6,17 @@ scoring function is one more entry.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypedDict
+from contextlib import suppress
+from typing import TypedDict, cast
 
 from harness import scoring
 from harness.errors import HarnessError, StudyError, nearest
+from harness.rating.embedding import check_measure, relevances
 from harness.rating.similar_answers import Answered, add_similar, minilm
 from harness.records import Response, Verdict
-from harness.scoring.dialogue import Turn
+from harness.scoring.dialogue import Turn, messages
+from harness.scoring.relevance import WORDS, Relevance
+from harness.scoring.response_faults import visible_text
 
 Document = Mapping[str, object]
 """A data row of any suite; the classes below say which fields its judge reads."""
@@ -91,16 +95,26 @@ def choice(doc: ChoiceDocument, responses: Sequence[Response]) -> Verdict:
     )
 
 
-def coherence(doc: CoherenceDocument, responses: Sequence[Response]) -> Verdict:
-    """Judge ``messages`` (or ``context``); by recall where the document has ``answers``."""
+def coherence(
+    doc: CoherenceDocument, responses: Sequence[Response], *, near: Relevance | None = None
+) -> Verdict:
+    """Judge ``messages`` (or ``context``); by recall where the document has ``answers``.
+
+    ``near`` is how near the response is to its conversation by a measure other than shared words.
+    """
     answers = doc.get("answers")
     return scoring.coherence(
-        doc["messages"] if "messages" in doc else doc["context"],
+        _turns(doc),
         responses[0].text or "",
         answers=None if answers is None else _texts(answers),
         distractors=_texts(doc.get("distractors") or ()),
         finish=responses[0].finish,
+        near=near,
     )
+
+
+def _turns(doc: CoherenceDocument) -> Sequence[Turn]:
+    return doc["messages"] if "messages" in doc else doc["context"]
 
 
 def sql(doc: Document, responses: Sequence[Response], *, allow: Sequence[str] = ()) -> Verdict:
@@ -112,6 +126,29 @@ def sql(doc: Document, responses: Sequence[Response], *, allow: Sequence[str] = 
     from harness.sql.batch import judge_document
 
     return judge_document(doc, responses[0].text or "", policy=Policy.allowing(allow))
+
+
+def nearness(
+    items: Sequence[tuple[Document, Sequence[Response]]], *, measure: str = WORDS
+) -> list[Relevance | None]:
+    """Return how near each response is to its conversation; None where that does not decide.
+
+    Raises:
+        StudyError: If there is no such measure.
+        MissingMeasureError: If its package is not installed.
+    """
+    check_measure(measure)
+    found: list[Relevance | None] = [None] * len(items)
+    rows = {}
+    for number, (doc, given) in enumerate(items):
+        if doc.get("answers") is not None or _unanswered(given):
+            continue
+        with suppress(KeyError, TypeError):  # the item's verdict says what it lacks
+            turns = messages(_turns(cast("CoherenceDocument", doc)))
+            rows[number] = (turns, visible_text(given[0].text or ""))
+    for number, near in zip(rows, relevances(list(rows.values()), measure), strict=True):
+        found[number] = near
+    return found
 
 
 JUDGES: dict[str, JudgeFunction] = {"qa": qa, "choice": choice, "coherence": coherence, "sql": sql}
@@ -133,7 +170,7 @@ def judge_all(
         judge: A key of ``JUDGES``.
         items: Documents with the responses to them.
         settings: What the judge takes beside them; the ``sql`` judge has ``allow``, the
-            ``qa`` judge ``similar``.
+            ``qa`` judge ``similar``, the ``coherence`` judge ``measure``.
 
     Raises:
         StudyError: If there is no such judge.
@@ -141,7 +178,13 @@ def judge_all(
     if judge not in JUDGES:
         raise StudyError(f"there is no judge {judge!r}{nearest(judge, JUDGES)}")
 
-    def verdict(item: tuple[Document, Sequence[Response]]) -> Verdict:
+    each: Sequence[Mapping[str, object]] = [settings] * len(items)
+    if judge == "coherence":
+        each = [{"near": near} for near in nearness(items, **cast("dict[str, str]", settings))]
+
+    def verdict(
+        item: tuple[Document, Sequence[Response]], settings: Mapping[str, object]
+    ) -> Verdict:
         try:
             return _unanswered(item[1]) or JUDGES[judge](*item, **settings)
         except (HarnessError, OSError, MemoryError):
@@ -153,9 +196,9 @@ def judge_all(
             )
 
     if judge not in WORKERS:
-        return [verdict(item) for item in items]
+        return list(map(verdict, items, each))
     with ThreadPoolExecutor(WORKERS[judge]) as pool:
-        return list(pool.map(verdict, items))
+        return list(pool.map(verdict, items, each))
 
 
 def _unanswered(responses: Sequence[Response]) -> Verdict | None:

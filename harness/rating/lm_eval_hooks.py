@@ -21,10 +21,10 @@ def domain_qa(doc: Document, results: Sequence[str]) -> dict[str, float]:
 def coherence(doc: Document, results: Sequence[str]) -> dict[str, float]:
     """Return ``recall`` and the other columns of a turn of conversation.
 
-    ``recall`` is NaN for a conversation without accepted answers; ``coherence_proxy`` is there
+    ``recall`` is NaN for a conversation without accepted answers; ``coherence_words`` is there
     for every one.
     """
-    names = ("recall", "coherence_proxy", "contradiction", "repetition", "echo", "role_confusion")
+    names = ("recall", "coherence_words", "contradiction", "repetition", "echo", "role_confusion")
     return _columns("coherence", doc, results, names)
 
 

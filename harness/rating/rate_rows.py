@@ -5,12 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
-from typing import cast
 
 from harness.errors import DataError, StudyError, nearest
 from harness.extras import require
 from harness.rating import embedding, similar_answers
-from harness.rating.embedding import RatedConversation
 from harness.rating.input_rows import REQUIRED, InputRow, RowToRate, rows_to_rate
 from harness.rating.judges import judge_all
 from harness.records import Response, Verdict
@@ -19,8 +17,9 @@ DEFAULT_RULE = "harness"
 HELD = 1000
 """Rows at the start of an input of which one must be fit to be judged, or the input is refused."""
 
-_AT_ONCE = 64
-"""Rows that are judged before the first of them is given back."""
+_AT_ONCE = {"coherence": 4096}
+"""Rows that are judged before the first of them is given back, where that is not a few: vectors
+are cheaper by the thousand."""
 
 
 def rate(
@@ -31,6 +30,7 @@ def rate(
     rule: str = "harness",
     allow: Sequence[str] = (),
     done: int = 0,
+    measure: str | None = None,
 ) -> Iterator[dict[str, object]]:
     """Judge rows of answers as they come; yield one output row each, in order.
 
@@ -44,6 +44,8 @@ def rate(
         allow: For ``sql``: disputed differences that count as right, of ``extra_columns``,
             ``all_ties`` and ``text_numbers``.
         done: Rows at the start that have been judged before: they are read, and not given back.
+        measure: For ``coherence``: what the graded score is measured by, ``minilm``, ``wordllama``
+            or ``words``; None takes the first of these that is installed.
 
     Yields:
         ``id``, ``verdict``, ``score``, ``labels``, ``explanation``, and the suite's own fields.
@@ -51,12 +53,14 @@ def rate(
         its ``id`` is None where it has none.
 
     Raises:
-        StudyError: If there is no such suite or rule, or nothing of a name that can be allowed.
+        StudyError: If there is no such suite, rule or measure, or nothing of a name that can be
+            allowed.
+        MissingMeasureError: If the measure's package is not installed.
         DataError: If there is no row, or none of the first `HELD` can be judged; the message names
             the line.
     """
-    check(suite, rule, allow)
-    judge = _sql_judge(databases, rule, allow) if suite == "sql" else _judge_of(suite)
+    check(suite, rule, allow, measure)
+    judge = _sql_judge(databases, rule, allow) if suite == "sql" else _judge_of(suite, measure)
     rows = rows_to_rate(suite, given)
     skipped = list(islice(rows, done - 1, done)) if done else []
     first = skipped or _up_to_a_good_one(rows)
@@ -107,11 +111,11 @@ JudgeRows = Callable[[Iterable[InputRow | None]], Iterator[Verdict | None]]
 """Gives a verdict on each row, None on one that is None; takes no more rows than it must."""
 
 
-def check(suite: str, rule: str, allow: Sequence[str]) -> None:
+def check(suite: str, rule: str, allow: Sequence[str], measure: str | None) -> None:
     """Refuse a suite that has no judge, and what its judge does not know.
 
     Raises:
-        StudyError: If there is no such suite, or it has no rules and nothing to allow.
+        StudyError: If there is no such suite, or it has no rules, nothing to allow or no measure.
     """
     if suite not in REQUIRED:
         raise StudyError(f"answers can be rated for no suite {suite!r}{nearest(suite, REQUIRED)}")
@@ -120,6 +124,8 @@ def check(suite: str, rule: str, allow: Sequence[str]) -> None:
         raise StudyError(
             f"rules and what they allow are for sql only: found {found!r} for {suite!r}"
         )
+    if suite != "coherence" and measure:
+        raise StudyError(f"a measure is for coherence only: found {measure!r} for {suite!r}")
 
 
 def _sql_judge(databases: Path | str | None, rule: str, allow: Sequence[str]) -> JudgeRows:
@@ -149,19 +155,18 @@ def _sql_judge(databases: Path | str | None, rule: str, allow: Sequence[str]) ->
     return judge
 
 
-def _judge_of(suite: str) -> JudgeRows:
-    labels = suite == "qa" and similar_answers.available()
-    settings = {"similar": similar_answers.LABEL_ONLY} if labels else {}
+def _judge_of(suite: str, measure: str | None) -> JudgeRows:
+    settings: dict[str, object] = {}
+    if suite == "coherence":
+        settings["measure"] = embedding.check_measure(measure or embedding.best())
+    if suite == "qa" and similar_answers.available():
+        settings["similar"] = similar_answers.LABEL_ONLY
 
     def judge(rows: Iterable[InputRow | None]) -> Iterator[Verdict | None]:
         left = iter(rows)
-        while part := list(islice(left, _AT_ONCE)):
+        while part := list(islice(left, _AT_ONCE.get(suite, 64))):
             fit = [row for row in part if row is not None]
-            verdicts = judge_all(suite, [(row, (_response(row),)) for row in fit], **settings)
-            if suite == "coherence":
-                conversations = cast("Sequence[RatedConversation]", fit)
-                verdicts = embedding.add_relevance(conversations, verdicts)
-            found = iter(verdicts)
+            found = iter(judge_all(suite, [(row, (_response(row),)) for row in fit], **settings))
             yield from (None if row is None else next(found) for row in part)
 
     return judge
@@ -186,7 +191,7 @@ def _choice(verdict: Verdict) -> dict[str, object]:
 
 
 def _coherence(verdict: Verdict) -> dict[str, object]:
-    return {"components": dict(verdict.metrics)}
+    return {"measure": verdict.details.get("measure"), "components": dict(verdict.metrics)}
 
 
 def _sql(verdict: Verdict) -> dict[str, object]:

@@ -5,7 +5,6 @@ import json
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
@@ -28,6 +27,7 @@ def rate_file(
     databases: Path | str | None = None,
     rule: str = "harness",
     allow: Sequence[str] = (),
+    measure: str | None = None,
 ) -> Counter[str]:
     """Judge a file of answers into a file of verdicts, one line each.
 
@@ -43,6 +43,7 @@ def rate_file(
             call begins anew.
         rule: The comparison rule.
         allow: Disputed differences that count as right.
+        measure: What conversations are scored by.
 
     Returns:
         How many rows got each verdict.
@@ -53,17 +54,19 @@ def rate_file(
             judged is kept.
         HarnessError: See `harness.rating.rate`.
     """
-    check(suite, rule, allow)
+    check(suite, rule, allow, measure)
+    if suite == "coherence":
+        measure = embedding.check_measure(measure or embedding.best())
     check_file(source)
     is_server = "://" in str(databases)
     used = [] if is_server or not databases else _files_of(Path(databases))
     check_output(out, inputs=[source, *used])
-    name = uuid4().hex if is_server else _name(suite, source, used, rule, allow)
+    name = uuid4().hex if is_server else _name(suite, source, used, rule, allow, measure)
     with kept_until_whole(out, name) as file:
         counts = _judged(file)
         verdicts = rate(
             suite, read_rows(source), databases=databases, rule=rule, allow=allow,
-            done=counts.total(),
+            measure=measure, done=counts.total(),
         )  # fmt: skip
         for row in verdicts:
             counts[str(row["verdict"])] += 1
@@ -78,12 +81,19 @@ def _files_of(databases: Path) -> list[Path]:
     return sorted(path for path in databases.rglob("*") if path.suffix.lower() in _DATABASES)
 
 
-def _name(suite: str, source: Path, used: Sequence[Path], rule: str, allow: Sequence[str]) -> str:
+def _name(
+    suite: str,
+    source: Path,
+    used: Sequence[Path],
+    rule: str,
+    allow: Sequence[str],
+    measure: str | None,
+) -> str:
     """Return a hash of everything that decides a verdict."""
     stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in used]
     told = (
         _FORMAT, versions(), sqlite3.sqlite_version, suite, rule, sorted(allow), sha256_of(source),
-        stamps, all(find_spec(package) for package in embedding.NEEDED),
+        stamps, measure,
     )  # fmt: skip
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 

@@ -38,6 +38,8 @@ class Suite:
     these suites the best of several candidates is chosen. ``at_least`` is a goal: a mean score, on
     [0, 1], that a candidate has to reach itself. ``similar`` is the cosine from which an
     answer that means much the same as a long reference counts as right (None: none does).
+    ``measure`` is what graded scores of conversations are measured by, ``agreement`` a sentence on
+    how far such a figure agreed with people.
     """
 
     name: str
@@ -57,6 +59,8 @@ class Suite:
     similar: float | None = None
     target: bool = False
     at_least: float | None = None
+    measure: str | None = None
+    agreement: str = ""
 
     @property
     def worst(self) -> float:

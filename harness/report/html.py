@@ -20,7 +20,7 @@ from harness.report.details import sections
 from harness.report.item_browser import embedded, item_data, json_block, left_out
 from harness.report.recipe_table import MEANING, recipe_table
 from harness.report.training_view import training
-from harness.report.wording import grouping, level
+from harness.report.wording import agreements, grouping, level
 
 
 def html(result: Result) -> str:
@@ -45,6 +45,7 @@ def html(result: Result) -> str:
         lede=headline.lede(result),
         cards=headline.cards(result),
         level=level(result.comparisons),
+        agreements=agreements(result.suites),
         warnings=overview.warnings(result),
         matrix=matrix(result),
         rivals=rivals(result),

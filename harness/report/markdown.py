@@ -19,7 +19,7 @@ from harness.report.headline import Card, Check, cards
 from harness.report.item_browser import item_id
 from harness.report.overview import warnings
 from harness.report.recipe_table import MEANING, recipe_table
-from harness.report.wording import between, level, percent, precise, title_of
+from harness.report.wording import agreements, between, level, percent, precise, title_of
 from harness.stats import SequentialDecision
 
 BUDGET = 60_000
@@ -51,6 +51,11 @@ def markdown(result: Result, *, budget: int = BUDGET) -> str:
         "Changes in points, base → candidate on the same items; intervals at "
         f"{level(result.comparisons)}. `report.html` has every item."
     )
+    if said := agreements([comparison.suite for comparison in result.comparisons]):
+        blocks.append(
+            "How far such figures agreed with people elsewhere: "
+            + " ".join(f"**{escape(title)}**: {escape(text)}" for title, text in said)
+        )
     blocks += _failures(result)
     blocks += [f"> {escape(note)}" for note in result.notes]
     blocks += _recipes(result)

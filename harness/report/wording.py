@@ -131,9 +131,14 @@ def suite_title(suite: Suite) -> str:
 
 
 def reading(suite: Suite) -> str:
-    """Word how a metric is read; empty where more is better and it lies between 0 and 1."""
+    """Word how a metric is read; empty where more is better and it lies between 0 and 1.
+
+    >>> reading(Suite(name="coherence", metric="coherence_minilm", measure="minilm"))
+    'by minilm'
+    """
     low, high = suite.scale
-    said = [] if suite.higher_is_better else [f"lower {suite.metric} is better"]
+    said = [f"by {suite.measure}"] if suite.measure else []
+    said += [] if suite.higher_is_better else [f"lower {suite.metric} is better"]
     if suite.scale != (0.0, 1.0):
         said.append(f"in % of {low:g} to {high:g}")
     return ", ".join(said)
@@ -196,6 +201,11 @@ def level(comparisons: Sequence[Comparison]) -> str:
     """Format the level of the intervals, such as ``90%``."""
     alphas = sorted({c.decision.alpha for c in comparisons if c.decision})
     return " or ".join(f"{100 * (1 - 2 * alpha):g}%" for alpha in alphas) or "90%"
+
+
+def agreements(suites: Sequence[Suite]) -> list[tuple[str, str]]:
+    """Return the titles of suites whose scores were held against people's, with the finding."""
+    return [(suite_title(suite), suite.agreement) for suite in suites if suite.agreement]
 
 
 def grouping(suite: Suite) -> str:

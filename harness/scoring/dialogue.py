@@ -5,28 +5,44 @@ Two questions, never mixed:
 * **Recall** (where accepted answers are given; the primary metric of the ``coherence`` suite): 0/1,
   an accepted answer stands in the response as whole words, unnegated, and no listed distractor
   does. What the conversation said is known, so this needs no judge.
-* **Coherence proxy** (where they are not; `harness rate coherence`): a graded score in [0, 1],
-  ``relevance * distinct_2``, set to 0 by a gate (empty, loop, role leak, echo of the user, repeat
-  of an own turn, contradiction, cut off). Its constants are fixed and were fitted to nothing. It
-  is a weak proxy of what people mean by coherence: the suite's card has its measured agreement
-  with human ratings. It never depends on an optional package.
+* **Fit** (where they are not; `harness rate coherence`): a graded score in [0, 1],
+
+      distinct_2 * said_once * max(0, relevance - 0.6 * last_overlap + 0.1)
+
+  set to 0 by a gate (empty, loop, role leak, echo of the user, repeat of an own turn,
+  contradiction, cut off). ``relevance`` comes from vectors of sentences or words
+  (`harness.rating.embedding`), by the measure that the score is named after; the two constants
+  were chosen on Topical-Chat alone.
+  Without vectors the score is ``relevance * distinct_2`` by shared words, the measure ``words``.
+  The suite's card has how far each measure agrees with people.
 
 Every component is a column of its own beside the score.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from harness.records import Message, Verdict
-from harness.scoring import relevance, response_faults, stated_facts
+from harness.scoring import relevance as lexical
+from harness.scoring import response_faults, stated_facts
 from harness.scoring.answer_region import objection
 from harness.scoring.normalize import comparable, find, words
+from harness.scoring.relevance import WORDS, Relevance
+from harness.scoring.wordlists import COMMON
 
-THRESHOLD = 0.4
-"""The proxy from which a response counts as coherent, where a suite declares no other.
+THRESHOLDS = {"minilm": 0.25, "wordllama": 0.2, WORDS: 0.4}
+"""The score, by measure, from which a response counts as coherent.
 
-A response that shares no word with its context has 0.5: below the threshold are gated responses
-and those that repeat a fifth of their word pairs.
+The first two tell the quarter of Topical-Chat that people rate best from the one they rate worst
+(91 % and 80 % of the best are above, 34 % and 40 % of the worst); the third only finds gated and
+repetitive responses, since one that shares no word with its context has 0.5.
 """
+
+COPYING = 0.6
+"""What a word taken over from the last turn costs: the meaning is near then without an answer."""
+
+BASE = 0.1
+"""What a response has whose meaning is far from its context: "Sounds great!" fits, too."""
 
 ECHO = 0.8
 """Jaccard overlap of words from which a response counts as a copy of an earlier turn."""
@@ -41,7 +57,7 @@ def coherence(
     answers: Sequence[str] | None = None,
     distractors: Sequence[str] = (),
     finish: str | None = None,
-    threshold: float = THRESHOLD,
+    near: Relevance | None = None,
 ) -> Verdict:
     """Judge a response in its conversation.
 
@@ -50,14 +66,16 @@ def coherence(
             texts that alternate and end with the user's.
         response: The raw model text.
         answers: The accepted answers to the last turn, where what was said decides; None asks for
-            the graded proxy.
+            the graded score.
         distractors: Answers that contradict the conversation.
         finish: ``length`` where the generation was cut at its limit.
-        threshold: The proxy from which the verdict is ``correct``.
+        near: How near the response is to the last turns by their vectors; None counts the words
+            that they share.
 
     Returns:
-        A verdict whose ``metrics`` are the components. Labels: empty, repetition, role_confusion,
-        echo, self_echo, contradiction, truncated, refusal, hedged, other_value, forgot.
+        A verdict whose ``metrics`` are the components and whose ``details`` name the ``measure``
+        (``recall``, or what ``near`` was measured by). Labels: empty, repetition, role_confusion,
+        echo, self_echo, contradiction, truncated, off_topic, refusal, hedged, other_value, forgot.
 
     >>> said = ["I have a dog called Rex.", "Nice!", "What is my dog called?"]
     >>> coherence(said, "Your dog is called Rex.", answers=["Rex"]).score
@@ -69,9 +87,9 @@ def coherence(
     said = response_faults.visible_text(response)
     parts = components(history, response, finish=finish)
     faults = [name for name in GATES if parts[name]]
-    parts["coherence_proxy"] = 0.0 if faults else parts["relevance"] * parts["distinct_2"]
     if answers is None:
-        return _proxy(parts, faults, said, threshold)
+        return _graded(parts, faults, said, near)
+    parts[metric_of(WORDS)] = 0.0 if faults else _fit(parts, None)
     accepted = [answer for answer in answers if answer.strip()]
     if not accepted:
         return Verdict(
@@ -80,6 +98,7 @@ def coherence(
             labels=("no_accepted_answer",),
             explanation="the item has no accepted answer to compare with",
             metrics=parts,
+            details={"measure": RECALL},
         )
     return _recall(history, said, accepted, distractors, parts, faults)
 
@@ -104,32 +123,60 @@ def components(
     """Measure a response against its conversation; every value is in [0, 1] but ``words``.
 
     ``relevance_last`` and ``relevance_context`` (last three turns) are `relevance.overlap`,
-    ``relevance`` their mean lifted to the neutral point; ``distinct_2`` and ``seq_rep_4`` are
-    repetition inside the response; ``user_overlap`` the largest word overlap with a user turn and
-    ``own_overlap`` with an own earlier turn; the rest are 0 or 1.
+    ``relevance`` their mean lifted to the neutral point; ``distinct_2``, ``seq_rep_4`` and
+    ``said_once`` (the share of its different words, common ones left out, that occur once) are
+    repetition inside the response; ``last_overlap`` is the word overlap with the last turn,
+    ``user_overlap`` the largest one with a user turn and ``own_overlap`` with an own earlier turn;
+    the rest are 0 or 1.
     """
     said = response_faults.visible_text(response)
-    own = [turn.content for turn in history if turn.role == "assistant"]
-    asked = [turn.content for turn in history if turn.role == "user"]
     given = words(said)
-    echo = max((response_faults.jaccard(given, words(turn)) for turn in asked), default=0.0)
-    again = max((response_faults.jaccard(given, words(turn)) for turn in own), default=0.0)
+    overlaps = [response_faults.jaccard(given, words(turn.content)) for turn in history]
+    of = {
+        role: max(
+            (o for o, t in zip(overlaps, history, strict=True) if t.role == role), default=0.0
+        )
+        for role in ("user", "assistant")
+    }
     return {
-        **relevance.of([turn.content for turn in history], said),
+        **lexical.of([turn.content for turn in history], said),
         "distinct_2": response_faults.distinct_n(said),
         "seq_rep_4": response_faults.seq_rep_n(said),
-        "user_overlap": echo,
-        "own_overlap": again,
+        "said_once": said_once(given),
+        "last_overlap": overlaps[-1] if overlaps else 0.0,
+        "user_overlap": of["user"],
+        "own_overlap": of["assistant"],
         "words": float(len(given)),
         "empty": float(not given),
         "repetition": float(response_faults.is_repetitive(said)),
         "role_confusion": float(response_faults.leaks_role(response)),
-        "echo": float(echo > ECHO and len(given) > 3),
-        "self_echo": float(again > ECHO and len(given) > 3),
+        "echo": float(of["user"] > ECHO and len(given) > 3),
+        "self_echo": float(of["assistant"] > ECHO and len(given) > 3),
         "contradiction": float(stated_facts.contradicts(history, said)),
         "truncated": float(finish == "length"),
     }
 
+
+def said_once(given: Sequence[str]) -> float:
+    """Return the share of the different words, common ones left out, that occur once; 1 of none.
+
+    >>> said_once("the cat and the dog saw a cat".split())
+    0.6666666666666666
+    """
+    counts = Counter(word for word in given if word not in COMMON)
+    return sum(count == 1 for count in counts.values()) / len(counts) if counts else 1.0
+
+
+def metric_of(measure: str) -> str:
+    """Return the name of the graded score by a measure.
+
+    >>> metric_of("minilm")
+    'coherence_minilm'
+    """
+    return f"coherence_{measure}"
+
+
+RECALL = "recall"
 
 GATES = (
     "empty",
@@ -140,24 +187,47 @@ GATES = (
     "contradiction",
     "truncated",
 )
-"""The components that set the proxy to 0, in the order in which they name the cause."""
+"""The components that set the graded score to 0, in the order in which they name the cause."""
 
 
-def _proxy(parts: dict[str, float], faults: Sequence[str], said: str, threshold: float) -> Verdict:
-    score = parts["coherence_proxy"]
-    right = score >= threshold
-    labels = tuple(faults) if faults or right else ("repetition",)
-    why = labels[0] if labels else "no fault found"
+def _fit(parts: Mapping[str, float], near: Relevance | None) -> float:
+    """Return the graded score of a response without faults, in [0, 1]."""
+    if near is None:
+        return parts["relevance"] * parts["distinct_2"]
+    fits = near.value - COPYING * parts["last_overlap"] + BASE
+    return parts["distinct_2"] * parts["said_once"] * min(1.0, max(0.0, fits))
+
+
+def _graded(
+    parts: dict[str, float], faults: Sequence[str], said: str, near: Relevance | None
+) -> Verdict:
+    measure = near.measure if near else WORDS
+    if near:
+        parts = {**parts, "relevance": near.value}
+    score = round(0.0 if faults else _fit(parts, near), 6)
+    right = score >= THRESHOLDS[measure]
+    labels = tuple(faults) if faults or right else (_weakness(parts, THRESHOLDS[measure]),)
     return Verdict(
         outcome="correct" if right else "incorrect",
-        score=round(score, 6),
+        score=score,
         labels=labels,
         answer=said or None,
         explanation=(
-            f"{why}; relevance {parts['relevance']:.2f}, distinct bigrams {parts['distinct_2']:.2f}"
+            f"{labels[0] if labels else 'no fault found'}; by {measure}: relevance "
+            f"{parts['relevance']:.2f}, overlap with the last turn {parts['last_overlap']:.2f}, "
+            f"distinct bigrams {parts['distinct_2']:.2f}, words said once {parts['said_once']:.2f}"
         ),
-        metrics=parts,
+        metrics={metric_of(measure): score, **parts},
+        details={"measure": measure},
     )
+
+
+def _weakness(parts: Mapping[str, float], threshold: float) -> str:
+    """Name what keeps the score of a response without faults below the threshold."""
+    if parts["relevance"] + BASE < threshold:
+        return "off_topic"
+    copied = parts["relevance"] - COPYING * parts["last_overlap"] + BASE < threshold
+    return "echo" if copied else "repetition"
 
 
 def _recall(
@@ -183,6 +253,7 @@ def _recall(
         answer=stated[0] if stated else said or None,
         explanation=f"recalls {stated[0]!r}" if right else f"{labels[0]}; accepted: {wanted}",
         metrics={"recall": float(right), **parts},
+        details={"measure": RECALL},
     )
 
 

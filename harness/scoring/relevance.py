@@ -11,9 +11,21 @@ ratings for sentence embeddings; words are a far weaker measure than embeddings.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from harness.scoring.normalize import words
 from harness.scoring.wordlists import COMMON
+
+WORDS = "words"
+"""The name of this measure, as scores bear it."""
+
+
+class Relevance(NamedTuple):
+    """How near a response is to what it answers, in [-1, 1], and by which measure."""
+
+    measure: str
+    value: float
+
 
 NEUTRAL = 0.5
 """The relevance of a response that shares no content word with its context."""

@@ -63,9 +63,9 @@ def prompt_id(item: Item) -> str:
 def declaration(suite: Suite) -> Document:
     """Return what a suite declares, without what only a report shows."""
     declared = asdict(suite)
-    for name in ("title", "slices"):
+    for name in ("title", "slices", "agreement"):
         del declared[name]
-    for name in ("higher_is_better", "scale"):  # older baselines lack them
+    for name in ("higher_is_better", "scale", "measure"):  # older baselines lack them
         if declared[name] == getattr(_ORDINARY, name):
             del declared[name]
     return dict(json.loads(json.dumps(declared)))

@@ -122,6 +122,12 @@ class RunFolder:
         known = lock.date if lock else None
         return known or datetime.now().astimezone().date()
 
+    def measures(self) -> dict[str, str]:
+        """Return by suite what conversations were declared to be scored by."""
+        lock = self.read_lock()
+        suites = lock.declared.suites if lock and lock.declared else {}
+        return {name: suite.measure for name, suite in suites.items() if suite.measure}
+
     def base_path(self, study: "Study") -> str:
         """Return what to load as the base: where the run found it, or by its name."""
         lock = self.read_lock()

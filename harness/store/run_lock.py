@@ -126,7 +126,8 @@ def _changes(earlier: Declarations, new: Declarations) -> dict[str, list[str]]:
 def _deciding(suites: Mapping[str, Suite]) -> dict[str, Suite]:
     """Return suites without what only a report shows."""
     return {
-        name: replace(suite, title="", slices=(), target=False) for name, suite in suites.items()
+        name: replace(suite, title="", slices=(), target=False, agreement="")
+        for name, suite in suites.items()
     }
 
 

@@ -4,11 +4,11 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.errors import DataError
+from harness.errors import ComparisonError, DataError
 from harness.inputs import not_utf8, open_input, parse_json
 from harness.records import Document
 from harness.store.declared_metrics import DeclaredMetrics, MetricReader
@@ -41,12 +41,16 @@ class ScoredItem(NamedTuple):
 
 
 class LoggedItem(NamedTuple):
-    """One item with every number that its line has for it, by metric; see `OWN`."""
+    """One item with every number that its line has for it, by metric; see `OWN`.
+
+    ``measure`` is what a line of `harness rate coherence` says that its score was measured by.
+    """
 
     key: ItemId
     scores: Mapping[str, float | None]
     cluster: str
     prompt_hash: str = ""
+    measure: str = ""
 
     def has(self, metric: str) -> bool:
         """Say whether the line has the metric, or says that the item is unscored."""
@@ -86,6 +90,7 @@ def read_scores(path: Path) -> dict[str, LoggedSuite]:
 
     Raises:
         DataError: If it is none of these, or a line cannot be used; the message names the line.
+        ComparisonError: If the scores of a suite were measured by different things.
     """
     if not path.is_dir():
         return _joined([path])
@@ -135,7 +140,15 @@ def _joined(files: list[Path]) -> dict[str, LoggedSuite]:
     for file in files:
         for suite, filter_, item in _items(file, reader):
             if suite not in suites:
-                suites[suite] = LoggedSuite(declared=reader.beside(file, suite))
+                declared = reader.beside(file, suite)
+                suites[suite] = LoggedSuite(
+                    declared=replace(declared, own=declared.own or item.measure)
+                )
+            if item.measure not in ("", suites[suite].declared.own):
+                raise ComparisonError(
+                    f"one measure must score all of a file: {file} has scores by "
+                    f"{suites[suite].declared.own or 'no named measure'} and by {item.measure}"
+                )
             suites[suite].by_filter.setdefault(filter_, []).append(item)
     if not suites:
         raise DataError(f"scores must hold at least one item: {files[0]} is empty")
@@ -243,7 +256,10 @@ def _plain(row: Document, seen: _Lines) -> tuple[str, str, LoggedItem]:
         raise ValueError(f"each id must stand once: {row['id']!r} is there again")
     cluster = row.get("cluster")
     item = LoggedItem(
-        key, {OWN: _number(row["score"])}, key[0] if cluster is None else str(cluster)
+        key,
+        {OWN: _number(row["score"])},
+        key[0] if cluster is None else str(cluster),
+        measure=str(row.get("measure") or ""),
     )
     return suite, "", item
 

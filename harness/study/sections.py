@@ -211,6 +211,11 @@ class SuiteSection(Section):
         description="qa: cosine from which an answer that means much the same as a long reference "
         "counts as right, such as 0.6; needs the extra 'judges'",
     )
+    measure: Literal["minilm", "wordllama", "words"] | None = Field(
+        None,
+        description="coherence, rows without answers: what the score is measured by; by default "
+        "the first of these that is installed when the run is first declared",
+    )
     cluster: str | None = Field(
         None,
         description="field of the rows whose values are a sample: the decision is about documents "

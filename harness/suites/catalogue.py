@@ -69,10 +69,20 @@ def declaration(name: str, config: dict[str, Any]) -> Suite:
     for key in ("slices", "allow"):
         declared[key] = tuple(declared.get(key, ()))
     declared.setdefault("metric", _first_metric(config))
+    declared["agreement"] = agreement(config, declared["metric"])
     declared.setdefault("higher_is_better", _direction(config, declared["metric"]))
     if not declared["higher_is_better"]:
         declared.setdefault("threshold", 0.0)
     return Suite(name=name, **declared)
+
+
+def agreement(config: dict[str, Any], metric: str) -> str:
+    """Return how far scores by a metric agreed with people elsewhere; empty where nobody measured.
+
+    A suite says so in one sentence, or in one for each metric that can be its primary one.
+    """
+    said = ((config.get("metadata") or {}).get("harness") or {}).get("agreement") or ""
+    return str(said.get(metric, "") if isinstance(said, dict) else said)
 
 
 def _first_metric(config: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from harness.records import Answers, Item, ItemKey, Request, Response, Sample, S
 from harness.study import SuiteSection
 from harness.suites import catalogue, score_answers
 from harness.suites.lm_eval_task import LmEvalInstance, LmEvalTask, load_task, quiet
+from harness.suites.measures import with_measure
 from harness.suites.tokenize import Encoder, cut_left, generation_settings, ids_hash, render
 
 MESSAGES = "messages"
@@ -107,6 +108,7 @@ def load_suite(
     seed: int,
     folder: Path,
     max_tokens: int | None = None,
+    measure: str | None = None,
 ) -> LoadedSuite:
     """Load a suite and make its prompts.
 
@@ -117,10 +119,12 @@ def load_suite(
         seed: Seed of the few-shot draw (lm-eval's ``fewshot_random_seed``) and of sampled answers.
         folder: The study's folder, to which relative paths belong.
         max_tokens: What fits every arm's context; a suite with left truncation is cut to it.
+        measure: What an earlier run of the same folder scored conversations by.
 
     Raises:
         StudyError: If the suite or template is not known, or has no score per item.
         DataError: If its rows are missing, malformed or empty.
+        MissingMeasureError: If the package by which it is scored is not installed.
     """
     chosen_template = section.template or template
     if chosen_template not in ("auto", "none"):
@@ -129,6 +133,7 @@ def load_suite(
     suite = _declared(section, task)
     docs = list(task.eval_docs)
     _check_grouping(section, docs)
+    suite = with_measure(suite, docs, asked=section.measure, kept=measure)
     hashes = [score_answers.doc_hash(doc) for doc in docs]
     recipe = PromptRecipe(
         task=task,

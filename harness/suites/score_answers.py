@@ -134,7 +134,11 @@ def _own_judge(
 
     assert suite.judge is not None
     asked = [(_with_database_path(items[i].doc, databases), given[i]) for i in scorable]
-    declared = {"allow": suite.allow or None, "similar": suite.similar}
+    declared = {
+        "allow": suite.allow or None,
+        "similar": suite.similar,
+        "measure": suite.measure,
+    }
     settings = {name: value for name, value in declared.items() if value is not None}
     return dict(zip(scorable, rating.judge_all(suite.judge, asked, **settings), strict=True))
 

@@ -7,6 +7,7 @@ import pytest
 
 from harness import metrics
 from harness.errors import StudyError
+from harness.rating.embedding import best
 
 STAFF = "CREATE TABLE staff (name TEXT); INSERT INTO staff VALUES ('Ada'), ('Ben');"
 
@@ -42,16 +43,20 @@ def test_choice(load: Any) -> None:
 
 
 def test_coherence(load: Any) -> None:
-    """Recall with accepted answers, the graded proxy without."""
+    """Recall with accepted answers; without, the graded score, named after its measure."""
     contexts = [["I like tea.", "Nice.", "What do I like?"]] * 2
     said = ["You like tea.", "No idea."]
     recalled = load("coherence").compute(
         predictions=said, contexts=contexts, references=[["tea"], ["tea"]]
     )
     assert recalled["recall"] == 0.5
-    proxy = load("coherence").compute(predictions=said, references=[[], []], contexts=contexts)
-    assert 0.5 < proxy["coherence"] < 1.0
-    assert "recall" not in proxy
+    graded = load("coherence").compute(
+        predictions=said, references=[[], []], contexts=contexts, measure="words"
+    )
+    assert 0.5 < graded["coherence_words"] < 1.0
+    assert "recall" not in graded
+    found = load("coherence").compute(predictions=said, references=[[], []], contexts=contexts)
+    assert f"coherence_{best()}" in found
 
 
 def test_sql(load: Any) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Iterator
-from importlib.util import find_spec
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from harness.errors import DataError, StudyError
-from harness.rating import JUDGES, embedding, judge_all, rate, read_rows
+from harness.rating import JUDGES, judge_all, rate, read_rows
 from harness.records import Response, Verdict
 
 STAFF = "CREATE TABLE staff (name TEXT, age INTEGER); INSERT INTO staff VALUES ('Ada', 31);"
@@ -31,7 +30,7 @@ def rated(suite: str, *rows: Any, **options: Any) -> list[dict[str, Any]]:
     [
         ("qa", QA, {"exact_match", "f1", "extracted_answer"}),
         ("choice", CHOICE, {"chosen"}),
-        ("coherence", TALK, {"components"}),
+        ("coherence", TALK, {"measure", "components"}),
         ("sql", {**SQL, "schema_sql": STAFF}, {"base_match", "robust_match", "extracted_sql"}),
     ],
 )
@@ -232,25 +231,8 @@ def test_choices_may_have_arcs_shape() -> None:
 
 
 def test_a_conversation_with_answers_is_judged_by_recall() -> None:
-    """Accepted answers in a row turn the graded proxy into recall."""
+    """Accepted answers in a row turn the graded score into recall."""
     (found,) = rated("coherence", {**TALK, "answers": ["tea"], "response": "Tea, as you said."})
     assert found["score"] == 1.0
     assert found["components"]["recall"] == 1.0
-
-
-def test_an_optional_package_adds_columns_and_changes_no_score() -> None:
-    """Where the package with MiniLM is installed, its relevance stands beside the same score."""
-    plain = JUDGES["coherence"](
-        {key: value for key, value in TALK.items() if key != "response"},
-        (Response(text=TALK["response"]),),
-    )
-    (found,) = rated("coherence", TALK)
-    assert found["score"] == plain.score
-    added = set(found["components"]) - set(plain.metrics)
-    if not all(find_spec(name) for name in embedding.NEEDED):
-        assert added == set()
-    else:
-        assert added == {"minilm_relevance", "minilm_score"}
-        far = rated("coherence", {**TALK, "response": "The tax office closes at noon."})
-        near, unrelated = found["components"], far[0]["components"]
-        assert near["minilm_relevance"] > unrelated["minilm_relevance"]
+    assert found["measure"] == "recall"

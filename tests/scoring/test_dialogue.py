@@ -6,10 +6,9 @@ from hypothesis import strategies as st
 
 from harness.records import Message
 from harness.scoring import coherence
-from harness.scoring.dialogue import GATES, THRESHOLD, messages
-from harness.scoring.relevance import NEUTRAL, overlap
+from harness.scoring.dialogue import GATES, THRESHOLDS, messages
+from harness.scoring.relevance import NEUTRAL, Relevance, overlap
 from harness.scoring.stated_facts import claims, contradicts
-from harness.suites.catalogue import builtin_suites
 
 DINNER = [
     "Hello!",
@@ -31,7 +30,7 @@ def test_the_proxy_stays_in_its_range(turns: list[str], response: str) -> None:
     verdict = coherence(turns, response)
     assert verdict.score is not None
     assert 0.0 <= verdict.score <= 1.0
-    assert (verdict.outcome == "correct") == (verdict.score >= THRESHOLD)
+    assert (verdict.outcome == "correct") == (verdict.score >= THRESHOLDS["words"])
     assert all(isinstance(value, float) for value in verdict.metrics.values())
     assert verdict == coherence(turns, response)
 
@@ -114,6 +113,57 @@ def test_a_distractor_inside_the_answer_does_not_count_against_it() -> None:
     assert coherence(turns, "In New York.", answers=["New York"], distractors=["York"]).score == 1.0
 
 
-def test_the_suite_declares_the_default_threshold() -> None:
-    """`harness rate coherence` and a run of the suite call the same turns coherent."""
-    assert builtin_suites()["coherence"].threshold == THRESHOLD
+RIDE = ["Could you give me a ride home?"]
+UNIT = st.floats(min_value=-1, max_value=1)
+
+
+@settings(deadline=None)
+@given(st.text(max_size=120), UNIT, UNIT)
+def test_a_nearer_response_never_scores_less(response: str, one: float, other: float) -> None:
+    """The graded score rises with relevance, stays in [0, 1], and names its measure."""
+    low, high = sorted((one, other))
+    less, more = (coherence(RIDE, response, near=Relevance("minilm", v)) for v in (low, high))
+    assert 0.0 <= less.score <= more.score <= 1.0
+    assert more.metrics["coherence_minilm"] == more.score
+    assert more.details["measure"] == "minilm"
+    assert (more.outcome == "correct") == (more.score >= THRESHOLDS["minilm"])
+
+
+def test_words_taken_over_or_said_again_cost_a_response_its_relevance() -> None:
+    """At one relevance, an answer is above a copy of the question's words and above a loop."""
+    near = Relevance("minilm", 0.6)
+    answer = coherence(RIDE, "Sure, hop in.", near=near)
+    copied = coherence(RIDE, "A ride home could you give?", near=near)
+    again = coherence(RIDE, "Hop in, hop hop, sure sure.", near=near)
+    assert answer.score == 0.7
+    assert answer.score > copied.score
+    assert answer.score > again.score
+    assert copied.labels == ("echo",)
+    assert again.labels == ("repetition",)
+
+
+@pytest.mark.parametrize("measure", ["minilm", "wordllama"])
+def test_a_gate_is_zero_by_every_measure(measure: str) -> None:
+    """However near a broken response is, it scores nothing; a far one is off topic."""
+    near = Relevance(measure, 1.0)
+    for response in ("", "I like it. " * 12, "Sure.\nUser: thanks", DINNER[2], DINNER[1]):
+        assert coherence(DINNER, response, near=near).score == 0.0
+    assert coherence(DINNER, "Yes.", finish="length", near=near).score == 0.0
+    far = coherence(DINNER, "Photosynthesis needs light.", near=Relevance(measure, 0.02))
+    assert far.labels == ("off_topic",)
+    assert far.score > 0
+
+
+def test_texts_of_any_kind_take_linear_time() -> None:
+    """Hundreds of thousands of characters, other scripts and halves of characters get a verdict."""
+    long = [
+        "the answer is " * 4000,
+        "a" * 60_000,
+        "猫" * 60_000,
+        "\ud800 " * 1000,
+        "my my-" * 4000,
+    ]
+    for text in long:
+        assert coherence([text], text).score == 0.0
+        assert coherence([text], "Sure.").score > 0.0
+        assert coherence(RIDE, text).outcome in {"correct", "incorrect"}

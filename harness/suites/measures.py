@@ -1,0 +1,61 @@
+"""By what a conversation is scored: recall where its rows have accepted answers, else a measure.
+
+The measure becomes part of the suite before the first answer and stays in the lock: a package that
+is installed or missing later never changes what a score means.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from harness.errors import DataError, StudyError
+from harness.rating.embedding import best, check_measure
+from harness.records import Suite
+from harness.scoring.dialogue import THRESHOLDS, metric_of
+from harness.suites import catalogue
+
+JUDGE = "coherence"
+TITLE = "Fit of replies"
+
+
+def with_measure(
+    suite: Suite, docs: Sequence[Mapping[str, object]], *, asked: str | None, kept: str | None
+) -> Suite:
+    """Return a suite with what its scores are measured by.
+
+    Args:
+        suite: As its YAML declares it.
+        docs: All of its rows.
+        asked: The study's ``measure``.
+        kept: The measure with which an earlier run of the same folder was declared.
+
+    Raises:
+        StudyError: If a measure is asked for where none is used, or there is no such measure.
+        DataError: If some rows have accepted answers and others have none.
+        MissingMeasureError: If the measure's package is not installed.
+    """
+    lacking = [number for number, doc in enumerate(docs, start=1) if doc.get("answers") is None]
+    if suite.judge != JUDGE or not lacking:
+        if asked:
+            why = "its rows have accepted answers" if suite.judge == JUDGE else "its judge has none"
+            raise StudyError(
+                f"a measure is for conversations without accepted answers: suite {suite.name!r} "
+                f"declares {asked!r}, and {why}; leave 'measure' out"
+            )
+        return suite
+    if len(lacking) < len(docs):
+        raise DataError(
+            f"either all rows of a conversation suite have accepted 'answers' or none: of "
+            f"{suite.name!r}, {len(lacking)} of {len(docs)} lack them, the first is row "
+            f"{lacking[0]}; split the file into two suites"
+        )
+    measure = check_measure(asked or kept or best())
+    metric = metric_of(measure)
+    return replace(
+        suite,
+        metric=metric,
+        kind="graded",
+        measure=measure,
+        threshold=THRESHOLDS[measure],
+        title=TITLE if suite.name in catalogue.builtin_suites() else suite.title,
+        agreement=catalogue.agreement(catalogue.read_config(catalogue.path_of(JUDGE)), metric),
+    )
