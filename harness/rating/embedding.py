@@ -35,7 +35,7 @@ _DIGITS = 4
 """Digits of a relevance that count: float32 differs from one processor to another in the sixth."""
 
 
-class Encoder(Protocol):
+class TextVectors(Protocol):
     """Whatever makes vectors of length one of texts."""
 
     def encode(self, texts: Sequence[str], *, keep_end: bool = False) -> "Array":
@@ -98,14 +98,14 @@ def _text(text: str) -> str:
 
 
 def _vectors(
-    encoder: Encoder, texts: Sequence[str], *, keep_end: bool = False
+    encoder: TextVectors, texts: Sequence[str], *, keep_end: bool = False
 ) -> dict[str, "Array"]:
     unique = list(dict.fromkeys(texts))
     return dict(zip(unique, encoder.encode(unique, keep_end=keep_end), strict=True))
 
 
 @cache
-def _encoder(measure: str) -> Encoder:
+def _encoder(measure: str) -> TextVectors:
     if measure == "minilm":
         from harness.rating.minilm import MiniLM
 

@@ -6,7 +6,7 @@ large language models, among them Llama 2 70B; see https://github.com/dleemiller
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,7 +24,7 @@ class StaticWords:
         (weights,) = load_file(folder / "weights" / "l2_supercat_256.safetensors").values()
         self._pieces: Array = weights.astype(np.float32)
         file = folder / "tokenizers" / "l2_supercat_tokenizer_config.json"
-        self._tokenizer: Any = Tokenizer.from_file(str(file))
+        self._tokenizer = Tokenizer.from_file(str(file))
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
 

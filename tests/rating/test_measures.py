@@ -10,10 +10,10 @@ from support.bare_install import harness, run_bare
 
 from harness.errors import ComparisonError, DataError, MissingMeasureError, StudyError
 from harness.pipeline.finished.compare_scores import compare
-from harness.rating import rate
+from harness.rating import judge_all, rate
 from harness.rating.embedding import MEASURES, NEEDED, best, check_measure
 from harness.rating.minilm import LONGEST, MiniLM
-from harness.records import Suite
+from harness.records import Response, Suite
 from harness.suites.catalogue import builtin_suites
 from harness.suites.measures import with_measure
 
@@ -32,7 +32,7 @@ TALKS = [
     for n, (turn, *responses) in enumerate(PAIRS)
     for kind, said in zip("ab", responses, strict=True)
 ]
-ODD = ["", "\ud800", "猫" * 3000, "the answer is " * 2000, "Привет, как дела?", "\x00"]
+ODD = ["", "猫" * 3000, "the answer is " * 2000, "Привет, как дела?", "\x00"]
 """Responses that no person writes."""
 CONVERSATIONS = builtin_suites()["coherence"]
 
@@ -72,11 +72,15 @@ def test_a_score_does_not_depend_on_the_other_rows(measure: str) -> None:
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_whatever_was_written_gets_a_verdict(measure: str) -> None:
-    """Broken characters, other scripts and endless texts are judged, as response and as turn."""
+    """Other scripts, endless texts and halves of characters get a verdict, wherever they stand."""
     rows = [
         {"id": f"{n}", "context": ["How are you?"], "response": odd} for n, odd in enumerate(ODD)
     ]
     turns = [{"id": f"t{n}", "context": [odd], "response": "Fine."} for n, odd in enumerate(ODD)]
+    (half,) = judge_all(
+        "coherence", [({"context": ["\ud800"]}, (Response(text="\ud800"),))], measure=measure
+    )
+    assert half.outcome == "incorrect"
     for found in rated(*rows, *turns, measure=measure):
         assert found["verdict"] in {"correct", "incorrect"}
         assert 0.0 <= found["score"] <= 1.0
