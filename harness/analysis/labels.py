@@ -70,6 +70,8 @@ PLAIN = {
     "unstable": "a random result",
     "extra_column": "a column too many",
     "missing_column": "a column too few",
+    "fragile": "right on this data, but only by what it happens to show",
+    "untried": "right on this data, and on no other was it tried",
     "coincidental_match": "right only by coincidence on this data",
     "vacuous_match": "both results empty, which proves nothing",
     "gold_suspect": "the reference itself may be wrong",

@@ -1,6 +1,6 @@
 """Measure the SQL judge on Spider, on hand-made verdicts and on planted faults.
 
-    python tests/bench/sql_judge.py [cases] [rules] [robust] [faults] [speed]
+    python tests/bench/sql_judge.py [cases] [open] [rules] [robust] [faults] [speed]
 
 Needs ``../shared/data`` (Spider's development set, four systems' predictions, verdict cases).
 Processor time is that of the judge and its workers together; half of it is the best wall time that
@@ -93,6 +93,22 @@ def cases() -> None:
         print(f"  {row['id']}: {verdict.outcome}, {verdict.explanation}")
 
 
+def open_faults() -> None:
+    """Count, by class, the pairs that an earlier judge got wrong and that this one gets right."""
+    rows = _lines(DATA / "sql_verdicts" / "open_faults.jsonl")
+    with Judge() as judge:
+        verdicts = list(judge_rows(rows, judge=judge))
+    right, all_of = Counter[str](), Counter[str]()
+    for row, verdict in zip(rows, verdicts, strict=True):
+        all_of[row["class"]] += 1
+        right[row["class"]] += verdict.outcome in row["acceptable"]
+        if verdict.outcome not in row["acceptable"]:
+            print(f"  {row['id']}: {verdict.outcome}, {verdict.explanation}")
+    for name, count in all_of.most_common():
+        print(f"{name:45} {right[name]:3} of {count}")
+    print(f"open faults: {right.total()} of {all_of.total()} as wanted")
+
+
 def rules() -> None:
     """Compare execution accuracy under each rule with the published figures."""
     print("system           published  spider    diff   bird  harness (base)")
@@ -121,9 +137,13 @@ def robust() -> None:
         scored = [v for v in verdicts if v.score is not None]
         base = sum(v.metrics["execution_accuracy"] for v in scored) / len(scored)
         score = sum(v.score or 0.0 for v in scored) / len(scored)
+        strict = sum(v.metrics["strict_execution_accuracy"] for v in scored) / len(scored)
+        fragile = sum("fragile" in v.labels for v in scored)
+        untried = sum("untried" in v.labels for v in scored)
         refuted = sum("coincidental_match" in v.labels for v in scored)
         empty = sum("vacuous_match" in v.labels for v in scored)
-        print(f"{system}: base {100 * base:.2f}, robust {100 * score:.2f}, {refuted} refuted, "
+        print(f"{system}: base {100 * base:.2f}, robust {100 * score:.2f}, strict "
+              f"{100 * strict:.2f}, {refuted} refuted, {fragile} fragile, {untried} untried, "
               f"{empty} unconfirmed, {len(verdicts) - len(scored)} unscored; {clock}")  # fmt: skip
         causes = Counter(v.labels[0] for v in scored if v.labels and v.outcome != "correct")
         print("   ", ", ".join(f"{label} {count}" for label, count in causes.most_common(12)))
@@ -164,7 +184,7 @@ def faults() -> None:
 
 
 BENCHMARKS = {
-    "cases": cases, "rules": rules, "robust": robust, "faults": faults, "speed": speed,
+    "cases": cases, "open": open_faults, "rules": rules, "robust": robust, "faults": faults, "speed": speed,
 }  # fmt: skip
 
 

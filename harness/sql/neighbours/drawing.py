@@ -17,6 +17,7 @@ from harness.sql.neighbours.values import (
     has_times,
     missing,
     number_texts,
+    rounded,
     satisfying,
     step,
     thin,
@@ -28,12 +29,21 @@ Rows = list[list[Cell]]
 SIZES = (5, 9, 14, 7, 11, 4)
 """Rows of a table, by instance: small ones are readable witnesses, larger ones hold more cases."""
 
+TIED = 3
+"""Of four instances, the one on which what the query orders by is often equal."""
+
+BARREN = 6
+"""The instance on which rows just miss what they could satisfy."""
+
 SMALL_LIMIT = 12
 """A LIMIT up to this is exceeded on every instance, a larger one on every third."""
 
 LARGEST = 1_200
+FEW = 8
+"""A column of so few texts gets a new one."""
+
 NULL_SHARE = 0.12
-ORPHAN_SHARE = 0.15
+ORPHAN_SHARE = 0.35
 RELATED_SHARE = 0.6
 NO_CHILDREN = 0.2
 WANTED_SHARE = 0.8
@@ -119,19 +129,23 @@ class Drawer:
     def _pool(self, index: int) -> list[Cell]:
         """Choose this instance's values of a column: few of them, so that they repeat."""
         column, conditions = self.table.columns[index], self.conditions[index]
+        spread = self.ordered_by[index] and self.number % 4 != TIED
         values = list(column.pool)
         if thin(column):
-            values += [value for value in fallback_pool(column) if value not in values]
+            more = number_texts(column) or fallback_pool(column)
+            values += [value for value in more if value not in values]
         near = [value for condition in conditions for value in boundary(condition, column)]
         if column.closed:
             return values + [value for value in near if value not in values]
         if column.kind in {"int", "real"} and not column.unique:
-            values += self._numbers(column, count=12 if self.ordered_by[index] else 4)
+            values += self._numbers(column, count=12 if spread else 4)
         joined = any(self.places[index] in pair for pair in self.predicates.equi_joins)
         if column.decimals is None and (joined or self.ordered_by[index]):
             near += number_texts(column)
+        if column.kind == "text" and 0 < len(column.pool) <= FEW:
+            near.append(self.rng.choice(fallback_pool(column)))
         near += documents(column, self._constants()) + self._shared(index)
-        wide = self.ordered_by[index] or column.unique
+        wide = spread or column.unique
         count = len(values) if wide else self.rng.randint(2, 6)
         chosen = self.rng.sample(values, min(count, len(values)))
         return chosen + near
@@ -210,7 +224,11 @@ class Drawer:
         return rows
 
     def _row(self, number: int, attempt: int, rows: Rows) -> list[Cell]:
-        mode = self.rng.random() if not self.quotas else self.rng.random() * 0.52
+        mode = self.rng.random()
+        if self.quotas:
+            mode *= 0.52
+        elif self.number == BARREN:
+            mode = 0.5 + 0.3 * mode
         targets = [i for i, conditions in enumerate(self.conditions) if conditions]
         spoiled = self.rng.choice(targets) if targets and 0.5 <= mode < 0.8 else None
         aimed = mode < 0.8
@@ -292,12 +310,19 @@ class Drawer:
             wanted = [row[i] for i in reference.columns]
             if wanted in [parent_key(reference, parent) for parent in parents]:
                 return
+        if not parents and not reference.declared:
+            return  # the two tables are linked both ways, and this one comes first
         columns = [self.table.columns[i] for i in reference.columns]
         if reference.total and number < len(parents):
             values = parent_key(reference, parents[number])
         elif all(c.nullable for c in columns) and self.rng.random() < NULL_SHARE:
             values = [None] * len(columns)
         elif reference.orphans and self.rng.random() < ORPHAN_SHARE:
+            keys = [value for parent in parents for value in parent_key(reference, parent)]
+            first = reference.columns[0]
+            numbers = [key for key in keys if isinstance(key, int | float)]
+            if row[first] in keys and numbers:
+                row[first] = fit(max(numbers) + 1, self.table.columns[first])
             return
         else:
             values = self._chosen_parent(reference, rows)
@@ -330,10 +355,12 @@ class Drawer:
             goal = evaluate(relation.right, values)
             if goal is None:
                 return
-            wanted = self.rng.choice((goal, goal, step(goal, 1), step(goal, -1)))
+            between = [goal + 0.5] if isinstance(goal, int | float) else []
+            wanted = self.rng.choice((goal, goal, step(goal, 1), step(goal, -1), *between))
             found = preimages(relation.left, relation.column, wanted, values)
             if found:
-                row[index] = fit(self.rng.choice(found), self.table.columns[index])
+                column = self.table.columns[index]
+                row[index] = fit(rounded(self.rng.choice(found), column), column)
 
     def _agree(self, row: list[Cell]) -> None:
         """Let columns follow that always agree with another, in this row or its parent's."""

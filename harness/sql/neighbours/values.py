@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from harness.sql.execute.column_stats import Kind
 from harness.sql.execute.messages import Cell, Cells
-from harness.sql.neighbours.inverse import UnknownValueError, evaluate, preimages
+from harness.sql.neighbours.inverse import UnknownValueError, evaluate, moment, preimages
 from harness.sql.neighbours.predicates import Condition
 from harness.sql.neighbours.profile import ColumnProfile
 
@@ -144,10 +144,19 @@ def _through(
             exact = [goal * 0.99, goal * 1.01]
         for wanted in exact:
             found += preimages(side, condition.column, wanted, {condition.column: base})
-    return [fit(_rounded(value, column), column) for value in found]
+    if column.kind == "date":
+        found = [value for value in found if value is None or _is_date(value)]
+    return [fit(rounded(value, column), column) for value in found]
 
 
-def _rounded(value: Cell, column: ColumnProfile) -> Cell:
+def _is_date(value: Cell) -> bool:
+    with suppress(ValueError):
+        return bool(moment(str(value))) and len(str(value)) >= 10
+    return False
+
+
+def rounded(value: Cell, column: ColumnProfile) -> Cell:
+    """Return a computed number as precise as a column's numbers are."""
     if not isinstance(value, float) or value.is_integer():
         return value
     return round(value) if column.kind == "int" else round(value, 4)
