@@ -184,7 +184,8 @@ def faults() -> None:
 
 
 BENCHMARKS = {
-    "cases": cases, "open": open_faults, "rules": rules, "robust": robust, "faults": faults, "speed": speed,
+    "cases": cases, "open": open_faults, "rules": rules, "robust": robust, "faults": faults,
+    "speed": speed,
 }  # fmt: skip
 
 
