@@ -51,7 +51,7 @@ def secrets_in_address(address: str) -> list[str]:
     ``${NAME}`` in its place is none.
 
     >>> secrets_in_address("http://host/v1?api-key=1&version=2")
-    ["'api-key'"]
+    ['api-key']
     >>> secrets_in_address("postgresql://me:${PW}@host/db"), secrets_in_address("db://me:$x@host")
     ([], ['a password'])
     """
@@ -65,7 +65,7 @@ def secrets_in_address(address: str) -> list[str]:
         query = address.partition("?")[2]
     for name, value in parse_qsl(query):
         if is_secret_name(name) and not _VARIABLE.fullmatch(value):
-            found.append(repr(name))
+            found.append(name)
     return found
 
 
@@ -74,11 +74,11 @@ def secrets_in(value: object, name: str = "") -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, one in value.items():
             if is_secret_name(str(key)) and one and not isinstance(one, (bool, int, float)):
-                yield repr(str(key))
+                yield str(key)
             else:
                 yield from secrets_in(one, str(key))
     elif isinstance(value, str):
-        where = f" in {name!r}" if name else ""
+        where = f" in {name}" if name else ""
         if _SHAPED.search(value):
             yield f"a key{where}"
         elif "://" in value:

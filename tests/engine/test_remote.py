@@ -266,7 +266,7 @@ NOWHERE = "http://127.0.0.1:9/v1"
         (chat(NOWHERE, api_key=KEY), {}, "take api_key out of model_args"),
         (chat(NOWHERE, header={"Authorization": KEY}), {}, "take header out"),
         (text(f"http://user:{KEY}@127.0.0.1/v1"), {}, "a password in base_url"),
-        (text(f"{NOWHERE}?sig={KEY}"), {}, "take sig out"),
+        (text(f"{NOWHERE}?sig={KEY}"), {}, "take sig in base_url out"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_is_asked(
