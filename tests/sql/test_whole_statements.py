@@ -80,6 +80,13 @@ def test_line_breaks_and_comments_do_not_cut(sql: str) -> None:
     assert (normalized(found.sql or ""), found.problem) == (normalized(sql), "")
 
 
+def test_a_clause_is_no_query_of_its_own() -> None:
+    """FROM begins a query of DuckDB's only where no SELECT stands before it."""
+    select = "SELECT a,\n       b\n\nFROM t\nORDER BY a"
+    assert extract(f"Answer: {select}").sql == select
+    assert extract("Use it:\nFROM t\nSELECT a").sql == "FROM t\nSELECT a"
+
+
 @pytest.mark.parametrize(
     "behind",
     [

@@ -7,6 +7,7 @@ Extraction removes the wrapping and never repairs the statement itself. Pure tex
 import ast
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -51,9 +52,8 @@ _SETUP_WORDS = frozenset({"create", "insert"})
 
 _JSON_KEYS = ("sql", "query", "sql_query", "answer", "final_sql", "statement", "output")
 _WORD = r"[(\s]*(?:select|with|values)\b|--|/\*"
-_LINE_START = re.compile(
-    rf"(?m)^[ \t>*`\"“]*(?={_WORD}|(?:from|table|pivot|unpivot)\s)", re.IGNORECASE
-)
+_LINE_START = re.compile(rf"(?m)^[ \t>*`\"“]*(?={_WORD})", re.IGNORECASE)
+_RARE_START = re.compile(r"(?m)^[ \t>*`\"“]*(?=(?:from|table|pivot|unpivot)\s)", re.IGNORECASE)
 _QUOTED_START = re.compile(rf"[:：>`*\"“][ \t>*`\"“]*(?={_WORD})", re.IGNORECASE)
 _SHOUTED = re.compile(r"\s(?=(?:SELECT|WITH)\s)")
 _OTHER_START = re.compile(r"(?m)^[ \t>*`\"“]*(?=[A-Za-z])")
@@ -165,20 +165,30 @@ def _from_prose(text: str) -> str | None:
     opening = starts_statement(uncommented(text))
     if opening and opening not in QUERY_WORDS:
         return uncommented(text)
-    for pattern in (_LINE_START, _QUOTED_START, _SHOUTED):
-        for match in islice(pattern.finditer(text), MAX_STARTS):
-            rest = text[match.end() :]
-            if not _is_query(rest[:WINDOW]):
-                continue
-            line = text[text.rfind("\n", 0, match.end()) + 1 : match.end()]
-            if line.lstrip().startswith("--"):
-                continue
-            rest = re.sub(r"(?m)^[ \t]*> ?", "", rest) if line.strip() == ">" else rest
-            return _whole(_unquoted(match[0], rest))
+    found = _first_query(text, (_LINE_START, _QUOTED_START, _SHOUTED))
+    rare = _first_query(text, (_RARE_START,))
+    if rare is not None and (found is None or rare.end() < found.end()):
+        found = rare  # FROM t SELECT a; behind a SELECT it is that one's clause
+    if found is not None:
+        line = text[text.rfind("\n", 0, found.end()) + 1 : found.end()]
+        rest = text[found.end() :]
+        rest = re.sub(r"(?m)^[ \t]*> ?", "", rest) if line.strip() == ">" else rest
+        return _whole(_unquoted(found[0], rest))
     for match in islice(_OTHER_START.finditer(text), MAX_STARTS):
         word = starts_statement(text[match.end() : match.end() + WINDOW])
         if word is not None and word not in QUERY_WORDS:
             return _whole(text[match.end() :])
+    return None
+
+
+def _first_query(text: str, starts: Sequence[re.Pattern[str]]) -> re.Match[str] | None:
+    """Return what stands just before the first query; the first kind of start that has one."""
+    for start in starts:
+        for match in islice(start.finditer(text), MAX_STARTS):
+            line = text[text.rfind("\n", 0, match.end()) + 1 : match.end()]
+            commented = line.lstrip().startswith("--")
+            if not commented and _is_query(text[match.end() : match.end() + WINDOW]):
+                return match
     return None
 
 
