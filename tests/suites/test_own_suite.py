@@ -120,7 +120,7 @@ def test_a_gold_that_cannot_be_told_from_a_near_miss_is_named(
     source = in_sqlite(tmp_path)
     harness_here("tasks", "new", "sql", "--database", source)
     golds = {
-        "few": "SELECT name FROM customer ORDER BY id LIMIT 600",
+        "few": "SELECT name FROM customer ORDER BY id LIMIT 6",
         "bad": "SELECT nme FROM customer",
     }
     with (tmp_path / "tasks" / "shop" / "data" / "test.jsonl").open("a") as file:
