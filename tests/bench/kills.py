@@ -179,7 +179,10 @@ def measure(
     whole = folder / "whole"
     whole.mkdir(parents=True)
     write_study(whole, items)
-    for step in STEPS:
+    order = list(STEPS)
+    for step in order[: 1 + max(map(order.index, steps))]:
+        if step == "judge" and step not in steps:
+            continue
         before = shutil.copytree(whole, folder / f"before {step}")
         if step == "judge":  # the answers are there, the samples are not
             shutil.rmtree(before / "run")
