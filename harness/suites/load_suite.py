@@ -197,9 +197,10 @@ def _counting_similar(suite: Suite, section: SuiteSection) -> Suite:
             f"only suites of the qa judge can count similar answers as right: found similar "
             f"{least} for {section.name!r}"
         )
-    from harness.rating.similar_answers import require_model
+    from harness.rating.embedding import check_measure
+    from harness.rating.similar_answers import MEASURE
 
-    require_model()
+    check_measure(MEASURE)
     return replace(suite, similar=least)
 
 
