@@ -94,7 +94,11 @@ def test_a_database_is_found_wherever_rate_finds_it(tmp_path: Path, layout: str)
     made = study(tmp_path, "sql", {**row, "db_id": "shop"}, databases="dbs")
     planned = plan(made, out=tmp_path / "run")
     (loaded,) = planned.loaded
-    said = {(loaded.items[0].key, 0): Response(text="SELECT count(n) FROM items", finish="stop")}
+    said = {
+        (loaded.items[0].key, 0): Response(
+            text="SELECT count(*) AS found FROM items", finish="stop"
+        )
+    }
     (sample,) = loaded.samples("base", said)
     assert sample.verdict.outcome == "correct", sample.verdict.explanation
 

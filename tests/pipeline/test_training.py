@@ -278,10 +278,10 @@ def test_quantization_that_cannot_run_is_told_before_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """QLoRA without bitsandbytes names it, and what to take instead."""
-    from harness.training.trl import compatibility
+    from harness.models import hardware
 
-    monkeypatch.setattr(compatibility, "find_spec", lambda _: None)
-    with pytest.raises(ModelError, match="needs bitsandbytes, which does not run here"):
+    monkeypatch.setattr(hardware, "find_spec", lambda _: None)
+    with pytest.raises(ModelError, match="need bitsandbytes, which does not run here"):
         plan(write_study(tmp_path, {"method": "qlora"}), out=tmp_path / "run")
 
 

@@ -105,5 +105,7 @@ def test_writing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
     """A file where the folder should be gives the rule, what was found and the remedy."""
     (tmp_path / "file").write_text("")
-    with pytest.raises(InfrastructureError, match="need a folder that can be written to"):
+    with pytest.raises(
+        InfrastructureError, match=r"cannot write .*, then run `harness report` again"
+    ):
         report.write(example_result(size=12), tmp_path / "file")
