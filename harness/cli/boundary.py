@@ -13,12 +13,15 @@ import typer
 
 from harness.cli.console import STOPPED, say
 from harness.display_text import one_line
-from harness.errors import HarnessError
+from harness.errors import HarnessError, InfrastructureError
 from harness.extras import missing_extra
 from harness.secrets import redact
 
 USAGE, CRASHED = 2, 3
 """Exit codes of a mistyped command and of an infrastructure failure, as in `harness.errors`."""
+
+LEAST_MEMORY = 512 * 2**20
+"""Bytes of address space without which numpy and scipy do not load."""
 
 DEBUG = "HARNESS_DEBUG"
 """The environment variable that asks for tracebacks on the terminal."""
@@ -42,6 +45,7 @@ def guarded(work: Callable[[], object]) -> int:
         work: Returns the exit code, or raises: what a user can mend, or anything else.
     """
     try:
+        _require_memory()
         found = work()
     except SystemExit as stop:
         if isinstance(stop.code, str):
@@ -53,6 +57,26 @@ def guarded(work: Callable[[], object]) -> int:
     except Exception as error:  # noqa: BLE001 - a crash must not look like a regression (exit 1)
         return _told(error)
     return found if isinstance(found, int) else 0
+
+
+def _require_memory() -> None:
+    """Refuse an address space in which numerical libraries cannot be loaded.
+
+    OpenBLAS asks for memory again and again there, without end.
+
+    Raises:
+        InfrastructureError: With the limit and how to raise it.
+    """
+    try:
+        import resource
+    except ImportError:  # no such limit on this system
+        return
+    allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if allowed != resource.RLIM_INFINITY and allowed < LEAST_MEMORY:
+        raise InfrastructureError(
+            f"a command needs {LEAST_MEMORY // 2**20} MiB of address space: the limit here is "
+            f"{allowed // 2**20} MiB; raise it with 'ulimit -v unlimited'"
+        )
 
 
 def _told(error: Exception) -> int:

@@ -23,7 +23,7 @@ from harness.report.wording import TRANSITION_WORDS
 BrowserRow = Sequence[object]
 """One item or answer by place, as ``report.js`` reads it."""
 
-MOST_ROWS = 100_000
+MOST_ROWS = 30_000
 """Answers up to which a page holds all of them."""
 
 PLAIN = 3_000_000

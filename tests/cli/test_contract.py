@@ -88,3 +88,12 @@ def test_a_reader_that_is_gone_changes_no_exit_code(tmp_path: Path) -> None:
         done = run("bash", "-c", line, folder=tmp_path)
         assert (tmp_path / "code").read_text() == "1\n", (where, done.stderr)
         assert "Traceback" not in done.stderr
+
+
+def test_too_little_memory_is_told_before_anything_is_loaded(tmp_path: Path) -> None:
+    """Numerical libraries would ask for it without end."""
+    line = f"ulimit -v 153600; {' '.join(HARNESS)} compare base.jsonl tuned.jsonl"
+    done = run("bash", "-c", line, folder=tmp_path)
+    assert done.returncode == 3
+    assert done.stderr.count("\n") == 1
+    assert "needs 512 MiB of address space: the limit here is 150 MiB" in done.stderr

@@ -1,0 +1,162 @@
+"""How large a report gets, how soon it opens and searches in a browser, and what it takes to build.
+
+    python tests/bench/report_size.py [--items 5000 20000] [--candidates 3]
+
+Prompts of 90 words and answers of 60, drawn from 6,000 words with the frequencies of English
+(Zipf's law); one suite, a base and the candidates. Times in the browser are medians of three.
+"""
+
+import argparse
+import json
+import random
+import resource
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from report.test_browser import CHROMIUM
+
+from harness import report
+from harness.analysis import findings, pair
+from harness.analysis.arm_scores import arm_score
+from harness.analysis.decisions import compare_pairs, settle
+from harness.analysis.run_result import result_of
+from harness.records import BASE, Arm, Gate, Item, ItemKey, Response, Result, Sample, Suite, Verdict
+
+SUITE = Suite(name="qa", metric="exact_match", kind="binary", margin=0.03, slices=("topic",))
+WORDS = 6_000
+
+
+class Writer:
+    """Writes texts of a vocabulary whose words are as frequent as English words are."""
+
+    def __init__(self, seed: int) -> None:
+        self.draw = random.Random(seed)
+        letters = "etaoinshrdlucmfwypvbg"
+        self.words = ["".join(self.draw.choices(letters, k=2 + n % 9)) for n in range(WORDS)]
+        self.weights = [1.0 / (n + 2.7) for n in range(WORDS)]
+
+    def text(self, words: int) -> str:
+        """Return a text of so many words."""
+        return " ".join(self.draw.choices(self.words, self.weights, k=words))
+
+
+def made_run(items: int, candidates: int) -> Result:
+    """Return a run of so many items and candidates."""
+    writer = Writer(0)
+    asked = [_item(number, writer.text(90), writer.text(4)) for number in range(items)]
+    arms = [BASE, *(f"candidate-{n}" for n in range(candidates))]
+    samples = {arm: [_sample(item, arm, writer) for item in asked] for arm in arms}
+    comparisons = [
+        found
+        for arm in arms[1:]
+        for found in settle(
+            [compare_pairs(arm, SUITE, pair(samples[BASE], samples[arm], SUITE), Gate())], Gate()
+        )
+    ]
+    return result_of(
+        comparisons,
+        study="large",
+        base_model="base",
+        arms=[Arm(name=arm) for arm in arms],
+        suites=[SUITE],
+        gate=Gate(),
+        scores=[arm_score(arm, SUITE, samples[arm]) for arm in arms],
+        findings=[finding for c in comparisons for finding in findings(c)],
+    )
+
+
+def _item(number: int, prompt: str, target: str) -> Item:
+    return Item(
+        key=ItemKey("qa", "none", f"{number:064x}"[::-1], 0),
+        doc_id=number,
+        doc={},
+        prompt=prompt,
+        prompt_hash=str(number),
+        target=target,
+        cluster=str(number),
+        slices={"topic": f"topic {number % 12}"},
+    )
+
+
+def _sample(item: Item, arm: str, writer: Writer) -> Sample:
+    is_right = writer.draw.random() < 0.6
+    return Sample(
+        item=item,
+        arm=arm,
+        responses=(Response(text=writer.text(60), finish="stop", tokens=80),),
+        verdict=Verdict(
+            outcome="correct" if is_right else "incorrect",
+            score=float(is_right),
+            labels=() if is_right else ("wrong_answer",),
+            explanation="" if is_right else "another answer",
+        ),
+    )
+
+
+def in_browser(page_file: Path) -> tuple[float, float]:
+    """Return the seconds until the list is there, and until the first search has an answer."""
+    from playwright.sync_api import sync_playwright
+
+    shown = "document.getElementById('count').textContent.includes(' of ')"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        begun = time.monotonic()
+        page.goto(page_file.as_uri())
+        while not page.evaluate(shown):
+            time.sleep(0.005)
+        opened = time.monotonic() - begun
+        searched = page.evaluate(
+            """async () => {
+              const field = document.getElementById('by-text');
+              const count = document.getElementById('count');
+              const before = count.textContent, begun = performance.now();
+              field.value = 'zzzq';
+              field.dispatchEvent(new Event('input'));
+              while (count.textContent === before) await new Promise((done) => setTimeout(done, 2));
+              return (performance.now() - begun) / 1000;
+            }"""
+        )
+        browser.close()
+    return opened, searched
+
+
+def measure(items: int, candidates: int) -> dict[str, Any]:
+    """Build, open and search one report."""
+    result = made_run(items, candidates)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with tempfile.TemporaryDirectory() as folder:
+        used = time.process_time()
+        files = report.write(result, Path(folder))
+        built = time.process_time() - used
+        seen = [in_browser(files["report.html"]) for _ in range(3)]
+        size = files["report.html"].stat().st_size
+    return {
+        "items": items,
+        "candidates": candidates,
+        "megabytes": round(size / 1e6, 1),
+        "opens_s": round(median(opened for opened, _ in seen), 2),
+        "first_search_s": round(median(searched for _, searched in seen), 2),
+        "built_processor_s": round(built, 1),
+        "memory_beyond_the_run_mib": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        // 1024,
+    }
+
+
+def main() -> None:
+    """Print a line for each size."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--items", type=int, nargs="+", default=[5_000, 20_000])
+    parser.add_argument("--candidates", type=int, default=3)
+    chosen = parser.parse_args()
+    for items in chosen.items:
+        print(json.dumps(measure(items, chosen.candidates)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
