@@ -22,6 +22,11 @@ USAGE, CRASHED = 2, 3
 
 LEAST_MEMORY = 512 * 2**20
 """Bytes of address space without which numpy and scipy do not load."""
+MODEL_MEMORY = 1536 * 2**20
+"""The same for PyTorch and its kind, before any weights."""
+NO_MEMORY = "not enough memory: close other programs, or give less at once"
+WITH_MODEL = {"chat", "export", "lm-eval", "plan", "quickstart", "run", "score", "train"}
+"""Commands that load them."""
 
 DEBUG = "HARNESS_DEBUG"
 """The environment variable that asks for tracebacks on the terminal."""
@@ -72,9 +77,11 @@ def _require_memory() -> None:
     except ImportError:  # no such limit on this system
         return
     allowed, _ = resource.getrlimit(resource.RLIMIT_AS)
-    if allowed != resource.RLIM_INFINITY and allowed < LEAST_MEMORY:
+    command = next(iter(sys.argv[1:]), "")
+    least = MODEL_MEMORY if command in WITH_MODEL else LEAST_MEMORY
+    if allowed != resource.RLIM_INFINITY and allowed < least:
         raise InfrastructureError(
-            f"a command needs {LEAST_MEMORY // 2**20} MiB of address space: the limit here is "
+            f"a command needs {least // 2**20} MiB of address space: the limit here is "
             f"{allowed // 2**20} MiB; raise it with 'ulimit -v unlimited'"
         )
 
@@ -91,7 +98,9 @@ def _told(error: Exception) -> int:
         case HarnessError():
             said, code = str(error), error.exit_code
         case MemoryError():
-            said, code = "not enough memory: close other programs, or give less at once", CRASHED
+            said, code = NO_MEMORY, CRASHED
+        case ImportError() if "map segment" in str(error) or "allocate memory" in str(error):
+            said, code = NO_MEMORY, CRASHED  # the system's loader found no room for a library
         case RecursionError():
             said, code = "an input is nested more deeply than can be read: flatten it", USAGE
         case OSError() if error.errno is not None:

@@ -29,10 +29,10 @@ def command(
 
     if path.exists() and not force:
         raise StudyError(f"a file must not be overwritten by accident: {path} exists; use --force")
-    write_text(path, TEMPLATE.read_text(encoding="utf-8"))
-    write_text(path.with_name(SCHEMA), json.dumps(study.json_schema(), indent=2) + "\n")
     rows = path.parent / TRAIN
     if not rows.exists():
         write_text(rows, EXAMPLE_ROWS.read_text(encoding="utf-8"))
         console.say(f"wrote {rows}: examples, put your own rows in their place")
+    write_text(path.with_name(SCHEMA), json.dumps(study.json_schema(), indent=2) + "\n")
+    write_text(path, TEMPLATE.read_text(encoding="utf-8"))  # last: where it is, all is there
     console.say(f"wrote {path} and {path.with_name(SCHEMA)}; next: harness plan {path}")
