@@ -8,7 +8,7 @@ import typer
 
 from harness.cli import console
 from harness.errors import StudyError
-from harness.files import write_text
+from harness.files import check_output, write_text
 
 TEMPLATE = Path(__file__).with_name("study_template.yaml")
 SCHEMA = "study.schema.json"
@@ -29,6 +29,7 @@ def command(
 
     if path.exists() and not force:
         raise StudyError(f"a file must not be overwritten by accident: {path} exists; use --force")
+    check_output(path)
     rows = path.parent / TRAIN
     if not rows.exists():
         write_text(rows, EXAMPLE_ROWS.read_text(encoding="utf-8"))
