@@ -27,6 +27,9 @@ _OPEN_ENDED = EXPECTING_MORE | frozenset(
     returning both leading trailing any some array row row_number to top
     """.split()  # noqa: SIM905 - read as prose
 )
+_OPERATORS = ("@>", "<@", "@@", "||", "&&", "::", "<=", ">=", "<>", "!=", "!~", "~*", "?|", "?&")
+"""What no line of English begins with, and neither does a list or a quotation."""
+
 _CONTINUES = frozenset(
     """
     from where join inner left right full outer cross natural on using group order by having limit
@@ -190,7 +193,7 @@ def _ends_at(text: str, plain: str, here: _Break, pieces: tuple[int, int], parse
     """
     word = here.first.text.lower()
     continues = here.first.kind in {"word", "other"} and word in _CONTINUES
-    if continues and not here.prose:
+    if (continues and not here.prose) or text.startswith(_OPERATORS, here.line):
         return False
     if text.startswith("##", here.line):
         return True  # a heading, which MySQL's parser would take for a comment
