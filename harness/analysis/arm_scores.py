@@ -23,7 +23,7 @@ def arm_score(arm: str, suite: Suite, samples: Sequence[Sample]) -> ArmScore:
     if scores:
         clusters = [sample.item.cluster for sample in scored]
         mean, low, high = stats.interval_of_mean(
-            scores, clusters=clusters if len(set(clusters)) < len(clusters) else None, level=0.9
+            scores, clusters=stats.shared_clusters(clusters), level=0.9
         )
     return ArmScore(
         arm=arm,

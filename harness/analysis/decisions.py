@@ -174,7 +174,7 @@ def _decide(suite: Suite, rows: Sequence[tuple[float, float, str]], gate: Gate) 
         margin=suite.margin,
         alpha=gate.alpha,
         beta=gate.beta,
-        clusters=clusters if len(set(clusters)) < len(clusters) else None,
+        clusters=stats.shared_clusters(clusters),
         kind=suite.kind,
         tails=suite.tails,
     )

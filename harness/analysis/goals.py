@@ -41,7 +41,7 @@ def goal_state(comparison: Comparison, gate: Gate, goals: int = 1) -> GoalState:
         margin=suite.margin,
         alpha=gate.beta,
         beta=gate.beta,
-        clusters=clusters if len(set(clusters)) < len(clusters) else None,
+        clusters=stats.shared_clusters(clusters),
         kind="graded",
         tails=suite.tails,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from harness.records import Comparison, Pair
-from harness.stats import decide
+from harness.stats import decide, shared_clusters
 
 Interval = tuple[float, float, float]
 """Difference of the means (tuned - base) and the two ends of its interval."""
@@ -33,7 +33,7 @@ def difference(
         tuned,
         margin=suite.margin,
         alpha=alpha,
-        clusters=clusters if len(set(clusters)) < len(clusters) else None,
+        clusters=shared_clusters(clusters),
         kind=suite.kind,
         tails=suite.tails,
     )

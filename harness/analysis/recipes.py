@@ -58,7 +58,7 @@ def _compare(recipe: str, seeds: Sequence[Comparison], gate: Gate) -> RecipeComp
                 margin=suite.margin,
                 alpha=gate.alpha,
                 beta=gate.beta,
-                clusters=clusters if len(set(clusters)) < len(clusters) else None,
+                clusters=stats.shared_clusters(clusters),
             )
             decision = as_measured(decision, suite)
         except ComparisonError as error:  # too few seeds

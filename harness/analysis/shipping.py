@@ -9,7 +9,7 @@ from harness import stats
 from harness.analysis.decisions import compare_pairs, settle
 from harness.analysis.several_candidates import candidates_of, gravest
 from harness.analysis.transitions import pair
-from harness.records import Comparison, Gate, Pair, Suite
+from harness.records import Comparison, Gate, Pair
 
 SHOWN = 3
 """How many suites or candidates a sentence names."""
@@ -101,7 +101,7 @@ def _gains(name: str, comparisons: Sequence[Comparison]) -> str:
     wanted = [c for c in comparisons if c.suite.target]
     shown = wanted or sorted(
         (c for c in comparisons if c.decision and c.decision.label == "improved"),
-        key=_mean_gain,
+        key=lambda c: _mean_change([c]),
         reverse=True,
     )
     if not shown:
@@ -110,10 +110,6 @@ def _gains(name: str, comparisons: Sequence[Comparison]) -> str:
     if not any(c.decision and c.decision.label == "improved" for c in shown):
         return f"{name} can ship, but gains nothing that shows on what it is tuned for: {parts}"
     return f"Ship {name}: {parts}{_more(len(shown) - SHOWN)}"
-
-
-def _mean_gain(comparison: Comparison) -> float:
-    return _mean_change([comparison])
 
 
 def _costs(comparisons: Sequence[Comparison]) -> str:
@@ -125,7 +121,7 @@ def _costs(comparisons: Sequence[Comparison]) -> str:
     if not rest:
         return "Nothing is lost"
     worst = min(rest, key=_worst_case)
-    at_worst = f"{_points(_worst_case(worst))} on {_title(worst.suite)}"
+    at_worst = f"{_points(_worst_case(worst))} on {worst.suite.heading}"
     return f"No loss shows elsewhere (at worst {at_worst})"
 
 
@@ -174,9 +170,9 @@ def _none_can(by_name: dict[str, list[Comparison]]) -> str:
         parts = []
         if broke:
             parts.append(f"broke {', '.join(map(_change, broke[:SHOWN]))}")
-        parts += [f"falls short on {_title(c.suite)}: {c.reason}" for c in short[:SHOWN]]
+        parts += [f"falls short on {c.suite.heading}: {c.reason}" for c in short[:SHOWN]]
         if rest:
-            undecided = ", ".join(_title(c.suite) for c in rest[:SHOWN])
+            undecided = ", ".join(c.suite.heading for c in rest[:SHOWN])
             parts.append(f"is not decided on {undecided}{_more(len(rest) - SHOWN)}")
         said.append((name, " and ".join(parts)))
     if len(by_name) == 1:
@@ -189,17 +185,13 @@ def _more(count: int) -> str:
     return f" and {count} more" if count > 0 else ""
 
 
-def _title(suite: Suite) -> str:
-    return suite.title or suite.name
-
-
 def _change(comparison: Comparison) -> str:
     """Word a change: title, points, interval."""
     decision = comparison.decision
     if decision is None:
-        return _title(comparison.suite)
+        return comparison.suite.heading
     ends = f"{_points(decision.ci_low)} to {_points(decision.ci_high)}"
-    return f"{_title(comparison.suite)} {_points(decision.delta)} ({ends})"
+    return f"{comparison.suite.heading} {_points(decision.delta)} ({ends})"
 
 
 def _points(change: float) -> str:

@@ -24,9 +24,9 @@ LEAST_MEMORY = 512 * 2**20
 """Bytes of address space without which numpy and scipy do not load."""
 MODEL_MEMORY = 1536 * 2**20
 """The same for PyTorch and its kind, before any weights."""
-NO_MEMORY = "not enough memory: close other programs, or give less at once"
 WITH_MODEL = {"chat", "export", "lm-eval", "plan", "quickstart", "run", "score", "train"}
 """Commands that load them."""
+NO_MEMORY = "not enough memory: close other programs, or give less at once"
 
 DEBUG = "HARNESS_DEBUG"
 """The environment variable that asks for tracebacks on the terminal."""

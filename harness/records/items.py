@@ -63,6 +63,11 @@ class Suite:
     agreement: str = ""
 
     @property
+    def heading(self) -> str:
+        """What a person calls it: its title, else its name."""
+        return self.title or self.name
+
+    @property
     def worst(self) -> float:
         """The score that nothing is worse than."""
         return 0.0 if self.higher_is_better else 1.0

@@ -39,7 +39,7 @@ def training_data(result: Result) -> tuple[DataView, ...]:
 
 
 def _view(card: TrainingData, result: Result) -> DataView:
-    titles = {suite.name: suite.title or suite.name for suite in result.suites}
+    titles = {suite.name: suite.heading for suite in result.suites}
     by_suite = Counter(copy.item[0] for copy in card.copies)
     kinds = {
         suite: Counter(KINDS[copy.kind] for copy in card.copies if copy.item[0] == suite)

@@ -108,7 +108,7 @@ def item_data(result: Result) -> Document:
     return {
         "strings": list(table.index),
         "suites": [
-            [visible(suite.name), visible(suite.title or suite.name), suite.higher_is_better]
+            [visible(suite.name), visible(suite.heading), suite.higher_is_better]
             for suite in result.suites
         ],
         "candidates": candidates,

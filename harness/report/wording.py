@@ -126,8 +126,8 @@ def suite_title(suite: Suite) -> str:
     >>> suite_title(Suite(name="bias", metric="share", higher_is_better=False))
     'bias (lower share is better)'
     """
-    title = suite.title or suite.name
-    return f"{title} ({reading(suite)})" if reading(suite) else title
+    read = reading(suite)
+    return f"{suite.heading} ({read})" if read else suite.heading
 
 
 def reading(suite: Suite) -> str:

@@ -4,7 +4,7 @@ Pure functions over numbers, no files and no models; scipy's slow parts are impo
 """
 
 from harness.stats.betting import betting_p, e_process
-from harness.stats.clusters import design_effect, intraclass_correlation
+from harness.stats.clusters import design_effect, intraclass_correlation, shared_clusters
 from harness.stats.corpus_metrics import bleu, decide_corpus, mean_log_likelihood
 from harness.stats.decide import decide
 from harness.stats.looks import Schedule, look_sizes, shuffled_order
@@ -40,5 +40,6 @@ __all__ = [
     "mcnemar_exact",
     "mean_log_likelihood",
     "plan",
+    "shared_clusters",
     "shuffled_order",
 ]

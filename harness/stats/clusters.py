@@ -5,6 +5,7 @@ Standard error and correlation; the decision is made in `harness.stats.units`.
 Source: Bell and McCaffrey, Survey Methodology 28 (2002) 169-181 (CR2 and its degrees of freedom).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,15 @@ import numpy as np
 from harness.stats.scores import Floats, Ints
 
 FEW_CLUSTERS = 20
+
+
+def shared_clusters(clusters: Sequence[str]) -> Sequence[str] | None:
+    """Return the clusters of items, or None where no two items share one: they are independent.
+
+    >>> shared_clusters(["a", "b"]), shared_clusters(["a", "a"])
+    (None, ['a', 'a'])
+    """
+    return clusters if len(set(clusters)) < len(clusters) else None
 
 
 class ClusterSums(NamedTuple):

@@ -65,22 +65,12 @@ def plan_gold(sql: str, tree: exp.Expression | None, dialect: str = "sqlite") ->
         sql=sql,
         dialect=dialect,
         ordered=order is not None,
-        full_sql=_as_written(full, dialect),
+        full_sql=str(full.sql(dialect=dialect)),
         keys=tuple(positions),
         appended=len(extra),
         limit=None if limit is None else count,
         offset=offset,
     )
-
-
-def _as_written(query: exp.Expression, dialect: str) -> str:
-    """Write a query with its casts as they are: to SQLite a type's name is its affinity."""
-    for cast in query.find_all(exp.Cast) if dialect == "sqlite" else ():
-        name = cast.to.this
-        if isinstance(name, exp.DataType.Type) and name is not exp.DataType.Type.USERDEFINED:
-            kept = exp.DataType(this=exp.DataType.Type.USERDEFINED, kind=name.value)
-            cast.set("to", kept)
-    return str(query.sql(dialect=dialect))
 
 
 def _extreme_as_limit(query: exp.Expression) -> exp.Expression:
@@ -254,7 +244,7 @@ def _broken(query: exp.Expression, tree: exp.Expression, dialect: str, descendin
         node.set("order", exp.Order(expressions=keys))
     if query is not tree and tree.args.get("with_") and not copy.args.get("with_"):
         copy.set("with_", tree.args["with_"].copy())
-    return _as_written(copy, dialect)
+    return str(copy.sql(dialect=dialect))
 
 
 def _choices(tree: exp.Expression) -> Iterator[exp.Expression]:
