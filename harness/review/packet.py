@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from harness.records import Suite
+from harness.records import PREFERENCE, Suite
 
 Form = Literal["preference", "direct"]
 
@@ -52,6 +52,12 @@ TAGS = {
 }  # fmt: skip
 """Faults that an answer can have, by the judge of its suite; other suites have the general ones."""
 
+KINDS = ("choice", "qa", "sql", "conversation", "tools", "own")
+"""Kinds of suites that have instructions of their own, ``reports/rubrics/<kind>.md``."""
+
+_KIND_OF_JUDGE = {"coherence": "conversation"}
+_CHOICE_METRICS = ("acc", "acc_norm")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RaterRow:
@@ -68,11 +74,14 @@ class RaterRow:
 class SuiteSheet:
     """The rows of one set: a suite and one candidate, which ``name`` does not tell.
 
-    ``tags`` are the faults that a rater may name of an answer.
+    ``tags`` are the faults that a rater may name of an answer, ``title`` is what a rater reads as
+    the suite's name, and ``kind``, one of `KINDS`, says whose instructions belong to it.
     """
 
     name: str
     suite: str
+    title: str = ""
+    kind: str = "own"
     form: Form
     tags: tuple[str, ...]
     rows: tuple[RaterRow, ...]
@@ -119,6 +128,16 @@ class RowRating:
 def tags_of(suite: Suite) -> tuple[str, ...]:
     """Return the faults that answers to a suite can have."""
     return TAGS.get(suite.judge or "", GENERAL_TAGS)
+
+
+def kind_of(suite: Suite) -> str:
+    """Return which of `KINDS` a suite is of: by its judge, else by its metric."""
+    kind = _KIND_OF_JUDGE.get(suite.judge or "", suite.judge)
+    if kind in KINDS:
+        return kind
+    if suite.metric == PREFERENCE:
+        return "conversation"
+    return "choice" if suite.metric in _CHOICE_METRICS else "own"
 
 
 def ratings_json(draw: str, rater: int, ratings: Sequence[RowRating]) -> str:
