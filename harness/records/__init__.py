@@ -30,6 +30,14 @@ from harness.records.items import (
     Suite,
     Tails,
 )
+from harness.records.ratings import (
+    KappaKind,
+    RatedSet,
+    RaterSummary,
+    Rating,
+    Review,
+    SetSummary,
+)
 from harness.records.result import BASE, Arm, ArmScore, Result
 from harness.records.scored import Outcome, Pair, Sample, Transition, Verdict
 from harness.records.training import (
@@ -62,18 +70,24 @@ __all__ = [
     "GateVerdict",
     "Item",
     "ItemKey",
+    "KappaKind",
     "Kind",
     "Label",
     "LossPoint",
     "Message",
     "Outcome",
     "Pair",
+    "RatedSet",
+    "RaterSummary",
+    "Rating",
     "RecipeComparison",
     "Request",
     "RequestKey",
     "Response",
     "Result",
+    "Review",
     "Sample",
+    "SetSummary",
     "Suite",
     "SuitePoint",
     "Tails",

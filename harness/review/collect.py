@@ -8,10 +8,10 @@ from pathlib import Path
 
 from harness.errors import DataError
 from harness.inputs import open_input
-from harness.records import ItemKey
+from harness.records import ItemKey, RatedSet, Rating, SetSummary
 from harness.review.key import Key, KeyRow, KeySet, fingerprint, read_keys
 from harness.review.sheets import ASKED, CHOICES, COLUMNS, FAULTS, SHOWN, arm
-from harness.review.summary import Rating, SetSummary, summarize
+from harness.review.summary import summarize
 
 _TOWARDS_A = {"A much better": 2, "A slightly better": 1, "both good": 0, "both bad": 0,
               "B slightly better": -1, "B much better": -2}  # fmt: skip
@@ -66,7 +66,9 @@ def collect(folder: Path, rated_files: Iterable[Path]) -> Ratings:
                     "ratings; keep one of the files"
                 )
     ratings = tuple(rated[row] for row in where if row in rated)
-    summaries = tuple(summarize(name, entry, ratings) for name, entry in key["sets"].items())
+    summaries = tuple(
+        summarize(_rated_set(name, entry), ratings) for name, entry in key["sets"].items()
+    )
     return Ratings(ratings=ratings, summaries=summaries, missing=len(missing - rated.keys()))
 
 
@@ -159,6 +161,7 @@ def _rating(cells: Mapping[str, str], name: str, entry: KeySet, place: str) -> R
     is_tuned_a = known["base_side"] == "B"
     towards_a = _TOWARDS_A.get(choice)
     return Rating(
+        row=cells["Row"],
         set_name=name,
         suite=entry["suite"],
         candidate=entry["candidate"],
@@ -168,9 +171,20 @@ def _rating(cells: Mapping[str, str], name: str, entry: KeySet, place: str) -> R
         preference=None if towards_a is None else towards_a if is_tuned_a else -towards_a,
         tuned_side="A" if is_tuned_a else "B",
         choice=choice,
-        base_fault=fault_b if is_tuned_a else fault_a,
-        tuned_fault=fault_a if is_tuned_a else fault_b,
+        base_tags=tuple(filter(None, [fault_b if is_tuned_a else fault_a])),
+        tuned_tags=tuple(filter(None, [fault_a if is_tuned_a else fault_b])),
         comment=comment,
+    )
+
+
+def _rated_set(name: str, entry: KeySet) -> RatedSet:
+    return RatedSet(
+        name=name,
+        suite=entry["suite"],
+        candidate=entry["candidate"],
+        strata={str(stratum): size for stratum, size in entry["strata"].items()},
+        identical=entry["identical"],
+        unscored=entry["unscored"],
     )
 
 

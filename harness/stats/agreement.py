@@ -4,8 +4,9 @@ Ratings are a table: one row per rater, one column per item, None where a rater 
 item. Figures that the data leave undefined (no variation at all) are None.
 
 Sources: Cohen, Educational and Psychological Measurement 20 (1960) 37-46 and Psychological
-Bulletin 70 (1968) 213-220 (weights); Krippendorff, "Computing Krippendorff's Alpha-Reliability"
-(2011); Gwet, British Journal of Mathematical and Statistical Psychology 61 (2008) 29-48.
+Bulletin 70 (1968) 213-220 (weights); Fleiss, Psychological Bulletin 76 (1971) 378-382;
+Krippendorff, "Computing Krippendorff's Alpha-Reliability" (2011); Gwet, British Journal of
+Mathematical and Statistical Psychology 61 (2008) 29-48.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -19,7 +20,18 @@ from harness.stats.means import wilson_interval
 from harness.stats.paired import mid_p_drop, tango_interval
 from harness.stats.scores import Floats
 
-Ratings = Sequence[Sequence[Hashable | None]]
+
+class RatingCounts(NamedTuple):
+    """Ratings counted: of each item how many judgements fell into each category.
+
+    ``table`` has shape (items, categories), ``values`` are the categories in order.
+    """
+
+    table: Floats
+    values: list[Hashable]
+
+
+Ratings = Sequence[Sequence[Hashable | None]] | RatingCounts
 Level = Literal["nominal", "ordinal", "interval"]
 
 
@@ -123,6 +135,26 @@ def cohen_kappa(
     return 1.0 - float(np.sum(cost * table)) / expected if expected > 0.0 else None
 
 
+def fleiss_kappa(ratings: Ratings) -> float | None:
+    """Return Fleiss's kappa for unordered categories.
+
+    Every item has the same number of judgements; they need not be by the same raters.
+
+    Raises:
+        DataError: items with different numbers of judgements, or with fewer than two.
+    """
+    counts, _ = _counts(ratings)
+    raters = counts.sum(axis=1)
+    if raters.min() < 2 or raters.min() != raters.max():
+        raise DataError(
+            "Fleiss's kappa needs the same number of judgements of every item, at least two: "
+            f"found {raters.min():.0f} to {raters.max():.0f}"
+        )
+    observed = float(np.mean(np.sum(counts * (counts - 1), axis=1) / (raters * (raters - 1))))
+    chance = float(np.sum((counts.sum(axis=0) / counts.sum()) ** 2))
+    return (observed - chance) / (1.0 - chance) if chance < 1.0 else None
+
+
 def krippendorff_alpha(ratings: Ratings, *, level: Level = "nominal") -> float | None:
     """Return Krippendorff's alpha for any number of raters, with gaps.
 
@@ -180,12 +212,12 @@ def agreement_interval(
 
     With alpha near 0.55 and three raters expect a width of 0.35 at 50 items, 0.17 at 200.
     """
-    rng, items = np.random.default_rng(seed), len(ratings[0])
+    rng, counts = np.random.default_rng(seed), _counts(ratings)
     found = []
     for _ in range(resamples):
-        drawn = rng.integers(0, items, size=items)
+        drawn = rng.integers(0, len(counts.table), size=len(counts.table))
         try:
-            value = figure([[row[index] for index in drawn] for row in ratings])
+            value = figure(RatingCounts(counts.table[drawn], counts.values))
         except DataError:
             value = None
         if value is not None:
@@ -197,8 +229,10 @@ def agreement_interval(
     return AgreementInterval(value, min(float(low), value), max(float(high), value))
 
 
-def _counts(ratings: Ratings) -> tuple[Floats, list[Hashable]]:
-    """Count the judgements per item and category, shape (items, categories)."""
+def _counts(ratings: Ratings) -> RatingCounts:
+    """Count the judgements per item and category."""
+    if isinstance(ratings, RatingCounts):
+        return ratings
     lengths = {len(row) for row in ratings}
     if len(lengths) != 1 or lengths == {0}:
         raise DataError(
@@ -212,7 +246,7 @@ def _counts(ratings: Ratings) -> tuple[Floats, list[Hashable]]:
         for item, value in enumerate(row):
             if value is not None:
                 counts[item, place[value]] += 1.0
-    return counts, values
+    return RatingCounts(counts, values)
 
 
 def _ordered(values: set[Hashable]) -> list[Hashable]:
