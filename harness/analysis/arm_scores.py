@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from harness import stats
-from harness.records import ArmScore, Sample, Suite
+from harness.records import AnswerLength, ArmScore, Sample, Suite
 
 
 def arm_score(arm: str, suite: Suite, samples: Sequence[Sample]) -> ArmScore:
@@ -15,7 +15,8 @@ def arm_score(arm: str, suite: Suite, samples: Sequence[Sample]) -> ArmScore:
         samples: Its scored answers.
 
     Returns:
-        The mean score with its 90 % interval, and the mean of every further metric.
+        The mean score with its 90 % interval, the mean of every further metric, and how long the
+        answers are.
     """
     scored = [sample for sample in samples if sample.verdict.score is not None]
     scores = [sample.verdict.score for sample in scored if sample.verdict.score is not None]
@@ -35,6 +36,19 @@ def arm_score(arm: str, suite: Suite, samples: Sequence[Sample]) -> ArmScore:
         ci_low=low,
         ci_high=high,
         metrics=_means(scored),
+        length=_length(samples),
+    )
+
+
+def _length(samples: Sequence[Sample]) -> AnswerLength | None:
+    written = [[r for r in sample.responses if r.text is not None] for sample in samples]
+    written = [responses for responses in written if responses]
+    if not written:
+        return None
+    characters = sum(len(response.text or "") for found in written for response in found)
+    tokens = sum(response.tokens for found in written for response in found)
+    return AnswerLength(
+        answers=len(written), characters=characters / len(written), tokens=tokens or None
     )
 
 

@@ -1,16 +1,18 @@
 """The result of a run, built from the comparisons of all its candidates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from harness.analysis.several_candidates import run_verdict
 from harness.analysis.shipping import choose
 from harness.records import (
+    AnswerTime,
     Arm,
     ArmScore,
     Comparison,
     Finding,
     Gate,
     GateVerdict,
+    Origin,
     RecipeComparison,
     Result,
     Suite,
@@ -36,8 +38,13 @@ def result_of(  # noqa: PLR0913 - one keyword per part of a result
     notes: Sequence[str] = (),
     data: Sequence[TrainingData] = (),
     recipes: Sequence[RecipeComparison] = (),
+    times: Sequence[AnswerTime] = (),
+    origin: Origin | None = None,
+    made_with: Mapping[str, str] | None = None,
 ) -> Result:
     """Build the result of a run; `run_verdict` decides it from its candidates' settled comparisons.
+
+    ``made_with`` are the versions that the answers were made with; by default those in use now.
 
     >>> result_of((), study="s", base_model="b", arms=(), suites=(), gate=Gate()).exit_code
     3
@@ -54,7 +61,7 @@ def result_of(  # noqa: PLR0913 - one keyword per part of a result
         scores=tuple(scores),
         comparisons=tuple(comparisons),
         findings=tuple(findings),
-        versions=versions(),
+        versions=made_with or versions(),
         seed=seed,
         notes=tuple(notes),
         data=tuple(data),
@@ -63,4 +70,6 @@ def result_of(  # noqa: PLR0913 - one keyword per part of a result
         recommendation=choice.sentence,
         recommended=choice.candidate,
         rivals=choice.rivals,
+        times=tuple(times),
+        origin=origin or Origin(),
     )

@@ -3,6 +3,7 @@
 import gc
 import platform
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from harness.errors import ModelError
@@ -73,6 +74,49 @@ def device_title(device: "torch.device") -> str:
     if device.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(device)})"
     return str(device.type)
+
+
+def machine_title(device: "torch.device") -> str:
+    """Return what a time was measured on: the GPU, or the processor with the threads in use."""
+    import torch
+
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    kind = platform.machine() or "unknown"
+    if device.type == "mps":
+        return f"Apple GPU ({kind})"
+    threads = torch.get_num_threads()
+    return f"CPU ({kind}), {threads} thread{'s' if threads > 1 else ''}"
+
+
+def forget_peak(device: "torch.device") -> bool:
+    """Begin to measure the peak of memory anew; return whether `peak_bytes` can tell it."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    if device.type != "cpu":
+        return False
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # Linux: resets VmHWM
+    except OSError:
+        return False
+    return True
+
+
+def peak_bytes(device: "torch.device") -> int | None:
+    """Return the most memory in use since `forget_peak`: of the GPU, else of this process."""
+    import torch
+
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return None
+    known = [line.split() for line in status.splitlines() if line.startswith("VmHWM:")]
+    return 1024 * int(known[0][1]) if known else None
 
 
 def free_bytes(device: "torch.device") -> int | None:

@@ -54,6 +54,9 @@ def compare(run: ScoredRun) -> Result:
         ),
         data=run.data,
         recipes=compare_recipes(run.arms, comparisons, run.study.gate.rates),
+        times=run.times,
+        origin=run.origin,
+        made_with=run.versions,
     )
 
 

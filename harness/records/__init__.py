@@ -16,6 +16,7 @@ from harness.records.comparison import (
     Label,
     RecipeComparison,
 )
+from harness.records.costs import AnswerLength, AnswerTime, Origin, TrainingCost
 from harness.records.items import (
     AnswerBatch,
     Answers,
@@ -55,6 +56,8 @@ __all__ = [
     "PREFERENCE",
     "SMALLEST",
     "AnswerBatch",
+    "AnswerLength",
+    "AnswerTime",
     "Answerer",
     "Answers",
     "Arm",
@@ -75,6 +78,7 @@ __all__ = [
     "Label",
     "LossPoint",
     "Message",
+    "Origin",
     "Outcome",
     "Pair",
     "RatedSet",
@@ -91,6 +95,7 @@ __all__ = [
     "Suite",
     "SuitePoint",
     "Tails",
+    "TrainingCost",
     "TrainingData",
     "Transition",
     "Trial",

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from harness.records.comparison import Comparison, Finding, GateVerdict, RecipeComparison
+from harness.records.costs import AnswerLength, AnswerTime, Origin, TrainingCost
 from harness.records.items import Document, Suite
 from harness.records.training import LossPoint, SuitePoint, TrainingData, Trial
 
@@ -16,8 +17,9 @@ class Arm:
     """One thing that answers, and how it was trained.
 
     ``path`` is the adapter folder (None for the base), ``seconds`` the wall time of its training
-    (None when it was trained elsewhere), ``trainable`` its number of trained parameters,
-    ``watched`` its scores while it was trained. Arms that share a ``recipe`` were trained alike
+    (None when it was trained elsewhere), ``cost`` all that it took, ``data_sha256`` a hash of what
+    its rows say, ``trainable`` its number of trained parameters, ``watched`` its scores while it
+    was trained. Arms that share a ``recipe`` were trained alike
     with other seeds. ``identical`` says that its weights prove its logits to be the base's.
     """
 
@@ -34,11 +36,16 @@ class Arm:
     watched: tuple[SuitePoint, ...] = ()
     recipe: str = ""
     identical: bool = False
+    cost: TrainingCost | None = None
+    data_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmScore:
-    """How one arm did on one suite: primary metric with interval, and the other columns."""
+    """How one arm did on one suite: primary metric with interval, and the other columns.
+
+    ``length`` is how long its answers are; None where an arm only chooses.
+    """
 
     arm: str
     suite: str
@@ -49,6 +56,7 @@ class ArmScore:
     ci_low: float | None
     ci_high: float | None
     metrics: Mapping[str, float] = field(default_factory=dict)
+    length: AnswerLength | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +66,7 @@ class Result:
     ``reason`` says why ``verdict`` is not the gravest of the candidates' (else it is empty),
     ``recommendation`` what to ship, what that gains and costs, or why nothing can be recommended.
     ``rivals`` compare the ``recommended`` candidate with the others that pass, item by item.
+    ``times`` say how long answering took, ``origin`` how to run it again.
     """
 
     study: str
@@ -78,3 +87,5 @@ class Result:
     recommendation: str = ""
     recommended: str | None = None
     rivals: tuple[Comparison, ...] = ()
+    times: tuple[AnswerTime, ...] = ()
+    origin: Origin = field(default_factory=Origin)

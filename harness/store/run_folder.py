@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from harness.errors import StudyError
 from harness.files import IN_USE, alone, inside, refuse_links
-from harness.records import Arm, TrainingData
+from harness.records import AnswerTime, Arm, TrainingData
+from harness.store.answer_times import added_up
 from harness.store.data_cards import read_card
 from harness.store.run_history import history_of
 from harness.store.run_lock import (
@@ -201,6 +202,7 @@ class RunFolder:
             versions=versions,
             base_path=study.model_path,
             study_file=study.model_dump(mode="json"),
+            file=study.file,
             date=study.base.date,
             fingerprints=fingerprints or {},
             settings=settings or {},
@@ -224,6 +226,15 @@ class RunFolder:
             StudyError: If no study has claimed the folder.
         """
         return self._record(scored=scored)
+
+    def clock(self, times: Sequence[AnswerTime]) -> RunLock:
+        """Add how long answering took this time; return the whole lock.
+
+        Raises:
+            StudyError: If no study has claimed the folder.
+        """
+        lock = self.read_lock()
+        return self._record(times=added_up([*(lock.times if lock else ()), *times]))
 
     def note(self, notes: Sequence[str]) -> RunLock:
         """Record what a person should know about how the run was made; return the whole lock.

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 from harness.errors import ComparisonError, InfrastructureError, StudyError
 from harness.files import write_text
 from harness.inputs import parse_json, read_input
-from harness.records import Arm, Document, ItemKey, Suite
+from harness.records import AnswerTime, Arm, Document, ItemKey, Suite
 from harness.stats import Schedule
 from harness.store.format_version import require_known
 
@@ -57,7 +57,8 @@ class RunLock:
     ``study`` and ``base`` name what the folder belongs to, ``date`` is the day that chat templates
     write, None where they write none; the rest is known once the run is declared: ``study_file`` is
     the whole study, ``base_path`` what the base was loaded from, ``notes`` what a person should
-    know.
+    know, ``file`` the name of the file that the study was read from, ``times`` how long answering
+    took.
 
     By arm: ``fingerprints`` are of everything that can change an answer, ``settings`` of what its
     folder says beside its weights, ``backend_files`` of the local paths that its backend's
@@ -74,6 +75,8 @@ class RunLock:
     base_path: str = ""
     study_file: Document = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    file: str = ""
+    times: tuple[AnswerTime, ...] = ()
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     backend_files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -192,6 +195,8 @@ def write_lock(path: Path, lock: RunLock) -> None:
             "versions": lock.versions,
             "base_path": lock.base_path,
             "study_file": lock.study_file,
+            "file": lock.file,
+            "times": [asdict(time) for time in lock.times],
             "fingerprints": lock.fingerprints,
             "settings": lock.settings,
             "backend_files": lock.backend_files,

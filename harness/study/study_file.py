@@ -3,7 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from harness import content
 from harness.errors import StudyError, nearest
@@ -39,6 +46,7 @@ class Study(Section):
     review: ReviewSection = ReviewSection()
     seed: int = 0
     folder: Path = Field(default_factory=Path.cwd, exclude=True)
+    _file: str = PrivateAttr("")
 
     @model_validator(mode="after")
     def _distinct_names(self) -> "Study":
@@ -69,6 +77,11 @@ class Study(Section):
                     "here: the base is an endpoint; serve the candidate too and name its 'backend'"
                 )
         return self
+
+    @property
+    def file(self) -> str:
+        """The name of the file that it was read from; empty where it was made otherwise."""
+        return self._file
 
     def path(self, value: str) -> Path:
         """Return a path of the study file, relative ones taken from the study's folder."""
@@ -120,9 +133,11 @@ def load(path: Path) -> Study:
     if not isinstance(data, dict):
         raise StudyError(f"a study must be a YAML mapping with name, base, candidates: {path}")
     try:
-        return Study.model_validate({**data, "folder": path.resolve().parent})
+        study = Study.model_validate({**data, "folder": path.resolve().parent})
     except ValidationError as error:
         raise StudyError(f"{path}: {_one_sentence(error)}") from error
+    study._file = path.name
+    return study
 
 
 def json_schema() -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.files import sha256_of, weights_sha256, write_text
 from harness.inputs import parse_json, read_input
-from harness.records import Arm, Example, LossPoint, Message, SuitePoint
+from harness.records import Arm, Example, LossPoint, Message, SuitePoint, TrainingCost
 from harness.study import BaseSection, CandidateSection
 from harness.training.config.settings import settings_of, training_of
 from harness.training.trl.reporters import SHOWN_ONLY
@@ -76,6 +76,15 @@ def read_arm(out: Path) -> Arm:
         seconds=log["seconds"],
         trainable=log["trainable"],
         watched=tuple(SuitePoint(**point) for point in log.get("watched", ())),
+        cost=TrainingCost(
+            steps=log["steps"],
+            tokens=round(log["epochs"] * log["tokens"]),
+            seconds=log["seconds"],
+            machine=log.get("machine", ""),  # later fields than the log itself
+            since=log.get("since", 0),
+            peak_bytes=log.get("peak_bytes"),
+        ),
+        data_sha256=log.get("data_sha256", ""),
     )
 
 

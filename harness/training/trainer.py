@@ -9,6 +9,7 @@ from pathlib import Path
 
 from harness.errors import HarnessError
 from harness.files import explained, write_text
+from harness.models.hardware import forget_peak, machine_title, peak_bytes
 from harness.models.load_model import load_tokenizer
 from harness.records import Arm, LossPoint
 from harness.study import BaseSection, CandidateSection
@@ -162,6 +163,8 @@ def _run(
         learnt, held_out = rows.encoded(token_form(job.settings, job.arguments))
         tokenizer = load_tokenizer(job.model, job.base, padding=True)
         trainer = session.build(job, learnt, tokenizer, report, validation=held_out)
+        device = trainer.args.device
+        is_known = forget_peak(device)
         started = time.monotonic()
         session.fit(trainer)
         seconds = time.monotonic() - started
@@ -176,6 +179,8 @@ def _run(
             "training": {k: v for k, v in job.arguments.items() if k not in SHOWN_ONLY},
             "seed": job.seed,
             "seconds": round(seconds, 2),
+            "machine": machine_title(device),
+            "peak_bytes": peak_bytes(device) if is_known else None,
             **_row_facts(rows, learnt, held_out),
             "notes": [*learnt.notes, *library_warnings(caught)],
             **session.facts(trainer),

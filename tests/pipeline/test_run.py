@@ -15,8 +15,10 @@ from support.tiny_models import llama, lora
 from harness import content, study
 from harness.errors import ComparisonError, HarnessError, ModelError, StudyError
 from harness.files import alone
+from harness.pipeline.conclude import reopen
 from harness.pipeline.run import run_study
 from harness.quickstart.row_sets import training_rows
+from harness.store.run_folder import RunFolder
 
 pytestmark = pytest.mark.model
 
@@ -74,6 +76,23 @@ def test_a_run_leaves_what_the_contract_names(finished: Path) -> None:
     for check in gate["checks"]:
         assert set(fields.split()) <= check.keys()
     assert [check["suite"] for check in gate["checks"]] == [suite["name"] for suite in SUITES]
+
+
+def test_a_run_keeps_what_it_took_and_how_to_run_it_again(finished: Path) -> None:
+    """The lock has seconds for every answer, and the report the command and the study's hash."""
+    _, result = reopen(RunFolder(finished / "run"))
+    asked = {(score.arm, score.suite): score.n + score.unscored for score in result.scores}
+    assert {(time.arm, time.suite): time.answers for time in result.times} == {
+        (arm, suite): n * (4 if suite == "arc_mini" else 1) for (arm, suite), n in asked.items()
+    }
+    assert all(time.seconds > 0 and "CPU" in time.machine for time in result.times)
+    assert result.origin.command == "harness run study.yaml"
+    assert set(result.origin.items) == {suite["name"] for suite in SUITES}
+    assert result.origin.rows["first"]
+    lengths = {(score.arm, score.suite): score.length for score in result.scores}
+    assert lengths["first", "arc_mini"] is None
+    assert lengths["first", "sql"].answers == 12
+    assert lengths["first", "sql"].tokens > 12
 
 
 def test_samples_are_in_lm_eval_s_format(finished: Path) -> None:

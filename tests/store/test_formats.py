@@ -10,7 +10,18 @@ import pytest
 from support.example_result import example_result
 
 from harness.errors import ComparisonError, DataError, InfrastructureError, StudyError
-from harness.records import Arm, ItemKey, LossPoint, Request, Response, Sample, Suite, Trial
+from harness.records import (
+    AnswerTime,
+    Arm,
+    ItemKey,
+    LossPoint,
+    Request,
+    Response,
+    Sample,
+    Suite,
+    TrainingCost,
+    Trial,
+)
 from harness.stats import Schedule
 from harness.store import AnswerStore, read_samples, read_scores, write_samples
 from harness.store.baseline_file import read_baseline, write_baseline
@@ -49,12 +60,16 @@ LOCK = RunLock(
             trials=(Trial(number=0, choice={"training.lr": 0.1}, state="finished",
                           losses=(1.0, 0.5), steps=2, seconds=1.0),),
             recipe="mix",
+            cost=TrainingCost(steps=2, tokens=90, seconds=3.5, machine="a GPU", peak_bytes=7),
+            data_sha256="ab",
         ),
     ),
     versions={"torch": "2"},
     base_path="/models/tiny",
     study_file={"name": "s", "suites": [{"name": "sql"}]},
     notes=("a note",),
+    file="study.yaml",
+    times=(AnswerTime(arm="mine", suite="sql", answers=3, seconds=0.5, machine="a GPU"),),
 )  # fmt: skip
 
 

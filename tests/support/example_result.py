@@ -1,4 +1,4 @@
-"""A small finished run, made up: what the example report and the tests of the report show.
+"""A small finished run, made up: what tests of the report show.
 
 Every sentence in it is written for this purpose. The numbers come from a seeded draw, so two
 builds are equal.

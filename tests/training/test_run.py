@@ -32,6 +32,12 @@ def test_a_training_learns_and_reports(tiny_base: Path, tmp_path: Path) -> None:
     assert (log["rows"], log["steps"], log["rows_too_long"]) == (40, 30, 0)
     assert log["rows_share_sequences"] is True
     assert set(log["versions"]) >= {"torch", "transformers", "trl", "peft"}
+    cost = arm.cost
+    assert cost is not None
+    assert (cost.steps, cost.since) == (30, 0)
+    assert cost.tokens == round(log["epochs"] * log["tokens"])
+    assert cost.peak_bytes is None or 1e8 < cost.peak_bytes < 1e11
+    assert "CPU" in cost.machine
 
 
 def test_the_loss_is_that_of_plain_trl(tiny_base: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from harness.pipeline.progress import Advance
 from harness.records import Answerer, Answers, Drafts, ItemKey, Request, Sample
 from harness.store import AnswerStore
+from harness.store.answer_times import AnswerClock
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -19,6 +20,7 @@ class AnswerSession:
     answerer: Answerer
     store: AnswerStore
     advance: Advance
+    clock: AnswerClock = field(default_factory=AnswerClock)
     done: int = 0
     _known: dict[tuple[str, str], Answers] = field(default_factory=dict)
 
@@ -34,7 +36,8 @@ class AnswerSession:
         known.update(found)
         self._advance(len(found), note)
         missing = [r for r in new if r.key not in known]
-        for batch in self.answerer.answer(arm, missing, drafts=self._drafts(suite, missing)):
+        batches = self.answerer.answer(arm, missing, drafts=self._drafts(suite, missing))
+        for batch in self.clock.over(batches, arm, name):
             stored = self.store.put(fingerprint, batch)
             known.update({request.key: response for request, response in stored})
             self._advance(len(stored), note)

@@ -14,6 +14,7 @@ from harness.pipeline.answers.scored_run import Scored
 from harness.pipeline.plan import PlannedRun
 from harness.records import Answerer, Arm, Sample
 from harness.store import AnswerStore, write_samples
+from harness.store.answer_times import AnswerClock
 from harness.store.at_hand import backend_files, check_models, settings_of_arms
 from harness.store.run_lock import Declarations, ScoredFile
 from harness.study import Study
@@ -36,7 +37,8 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
     store = AnswerStore(folder.answers)
     total = len(arms) * sum(len(loaded.requests) for loaded in planned.loaded)
     with planned.progress.task("answer", total) as advance:
-        session = AnswerSession(open_arms(planned, arms, store), store, advance)
+        clock = AnswerClock(_machines(planned.study, arms))
+        session = AnswerSession(open_arms(planned, arms, store), store, advance, clock)
         folder.mark_identical(session.answerer.identical)
         if planned.until_decided:
             samples = until_decided.until_decided(
@@ -49,6 +51,7 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
             samples = {}
     check_unchanged(fingerprints, session.answerer)
     folder.note([*planned.notes, *session.answerer.notes])
+    folder.clock(clock.times)
     samples = samples or _scored(planned, arms, session, ordered=declared.schedules)
     scored: dict[str, dict[str, ScoredFile]] = {}
     for (arm_name, suite), found in samples.items():
@@ -83,6 +86,15 @@ def _device(study: Study) -> dict[str, str]:
     from harness.models.hardware import device_of, device_title
 
     return {} if study.base.backend else {"device": device_title(device_of(study.base.device))}
+
+
+def _machines(study: Study, arms: Sequence[Arm]) -> dict[str, str]:
+    """Return by arm what it answers on: times of another say nothing about this one."""
+    from harness.models.hardware import device_of, machine_title
+
+    served = {one.name for one in study.candidates if one.backend}
+    here = "" if study.base.backend else machine_title(device_of(study.base.device))
+    return {arm.name: "a server" if arm.name in served or not here else here for arm in arms}
 
 
 def check_unchanged(fingerprints: Mapping[str, str], answerer: Answerer) -> None:

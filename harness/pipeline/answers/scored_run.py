@@ -1,17 +1,18 @@
 """A run whose answers are scored: all that a comparison needs, fresh or read from its folder."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pydantic import ValidationError
 
 from harness.errors import StudyError
-from harness.records import Arm, Sample, Suite, TrainingData
+from harness.records import AnswerTime, Arm, Origin, Sample, Suite, TrainingData
 from harness.store import read_samples
 from harness.store.at_hand import check_models, check_samples
 from harness.store.run_folder import RunFolder
 from harness.store.run_history import changes
 from harness.store.run_lock import Declarations, RunLock
+from harness.store.run_origin import origin_of
 from harness.study import Study
 
 Scored = Mapping[tuple[str, str], Sequence[Sample]]
@@ -29,6 +30,9 @@ class ScoredRun:
     declared: Declarations
     notes: tuple[str, ...] = ()
     data: tuple[TrainingData, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    times: tuple[AnswerTime, ...] = ()
+    origin: Origin = field(default_factory=Origin)
 
 
 def scored_run(
@@ -53,6 +57,9 @@ def scored_run(
         declared=declared,
         notes=(*lock.notes, *changes(lock)),
         data=folder.cards(arms),
+        versions=lock.versions,
+        times=lock.times,
+        origin=origin_of(lock),
     )
 
 

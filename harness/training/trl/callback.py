@@ -25,7 +25,8 @@ class Monitor(TrainerCallback):
     """Reports the loss curve, saves checkpoints, evaluates suites, stops on divergence.
 
     Checkpoints are ``least_seconds`` apart, or more where they are slow to write: at most one
-    fiftieth of the time goes into them. ``tokens`` are those of one epoch.
+    fiftieth of the time goes into them. ``tokens`` are those of one epoch, ``since`` is the step at
+    which this session began.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Monitor(TrainerCallback):
         self._next_save = self._step_ended + least_seconds
         self._begun = (self._step_ended, 0.0)
         self._evaluating = 0.0
+        self.since = 0
         self.log: Callable[[dict[str, float]], None] = lambda _: None
 
     def on_train_begin(
@@ -57,6 +59,7 @@ class Monitor(TrainerCallback):
         """Start the clock, and evaluate the untuned base unless an earlier run did."""
         if state.global_step == 0:
             self._evaluate(model)
+        self.since = state.global_step
         self._begun = (time.monotonic(), state.epoch or 0.0)
         self._evaluating = 0.0
 

@@ -149,8 +149,10 @@ def write(trainer: Trainer, tokenizer: "PreTrainedTokenizerBase", folder: Path) 
 def facts(trainer: Trainer) -> dict[str, object]:
     """Return what the training log says about a finished training."""
     shares = getattr(trainer.data_collator, "func", None) is shared
+    [since] = [c.since for c in trainer.callback_handler.callbacks if isinstance(c, Monitor)]
     return {
         "steps": trainer.state.global_step,
+        "since": since,
         "epochs": round(trainer.state.epoch or 0.0, 3),
         "precision": "bf16" if trainer.args.bf16 else "fp16" if trainer.args.fp16 else "fp32",
         "rows_share_sequences": shares,

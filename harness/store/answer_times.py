@@ -1,0 +1,58 @@
+"""How long answering takes, measured around the answers that come in and kept in the run's lock."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sized
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from harness.records import AnswerTime
+
+Batch = TypeVar("Batch", bound=Sized)
+
+
+@dataclass(slots=True)
+class AnswerClock:
+    """Measures how long the answers of each arm to each suite take, by the machine of each arm."""
+
+    machines: Mapping[str, str] = field(default_factory=dict)
+    times: list[AnswerTime] = field(default_factory=list)
+
+    def over(self, batches: Iterable[Batch], arm: str, suite: str) -> Iterator[Batch]:
+        """Pass batches of answers on, counting only the time in which they are made."""
+        answers, seconds = 0, 0.0
+        begun = time.monotonic()
+        for batch in batches:
+            seconds += time.monotonic() - begun
+            answers += len(batch)
+            yield batch
+            begun = time.monotonic()
+        if answers:
+            self.times.append(
+                AnswerTime(
+                    arm=arm,
+                    suite=suite,
+                    answers=answers,
+                    seconds=round(seconds, 3),
+                    machine=self.machines.get(arm, ""),
+                )
+            )
+
+
+def added_up(times: Iterable[AnswerTime]) -> tuple[AnswerTime, ...]:
+    """Add up the times of one arm, suite and machine.
+
+    >>> first = AnswerTime(arm="base", suite="sql", answers=2, seconds=1.5, machine="cpu")
+    >>> [(time.answers, time.seconds) for time in added_up([first, first])]
+    [(4, 3.0)]
+    """
+    total: dict[tuple[str, str, str], AnswerTime] = {}
+    for one in times:
+        key = one.arm, one.suite, one.machine
+        known = total.get(key)
+        total[key] = one if known is None else _sum(known, one)
+    return tuple(total.values())
+
+
+def _sum(one: AnswerTime, more: AnswerTime) -> AnswerTime:
+    seconds = round(one.seconds + more.seconds, 3)
+    return replace(one, answers=one.answers + more.answers, seconds=seconds)
