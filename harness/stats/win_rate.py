@@ -70,9 +70,12 @@ def population_win_rate(
 
 
 def _interval(stratum: Stratum, tail: float) -> tuple[float, float, float]:
-    """Return mean and ends; ties and the share already rated count as further items."""
+    """Return mean and ends; ties and the share already rated count as further items.
+
+    Scores that automatic ones have adjusted may lie beyond [0, 1]; their mean is cut to it.
+    """
     scores = np.asarray(stratum.scores, dtype=np.float64)
-    mean, n = float(scores.mean()), len(scores)
+    mean, n = min(1.0, max(0.0, float(scores.mean()))), len(scores)
     if n == stratum.size:
         return mean, mean, mean
     shrunk = np.append(scores, [0.0, 1.0])  # one win and one loss more: never without variance

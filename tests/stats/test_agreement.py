@@ -5,13 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
-from statsmodels.stats.inter_rater import cohens_kappa
+from statsmodels.stats.inter_rater import aggregate_raters, cohens_kappa
+from statsmodels.stats.inter_rater import fleiss_kappa as fleiss_oracle
 from statsmodels.stats.proportion import proportion_confint
 
 from harness.errors import DataError, StudyError
 from harness.stats.agreement import (
     agreement_interval,
     cohen_kappa,
+    fleiss_kappa,
     gwet_ac1,
     krippendorff_alpha,
     percent_agreement,
@@ -34,6 +36,44 @@ KRIPPENDORFF = [
 def test_published_alpha(level: str, published: float) -> None:
     """Krippendorff's own example with gaps, at three levels of measurement."""
     assert round(krippendorff_alpha(KRIPPENDORFF, level=level), 3) == published
+
+
+DIAGNOSES = [
+    "422521311511212311215221121215",
+    "423521311542242311235421421235",
+    "423523334544244311435444421435",
+    "453543334544344341455454421435",
+    "453543534544344351455454425435",
+    "455543544544345552455454545435",
+]
+"""Six psychiatrists, thirty patients, one of five diagnoses each: Fleiss 1971, table 1."""
+
+
+def test_published_fleiss() -> None:
+    """Fleiss's own example, kappa = 0.430 (observed 0.5556, by chance 0.2201)."""
+    found = fleiss_kappa(DIAGNOSES)
+    assert found == pytest.approx((5 / 9 - 0.2201) / (1 - 0.2201), abs=2e-4)
+    assert found == pytest.approx(0.4302445, abs=1e-6)  # R's irr, kappam.fleiss(diagnoses): 0.43
+
+
+def test_published_kappa() -> None:
+    """Cohen's example of 1960: .70 observed, .41 by chance."""
+    table = [(0, 0, 44), (0, 1, 7), (0, 2, 9), (1, 0, 5), (1, 1, 20), (1, 2, 5), (2, 0, 1),
+             (2, 1, 3), (2, 2, 6)]  # fmt: skip
+    pairs = [(one, other) for one, other, count in table for _ in range(count)]
+    assert cohen_kappa(*zip(*pairs, strict=True)) == pytest.approx(0.29 / 0.59, abs=1e-6)
+
+
+@given(st.integers(2, 6).flatmap(lambda m: st.lists(
+    st.lists(st.integers(1, 4), min_size=m, max_size=m), min_size=1, max_size=30)))  # fmt: skip
+@settings(deadline=None)
+def test_fleiss_agrees_with_statsmodels(items: list[list[int]]) -> None:
+    """Any number of raters, items and categories."""
+    found = fleiss_kappa([list(row) for row in zip(*items, strict=True)])
+    if len({value for row in items for value in row}) == 1:
+        assert found is None
+        return
+    assert found == pytest.approx(fleiss_oracle(aggregate_raters(np.array(items))[0]), abs=1e-9)
 
 
 def test_published_ac1() -> None:
@@ -147,6 +187,8 @@ def test_win_rate_agrees_with_its_parts(wins: int, losses: int, ties: int) -> No
         lambda: cohen_kappa([], []),
         lambda: krippendorff_alpha([[1, None], [None, 2]]),
         lambda: krippendorff_alpha([[1, 2], [1]]),
+        lambda: fleiss_kappa([[1, 2], [1, None]]),
+        lambda: fleiss_kappa([[1, 2]]),
         lambda: gwet_ac1([[], []]),
         lambda: krippendorff_alpha([]),
     ],
