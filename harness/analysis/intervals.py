@@ -5,6 +5,9 @@ from collections.abc import Sequence
 from harness.records import Comparison, Pair
 from harness.stats import decide, shared_clusters
 
+FEW_CLUSTERS = 5
+"""Clusters below which what is said of a group of items is said of these clusters alone."""
+
 Interval = tuple[float, float, float]
 """Difference of the means (tuned - base) and the two ends of its interval."""
 
@@ -21,13 +24,17 @@ def difference(
     *,
     alpha: float,
     comparison: Comparison,
+    is_group: bool = False,
 ) -> Interval:
     """Return the paired difference over some items, with an interval of level ``1 - 2 alpha``.
 
-    Clusters count where items share one, and the kind of score is the suite's.
+    Clusters count where items share one, and the kind of score is the suite's. A group of few
+    clusters (one database) is about these alone: its items count.
     """
     suite = comparison.suite
     clusters = [pair.base.item.cluster for pair in pairs]
+    if is_group and len(set(clusters)) < FEW_CLUSTERS:
+        clusters = [str(place) for place in range(len(pairs))]
     decision = decide(
         base,
         tuned,

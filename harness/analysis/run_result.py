@@ -12,6 +12,7 @@ from harness.records import (
     Finding,
     Gate,
     GateVerdict,
+    ItemKey,
     Origin,
     RecipeComparison,
     Result,
@@ -41,6 +42,7 @@ def result_of(  # noqa: PLR0913 - one keyword per part of a result
     times: Sequence[AnswerTime] = (),
     origin: Origin | None = None,
     made_with: Mapping[str, str] | None = None,
+    groups: Mapping[ItemKey, tuple[str, ...]] | None = None,
 ) -> Result:
     """Build the result of a run; `run_verdict` decides it from its candidates' settled comparisons.
 
@@ -72,4 +74,5 @@ def result_of(  # noqa: PLR0913 - one keyword per part of a result
         rivals=choice.rivals,
         times=tuple(times),
         origin=origin or Origin(),
+        groups=groups or {},
     )

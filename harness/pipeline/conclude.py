@@ -1,7 +1,7 @@
 """Compare the scored answers, and write what people and programs read."""
 
 from harness import report, review
-from harness.analysis import findings, pair
+from harness.analysis import analyse, pair
 from harness.analysis.arm_scores import arm_score
 from harness.analysis.copies import copy_warnings, without_copies
 from harness.analysis.decisions import compare_early, compare_pairs, require, settle
@@ -30,6 +30,7 @@ IDENTICAL = (
 def compare(run: ScoredRun) -> Result:
     """Decide every suite of every candidate from the scored answers; no model, no files."""
     comparisons = [found for arm in run.arms[1:] for found in _candidate(run, arm)]
+    analysis = analyse(comparisons)
     return result_of(
         comparisons,
         study=run.study.name,
@@ -44,7 +45,7 @@ def compare(run: ScoredRun) -> Result:
             for arm in run.arms
         ],
         findings=[
-            *(found for comparison in comparisons for found in findings(comparison)),
+            *analysis.findings,
             *copy_warnings(run.data, comparisons),
         ],
         notes=(
@@ -57,6 +58,7 @@ def compare(run: ScoredRun) -> Result:
         times=run.times,
         origin=run.origin,
         made_with=run.versions,
+        groups=analysis.groups,
     )
 
 

@@ -109,11 +109,14 @@ class RecipeComparison:
 class Finding:
     """One thing that error analysis noticed about a comparison, with the evidence for it.
 
-    ``kind`` is ``cause`` (an error label whose share changed), ``slice`` (a group of items that
-    gained or lost) or ``warning``. ``keys`` are the items that show it.
+    ``kind`` is ``cause`` (an error label whose share changed), ``slice`` (a group of items),
+    ``stands_out`` (a group whose change is not that of the rest: ``elsewhere`` is the rest's, ``p``
+    the adjusted p-value on items that the search did not see), ``theme`` (lost items that share
+    words) or ``warning``. ``keys`` are the items that show it, ``conditions`` the names and values
+    by which a group's items are found.
     """
 
-    kind: Literal["cause", "slice", "warning"]
+    kind: Literal["cause", "slice", "stands_out", "theme", "warning"]
     candidate: str
     suite: str
     title: str
@@ -124,4 +127,7 @@ class Finding:
     delta: float | None = None
     ci_low: float | None = None
     ci_high: float | None = None
+    elsewhere: float | None = None
+    p: float | None = None
     keys: tuple[ItemKey, ...] = ()
+    conditions: tuple[tuple[str, str], ...] = ()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from harness.records.comparison import Comparison, Finding, GateVerdict, RecipeComparison
 from harness.records.costs import AnswerLength, AnswerTime, Origin, TrainingCost
-from harness.records.items import Document, Suite
+from harness.records.items import Document, ItemKey, Suite
 from harness.records.training import LossPoint, SuitePoint, TrainingData, Trial
 
 BASE = "base"
@@ -67,6 +67,7 @@ class Result:
     ``recommendation`` what to ship, what that gains and costs, or why nothing can be recommended.
     ``rivals`` compare the ``recommended`` candidate with the others that pass, item by item.
     ``times`` say how long answering took, ``origin`` how to run it again.
+    ``groups`` are the names of the groups that each item can be found by.
     """
 
     study: str
@@ -89,3 +90,4 @@ class Result:
     rivals: tuple[Comparison, ...] = ()
     times: tuple[AnswerTime, ...] = ()
     origin: Origin = field(default_factory=Origin)
+    groups: Mapping[ItemKey, tuple[str, ...]] = field(default_factory=dict)

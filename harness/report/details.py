@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -12,6 +11,7 @@ from harness.analysis.diverse import diverse_losses
 from harness.display_text import clip, visible
 from harness.records import Comparison, Finding, Pair, Result
 from harness.report import charts
+from harness.report.groups_view import GroupsView, extent, groups_view
 from harness.report.headline import Check, check
 from harness.report.item_browser import item_id
 from harness.report.without_texts import LEFT_OUT
@@ -21,7 +21,6 @@ EXAMPLES = 3
 """Lost items shown in full within a section; the item browser has all."""
 
 SHOWN_CAUSES = 10
-SHOWN_SLICES = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +48,6 @@ class Cause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slice:
-    """One group of items: how its score changed; ``link`` opens them in the item browser."""
-
-    name: str
-    items: int
-    scores: str
-    change: str
-    extent: str
-    verdict: str
-    chart: Markup
-    link: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LostItem:
     """One item that was right before and is wrong now."""
 
@@ -77,20 +62,14 @@ class LostItem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparisonDetails:
-    """Everything about one comparison that is not a single item.
-
-    ``small_slices`` are too small for an interval: name, counts in words, link to the items.
-    """
+    """Everything about one comparison that is not a single item."""
 
     check: Check
     moves: tuple[Move, ...]
-    small_slices: tuple[tuple[str, str, str], ...]
     bar: Markup
     causes: tuple[Cause, ...]
     more_causes: int
-    slices: tuple[Slice, ...]
-    more_slices: int
-    slice_scale: Markup
+    groups: GroupsView
     warnings: tuple[Finding, ...]
     examples: tuple[LostItem, ...]
     method: str
@@ -114,29 +93,15 @@ def _section(comparison: Comparison, result: Result) -> ComparisonDetails:
         if (finding.candidate, finding.suite) == (comparison.candidate, comparison.suite.name)
     ]
     causes = [finding for finding in mine if finding.kind == "cause"]
-    found = [finding for finding in mine if finding.kind == "slice"]
-    groups = [finding for finding in found if finding.delta is not None]
-    small = [finding for finding in found if finding.delta is None]
     counts = transition_counts(comparison)
-    axis = _slice_axis(groups)
     decision = comparison.decision
     return ComparisonDetails(
         check=check(comparison),
         moves=_moves(counts, len(comparison.pairs)),
-        small_slices=tuple(
-            (
-                visible(f.title),
-                f"{f.base_count} → {f.tuned_count} of {f.total} right",
-                _slice_link(f),
-            )
-            for f in small
-        ),
         bar=_bar(counts),
         causes=_causes(causes[:SHOWN_CAUSES]),
         more_causes=max(0, len(causes) - SHOWN_CAUSES),
-        slices=tuple(_slice(finding, comparison, axis) for finding in _extremes(groups)),
-        more_slices=max(0, len(groups) - SHOWN_SLICES),
-        slice_scale=charts.scale(axis),
+        groups=groups_view(comparison, mine),
         warnings=tuple(finding for finding in mine if finding.kind == "warning"),
         examples=_examples(comparison),
         method=decision.method + early(comparison) if decision else "",
@@ -172,62 +137,12 @@ def _causes(findings: Sequence[Finding]) -> tuple[Cause, ...]:
             base=f.base_count,
             tuned=f.tuned_count,
             change=precise(f.delta or 0.0),
-            extent=_extent(f),
+            extent=extent(f),
             is_clear=not (f.ci_low or 0.0) <= 0.0 <= (f.ci_high or 0.0),
             chart=charts.twin(f.base_count, f.tuned_count, most, f.text),
         )
         for f in findings
     )
-
-
-def _extremes(findings: list[Finding]) -> list[Finding]:
-    """Keep both ends of a long list that runs from the largest loss to the largest gain."""
-    if len(findings) <= SHOWN_SLICES:
-        return findings
-    half = SHOWN_SLICES // 2
-    return findings[:half] + findings[-half:]
-
-
-def _slice_axis(findings: Sequence[Finding]) -> charts.Axis:
-    ends = [end for f in _extremes(list(findings)) for end in (f.ci_low, f.ci_high)]
-    return charts.span([end for end in ends if end is not None])
-
-
-def _slice(finding: Finding, comparison: Comparison, axis: charts.Axis) -> Slice:
-    overall = comparison.decision.delta if comparison.decision else None
-    low, high = finding.ci_low or 0.0, finding.ci_high or 0.0
-    verdict, tone = "", "even"
-    if overall is not None and not low <= overall <= high:
-        is_better = comparison.suite.gain(low - overall) > 0
-        verdict = "better than the rest" if is_better else "worse than the rest"
-        tone = "good" if is_better else "bad"
-    chart = charts.interval(
-        axis, finding.delta or 0.0, (low, high), css=tone, margin=None, words=finding.text
-    )
-    shares = (finding.base_count / finding.total, finding.tuned_count / finding.total)
-    return Slice(
-        name=visible(finding.title),
-        items=finding.total,
-        scores=f"{percent(shares[0])} → {percent(shares[1])}",
-        change=precise(finding.delta or 0.0),
-        extent=_extent(finding),
-        verdict=verdict,
-        chart=chart,
-        link=_slice_link(finding),
-    )
-
-
-def _slice_link(finding: Finding) -> str:
-    """Return the address of a group's items in the item browser."""
-    group = finding.title.replace(" = ", ": ", 1)
-    wanted = {"candidate": finding.candidate, "suite": finding.suite, "slice": visible(group)}
-    return "#" + urlencode(wanted)
-
-
-def _extent(finding: Finding) -> str:
-    if finding.ci_low is None or finding.ci_high is None:
-        return ""
-    return f"{precise(finding.ci_low)} to {precise(finding.ci_high)}"
 
 
 def _examples(comparison: Comparison) -> tuple[LostItem, ...]:

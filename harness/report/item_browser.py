@@ -94,7 +94,8 @@ def item_data(result: Result) -> Document:
             item = pair.base.item
             if item.key not in items:
                 items[item.key] = len(item_list)
-                item_list.append(_item(item, suites[comparison.suite.name], table))
+                groups = result.groups.get(item.key, ())
+                item_list.append(_item(item, suites[comparison.suite.name], groups, table))
             rows.append(
                 [
                     candidates.index(comparison.candidate),
@@ -160,15 +161,14 @@ def _in_reading_order(result: Result, suites: Mapping[str, int]) -> list[Compari
     return sorted(result.comparisons, key=lambda c: (c.verdict != "fail", suites[c.suite.name]))
 
 
-def _item(item: Item, suite: int, table: _Strings) -> BrowserRow:
-    slices = [f"{name}: {visible(value)}" for name, value in item.slices.items()]
+def _item(item: Item, suite: int, groups: Sequence[str], table: _Strings) -> BrowserRow:
     return [
         item_id(item.key),
         suite,
         item.doc_id,
         table.text(item.prompt),
         table.text(target_text(item)),
-        [table.line(text) for text in slices],
+        [table.line(visible(name)) for name in groups],
         [table.line(visible(text)) for text in choices(item)],
         table.line(clip(question(item), 300)),
         item.cut,

@@ -1,7 +1,9 @@
 """A result for passing around: every figure, and no text of a question or an answer."""
 
+from collections.abc import Set
 from dataclasses import replace
 
+from harness.analysis.groups.facets import MADE_NAMES
 from harness.records import Comparison, Finding, Pair, Result, Sample, TrainingData
 
 LEFT_OUT = "(text left out)"
@@ -11,12 +13,20 @@ def without_texts(result: Result) -> Result:
     """Return a result whose reports keep figures, labels, groups and ids, and no row's text.
 
     Names of suites, candidates, groups of items and rows' ids stay: they are what figures are
-    about.
+    about. Groups by fields that no suite declares, and what lost items have in common, are words
+    of the rows and go.
     """
+    declared = {name for suite in result.suites for name in suite.slices}
+    clusters = {name for s in result.suites for name in (s.cluster, s.strata) if name}
+    named = declared | clusters | MADE_NAMES
     return replace(
         result,
         comparisons=tuple(map(_comparison, result.comparisons)),
-        findings=tuple(map(_finding, result.findings)),
+        findings=tuple(_finding(f) for f in result.findings if _is_nameable(f, named)),
+        groups={
+            key: tuple(name for name in names if name.partition(": ")[0] in named)
+            for key, names in result.groups.items()
+        },
         data=tuple(map(_data, result.data)),
         notes=(*result.notes, "The texts of questions and answers were left out of this report."),
     )
@@ -38,6 +48,10 @@ def _sample(sample: Sample) -> Sample:
     )
     verdict = replace(sample.verdict, answer=None, explanation="", details={})
     return replace(sample, item=item, responses=responses, verdict=verdict)
+
+
+def _is_nameable(finding: Finding, named: Set[str]) -> bool:
+    return all(name in named for name, _ in finding.conditions)
 
 
 def _finding(finding: Finding) -> Finding:

@@ -60,7 +60,7 @@
 
     const controls = {
       candidate: element("by-candidate"), suite: element("by-suite"), show: element("by-transition"),
-      label: element("by-label"), arm: element("by-arm"), slice: element("by-slice"),
+      label: element("by-label"), arm: element("by-arm"), slice: element("by-slice"), and: element("by-other-slice"),
       q: element("by-text"), sort: element("by-order"),
     };
     const fill = (select, pairs) => {
@@ -71,7 +71,8 @@
     fill(controls.show, data.transitions);
     fill(controls.label, data.labels.map(([label, words]) => [label, `${words} (${label})`]));
     const slices = [...new Set(data.items.flatMap((item) => item[ITEM.slices]))].map((index) => data.strings[index]);
-    fill(controls.slice, slices.sort().slice(0, 500).map((one) => [one, one]));
+    slices.sort();
+    for (const select of [controls.slice, controls.and]) fill(select, slices.slice(0, 500).map((one) => [one, one]));
 
     // A word is looked up once in every different line; items and answers then only compare numbers.
     let lowered = null;
@@ -97,7 +98,7 @@
       const suite = data.suites.findIndex(([one]) => one === controls.suite.value);
       const move = data.transitions.findIndex(([one]) => one === controls.show.value);
       const label = data.labels.findIndex(([one]) => one === controls.label.value);
-      const slice = controls.slice.value ? data.strings.indexOf(controls.slice.value) : -1;
+      const groups = [controls.slice.value, controls.and.value].filter(Boolean).map((one) => data.strings.indexOf(one));
       const arms = { base: [0], tuned: [1] }[controls.arm.value] ?? [0, 1];
       const words = controls.q.value.toLowerCase().split(/\s+/).filter(Boolean).map(matching);
       found = data.rows.filter((row) =>
@@ -105,7 +106,7 @@
         (suite < 0 || itemOf(row)[ITEM.suite] === suite) &&
         (move < 0 || row[ROW.transition] === move) &&
         (label < 0 || arms.some((arm) => sides(row)[arm][ANSWER.labels].includes(label))) &&
-        (slice < 0 || itemOf(row)[ITEM.slices].includes(slice)) &&
+        groups.every((one) => itemOf(row)[ITEM.slices].includes(one)) &&
         words.every((matches) => matches(row)));
       if (controls.sort.value === "loss") found = found.map((row) => [loss(row), row]).sort((a, b) => b[0] - a[0]).map((pair) => pair[1]);
       page = 0;
@@ -351,7 +352,7 @@
       }
       for (const [key, control] of Object.entries(controls)) {
         const value = wanted.get(key) ?? "";
-        if (key === "slice" && value && !slices.slice(0, 500).includes(value)) control.append(new Option(value, value));
+        if ((key === "slice" || key === "and") && value && !slices.slice(0, 500).includes(value)) control.append(new Option(value, value));
         control.value = value;
       }
       element("item").hidden = true;

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from support.example_result import example_result
 
-from harness.analysis import slices
+from harness.analysis import findings
 from harness.analysis.decisions import compare_early, compare_pairs, settle
 from harness.analysis.recipes import compare_recipes
 from harness.analysis.run_result import result_of
@@ -96,7 +96,7 @@ def test_reports_say_which_way_is_good() -> None:
     assert worse.loss[0] == pytest.approx(0.3)
     for mean, low, high in (better.gain, worse.loss):
         assert low < mean < high
-    first, last = slices(found[0])
+    first, *_, last = (f for f in findings(found[0]) if f.kind == "slice" and "half" in f.title)
     assert (first.title, last.title) == ("half = b", "half = a")
     assert "clearly worse than the suite" in first.text
     checks = gate_json(result)["checks"]

@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from report.test_browser import CHROMIUM
 
 from harness import report
-from harness.analysis import findings, pair
+from harness.analysis import analyse, pair
 from harness.analysis.arm_scores import arm_score
 from harness.analysis.decisions import compare_pairs, settle
 from harness.analysis.run_result import result_of
@@ -58,6 +58,7 @@ def made_run(items: int, candidates: int) -> Result:
             [compare_pairs(arm, SUITE, pair(samples[BASE], samples[arm], SUITE), Gate())], Gate()
         )
     ]
+    analysis = analyse(comparisons)
     return result_of(
         comparisons,
         study="large",
@@ -66,7 +67,8 @@ def made_run(items: int, candidates: int) -> Result:
         suites=[SUITE],
         gate=Gate(),
         scores=[arm_score(arm, SUITE, samples[arm]) for arm in arms],
-        findings=[finding for c in comparisons for finding in findings(c)],
+        findings=analysis.findings,
+        groups=analysis.groups,
     )
 
 

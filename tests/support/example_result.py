@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from harness.analysis import findings, pair
+from harness.analysis import analyse, pair
 from harness.analysis.decisions import compare_pairs, settle
 from harness.analysis.run_result import EXIT_CODES
 from harness.analysis.several_candidates import run_verdict
@@ -107,6 +107,7 @@ def example_result(*, seed: int = 7, size: int = 60) -> Result:
     comparisons = tuple(c for arm in ("mixed", "narrow") for c in _comparisons(arm, samples))
     verdict, reason = run_verdict(comparisons)
     choice = choose(comparisons, Gate())
+    analysis = analyse(comparisons)
     return Result(
         study="harbour",
         base_model="builtin:tiny",
@@ -116,7 +117,8 @@ def example_result(*, seed: int = 7, size: int = 60) -> Result:
         suites=SUITES,
         scores=tuple(_score(arm, suite, found) for (arm, suite), found in samples.items()),
         comparisons=comparisons,
-        findings=tuple(finding for c in comparisons for finding in findings(c)),
+        findings=analysis.findings,
+        groups=analysis.groups,
         versions={"finetune-harness": "0.1.0", "python": "3.11", "torch": "2.13.0"},
         seed=seed,
         data=tuple(_data(arm, items["sql"]) for arm in ("mixed", "narrow")),
