@@ -30,6 +30,7 @@ EXTRAS = {
             "lm_eval",
             "peft",
             "safetensors",
+            "sklearn",
             "tokenizers",
             "torch",
             "transformers",

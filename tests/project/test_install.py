@@ -161,7 +161,7 @@ def test_every_missing_extra_is_named_at_once(tmp_path: Path) -> None:
     assert done.stdout == (
         "training, judging SQL and choosing rows by language need packages that are not installed "
         "(accelerate, datasets, duckdb, ftfy, huggingface_hub, lm_eval, peft, py3langid, pyarrow, "
-        "safetensors, sqlglot, tokenizers, torch, transformers, trl): "
+        "safetensors, sklearn, sqlglot, tokenizers, torch, transformers, trl): "
         "pip install 'finetune-harness[train,sql,languages]'\n"
     ), done.stderr
 
