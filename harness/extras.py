@@ -29,6 +29,7 @@ EXTRAS = {
             "huggingface_hub",
             "lm_eval",
             "peft",
+            "psutil",
             "safetensors",
             "sklearn",
             "tokenizers",

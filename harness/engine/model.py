@@ -33,6 +33,9 @@ from harness.suites.tokenize import Encoder, tokens_needed
 
 log = logging.getLogger("harness.engine")
 
+CPU_KV_CACHE_BYTES = 512 * 2**20
+"""Most that the keys and values of decoded rows take on a CPU: more rows would hardly be faster."""
+
 NO_MEMORY = "out of memory"
 """Why a request is unscored that finds no memory even alone."""
 
@@ -336,8 +339,8 @@ def _runner(model: CausalLM, dtype: str) -> Runner:
     like = torch.empty(0, dtype=getattr(torch, dtype), device=model.device)
     token_bytes = 2 * config.num_hidden_layers * heads * size * like.element_size()
     free = free_bytes(model.device)
-    if free is None:
-        kv_cache_bytes, batch_tokens = 384 * 2**20, 1024
+    if model.device.type == "cpu":
+        kv_cache_bytes, batch_tokens = min(free // 8, CPU_KV_CACHE_BYTES), 1024
     else:
         kv_cache_bytes, batch_tokens = free // 4, 16384
     return Runner(

@@ -119,8 +119,9 @@ def peak_bytes(device: "torch.device") -> int | None:
     return 1024 * int(known[0][1]) if known else None
 
 
-def free_bytes(device: "torch.device") -> int | None:
-    """Return how much memory a GPU has left, None for a CPU."""
+def free_bytes(device: "torch.device") -> int:
+    """Return how much memory a device has left: a GPU's own, else the machine's."""
+    import psutil
     import torch
 
     if device.type == "cuda":
@@ -128,7 +129,7 @@ def free_bytes(device: "torch.device") -> int | None:
     if device.type == "mps":
         limit = torch.mps.recommended_max_memory()
         return max(0, int(limit) - int(torch.mps.driver_allocated_memory()))
-    return None
+    return int(psutil.virtual_memory().available)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

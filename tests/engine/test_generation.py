@@ -10,6 +10,8 @@ from support.tiny_models import VOCABULARY, answers, llama, prompt, step_by_step
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from harness.engine import Engine
+from harness.engine.decoding.sampling import SamplingParams
+from harness.engine.prefix.generate import PrefilledTrie, Prompt
 from harness.records import BASE, Request, Response
 
 pytestmark = pytest.mark.model
@@ -240,3 +242,14 @@ def test_memory_running_out_while_decoding_only_slows_the_run(engine: Engine, mo
             handle.remove()
     assert sizes
     assert texts(found) == expected(model, requests)
+
+
+def test_rows_read_a_prefix_once_that_is_longer_than_what_follows_it() -> None:
+    """A long schema with a few short questions is no row's own; a context with a draft is."""
+    schema, draft = tuple(range(3, 90)), tuple(range(100, 130))
+    params = SamplingParams(max_new_tokens=4)
+    few = [Prompt(context=(*schema, 150 + n), params=params) for n in range(3)]
+    alone = Prompt(context=tuple(range(60, 120)), params=params, drafts=(draft,))
+    read = PrefilledTrie.of([*few, alone])
+    cached = [read.trie.nodes[unit.nodes[0]].tokens for unit in read.units if unit.cached]
+    assert cached == [schema]

@@ -51,6 +51,19 @@ def test_units_cover_every_node_once_and_parents_first(
             assert trie.nodes[unit.nodes[0]].parent == before.nodes[0]
 
 
+@given(SEQUENCES, st.integers(0, 20), st.data())
+def test_what_is_read_again_is_a_cached_unit_by_itself(
+    sequences: list[tuple[int, ...]], limit: int, data: st.DataObject
+) -> None:
+    """However little follows a prefix, rows that decode after it find its keys in one place."""
+    trie = build_trie(sequences)
+    node = data.draw(st.sampled_from(trie.leaf))
+    read_again = set(trie.path(node))
+    units = plan_units(trie, read_again=read_again, tree_mask_tokens=limit)
+    assert sorted(node for unit in units for node in unit.nodes) == list(range(1, len(trie.nodes)))
+    assert read_again <= {unit.nodes[0] for unit in units if unit.cached and len(unit.nodes) == 1}
+
+
 @given(SEQUENCES, st.integers(1, 40))
 def test_chunks_split_the_sequences_without_loss(
     sequences: list[tuple[int, ...]], tokens: int

@@ -10,6 +10,7 @@ in the meantime take their slots.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ from harness.engine.prefix.prefill import (
     prefill,
 )
 from harness.engine.prefix.trie import (
+    Node,
     PrefillUnit,
     Trie,
     TrieToken,
@@ -52,6 +54,9 @@ TIE = 1e-4
 
 MIN_SHARED_TOKENS = 32
 """Tokens from which rows read a shared prefix together instead of having a copy each."""
+
+READ_AHEAD_TOKENS = 4096
+"""Distinct tokens that are prefilled at a time, whose keys wait until their rows join the batch."""
 
 _MIN_ROWS = 8
 """Rows that are decoded together however long they may become."""
@@ -163,7 +168,7 @@ class Generator:
         """Yield, chunk by chunk, the rows that are left to decode after their prefill."""
         contexts = [prompt.context for prompt in prompts]
         runner = self.runner
-        ahead = max(runner.batch_tokens, runner.kv_cache_tokens // 2)
+        ahead = max(runner.batch_tokens, min(READ_AHEAD_TOKENS, runner.kv_cache_tokens // 2))
         max_tokens = min(runner.prefill_chunk_tokens, ahead)
         for chunk in token_chunks(contexts, max_tokens=max_tokens):
             yield self._prefill({index: prompts[index] for index in chunk})
@@ -256,7 +261,10 @@ class PrefilledTrie:
         sequences = list(dict.fromkeys(s for prompt in prompts for s in prompt.sequences))
         trie = build_trie(sequences)
         index = {sequence: place for place, sequence in enumerate(sequences)}
-        return cls(trie, plan_units(trie), index)
+        rows = Counter(node for p in prompts for node in trie.path(trie.leaf[index[p.context]]))
+        shared = [node for node, count in rows.items() if count > 1 and _is_long(trie.nodes[node])]
+        read_again = {above for node in shared for above in trie.path(node)}
+        return cls(trie, plan_units(trie, read_again=read_again), index)
 
     def leaf(self, sequence: tuple[int, ...]) -> int:
         """Return the node in which a sequence ends."""
@@ -284,7 +292,7 @@ class PrefilledTrie:
         keep_logits = any(prompt.params.do_sample for prompt in prompts)
         ordered = {node: sorted(offsets) for node, offsets in wanted.items()}
         lost: set[int] = set()
-        for batch in prefill(runner, self.trie, ordered, capture_kv=True):
+        for batch in prefill(runner, self.trie, self.units, ordered, capture_kv=True):
             if isinstance(batch, OutOfMemoryError):
                 lost.update(node for unit in batch.units for node in self.units[unit].nodes)
             else:
@@ -353,3 +361,8 @@ class PrefilledTrie:
                 [layer[:, start:].clone() for layer in prefix.values],
             )
         return self.copies[id(prefix)]
+
+
+def _is_long(node: Node) -> bool:
+    """Tell whether rows gain by reading a node's KV together."""
+    return len(node.tokens) >= MIN_SHARED_TOKENS

@@ -13,7 +13,14 @@ import torch
 from torch import Tensor
 
 from harness.engine.prefix.prefill import OutOfMemoryError, PrefillBatch, Runner, prefill
-from harness.engine.prefix.trie import Trie, TrieToken, build_trie, plan_units, token_chunks
+from harness.engine.prefix.trie import (
+    PrefillUnit,
+    Trie,
+    TrieToken,
+    build_trie,
+    plan_units,
+    token_chunks,
+)
 from harness.records import Response
 
 _SLICE = 512
@@ -53,10 +60,11 @@ def _score_trie(
     tokens_left = [len(continuation) for _, continuation in pairs]
     logprob = [0.0] * len(pairs)
     is_greedy = [True] * len(pairs)
-    for batch in prefill(runner, trie, wanted):
+    units = plan_units(trie)
+    for batch in prefill(runner, trie, units, wanted):
         done: list[tuple[int, Response]] = []
         if isinstance(batch, OutOfMemoryError):
-            for request in _requests_without(trie, batch, targets):
+            for request in _requests_without(units, batch, targets):
                 if tokens_left[request] > 0:
                     tokens_left[request] = -1
                     done.append((request, Response(unscored="out of memory")))
@@ -132,10 +140,9 @@ def token_logprobs(logits: Tensor, rows: Tensor, targets: Tensor) -> tuple[Tenso
 
 
 def _requests_without(
-    trie: Trie, lost: OutOfMemoryError, targets: Mapping[int, list[Target]]
+    units: Sequence[PrefillUnit], lost: OutOfMemoryError, targets: Mapping[int, list[Target]]
 ) -> list[int]:
     """Return the requests with a target that could not be computed."""
-    units = plan_units(trie)
     return [
         target.request
         for index in lost.units

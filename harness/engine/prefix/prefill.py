@@ -16,7 +16,7 @@ from torch import Tensor
 
 from harness.engine.prefix import attention
 from harness.engine.prefix.attention import CachedPrefix, PackedRow
-from harness.engine.prefix.trie import PrefillUnit, Trie, TrieToken, plan_units
+from harness.engine.prefix.trie import PrefillUnit, Trie, TrieToken
 from harness.models.hardware import is_out_of_memory, release_memory
 
 if TYPE_CHECKING:
@@ -99,16 +99,16 @@ class OutOfMemoryError(Exception):
 def prefill(
     runner: Runner,
     trie: Trie,
+    units: Sequence[PrefillUnit],
     wanted: Mapping[int, Sequence[int]],
     *,
     capture_kv: bool = False,
 ) -> Iterator[PrefillBatch | OutOfMemoryError]:
-    """Run every token of a trie once and yield the logits at the wanted offsets of each node.
+    """Run every unit of a trie once and yield the logits at the wanted offsets of each node.
 
     With ``capture_kv`` the keys and values of every unit stay in its batch's row. Units that cannot
     be computed for lack of memory are yielded as an `OutOfMemoryError`, with all that follow them.
     """
-    units = plan_units(trie)
     followers: dict[int | None, list[int]] = defaultdict(list)
     for index, unit in enumerate(units):
         followers[unit.prefix].append(index)

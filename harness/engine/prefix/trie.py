@@ -12,7 +12,7 @@ RadixAttention in SGLang, Zheng et al. 2024, here for a batch that is known in a
 Pure Python, no torch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -156,8 +156,17 @@ def _depth_first(nodes: Sequence[Node], root: int) -> list[int]:
     return order
 
 
-def plan_units(trie: Trie, *, tree_mask_tokens: int = TREE_MASK_TOKENS) -> list[PrefillUnit]:
-    """Cut a trie into units, parents before children; every node is in exactly one."""
+def plan_units(
+    trie: Trie, *, read_again: Collection[int] = (), tree_mask_tokens: int = TREE_MASK_TOKENS
+) -> list[PrefillUnit]:
+    """Cut a trie into units, parents before children; every node is in exactly one.
+
+    Args:
+        trie: What is cut.
+        read_again: Nodes whose KV several rows will read while they are decoded, and the nodes
+            above them: a unit each, however few tokens follow.
+        tree_mask_tokens: See `TREE_MASK_TOKENS`.
+    """
     units: list[PrefillUnit] = []
     stack: list[tuple[int, int | None]] = [(0, None)]  # (node, the unit of its prefix)
     while stack:
@@ -169,7 +178,7 @@ def plan_units(trie: Trie, *, tree_mask_tokens: int = TREE_MASK_TOKENS) -> list[
         # 2. Small subtrees that follow it are put together up to the limit.
         roots: list[int] = []
         for child in trie.nodes[index].children:
-            if _is_shared_prefix(trie.nodes[child], tree_mask_tokens):
+            if child in read_again or _is_shared_prefix(trie.nodes[child], tree_mask_tokens):
                 stack.append((child, prefix))
                 continue
             if roots and _num_tokens(trie, [*roots, child]) > tree_mask_tokens:
