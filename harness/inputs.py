@@ -37,13 +37,22 @@ def open_input(path: Path, *, newline: str | None = None) -> TextIO:
     Raises:
         OSError: If it cannot be opened, or is a device, a pipe or a socket.
     """
+    refuse_pipe(path)
+    return path.open(encoding="utf-8-sig", newline=newline)
+
+
+def refuse_pipe(path: Path) -> None:
+    """Refuse what has no end that one could wait for.
+
+    Raises:
+        OSError: If it is a device, a pipe or a socket, or is not there.
+    """
     try:
         mode = path.stat().st_mode
     except ValueError as error:  # a NUL, or what no file system can encode
         raise OSError(errno.EINVAL, "no file can be called so", str(path)) from error
     if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
         raise OSError(errno.EINVAL, "a device or a pipe, not a file; write it to one", str(path))
-    return path.open(encoding="utf-8-sig", newline=newline)
 
 
 def read_input(path: Path) -> str:

@@ -28,7 +28,7 @@ def command(
     from harness.store.run_folder import RunFolder
 
     folder = RunFolder(run)
-    study, result = reopen(folder)
+    _, result = reopen(folder)
     if without_texts:
         from harness import report
 
@@ -37,6 +37,6 @@ def command(
         console.say(f"  {written['report.html']}  figures, no texts")
         return
     with folder.held():
-        conclude(folder, study, result, console.TerminalProgress())
+        conclude(folder, result, console.TerminalProgress())
     console.show(result)
     console.show_files(run, console.RUN_FILES)

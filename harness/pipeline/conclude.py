@@ -1,6 +1,6 @@
 """Compare the scored answers, and write what people and programs read."""
 
-from harness import report, review
+from harness import report
 from harness.analysis import analyse, pair
 from harness.analysis.arm_scores import arm_score
 from harness.analysis.copies import copy_warnings, without_copies
@@ -90,19 +90,10 @@ def _decide(run: ScoredRun, candidate: str, suite: Suite) -> Comparison:
     return compare_early(candidate, suite, pairs, schedule, gate)
 
 
-def conclude(folder: RunFolder, study: Study, result: Result, progress: Progress) -> None:
-    """Write the gate files, the report and the sheets for raters."""
-    with progress.task("report", 2) as advance:
+def conclude(folder: RunFolder, result: Result, progress: Progress) -> None:
+    """Write the gate files and the report."""
+    with progress.task("report", 1):
         report.write(result, folder.path)
-        advance(done=1, note="review sheets")
-        if study.review.items_per_suite:
-            review.write_sheets(
-                result.comparisons,
-                folder.review,
-                items_per_suite=study.review.items_per_suite,
-                raters=study.review.raters,
-                seed=study.seed,
-            )
 
 
 def reopen(folder: RunFolder) -> tuple[Study, Result]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.pipeline.answers.score import score
 from harness.pipeline.answers.scored_run import scored_run
 from harness.pipeline.conclude import compare, conclude
+from harness.pipeline.finished.rating_sheets import draw_declared
 from harness.pipeline.plan import PlannedRun, plan
 from harness.pipeline.progress import Progress
 from harness.pipeline.train import train
@@ -58,5 +59,6 @@ def carry_out(planned: PlannedRun) -> Result:
         with planned.progress.task("compare"):
             scored = scored_run(planned.folder, planned.study, planned.suites, arms, samples)
             result = compare(scored)
-        conclude(planned.folder, planned.study, result, planned.progress)
+        conclude(planned.folder, result, planned.progress)
+        draw_declared(planned.folder, planned.study, result)
     return result

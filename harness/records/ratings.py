@@ -1,7 +1,7 @@
 """What people said about pairs of answers, and what it comes to."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from harness.records.items import ItemKey
@@ -20,7 +20,8 @@ class Rating:
     Direct ratings also have ``base_score`` and ``tuned_score``. ``repeats`` names the row of which
     this one is the hidden duplicate with sides exchanged: it tells about the rater and counts
     nowhere else. ``answers`` is the hash of the two answers that the rater saw (empty where it is
-    not known), ``seconds`` how long the rater took, where the form knows.
+    not known), ``seconds`` how long the rater took, where the form knows. ``modified`` is when the
+    file that it came in was last changed, in seconds since 1970.
     """
 
     row: str
@@ -41,6 +42,7 @@ class Rating:
     repeats: str = ""
     answers: str = ""
     seconds: float | None = None
+    modified: float = field(default=0.0, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,21 @@
 """Human review: which pairs raters see, how they are blinded, and what their ratings show."""
 
-from harness.review.collect import Ratings, collect
+from harness.review.collect import Collected, CollectedDraw, FileReport, collect, keep
+from harness.review.precision import Precision
 from harness.review.summary import read_review, review_of, review_text
-from harness.review.write import write_sheets
+from harness.review.write import DrawnSet, draw_sets, write_sheets
 
-__all__ = ["Ratings", "collect", "read_review", "review_of", "review_text", "write_sheets"]
+__all__ = [
+    "Collected",
+    "CollectedDraw",
+    "DrawnSet",
+    "FileReport",
+    "Precision",
+    "collect",
+    "draw_sets",
+    "keep",
+    "read_review",
+    "review_of",
+    "review_text",
+    "write_sheets",
+]

@@ -1,193 +1,266 @@
-"""Ratings back from the sheets: checked against the key and unblinded."""
+"""Ratings back from raters: checked against the key, unblinded, added to what came before."""
 
-import csv
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import zip_longest
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.display_text import one_line
 from harness.errors import DataError
-from harness.inputs import open_input
-from harness.records import ItemKey, RatedSet, Rating, SetSummary
-from harness.review.key import Key, KeyRow, KeySet, fingerprint, read_keys
-from harness.review.sheets import ASKED, CHOICES, COLUMNS, FAULTS, SHOWN, arm
-from harness.review.summary import summarize
+from harness.files import write_text
+from harness.records import Rating, Review
+from harness.review.key import Key, KeyRow, fingerprint, fingerprint_ascii, read_keys
+from harness.review.packet import GENERAL_TAGS
+from harness.review.rated_files import SHOWN_CELLS, RatedFile, RatedRow, read_rated
+from harness.review.said import said
+from harness.review.sheets import arm
+from harness.review.summary import REVIEW, read_review, review_of, review_text
+from harness.review.unblind import rated_set, unblinded
 
-_TOWARDS_A = {"A much better": 2, "A slightly better": 1, "both good": 0, "both bad": 0,
-              "B slightly better": -1, "B much better": -2}  # fmt: skip
-
-_ROWS = 100_000
-_UNPACKED = 100_000_000
-"""Rows and bytes beyond which no workbook is a rating sheet."""
+_NAMED = 4
+"""Rows that a sentence names; of more it says how many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ratings:
-    """Every judgement, and a summary for each set; ``missing`` counts rows left empty."""
+class FileReport:
+    """What became of one file: ratings that are ``new``, that ``changed`` and that were ``known``.
 
-    ratings: tuple[Rating, ...]
-    summaries: tuple[SetSummary, ...]
-    missing: int
+    ``rows`` counts those that were handed out; ``problems`` are sentences about what was left out,
+    or kept with a doubt.
+    """
+
+    name: str
+    rows: int = 0
+    new: int = 0
+    changed: int = 0
+    known: int = 0
+    problems: tuple[str, ...] = ()
 
 
-def collect(folder: Path, rated_files: Iterable[Path]) -> Ratings:
-    """Read filled-in sheets and sum up who won.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectedDraw:
+    """All ratings of one draw so far, those of earlier calls among them.
+
+    ``rows`` are those that each rater has, ``missing`` those without a rating.
+    """
+
+    folder: Path
+    review: Review
+    missing: Mapping[int, int]
+    rows: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What a call of `collect` found; draws of which nothing came back are not among them."""
+
+    draws: tuple[CollectedDraw, ...]
+    files: tuple[FileReport, ...]
+
+
+@dataclass(slots=True)
+class _Drawing:
+    """A draw while files are read: its key, its ratings by row, and those known ``before``."""
+
+    folder: Path
+    key: Key
+    rated: dict[str, Rating]
+    before: Mapping[str, Rating]
+
+
+_Where = Mapping[str, tuple[_Drawing, str]]
+"""Draw and set of each row."""
+
+
+class _ReadFile:
+    """One file while it is read: its rows by name, what came of them, and which have a problem."""
+
+    def __init__(self, file: RatedFile) -> None:
+        self.file = file
+        self.rows: dict[str, RatedRow] = {}
+        self.counts: Counter[str] = Counter()
+        self._problems: dict[str, list[str]] = defaultdict(list)
+
+    def note(self, problem: str, row: RatedRow) -> None:
+        """Note a problem of a row."""
+        name = one_line(row.cells.get("row", ""), 40)
+        self._problems[problem].append(f"{row.place} ({name})" if name else row.place)
+
+    def report(self, where: _Where) -> FileReport:
+        """Say what became of the file, once all files are read: another may have what it lacks."""
+        if self.file.is_sheet:
+            for name, row in self.rows.items():
+                if name not in where[name][0].rated:
+                    self.note("no rating that counts", row)
+            for name in _gone(self.rows, where):
+                self.note("handed out and no longer in the file", RatedRow(place=name, cells={}))
+        problems = tuple(f"{_listed(rows)}: {told}" for told, rows in self._problems.items())
+        return FileReport(
+            name=self.file.name,
+            rows=len(self.rows),
+            new=self.counts["new"],
+            changed=self.counts["changed"],
+            known=self.counts["known"],
+            problems=(self.file.problem,) if self.file.problem else problems,
+        )
+
+
+def collect(folder: Path, files: Sequence[Path]) -> Collected:
+    """Read what came back and add it to what was collected before; nothing is written.
+
+    A rating that is known counts once; where a row is rated otherwise, what is in the newer file
+    counts. A row that was edited, or whose rating its form does not offer, is left out and named.
 
     Args:
         folder: A draw's folder, with ``key.json``, or the folder of all draws.
-        rated_files: Workbooks or CSV files that came back, under any name.
-
-    Returns:
-        The judgements and their summary, in the order of the key.
+        files: Workbooks, CSV, JSON or archives of them, under any name.
 
     Raises:
-        DataError: No key; a file that is no rating sheet; a row that is unknown, edited or rated
-            twice differently; sheets of two draws; a rating that is not in the list.
+        DataError: No key; ratings of earlier calls that cannot be read; or files with nothing that
+            was handed out.
     """
-    sheets = [(path, _read_sheet(path)) for path in rated_files]
-    key = _key_of([cells["Row"] for _, sheet in sheets for _, cells in sheet], folder)
-    where = {row: name for name, entry in key["sets"].items() for row in entry["rows"]}
-    rated: dict[str, Rating] = {}
-    missing: set[str] = set()
-    for path, sheet in sheets:
-        for line, cells in sheet:
-            name = where.get(cells["Row"])
-            if name is None:
-                raise DataError(
-                    f"{path}:{line}: every row must be in the key: {cells['Row']!r} is not; "
-                    "collect with the key that was written with these sheets"
-                )
-            rating = _rating(cells, name, key["sets"][name], f"{path}:{line}")
-            if rating is None:
-                missing.add(cells["Row"])
-            elif rated.setdefault(cells["Row"], rating) != rating:
-                raise DataError(
-                    f"{path}:{line}: a row may be rated once: {cells['Row']!r} has two different "
-                    "ratings; keep one of the files"
-                )
-    ratings = tuple(rated[row] for row in where if row in rated)
-    summaries = tuple(
-        summarize(_rated_set(name, entry), ratings) for name, entry in key["sets"].items()
+    draws = [_drawing(path, key) for path, key in read_keys(folder)]
+    where = {
+        row: (draw, name)
+        for draw in draws
+        for name, entry in draw.key["sets"].items()
+        for row in entry["rows"]
+    }
+    read = [
+        _read_file(file, where)
+        for file in sorted(read_rated(files), key=lambda file: file.modified)
+    ]
+    reports = [reading.report(where) for reading in read]
+    collected = Collected(
+        draws=tuple(_collected(draw) for draw in draws if draw.rated), files=tuple(reports)
     )
-    return Ratings(ratings=ratings, summaries=summaries, missing=len(missing - rated.keys()))
+    if not any(report.rows for report in reports):
+        wrong = [(report.name, told) for report in reports for told in report.problems]
+        name, told = wrong[0] if wrong else ("", "none was given")
+        rest = f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""
+        raise DataError(f"a rating sheet must be one that was handed out: {name}: {told}{rest}")
+    return collected
 
 
-def _key_of(rows: Sequence[str], folder: Path) -> Key:
-    """Return the key of the draw that these rows are of.
-
-    Raises:
-        DataError: If there is no key, or the rows are of several draws.
-    """
-    keys = read_keys(folder)
-    known = [{row for entry in key["sets"].values() for row in entry["rows"]} for key in keys]
-    mine = [key for key, names in zip(keys, known, strict=True) if not names.isdisjoint(rows)]
-    if len(mine) > 1:
-        names = ", ".join(key.get("draw", "one of an earlier version") for key in mine)
-        raise DataError(
-            f"sheets of one draw are collected at a time: these are of {names}; "
-            "collect those of each draw apart"
-        )
-    return mine[0] if mine else keys[-1]
+def keep(collected: Collected) -> list[Path]:
+    """Write ``review.json`` of every draw that has ratings; each is there whole or as before."""
+    written = []
+    for draw in collected.draws:
+        path = draw.folder / REVIEW
+        write_text(path, review_text(draw.review))
+        written.append(path)
+    return written
 
 
-def _read_sheet(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Read the ratings of a workbook or a CSV file, with their line numbers."""
-    is_csv = path.suffix.lower() == ".csv"
-    try:
-        table = _csv_rows(path) if is_csv else _workbook_rows(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"a rating sheet must be a workbook or a CSV: {path}: {error}") from error
-    if not table or tuple(table[0][: len(COLUMNS)]) != COLUMNS:
-        raise DataError(
-            f"{path}:1: a rating sheet must have the columns {', '.join(COLUMNS)}: "
-            f"found {', '.join(table[0]) if table else 'nothing'}; hand back the sheet as it was"
-        )
+def _drawing(folder: Path, key: Key) -> _Drawing:
+    path = folder / REVIEW
+    kept = {rating.row: rating for rating in read_review(path).ratings} if path.exists() else {}
+    return _Drawing(folder=folder, key=key, rated=dict(kept), before=kept)
+
+
+def _read_file(file: RatedFile, where: _Where) -> _ReadFile:
+    """Read the ratings of one file into their draws."""
+    read = _ReadFile(file)
+    ratings: dict[str, Rating | None] = {}
+    for row in file.rows:
+        name = row.cells["row"].strip()
+        if name not in where:
+            read.note("not in the key: of another draw, or its name was changed", row)
+            continue
+        rating = _rating(row, name, where, read)
+        if rating and ratings.setdefault(name, rating) != rating:
+            read.note("rated twice, differently, in one file: neither counts", row)
+            ratings[name] = None
+        read.rows.setdefault(name, row)
+    for name, rating in ratings.items():
+        if rating:
+            read.counts[_add(where[name][0], replace(rating, modified=file.modified), read)] += 1
+    return read
+
+
+def _rating(row: RatedRow, name: str, where: _Where, read: _ReadFile) -> Rating | None:
+    """Return the rating of a row, unblinded; None where it has none that counts."""
+    draw, set_name = where[name]
+    entry = draw.key["sets"][set_name]
+    rating, wrong, doubts = said(
+        name, row.cells, entry.get("form", "preference"), entry.get("tags", GENERAL_TAGS)
+    )
+    if wrong:
+        read.note(wrong, row)
+    if rating is None:
+        return None
+    if _is_edited(row, name, entry["rows"][name]):
+        read.note("question or answers are not as they were handed out", row)
+        return None
+    for doubt in doubts:
+        read.note(doubt, row)
+    return unblinded(rating, set_name, entry)
+
+
+def _is_edited(row: RatedRow, name: str, known: KeyRow) -> bool:
+    """Tell whether a row shows something else than was handed out, as far as the file can tell."""
+    if not all(each in row.cells for each in SHOWN_CELLS):
+        return False  # a file without the answers, such as a page's: there is nothing to compare
+    shown = [row.cells[each] for each in SHOWN_CELLS]
+    versions = [[name, *shown], [name, *map(arm, shown)]]
+    if any(fingerprint(version) == known["sha256"] for version in versions):
+        return False
+    left = known.get("sha256_ascii")
+    return row.is_exact or all(fingerprint_ascii(version) != left for version in versions)
+
+
+def _add(draw: _Drawing, rating: Rating, read: _ReadFile) -> str:
+    """Add a rating to its draw; return whether it was new, changed or known."""
+    before, row = draw.rated.get(rating.row), read.rows[rating.row]
+    if before is None:
+        draw.rated[rating.row] = rating
+        if any(each.rater == rating.rater for each in draw.before.values()):
+            read.note("late: added to ratings of this rater that were summed up before", row)
+        return "new"
+    if before == rating:
+        return "known"
+    if before.modified > rating.modified:
+        read.note("rated otherwise in a newer file: that one counts", row)
+        return "known"
+    read.note("rated otherwise in an older file: this one counts", row)
+    draw.rated[rating.row] = rating
+    return "changed"
+
+
+def _gone(read: Mapping[str, RatedRow], where: _Where) -> list[str]:
+    """Return rows without a rating that were handed out on the same sheets and are not here."""
+    sheets = {
+        (id(draw), set_name, draw.key["sets"][set_name]["rows"][name]["rater"]): draw
+        for name in read
+        for draw, set_name in [where[name]]
+    }
     return [
-        (line, dict(zip_longest(COLUMNS, row[: len(COLUMNS)], fillvalue="")))
-        for line, row in enumerate(table[1:], start=2)
-        if any(row)
+        name
+        for (_, set_name, rater), draw in sheets.items()
+        for name, known in draw.key["sets"][set_name]["rows"].items()
+        if known["rater"] == rater and name not in read and name not in draw.rated
     ]
 
 
-def _csv_rows(path: Path) -> list[list[str]]:
-    with open_input(path, newline="") as file:
-        text = file.read()
-    delimiter = ";" if text.startswith(f"{COLUMNS[0]};") else ","
-    rows = list(csv.reader(text.splitlines(keepends=True), delimiter=delimiter))
-    return [[arm(cell) for cell in row] for row in rows]
-
-
-def _workbook_rows(path: Path) -> list[list[str]]:
-    import openpyxl
-
-    if not path.is_file():
-        raise ValueError("there is no such file")
-    try:
-        _refuse_bomb(path)
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        rows = book["Ratings"].iter_rows(max_row=_ROWS, max_col=len(COLUMNS), values_only=True)
-        return [["" if cell is None else str(cell) for cell in row] for row in rows]
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever archives, XML and cells make a reader raise
-        raise ValueError(str(error).partition("\n")[0] or type(error).__name__) from error
-
-
-def _refuse_bomb(path: Path) -> None:
-    from zipfile import ZipFile
-
-    with ZipFile(path) as archive:
-        size = sum(part.file_size for part in archive.infolist())
-    if size > _UNPACKED:
-        raise ValueError(f"it unpacks to {size:,} bytes, more than any rating sheet")
-
-
-def _rating(cells: Mapping[str, str], name: str, entry: KeySet, place: str) -> Rating | None:
-    known = entry["rows"][cells["Row"]]
-    if fingerprint([cells[column] for column in SHOWN]) != known["sha256"]:
-        raise DataError(
-            f"{place}: question and answers must be as they were handed out: row {cells['Row']!r} "
-            "was edited; copy the ratings into a fresh sheet"
-        )
-    choice, fault_a, fault_b, comment = (cells.get(column, "").strip() for column in ASKED)
-    if not choice:
-        return None
-    for value, allowed in ((choice, CHOICES), (fault_a, ("", *FAULTS)), (fault_b, ("", *FAULTS))):
-        if value not in allowed:
-            raise DataError(
-                f"{place}: a rating must be in the list: found {value!r}; "
-                f"use one of {', '.join(filter(None, allowed))}"
-            )
-    is_tuned_a = known["base_side"] == "B"
-    towards_a = _TOWARDS_A.get(choice)
-    return Rating(
-        row=cells["Row"],
-        set_name=name,
-        suite=entry["suite"],
-        candidate=entry["candidate"],
-        item=_item_key(known),
-        rater=known["rater"],
-        stratum=known["stratum"],
-        preference=None if towards_a is None else towards_a if is_tuned_a else -towards_a,
-        tuned_side="A" if is_tuned_a else "B",
-        choice=choice,
-        base_tags=tuple(filter(None, [fault_b if is_tuned_a else fault_a])),
-        tuned_tags=tuple(filter(None, [fault_a if is_tuned_a else fault_b])),
-        comment=comment,
+def _collected(draw: _Drawing) -> CollectedDraw:
+    sets = draw.key["sets"]
+    rows = [
+        (known["rater"], name) for entry in sets.values() for name, known in entry["rows"].items()
+    ]
+    review = review_of(
+        draw.key.get("draw", draw.folder.name),
+        [rated_set(name, entry) for name, entry in sets.items()],
+        [draw.rated[name] for _, name in rows if name in draw.rated],
+    )
+    return CollectedDraw(
+        folder=draw.folder,
+        review=review,
+        missing=Counter(rater for rater, name in rows if name not in draw.rated),
+        rows=Counter(rater for rater, _ in rows),
     )
 
 
-def _rated_set(name: str, entry: KeySet) -> RatedSet:
-    return RatedSet(
-        name=name,
-        suite=entry["suite"],
-        candidate=entry["candidate"],
-        strata={str(stratum): size for stratum, size in entry["strata"].items()},
-        identical=entry["identical"],
-        unscored=entry["unscored"],
-    )
-
-
-def _item_key(row: KeyRow) -> ItemKey:
-    suite, filter_, doc_hash, occurrence = row["item"]
-    return ItemKey(str(suite), str(filter_), str(doc_hash), int(occurrence))
+def _listed(rows: Sequence[str]) -> str:
+    more = len(rows) - _NAMED
+    named = ", ".join(rows[:_NAMED])
+    return f"{named} and {more} more" if more > 0 else named

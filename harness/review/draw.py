@@ -1,21 +1,24 @@
-"""Which pairs raters see: some that flipped, some of the rest, at known probabilities.
+"""Which pairs raters see: some of every stratum, each at a known probability.
 
-Flips alone would say nothing about the whole suite, and a plain random draw would hold few of
-them. Two strata with known sizes give both: raters see the flips, and weights bring the sample
+Items that changed alone would say nothing about the whole suite, and a plain random draw would hold
+few of them. Strata of known sizes give both: raters see what changed, and weights bring the sample
 back to the population.
 """
 
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from operator import itemgetter
 
-from harness.analysis import answer_text
-from harness.display_text import visible
-from harness.records import PREFERENCE, Comparison, Pair
+from harness.analysis import answer_text, primary_label
+from harness.display_text import one_line, visible
+from harness.records import PREFERENCE, Comparison, Pair, Transition
+from harness.review.strata import Cell, allot, joined
 
-Stratum = Literal["flips", "others"]
+LABEL = "label"
+"""What strata can be split by beside fields of the rows: the cause that scoring gave an answer."""
 
 _TEMPLATE_TOKENS = re.compile(r"(?:\s*(?:<\|[\w ]+\|>|</s>|<eos>|<end_of_turn>))+\s*$")
 
@@ -25,7 +28,7 @@ class Drawn:
     """One pair for raters; ``probability`` is the chance that the draw had to take it."""
 
     pair: Pair
-    stratum: Stratum
+    stratum: str
     probability: float
     base: str
     tuned: str
@@ -39,13 +42,25 @@ class Draw:
     """
 
     drawn: tuple[Drawn, ...]
-    sizes: dict[Stratum, int]
+    sizes: dict[str, int]
     identical: int
     unscored: int
 
 
-def draw(comparison: Comparison, *, items: int, seed: int, part: int = 0, parts: int = 1) -> Draw:
-    """Draw at most ``items`` pairs, half of them flips where there are enough.
+def draw(
+    comparison: Comparison,
+    *,
+    items: int,
+    seed: int,
+    part: int = 0,
+    parts: int = 1,
+    by: str = "",
+) -> Draw:
+    """Draw at most ``items`` pairs, half of them items that changed where there are enough.
+
+    Strata are what became of an item (lost, gained, both wrong, both right) and, with ``by``, one
+    property of it; each gives two pairs or more, as far as it has them, and strata too small for
+    that are joined.
 
     Args:
         comparison: Base against one candidate on one suite.
@@ -54,11 +69,12 @@ def draw(comparison: Comparison, *, items: int, seed: int, part: int = 0, parts:
         part: Which share of the suite's items may be drawn, from 0.
         parts: Into how many shares the items are dealt. With a share a candidate no question is
             seen twice; else the answer that recurs would give the base away.
+        by: A field of the rows or `LABEL`; empty for none.
 
     Returns:
         The drawn pairs; their probabilities are those among all of the stratum's items.
     """
-    strata: dict[Stratum, list[Pair]] = {"flips": [], "others": []}
+    found: dict[tuple[Transition, str], list[Pair]] = defaultdict(list)
     identical = unscored = 0
     for pair in comparison.pairs:
         if pair.transition == "unscored" and comparison.suite.metric != PREFERENCE:
@@ -66,29 +82,46 @@ def draw(comparison: Comparison, *, items: int, seed: int, part: int = 0, parts:
         elif clean(answer_text(pair.base)) == clean(answer_text(pair.tuned)):
             identical += 1
         else:
-            strata["flips" if pair.transition in ("gained", "lost") else "others"].append(pair)
-    sizes = {stratum: len(found) for stratum, found in strata.items()}
-    dealt = {
-        stratum: [pair for pair in found if _share(pair, parts, seed) == part]
-        for stratum, found in strata.items()
-    }
-    flips, others = len(dealt["flips"]), len(dealt["others"])
-    wanted_flips = min(flips, max(-(-items // 2), items - others))
-    wanted: dict[Stratum, int] = {
-        "flips": wanted_flips,
-        "others": min(others, items - wanted_flips),
-    }
-    drawn = [
-        _drawn(pair, stratum, count / sizes[stratum])
-        for stratum, count in wanted.items()
-        for pair in _shuffled(dealt[stratum], comparison, seed)[:count]
-    ]
+            found[pair.transition, property_of(pair, by)].append(pair)
+
+    def dealt(pairs: Sequence[Pair]) -> tuple[tuple[str, Pair], ...]:
+        lots = [
+            (keyed(seed, "draw", comparison.candidate, *map(str, pair.base.item.key)), pair)
+            for pair in pairs
+            if _share(pair, parts, seed) == part
+        ]
+        return tuple(sorted(lots, key=itemgetter(0)))
+
+    cells = joined(
+        (
+            Cell(transitions=(move,), values=(value,), size=len(pairs), dealt=dealt(pairs))
+            for (move, value), pairs in sorted(found.items(), key=itemgetter(0))
+        ),
+        items,
+    )
     return Draw(
-        drawn=tuple(drawn),
-        sizes=sizes,
+        drawn=tuple(
+            _drawn(pair, cell.name, count / cell.size)
+            for cell, count in zip(cells, allot(cells, items), strict=True)
+            for _, pair in cell.dealt[:count]
+        ),
+        sizes={cell.name: cell.size for cell in cells},
         identical=identical,
         unscored=unscored,
     )
+
+
+def property_of(pair: Pair, by: str) -> str:
+    """Return what a pair has of the property that strata are split by.
+
+    A cause is the candidate's where its answer is wrong, else the base's.
+    """
+    if not by:
+        return ""
+    if by == LABEL:
+        return primary_label(pair.tuned) or primary_label(pair.base) or "none"
+    item = pair.base.item
+    return one_line(str(item.slices.get(by, item.doc.get(by, "none"))), 60)
 
 
 def clean(text: str) -> str:
@@ -107,7 +140,7 @@ def keyed(seed: int, *parts: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
 
 
-def _drawn(pair: Pair, stratum: Stratum, probability: float) -> Drawn:
+def _drawn(pair: Pair, stratum: str, probability: float) -> Drawn:
     return Drawn(
         pair=pair,
         stratum=stratum,
@@ -119,11 +152,3 @@ def _drawn(pair: Pair, stratum: Stratum, probability: float) -> Drawn:
 
 def _share(pair: Pair, parts: int, seed: int) -> int:
     return int(keyed(seed, "share", *map(str, pair.base.item.key))[:8], 16) % parts
-
-
-def _shuffled(pairs: Sequence[Pair], comparison: Comparison, seed: int) -> list[Pair]:
-    def order(pair: Pair) -> str:
-        key = pair.base.item.key
-        return keyed(seed, "draw", comparison.candidate, *map(str, key))
-
-    return sorted(pairs, key=order)

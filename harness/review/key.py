@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NotRequired
@@ -11,13 +12,20 @@ from typing_extensions import TypedDict  # pydantic needs it on Python 3.11
 
 from harness.errors import DataError
 from harness.inputs import first_problem, parse_json, read_input
-from harness.review.draw import Stratum
+from harness.review.packet import Form
 
 KEY = "key.json"
 
+_OTHER_THAN_ASCII = re.compile(r"[^\x20-\x7e\s]|\?")
+
 
 class KeyRow(TypedDict):
-    """One row of a rater's sheet in the key; ``sha256`` is of what the rater saw."""
+    """One row of a rater's sheet in the key.
+
+    ``sha256`` is of what the rater saw, ``sha256_ascii`` of what is left of it in a file that knows
+    no other letters, ``answers`` of the two answers as they were drawn. ``repeats`` is the row that
+    this one shows again. Keys of earlier versions lack what is not required.
+    """
 
     rater: int
     item: list[str | int]
@@ -26,6 +34,9 @@ class KeyRow(TypedDict):
     probability: float
     base_side: str
     sha256: str
+    sha256_ascii: NotRequired[str]
+    answers: NotRequired[str]
+    repeats: NotRequired[str]
 
 
 class KeySet(TypedDict):
@@ -33,10 +44,12 @@ class KeySet(TypedDict):
 
     suite: str
     candidate: str
-    strata: dict[Stratum, int]
+    strata: dict[str, int]
     identical: int
     unscored: int
     rows: dict[str, KeyRow]
+    form: NotRequired[Form]
+    tags: NotRequired[list[str]]
 
 
 class Key(TypedDict):
@@ -61,7 +74,7 @@ def key_text(
         "draw": drawing,
         "seed": seed,
         "sets": dict(sets),
-        "files": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+        "files": {name: sha256(data) for name, data in files.items()},
     }
     return json.dumps(key, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
@@ -79,14 +92,14 @@ def read_key(path: Path) -> Key:
     raise DataError(f"collecting needs the key that belongs to the sheets: {path}: {reason}")
 
 
-def read_keys(folder: Path) -> list[Key]:
-    """Read the keys of all draws in a folder, or of the one draw that it is.
+def read_keys(folder: Path) -> list[tuple[Path, Key]]:
+    """Read the keys of all draws in a folder, or of the one draw that it is, with their folders.
 
     Raises:
         DataError: If there is none, or one that is no key.
     """
     found = sorted(path for path in (folder / KEY, *folder.glob(f"*/{KEY}")) if path.is_file())
-    return [read_key(path) for path in found or [folder / KEY]]
+    return [(path.parent, read_key(path)) for path in found or [folder / KEY]]
 
 
 def fingerprint(cells: Sequence[str]) -> str:
@@ -95,5 +108,21 @@ def fingerprint(cells: Sequence[str]) -> str:
     White space at the ends of lines does not count: spreadsheets change it on their own.
     """
     plain = ["\n".join(line.rstrip() for line in cell.splitlines()).strip() for cell in cells]
-    text = "\x1f".join(plain)
-    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+    return _sha256(plain)
+
+
+def fingerprint_ascii(cells: Sequence[str]) -> str:
+    """Return a hash of the ASCII in what a rater saw, without question marks and white space.
+
+    A file in an old encoding has question marks where it knows no letter.
+    """
+    return _sha256(["".join(_OTHER_THAN_ASCII.sub("", cell).split()) for cell in cells])
+
+
+def sha256(data: bytes) -> str:
+    """Return the sha256 of a file's bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _sha256(cells: Sequence[str]) -> str:
+    return sha256("\x1f".join(cells).encode("utf-8", "backslashreplace"))

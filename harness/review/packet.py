@@ -125,6 +125,11 @@ class RowRating:
         return POINTS.get(self.choice)
 
 
+def shown_cells(row: RaterRow) -> tuple[str, ...]:
+    """Return what a rater sees of a row, in the order of its fields; its fingerprint is of this."""
+    return row.id, row.question, row.reference, row.answer_a, row.answer_b
+
+
 def tags_of(suite: Suite) -> tuple[str, ...]:
     """Return the faults that answers to a suite can have."""
     return TAGS.get(suite.judge or "", GENERAL_TAGS)

@@ -1,6 +1,7 @@
 """The sections of a study file: base, candidates, suites, gate, review."""
 
 import datetime
+from collections.abc import Collection
 from math import isfinite
 from typing import Annotated, Any, Literal
 
@@ -263,8 +264,31 @@ class GateSection(Section):
         return Gate(alpha=self.alpha, beta=self.beta, max_unscored=self.max_unscored)
 
 
-class ReviewSection(Section):
-    """Blinded sheets for human raters."""
+Form = Literal["preference", "direct"]
 
-    items_per_suite: int = Field(20, ge=0, description="0 writes no sheets")
-    raters: int = Field(2, ge=1)
+
+class ReviewSection(Section):
+    """Blinded sheets for human raters, drawn at the end of a run; without it none are."""
+
+    items_per_suite: int = Field(
+        20, ge=0, description="pairs of each suite and candidate; 0 draws no sheets"
+    )
+    raters: int = Field(2, ge=1, description="people who rate every pair")
+    suites: tuple[str, ...] = Field((), description="suites to be rated; all if it is left out")
+    form: Form | dict[str, Form] = Field(
+        "preference",
+        description="preference: which answer is better, on six points; direct: both get a score "
+        "from 1 to 5; or one of the two by suite",
+    )
+    by: str | None = Field(
+        None,
+        description="a field of the rows by which strata are split beside what became of an item, "
+        "or 'label', the cause that scoring gave",
+    )
+    seed: Seed | None = Field(None, description="of the draw; the study's if it is left out")
+
+    def forms(self, suites: Collection[str]) -> dict[str, Form]:
+        """Return how each suite is rated."""
+        if isinstance(self.form, str):
+            return dict.fromkeys(suites, self.form)
+        return dict(self.form)

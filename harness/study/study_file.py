@@ -43,7 +43,7 @@ class Study(Section):
     suites: tuple[Suites, ...] = Field(min_length=1)
     data: DataSection = DataSection()
     gate: GateSection = GateSection()
-    review: ReviewSection = ReviewSection()
+    review: ReviewSection | None = None
     seed: int = 0
     folder: Path = Field(default_factory=Path.cwd, exclude=True)
     _file: str = PrivateAttr("")
@@ -57,6 +57,18 @@ class Study(Section):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"each {what} needs its own name: {name!r} is used twice")
+        return self
+
+    @model_validator(mode="after")
+    def _reviews_its_suites(self) -> "Study":
+        names = [suite.name for suite in self.suites]
+        review = self.review or ReviewSection()
+        form = review.form if isinstance(review.form, dict) else {}
+        for name in (*review.suites, *form):
+            if name not in names:
+                raise ValueError(
+                    f"review needs suites of the study: {name!r} is none{nearest(name, names)}"
+                )
         return self
 
     @model_validator(mode="after")

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from support.command import harness_here
 from support.finished_runs import write_run
+from support.rated_sheets import COLUMNS, drawn
 
-from harness import review
 from harness.errors import ModelError
 from harness.pipeline.conclude import reopen
-from harness.review.sheets import COLUMNS
 from harness.training.export_weights import copy
 
 PRECIOUS = "the user's own file"
@@ -26,7 +25,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("made") / "run"
     folder = write_run(path, size=5)
     _, result = reopen(folder)
-    review.write_sheets(result.comparisons, folder.review, items_per_suite=4, raters=1, seed=0)
+    drawn(result.comparisons, folder.review, items=4, raters=1)
     return path
 
 
@@ -161,7 +160,7 @@ def test_nothing_outside_is_touched(run: Path, attack: Callable[[Path], None]) -
     mine = run.parent.parent / "mine"
     before = snapshot(mine)
     sheet = run.parent / "rated.csv"
-    sheet.write_bytes(next(run.glob("review/*/for_raters/*.csv")).read_bytes())
+    sheet.write_bytes(next(run.glob("review/*/for_raters/*/*.csv")).read_bytes())
     attack(run)
     for command in COMMANDS:
         rated = [sheet] if command[-1] == "collect" else []

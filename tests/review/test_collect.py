@@ -1,99 +1,72 @@
-"""Ratings back from raters, and what they say."""
+"""Ratings back from raters: what counts, what is told, and what a second call adds."""
 
-import csv
 import json
+import os
 import random
-from collections.abc import Callable
+import zipfile
 from pathlib import Path
 
 import openpyxl
 import pytest
 from support.example_result import example_result, moved
+from support.rated_sheets import (
+    COLUMNS,
+    Rater,
+    collected,
+    csv_rows,
+    csv_text,
+    drawn,
+    likes_two,
+    rate_csv,
+    rate_workbook,
+    sheet_of,
+)
 
 from harness.errors import DataError
-from harness.records import Comparison
-from harness.review import Ratings, collect, write_sheets
-from harness.review.sheets import COLUMNS
-
-Rater = Callable[[str, str], str]
-
-
-def rate_workbook(path: Path, rater: Rater) -> None:
-    """Fill in a workbook as a person would, from what it shows."""
-    book = openpyxl.load_workbook(path)
-    for row in book["Ratings"].iter_rows(min_row=2):
-        row[COLUMNS.index("Preference")].value = rater(row[3].value, row[4].value)
-    book.save(path)
+from harness.records import Comparison, Review
+from harness.review import collect, keep, read_review
+from harness.review.key import read_keys
+from harness.review.packet import RowRating, ratings_json
+from harness.review.rated_files import read_rated
 
 
-def rate_csv(path: Path, rater: Rater, *, delimiter: str = ",") -> None:
-    """Fill in a CSV, written back with the delimiter of another country."""
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        table = list(csv.DictReader(file))
-    for row in table:
-        row["Preference"] = rater(row["Answer A"], row["Answer B"])
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, delimiter=delimiter)
-        writer.writeheader()
-        writer.writerows(table)
-
-
-def run(comparison: Comparison, folder: Path, rater: Rater, **options: int) -> Ratings:
+def run(comparison: Comparison, folder: Path, rater: Rater, **options: int) -> Review:
     """Draw, let raters fill in their CSV sheets, and collect."""
-    files = write_sheets([comparison], folder, **{"items_per_suite": 20, "seed": 0, **options})
+    files = drawn([comparison], folder, **options)
     rated = [path for name, path in files.items() if name.endswith(".csv")]
     for path in rated:
         rate_csv(path, rater)
-    return collect(folder, rated)
-
-
-def likes_two(a: str, b: str) -> str:
-    """Prefer the answer that begins with ``two`` (tuned's, in the made-up comparisons)."""
-    assert a.startswith("two") != b.startswith("two")
-    return "A much better" if a.startswith("two") else "B slightly better"
+    return collected(folder, rated).review
 
 
 def test_preferences_are_unblinded(tmp_path: Path) -> None:
     """A rater who always prefers tuned's answer gives wins only, whatever the sides were."""
-    found = run(
-        moved(["gained"] * 12 + ["both_wrong"] * 12), tmp_path, likes_two, items_per_suite=24
-    )
+    found = run(moved(["gained"] * 12 + ["both_wrong"] * 12), tmp_path, likes_two, items=24)
     (summary,) = found.summaries
     assert (summary.judgements, summary.items) == (48, 24)
     assert (summary.wins, summary.ties, summary.losses) == (48, 0, 0)
-    assert (summary.win_rate, summary.ci_low, summary.ci_high) == (1.0, 1.0, 1.0)
+    assert summary.win_rate == 1.0
     assert summary.chose_a == 0.5
     assert {rating.preference for rating in found.ratings} == {1, 2}
 
 
-def test_agreement_is_that_of_the_raters(tmp_path: Path) -> None:
-    """Raters with one mind agree fully, raters with opposite minds never do."""
-    files = write_sheets([moved(["gained", "lost"] * 10)], tmp_path, items_per_suite=20, seed=0)
-    sheets = [files[f"sql-set-1-rater-{rater}.csv"] for rater in (1, 2)]
-
-    def odd_wins(a: str, b: str) -> str:
-        is_odd = int(a.split()[1]) % 2 == 1
-        return "A much better" if a.startswith("two") == is_odd else "B much better"
-
-    def even_wins(a: str, b: str) -> str:
-        return {"A": "B", "B": "A"}[odd_wins(a, b)[0]] + " much better"
-
-    rate_csv(sheets[0], odd_wins)
-    rate_csv(sheets[1], odd_wins)
-    (summary,) = collect(tmp_path, sheets).summaries
-    assert (summary.agreement, summary.same) == (1.0, 1.0)
-    rate_csv(sheets[1], even_wins)
-    (summary,) = collect(tmp_path, sheets).summaries
-    assert summary.agreement < 0
-    assert summary.same == 0
-    (alone,) = collect(tmp_path, sheets[:1]).summaries
-    assert (alone.agreement, alone.same) == (None, None)
+def test_hidden_duplicates_are_kept_and_not_counted(tmp_path: Path) -> None:
+    """A row that came twice is one judgement; both ratings are there, as one of the same item."""
+    found = run(moved(["gained"] * 40), tmp_path, likes_two, items=40, raters=1)
+    assert found.summaries[0].judgements == 40
+    again = [rating for rating in found.ratings if rating.repeats]
+    rows = {rating.row: rating for rating in found.ratings}
+    assert len(again) == 2
+    for rating in again:
+        first = rows[rating.repeats]
+        assert (first.item, first.rater) == (rating.item, rating.rater)
+        assert first.tuned_side != rating.tuned_side
+        assert (first.preference > 0) == (rating.preference > 0)
 
 
 def test_a_rater_who_prefers_a_side_is_seen(tmp_path: Path) -> None:
     """Always choosing A gives no winner and a share of one for side A."""
-    found = run(moved(["gained"] * 20), tmp_path, lambda *_: "A much better")
-    (summary,) = found.summaries
+    (summary,) = run(moved(["gained"] * 20), tmp_path, lambda *_: "A much better").summaries
     assert summary.win_rate == 0.5
     assert summary.chose_a == 1.0
 
@@ -105,101 +78,279 @@ def test_identical_answers_are_ties(tmp_path: Path) -> None:
 
 
 def test_workbooks_come_back_too(tmp_path: Path) -> None:
-    """A filled-in workbook under another name, and one with an unrated row, are understood."""
-    comparisons = example_result().comparisons
-    files = write_sheets(comparisons, tmp_path, items_per_suite=6, seed=1)
-    path = files["coherence-set-1-rater-1.xlsx"]
+    """A filled-in workbook under another name, and one that nobody rated, are understood."""
+    files = drawn(example_result().comparisons, tmp_path, items=6, seed=1)
+    path = sheet_of(files, 1, "xlsx", "coherence")
     rate_workbook(path, lambda *_: "both bad")
     renamed = path.rename(tmp_path / "back from Hilma.xlsx")
-    other = files["coherence-set-2-rater-2.xlsx"]
-    found = collect(tmp_path, [renamed, other])
-    assert len(found.ratings) == 6
-    assert {rating.rater for rating in found.ratings} == {1}
-    assert {rating.preference for rating in found.ratings} == {0}
-    assert found.missing == 6
+    found = collect(tmp_path, [renamed, files["rater-2/coherence-set-2.xlsx"]])
+    (draw,) = found.draws
+    assert len(draw.review.ratings) == 6
+    assert {rating.rater for rating in draw.review.ratings} == {1}
+    assert {rating.preference for rating in draw.review.ratings} == {0}
+    (empty,) = [file for file in found.files if "rater-2" in file.name]
+    assert (empty.new, empty.rows) == (0, 6)
+    assert "row 2" in empty.problems[0]
+    assert "and 2 more: no rating that counts" in empty.problems[0]
 
 
-def test_a_sheet_saved_with_semicolons_is_read(tmp_path: Path) -> None:
-    """Spreadsheets of many countries save CSV with semicolons."""
-    files = write_sheets([moved(["lost"] * 8)], tmp_path, items_per_suite=8, seed=0)
-    path = files["sql-set-1-rater-1.csv"]
-    rate_csv(path, likes_two, delimiter=";")
-    assert len(collect(tmp_path, [path]).ratings) == 8
+def test_direct_ratings_are_unblinded(tmp_path: Path) -> None:
+    """Scores go to the arms that gave the answers, and their difference is a preference."""
+    files = drawn([moved(["gained"] * 12)], tmp_path, forms={"sql": "direct"}, raters=1)
+    path = sheet_of(files)
+    rows = csv_rows(path)
+    assert "Preference" not in rows[0]
+    for row in rows:
+        likes = row["Answer A"].strip("'").startswith("two")
+        row["Score of A"], row["Score of B"] = ("5", "2") if likes else ("2.0", " 5 ")
+    rows[0]["Score of A"] = "Cannot judge"
+    path.write_text(csv_text(rows))
+    found = collected(tmp_path, [path]).review
+    assert found.sets[0].form == "direct"
+    assert [r.preference for r in found.ratings].count(2) == len(found.ratings) - 1
+    assert {(r.base_score, r.tuned_score) for r in found.ratings} == {(2, 5), (None, None)}
+    rows[1]["Score of A"], rows[2]["Score of B"], rows[3]["Score of A"] = "6", "", "good"
+    path.write_text(csv_text(rows))
+    (file,) = collect(tmp_path, [path]).files
+    assert file.new == len(rows) - 3
+    assert any("found '6'; use 1 · 2 · 3 · 4 · 5 · cannot judge" in p for p in file.problems)
+    assert any("needs a score of both answers" in p for p in file.problems)
 
 
 def test_cannot_judge_is_no_tie(tmp_path: Path) -> None:
     """Rows that a rater could not judge count neither for nor against."""
-    found = run(moved(["lost"] * 8), tmp_path, lambda *_: "cannot judge")
-    (summary,) = found.summaries
+    (summary,) = run(moved(["lost"] * 8), tmp_path, lambda *_: "cannot judge").summaries
     assert (summary.judgements, summary.not_judged, summary.win_rate) == (0, 16, None)
 
 
-@pytest.mark.parametrize(
-    ("column", "text", "message"),
-    [
-        ("Question", "another question", "was edited"),
-        ("Answer A", "a better answer", "was edited"),
-        ("Row", "0000000000", "is not; collect with the key"),
-        ("Preference", "A is fine", "a rating must be in the list: found 'A is fine'"),
-        ("Fault of B", "dull", "a rating must be in the list: found 'dull'"),
-    ],
-)
-def test_edited_sheets_are_refused(tmp_path: Path, column: str, text: str, message: str) -> None:
-    """What was not handed out is not counted; the message has file, line, rule and remedy."""
-    files = write_sheets([moved(["lost"] * 8)], tmp_path, items_per_suite=8, seed=0)
-    path = files["sql-set-1-rater-1.xlsx"]
-    rate_workbook(path, likes_two)
+def change(path: Path, column: str, text: str) -> None:
+    """Change a cell of the fourth row of a workbook."""
     book = openpyxl.load_workbook(path)
     book["Ratings"].cell(row=4, column=COLUMNS.index(column) + 1).value = text
     book.save(path)
-    with pytest.raises(DataError, match=rf"rater-1.xlsx:4: .*{message}"):
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "told"),
+    [
+        ("Question", "another question", "not as they were handed out"),
+        ("Answer A", "a better answer", "not as they were handed out"),
+        ("Row", "row-0000000000", "row 4 (row-0000000000): not in the key"),
+        ("Preference", "A is fine", "a rating must be in the list: found 'A is fine'; use A much"),
+        ("Preference", "5", "a rating must be in the list: found '5'"),
+        ("Preference", "", "no rating that counts"),
+    ],
+)
+def test_what_cannot_count_is_told_and_the_rest_counts(
+    tmp_path: Path, column: str, text: str, told: str
+) -> None:
+    """One row is edited, unknown, impossible or empty: it is named, and all others count."""
+    files = drawn([moved(["lost"] * 8)], tmp_path, items=8)
+    path = sheet_of(files, 1, "xlsx")
+    rate_workbook(path, likes_two)
+    change(path, column, text)
+    (file,) = collect(tmp_path, [path]).files
+    assert file.new == 7
+    assert any(told in problem for problem in file.problems), file.problems
+    assert all("row" in problem for problem in file.problems)
+
+
+def test_an_unknown_fault_costs_the_fault(tmp_path: Path) -> None:
+    """A rating is kept where only the fault beside it is none; several faults have commas."""
+    files = drawn([moved(["lost"] * 8)], tmp_path, items=8)
+    path = sheet_of(files, 1, "xlsx")
+    rate_workbook(path, likes_two)
+    change(path, "Fault of A", "Wrong, dull;  off-topic")
+    found = collect(tmp_path, [path])
+    (file,) = found.files
+    assert file.new == 8
+    assert "kept without the fault 'dull', which is not in the list" in file.problems[0]
+    tags = [r.base_tags or r.tuned_tags for r in found.draws[0].review.ratings]
+    assert tags.count(("wrong", "off topic")) == 1
+
+
+def test_deleted_rows_are_missed(tmp_path: Path) -> None:
+    """Rows that were handed out and are gone from a sheet are named."""
+    files = drawn([moved(["lost"] * 8)], tmp_path, items=8)
+    path = sheet_of(files)
+    rows = rate_csv(path, likes_two)
+    path.write_text(csv_text(rows[2:]))
+    (file,) = collect(tmp_path, [path]).files
+    gone = [problem for problem in file.problems if "no longer in the file" in problem]
+    assert len(gone) == 1
+    assert all(row["Row"] in gone[0] for row in rows[:2])
+
+
+def test_a_second_call_adds_and_counts_nothing_twice(tmp_path: Path) -> None:
+    """The same file again is no change; another rater's is added; what was known stays."""
+    files = drawn([moved(["lost"] * 8)], tmp_path, items=8)
+    one, two = sheet_of(files, 1), sheet_of(files, 2)
+    for path in (one, two):
+        rate_csv(path, likes_two)
+    first = collect(tmp_path, [one])
+    (path,) = keep(first)
+    assert read_review(path) == first.draws[0].review
+    kept = path.read_bytes()
+    again = collect(tmp_path, [one])
+    assert (again.files[0].new, again.files[0].known) == (0, 8)
+    keep(again)
+    assert path.read_bytes() == kept
+    both = collect(tmp_path, [two])
+    assert (both.files[0].new, both.files[0].problems) == (8, ())
+    keep(both)
+    assert read_review(path).summaries[0].judgements == 16
+    assert (both.draws[0].missing, both.draws[0].rows) == ({}, {1: 8, 2: 8})
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_of_two_ratings_the_newer_file_counts(tmp_path: Path, calls: int) -> None:
+    """Whatever the order of files or calls; it is said, and a row counts once."""
+    files = drawn([moved(["lost"] * 8)], tmp_path, items=8)
+    old, new = sheet_of(files, 1, "xlsx"), sheet_of(files, 1)
+    rate_workbook(old, likes_two)
+    rate_csv(new, lambda *_: "both good")
+    os.utime(old, (1e9, 1e9))
+    os.utime(new, (2e9, 2e9))
+    for given in ([new, old], [old, new]):
+        reports = []
+        for part in [given] if calls == 1 else [[path] for path in given]:
+            found = collect(tmp_path, part)
+            (kept,) = keep(found)
+            reports += found.files
+        assert {r.preference for r in read_review(kept).ratings} == {0}
+        told = [problem for report in reports for problem in report.problems]
+        assert any("rated otherwise in a" in problem for problem in told)
+        if calls == 2:
+            kept.unlink()
+
+
+def test_what_comes_late_is_told(tmp_path: Path) -> None:
+    """Ratings of a rater who was summed up before count, and are named as late."""
+    files = drawn([moved(["lost"] * 8)], tmp_path, items=8)
+    path = sheet_of(files)
+    rows = rate_csv(path, likes_two)
+    first = [
+        {**row, "Preference": row["Preference"] if n < 5 else ""} for n, row in enumerate(rows)
+    ]
+    path.write_text(csv_text(first))
+    keep(collect(tmp_path, [path]))
+    path.write_text(csv_text(rows))
+    (file,) = collect(tmp_path, [path]).files
+    assert (file.new, file.known) == (3, 5)
+    assert any("late: added" in problem for problem in file.problems)
+
+
+def test_a_row_rated_twice_differently_in_one_file_does_not_count(tmp_path: Path) -> None:
+    """Nobody can know which of the two was meant; the same twice is one."""
+    files = drawn([moved(["lost"] * 8)], tmp_path, items=8)
+    path = sheet_of(files)
+    rows = rate_csv(path, likes_two)
+    path.write_text(csv_text([*rows, {**rows[0], "Preference": "both bad"}, rows[1]]))
+    found = collect(tmp_path, [path])
+    assert found.files[0].new == 7
+    assert any("differently, in one file" in problem for problem in found.files[0].problems)
+
+
+def test_a_pages_ratings_are_read(tmp_path: Path) -> None:
+    """The JSON of a rating page counts like a sheet; rows that it leaves out are not gone."""
+    files = drawn([moved(["lost"] * 8)], tmp_path, items=8)
+    rows = csv_rows(sheet_of(files))
+    said = [
+        RowRating(row=rows[0]["Row"], choice="A much better", tags_b=("wrong", "invented")),
+        RowRating(row=rows[1]["Row"], choice="cannot judge", comment="=1+1"),
+        RowRating(row=rows[2]["Row"]),
+    ]
+    path = tmp_path / "ratings.json"
+    path.write_text(ratings_json("any", 1, said))
+    found = collect(tmp_path, [path])
+    assert (found.files[0].new, found.files[0].problems) == (2, ())
+    ratings = found.draws[0].review.ratings
+    assert {rating.comment for rating in ratings} == {"", "=1+1"}
+    assert ("wrong", "invented") in {tags for r in ratings for tags in (r.base_tags, r.tuned_tags)}
+    path.write_text(path.read_text().replace("cannot judge", "B is nice"))
+    found = collect(tmp_path, [path])
+    assert found.files[0].new == 1
+    assert "found 'B is nice'" in found.files[0].problems[0]
+
+
+def test_a_raters_zip_is_read(tmp_path: Path) -> None:
+    """Whatever else is in it; the sheet that stayed empty does not hide the one that was filled."""
+    files = drawn([moved(["lost"] * 8)], tmp_path, items=8)
+    rate_workbook(sheet_of(files, 1, "xlsx"), likes_two)
+    path = tmp_path / "back.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, file in files.items():
+            if name.startswith("rater-1/"):
+                archive.write(file, name)
+        archive.writestr("__MACOSX/rater-1/._sql-set-1.csv", b"\x00\x05")
+        archive.writestr("rater-1/photo.jpg", b"\xff\xd8")
+    found = collect(tmp_path, [path])
+    assert sum(file.new for file in found.files) == 8
+    assert [file.problems for file in found.files] == [(), ()]
+    path.write_bytes(b"PK\x03\x04 cut")
+    with pytest.raises(DataError, match=r"back\.zip"):
         collect(tmp_path, [path])
 
 
-def test_two_ratings_of_a_row_that_differ_are_refused(tmp_path: Path) -> None:
-    """The same sheet twice is harmless unless its ratings contradict each other."""
-    files = write_sheets([moved(["lost"] * 8)], tmp_path, items_per_suite=8, seed=0)
-    one, two = files["sql-set-1-rater-1.xlsx"], files["sql-set-1-rater-1.csv"]
-    rate_workbook(one, likes_two)
-    rate_csv(two, likes_two)
-    assert len(collect(tmp_path, [one, two]).ratings) == 8
-    rate_csv(two, lambda *_: "both good")
-    with pytest.raises(DataError, match="two different ratings"):
-        collect(tmp_path, [one, two])
-
-
-@pytest.mark.parametrize("name", ["key.json", "for_raters/sql-set-1-rater-1.xlsx"])
+@pytest.mark.parametrize("name", ["key.json", "rater-1/sql-set-1.xlsx"])
 def test_broken_files_are_named(tmp_path: Path, name: str) -> None:
     """A key or a sheet that cannot be read is named in one sentence."""
-    files = write_sheets([moved(["lost"] * 8)], tmp_path, items_per_suite=8, seed=0)
-    (files["key"].parent / name).write_text("no sheet at all")
+    files = drawn([moved(["lost"] * 8)], tmp_path, items=8)
+    files["key" if name == "key.json" else name].write_text("no sheet at all")
     with pytest.raises(DataError, match=Path(name).name):
-        collect(tmp_path, [files["sql-set-1-rater-1.xlsx"]])
+        collect(tmp_path, [sheet_of(files, 1, "xlsx")])
+
+
+def test_a_broken_file_costs_no_other(tmp_path: Path) -> None:
+    """Good files count; the others are told, each with its reason."""
+    files = drawn([moved(["lost"] * 8)], tmp_path, items=8)
+    good = sheet_of(files)
+    rate_csv(good, likes_two)
+    bad = {
+        "page.html": b"<!doctype html><p>x</p>", "empty.csv": b"", "text.csv": b"a,b\n1,2\n",
+        "cut.xlsx": b"PK\x03\x04", "old.xls": b"\xd0\xcf\x11\xe0\xa1\xb1", "list.json": b"[]",
+        "other.json": b'{"format": "x"}', "deep.json": b"[" * 100_000,
+        "strange.json": b'{"format": "harness-ratings/1", "ratings": [1, {"row": [2]}, {}]}',
+    }  # fmt: skip
+    for name, data in bad.items():
+        (tmp_path / name).write_bytes(data)
+    os.mkfifo(tmp_path / "pipe.csv")
+    given = [good, tmp_path / "none.csv", tmp_path, *(tmp_path / n for n in [*bad, "pipe.csv"])]
+    found = collect(tmp_path, given)
+    told = {Path(file.name).name: file.problems for file in found.files}
+    assert sum(file.new for file in found.files) == 8
+    assert told.pop(good.name) == ()
+    assert len(told) == len(given) - 1
+    assert all(told.values()), told
+    assert "press Download" in told["page.html"][0]
 
 
 def test_every_draw_is_collected_with_its_own_key(tmp_path: Path) -> None:
-    """Sheets find the key that they were written with, and two draws are not mixed."""
+    """Sheets find the key that they were written with, also several draws at once."""
     comparison = moved(["gained"] * 12)
-    draws = [write_sheets([comparison], tmp_path, items_per_suite=n, seed=0) for n in (4, 8)]
-    sheets = [files["sql-set-1-rater-1.csv"] for files in draws]
-    for path, items in zip(sheets, (4, 8), strict=True):
+    sheets = [sheet_of(drawn([comparison], tmp_path, items=n)) for n in (4, 8)]
+    for path in sheets:
         rate_csv(path, likes_two)
-        (summary,) = collect(tmp_path, [path]).summaries
-        assert (summary.wins, summary.losses) == (items, 0)
-    with pytest.raises(DataError, match="one draw are collected at a time"):
-        collect(tmp_path, sheets)
+    found = collect(tmp_path, sheets)
+    assert {len(draw.review.ratings) for draw in found.draws} == {4, 8}
+    assert {draw.review.draw for draw in found.draws} == {d.folder.name for d in found.draws}
+    one = collect(found.draws[0].folder, [p for p in sheets if found.draws[0].folder in p.parents])
+    assert one.draws[0].review == found.draws[0].review
 
 
 def test_a_draw_of_an_earlier_version_is_still_collected(tmp_path: Path) -> None:
-    """Its key lies beside ``for_raters``, without a name, and its ratings count."""
-    comparison = moved(["gained"] * 8)
-    files = write_sheets([comparison], tmp_path / "old", items_per_suite=8, seed=0)
+    """Its key lies beside ``for_raters`` and knows less, and its ratings count."""
+    files = drawn([moved(["gained"] * 8)], tmp_path / "old", items=8)
     key = json.loads(files["key"].read_text())
     del key["draw"]
+    for entry in key["sets"].values():
+        del entry["form"], entry["tags"]
+        for row in entry["rows"].values():
+            del row["sha256_ascii"], row["answers"]
     (tmp_path / "key.json").write_text(json.dumps(key))
-    write_sheets([comparison], tmp_path, items_per_suite=4, seed=1)
-    rate_csv(files["sql-set-1-rater-1.csv"], likes_two)
-    assert len(collect(tmp_path, [files["sql-set-1-rater-1.csv"]]).ratings) == 8
+    drawn([moved(["gained"] * 8)], tmp_path, items=4, seed=1)
+    rate_csv(sheet_of(files), likes_two)
+    assert len(collected(tmp_path, [sheet_of(files)]).review.ratings) == 8
 
 
 @pytest.mark.parametrize(
@@ -207,14 +358,25 @@ def test_a_draw_of_an_earlier_version_is_still_collected(tmp_path: Path) -> None
 )
 def test_what_is_no_key_is_one_sentence(tmp_path: Path, key: str) -> None:
     """A key of another shape is named, with what is wrong in it."""
-    files = write_sheets([moved(["lost"] * 8)], tmp_path, items_per_suite=8, seed=0)
+    files = drawn([moved(["lost"] * 8)], tmp_path, items=8)
     files["key"].write_bytes(key.encode("utf-8", "surrogatepass"))
     with pytest.raises(DataError, match=r"needs the key .*key\.json: "):
-        collect(tmp_path, [files["sql-set-1-rater-1.csv"]])
+        collect(tmp_path, [sheet_of(files)])
+
+
+def test_a_review_that_cannot_be_read_is_not_overwritten(tmp_path: Path) -> None:
+    """Ratings of earlier calls are worth more than a new call: it refuses."""
+    files = drawn([moved(["lost"] * 8)], tmp_path, items=8)
+    rate_csv(sheet_of(files), likes_two)
+    path = files["key"].parent / "review.json"
+    path.write_text("{")
+    with pytest.raises(DataError, match=r"review\.json"):
+        collect(tmp_path, [sheet_of(files)])
+    assert path.read_text() == "{"
 
 
 def test_the_interval_covers_the_truth(tmp_path: Path) -> None:
-    """Over 100 draws from a suite with a known win rate, the 90 % interval covers it as it says."""
+    """Over 60 draws from a suite with a known win rate, the 90 % interval covers it as it says."""
     comparison = moved(["gained"] * 30 + ["lost"] * 10 + ["both_wrong"] * 80, same=6)
     truth = {}
     draw = random.Random(4)
@@ -224,13 +386,20 @@ def test_the_interval_covers_the_truth(tmp_path: Path) -> None:
     exact = (6 * 0.5 + sum(truth[p.tuned.responses[0].text] for p in comparison.pairs[6:])) / 120
 
     def rater(a: str, b: str) -> str:
+        a, b = a.strip("'"), b.strip("'")
         tuned = a if a.startswith("two") else b
         return "A much better" if truth[tuned] == (tuned == a) else "B much better"
 
     covered = 0
-    for seed in range(100):
-        found = run(
-            comparison, tmp_path / str(seed), rater, items_per_suite=40, seed=seed, raters=1
-        )
+    for seed in range(60):
+        found = run(comparison, tmp_path / str(seed), rater, items=40, seed=seed, raters=1)
         covered += found.summaries[0].ci_low <= exact <= found.summaries[0].ci_high
-    assert covered >= 83
+    assert covered >= 49
+
+
+def test_no_arm_is_needed_to_read_what_came_back(tmp_path: Path) -> None:
+    """Rows have the names that the key knows; the reader itself knows no key."""
+    files = drawn([moved(["lost"] * 8)], tmp_path, items=8)
+    (file,) = read_rated([sheet_of(files)])
+    ((_, key),) = read_keys(tmp_path)
+    assert {row.cells["row"] for row in file.rows} <= set(key["sets"]["sql-set-1"]["rows"])

@@ -8,6 +8,7 @@ import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pytest
@@ -15,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.command import run
 from support.example_result import example_result, saying
+from support.rated_sheets import COLUMNS, drawn
 
 from harness.errors import InfrastructureError, StudyError
 from harness.records import Comparison, Response
-from harness.review import write_sheets
-from harness.review.sheets import CHOICES, COLUMNS, arm, disarm
+from harness.review.packet import CHOICES
+from harness.review.sheets import arm, disarm
 
 OFFICE = shutil.which("soffice") or shutil.which("libreoffice")
 
@@ -43,9 +45,9 @@ HOSTILE = [
 ]  # fmt: skip
 
 
-def sheets(comparisons: tuple[Comparison, ...], folder: Path, **options: int) -> dict[str, Path]:
+def sheets(comparisons: tuple[Comparison, ...], folder: Path, **options: Any) -> dict[str, Path]:
     """Draw sheets with a fixed seed."""
-    return write_sheets(comparisons, folder, **{"items_per_suite": 8, "seed": 5, **options})
+    return drawn(comparisons, folder, **{"items": 8, "seed": 5, **options})
 
 
 def answering(texts: list[str]) -> tuple[Comparison, ...]:
@@ -58,16 +60,17 @@ def answering(texts: list[str]) -> tuple[Comparison, ...]:
     return (replace(comparison, pairs=pairs),)
 
 
-def test_a_sheet_and_a_csv_for_every_rater_suite_and_candidate(tmp_path: Path) -> None:
+def test_every_rater_has_a_folder_with_every_set_in_all_forms(tmp_path: Path) -> None:
     """Eight sets, two raters, two formats, and how to rate; the key lies outside."""
     files = sheets(example_result().comparisons, tmp_path)
-    (drawn,) = tmp_path.iterdir()
-    assert files["key"] == drawn / "key.json"
-    assert json.loads(files["key"].read_text())["draw"] == drawn.name
-    handed_out = sorted(path.name for path in (drawn / "for_raters").iterdir())
-    assert len(handed_out) == 8 * 2 * 2 + 1
-    assert handed_out[0] == "arc_mini-set-1-rater-1.csv"
-    assert sorted(path.name for path in drawn.iterdir()) == ["for_raters", "key.json"]
+    (draw,) = tmp_path.iterdir()
+    assert files["key"] == draw / "key.json"
+    assert json.loads(files["key"].read_text())["draw"] == draw.name
+    assert sorted(path.name for path in draw.iterdir()) == ["for_raters", "key.json"]
+    for rater in (1, 2):
+        handed_out = sorted(path.name for path in (draw / f"for_raters/rater-{rater}").iterdir())
+        assert len(handed_out) == 8 * 2 + 1
+        assert handed_out[:2] == ["arc_mini-set-1.csv", "arc_mini-set-1.xlsx"]
 
 
 def test_nothing_handed_out_tells_an_arm(tmp_path: Path) -> None:
@@ -95,7 +98,7 @@ def test_the_key_says_what_the_sheets_hide(tmp_path: Path) -> None:
     identical = {(e["suite"], e["candidate"]): e["identical"] for e in key["sets"].values()}
     assert identical["arc_mini", "mixed"] > 100
     for name, one in key["sets"].items():
-        with files[f"{name}-rater-1.csv"].open(encoding="utf-8-sig", newline="") as file:
+        with files[f"rater-1/{name}.csv"].open(encoding="utf-8-sig", newline="") as file:
             handed_out = {row["Row"] for row in csv.DictReader(file)}
         assert handed_out == {row for row, known in one["rows"].items() if known["rater"] == 1}
         assert all(0 < known["probability"] <= 1 for known in one["rows"].values())
@@ -104,7 +107,7 @@ def test_the_key_says_what_the_sheets_hide(tmp_path: Path) -> None:
 def test_the_workbook_is_ready_to_fill_in(tmp_path: Path) -> None:
     """Instructions first; a frozen header, lists to choose from, and only ratings unlocked."""
     files = sheets(example_result().comparisons, tmp_path)
-    book = openpyxl.load_workbook(files["sql-set-1-rater-1.xlsx"])
+    book = openpyxl.load_workbook(files["rater-1/sql-set-1.xlsx"])
     assert book.sheetnames == ["Instructions", "Ratings"]
     assert book["Instructions"]["A1"].value == "How to rate"
     ratings = book["Ratings"]
@@ -120,15 +123,15 @@ def test_the_workbook_is_ready_to_fill_in(tmp_path: Path) -> None:
 
 def test_no_cell_is_ever_a_formula(tmp_path: Path) -> None:
     """Whatever models answer, a cell is text that shows it; what is too long says so."""
-    files = sheets(answering(HOSTILE), tmp_path, items_per_suite=40)
-    book = openpyxl.load_workbook(files["sql-set-1-rater-1.xlsx"])
+    files = sheets(answering(HOSTILE), tmp_path, items=40)
+    book = openpyxl.load_workbook(files["rater-1/sql-set-1.xlsx"])
     cells = [cell for row in book["Ratings"].iter_rows(min_row=2, max_col=5) for cell in row]
     assert {cell.data_type for cell in cells} == {"s"}
     assert not any(cell.hyperlink for cell in cells)
     shown = {cell.value for cell in cells}
     assert {"=1+1", "@SUM(A1)", "#N/A", "mailto:a@example.com", "'quoted"} <= shown
     assert any(value.endswith("[cut here: too long for a cell]") for value in shown)
-    text = files["sql-set-1-rater-1.csv"].read_text("utf-8-sig")
+    text = files["rater-1/sql-set-1.csv"].read_text("utf-8-sig")
     for row in csv.reader(io.StringIO(text, newline="")):
         assert not any(cell[:1] in tuple("=+-@\t\r＝") for cell in row if cell)
 
@@ -148,7 +151,7 @@ def test_hostile_prompts_are_safe_too(tmp_path: Path) -> None:
         for pair in comparison.pairs
     )
     files = sheets((replace(comparison, pairs=changed),), tmp_path)
-    book = openpyxl.load_workbook(files["sql-set-1-rater-1.xlsx"])
+    book = openpyxl.load_workbook(files["rater-1/sql-set-1.xlsx"])
     assert book["Ratings"]["B2"].data_type == "s"
 
 
@@ -161,17 +164,20 @@ def test_the_same_draw_gives_the_same_bytes(tmp_path: Path) -> None:
         assert path.read_bytes() == second[name].read_bytes(), name
 
 
-@pytest.mark.parametrize("other", [{"seed": 6}, {"items_per_suite": 4}, {"raters": 1}])
+@pytest.mark.parametrize(
+    "other",
+    [{"seed": 6}, {"items": 4}, {"raters": 1}, {"forms": {"sql": "direct"}}, {"by": "template"}],
+)
 def test_another_draw_goes_beside_one_that_was_handed_out(
-    tmp_path: Path, other: dict[str, int]
+    tmp_path: Path, other: dict[str, Any]
 ) -> None:
     """A key and its sheets, rated or not, are never written again; no two draws share a row."""
     result = example_result()
     first = sheets(result.comparisons, tmp_path)
-    rated = first["sql-set-1-rater-1.csv"]
+    rated = first["rater-1/sql-set-1.csv"]
     rated.write_bytes(rated.read_bytes() + b"rated\r\n")
     before = {path: path.read_bytes() for path in first.values()}
-    first["instructions.md"].unlink()
+    first["rater-1/instructions.md"].unlink()
     assert sheets(result.comparisons, tmp_path) == first
     second = sheets(result.comparisons, tmp_path, **other)
     assert {path: path.read_bytes() for path in first.values()} == before
@@ -202,7 +208,7 @@ def test_sheets_are_not_written_through_a_link(tmp_path: Path, place: str) -> No
     files = sheets(comparisons, review)
     path = {
         "review": review, "draw": files["key"].parent,
-        "for_raters": files["key"].parent / "for_raters", "sheet": files["instructions.md"],
+        "for_raters": files["key"].parent / "for_raters", "sheet": files["rater-1/instructions.md"],
     }[place]  # fmt: skip
     (shutil.rmtree if path.is_dir() else Path.unlink)(path)
     path.symlink_to(away)
@@ -232,8 +238,8 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 @pytest.mark.skipif(OFFICE is None, reason="no LibreOffice on this machine")
 def test_libreoffice_shows_what_was_written(tmp_path: Path) -> None:
     """Another program reads every answer as the text it is."""
-    files = sheets(answering(HOSTILE), tmp_path, items_per_suite=40)
-    path = files["sql-set-1-rater-1.xlsx"]
+    files = sheets(answering(HOSTILE), tmp_path, items=40)
+    path = files["rater-1/sql-set-1.xlsx"]
     options = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,2"
     profile = f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}"
     done = run(OFFICE, "--headless", profile, "--convert-to", options, "--outdir", tmp_path, path)

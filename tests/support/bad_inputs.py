@@ -78,6 +78,7 @@ class Workshop:
         run = write_run(path / "run", size=6)
         for arguments in (
             ["report", "run"],
+            ["review", "draw", "run"],
             ["gate", "run", "--write-baseline", "baseline.jsonl", "--arm", "base"],
         ):
             done = harness_here(*arguments, folder=path)
@@ -322,7 +323,7 @@ _AFTERWARDS = (
     ("export", "run", "mixed", "-o", "out"),
     ("compare", "run/samples/base", "run/samples/mixed"),
 )
-_SHEET = "run/review/drawn/for_raters/sql-set-1-rater-1"
+_SHEET = "run/review/drawn/for_raters/rater-1/sql-set-1"
 
 
 def _of_scores(draw: random.Random) -> BadCase:
