@@ -38,8 +38,13 @@ def causes(comparison: Comparison) -> tuple[Finding, ...]:
             counts[base]["base"] += 1
         if tuned:
             counts[tuned]["tuned"] += 1
-            if tuned != base:
-                fresh[tuned].append(pair.base.item.key)
+        if base and tuned != base:
+            counts[base]["left"] += 1
+            counts[base]["mended"] += tuned is None
+        if tuned and tuned != base:
+            counts[tuned]["entered"] += 1
+            counts[tuned]["broken"] += base is None
+            fresh[tuned].append(pair.base.item.key)
     found = [
         Finding(
             kind="cause",
@@ -51,6 +56,10 @@ def causes(comparison: Comparison) -> tuple[Finding, ...]:
             tuned_count=count["tuned"],
             total=len(pairs),
             keys=tuple(fresh[label]),
+            entered=count["entered"],
+            broken=count["broken"],
+            left=count["left"],
+            mended=count["mended"],
         )
         for label, count in counts.items()
     ]
@@ -71,6 +80,7 @@ def _with_interval(
         [float(primary_label(pair.base) == finding.title) for pair in pairs],
         [float(primary_label(pair.tuned) == finding.title) for pair in pairs],
         alpha=alpha / looks,
-        comparison=replace(comparison, suite=replace(comparison.suite, kind="binary")),
+        comparison=comparison,
+        binary=True,
     )
     return replace(finding, delta=delta, ci_low=low, ci_high=high)

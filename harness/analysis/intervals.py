@@ -25,10 +25,12 @@ def difference(
     alpha: float,
     comparison: Comparison,
     is_group: bool = False,
+    binary: bool = False,
 ) -> Interval:
     """Return the paired difference over some items, with an interval of level ``1 - 2 alpha``.
 
-    Clusters count where items share one, and the kind of score is the suite's. A group of few
+    Clusters count where items share one; the kind of score is the suite's, unless what is compared
+    is whether answers have something (``binary``). A group of few
     clusters (one database) is about these alone: its items count.
     """
     suite = comparison.suite
@@ -41,7 +43,7 @@ def difference(
         margin=suite.margin,
         alpha=alpha,
         clusters=shared_clusters(clusters),
-        kind=suite.kind,
+        kind="binary" if binary else suite.kind,
         tails=suite.tails,
     )
     return decision.delta, decision.ci_low, decision.ci_high

@@ -2,10 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable
+from difflib import SequenceMatcher
 from typing import NamedTuple
 
+from harness.analysis.choice_patterns import letters, sureness
+from harness.analysis.form import has_form, is_generated
 from harness.analysis.transitions import answer_text, target_text
 from harness.records import Comparison, Finding, Pair, Sample
+from harness.scoring.answer_languages import language_of
+from harness.scoring.near_answers import GARBLED
+from harness.scoring.response_faults import abstains
 
 NOTABLE = 0.10
 """Change of a share of items from which a symptom is worth a line."""
@@ -15,7 +21,7 @@ MIN_ITEMS = 10
 
 
 def symptoms(comparison: Comparison) -> tuple[Finding, ...]:
-    """Check for truncation, repetition, empty answers, one answer to all, and identical answers.
+    """Check for broken answers, one answer to all, identical answers, and false sureness.
 
     Args:
         comparison: Base against one candidate on one suite.
@@ -29,6 +35,8 @@ def symptoms(comparison: Comparison) -> tuple[Finding, ...]:
         _sameness(comparison),
         _one_answer(comparison),
         _one_position(comparison),
+        _leans(comparison),
+        _too_sure(comparison),
         _unscored(comparison),
     ]
     return tuple(finding for finding in found if finding is not None)
@@ -51,8 +59,30 @@ def _is_truncated(sample: Sample) -> bool:
     return any(response.finish == "length" for response in sample.responses)
 
 
-def _is_generated(pair: Pair) -> bool:
-    return any(response.text is not None for response in pair.base.responses)
+def _declines(sample: Sample) -> bool:
+    return sample.verdict.outcome != "correct" and abstains(answer_text(sample))
+
+
+def _speaks_otherwise(sample: Sample) -> bool:
+    """Say whether an answer is in another language than what was wanted."""
+    said, wanted = answer_text(sample), f"{target_text(sample.item)} {sample.item.prompt[-500:]}"
+    if sample.verdict.outcome == "correct" or not said.strip():
+        return False
+    return language_of("", said) != language_of("", wanted)
+
+
+def _is_nearly(sample: Sample) -> bool:
+    """Say whether a wrong answer is a garbled or cut copy of the wanted one."""
+    said = (sample.verdict.answer or answer_text(sample)).strip().lower()
+    wanted = target_text(sample.item).strip().lower()
+    if sample.verdict.outcome == "correct" or said == wanted or not 5 <= len(wanted) <= 200:
+        return False
+    matcher = SequenceMatcher(None, said, wanted, autojunk=False)
+    return (
+        matcher.real_quick_ratio() >= GARBLED
+        and matcher.quick_ratio() >= GARBLED
+        and matcher.ratio() >= GARBLED
+    )
 
 
 class _Share(NamedTuple):
@@ -63,6 +93,13 @@ class _Share(NamedTuple):
     more: str
     fewer: str | None = None
 
+
+_FORM = _Share(
+    "answers that are not in the form asked for",
+    lambda sample: not has_form(sample),
+    more="its score may say little about what the tuned model knows",
+)
+"""Said only where nothing more exact is."""
 
 _SHARES = (
     _Share(
@@ -82,11 +119,28 @@ _SHARES = (
         lambda sample: not answer_text(sample).strip(),
         more="look at the raw text before reading anything into the score",
     ),
+    _Share(
+        "answers that decline",
+        _declines,
+        more="the tuned model refuses what the base answers: look for refusals in its rows",
+    ),
+    _Share(
+        "answers in another language",
+        _speaks_otherwise,
+        more="look for rows of that language, or for a template of another model",
+    ),
+    _Share(
+        "garbled or cut copies of the wanted answer",
+        _is_nearly,
+        more="the tuned model knows the answer and cannot write it: look at its tokenizer, at the "
+        "learning rate, and at rows that are garbled themselves",
+    ),
+    _FORM,
 )
 
 
 def _changed_shares(comparison: Comparison) -> list[Finding | None]:
-    pairs = [pair for pair in comparison.pairs if _is_generated(pair)]
+    pairs = [pair for pair in comparison.pairs if is_generated(pair)]
     if len(pairs) < MIN_ITEMS:
         return []
     found: list[Finding | None] = []
@@ -95,7 +149,7 @@ def _changed_shares(comparison: Comparison) -> list[Finding | None]:
         tuned = [share.shows(pair.tuned) for pair in pairs]
         change = (sum(tuned) - sum(base)) / len(pairs)
         meaning = share.more if change > 0 else share.fewer
-        if abs(change) < NOTABLE or meaning is None:
+        if abs(change) < NOTABLE or meaning is None or (share is _FORM and found):
             continue
         keys = [p.base.item.key for p, b, t in zip(pairs, base, tuned, strict=True) if b != t]
         found.append(
@@ -190,6 +244,52 @@ def _one_position(comparison: Comparison) -> Finding | None:
         base_count=before,
         tuned_count=count,
         total=len(chosen),
+    )
+
+
+def _leans(comparison: Comparison) -> Finding | None:
+    """Detect a lean towards one letter that is short of choosing nothing else."""
+    found = letters(comparison)
+    favoured = found.favoured if found else None
+    if found is None or favoured is None:
+        return None
+    return Finding(
+        kind="warning",
+        candidate=comparison.candidate,
+        suite=comparison.suite.name,
+        title="leans towards one letter",
+        text=f"the tuned model chooses {favoured.name} for {favoured.tuned} of {found.total} "
+        f"questions, the base for {favoured.base}, and it is right for {favoured.gold}",
+        base_count=favoured.base,
+        tuned_count=favoured.tuned,
+        total=found.total,
+    )
+
+
+TOO_SURE = 0.10
+"""Rise of the expected calibration error that is worth a line."""
+
+
+def _too_sure(comparison: Comparison) -> Finding | None:
+    """Detect that confidence and being right have come apart."""
+    both = sureness(comparison)
+    if both is None or both[1].reliability.ece - both[0].reliability.ece < TOO_SURE:
+        return None
+    base, tuned = both
+    how = "more sure than right" if tuned.confidence > tuned.right else "less sure than right"
+    total = sum(one.items for one in tuned.reliability.bins)
+    return Finding(
+        kind="warning",
+        candidate=comparison.candidate,
+        suite=comparison.suite.name,
+        title="confidence that means less",
+        text=f"the tuned model is {how}: {tuned.confidence:.0%} sure and {tuned.right:.0%} right; "
+        f"its calibration error is {tuned.reliability.ece:.2f}, the base's "
+        f"{base.reliability.ece:.2f}",
+        base_count=round(base.reliability.ece * total),
+        tuned_count=round(tuned.reliability.ece * total),
+        total=total,
+        delta=tuned.reliability.ece - base.reliability.ece,
     )
 
 

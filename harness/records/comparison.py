@@ -113,7 +113,8 @@ class Finding:
     ``stands_out`` (a group whose change is not that of the rest: ``elsewhere`` is the rest's, ``p``
     the adjusted p-value on items that the search did not see), ``theme`` (lost items that share
     words) or ``warning``. ``keys`` are the items that show it, ``conditions`` the names and values
-    by which a group's items are found.
+    by which a group's items are found. Of a cause, ``entered`` items have it that did not
+    (``broken`` of them were right), and ``left`` have it no more (``mended`` are right now).
     """
 
     kind: Literal["cause", "slice", "stands_out", "theme", "warning"]
@@ -131,3 +132,7 @@ class Finding:
     p: float | None = None
     keys: tuple[ItemKey, ...] = ()
     conditions: tuple[tuple[str, str], ...] = ()
+    entered: int = 0
+    broken: int = 0
+    left: int = 0
+    mended: int = 0

@@ -213,7 +213,21 @@ def scores(points: Sequence[tuple[int, float]], words: str) -> Markup:
     return _svg("curve", drawn, words)
 
 
-def _path(points: Sequence[tuple[int, float]], x: Axis, y: Axis, css: str) -> Markup:
+def reliability(
+    base: Sequence[tuple[float, float]], tuned: Sequence[tuple[float, float]], words: str
+) -> Markup:
+    """Draw shares of right choices over confidence, both in [0, 1], for two arms."""
+    unit = Axis(0.0, 1.0)
+    drawn = [_grid(unit, value, horizontal=False) for value in (0.25, 0.5, 0.75)]
+    drawn.append(_path([(0.0, 0.0), (1.0, 1.0)], unit, unit, "ideal"))
+    for points, css in ((base, "base-line"), (tuned, "tuned-line")):
+        drawn.append(_path(points, unit, unit, css))
+        dot = '<circle class="{}" cx="{}" cy="{}" r="3"/>'
+        drawn += [Markup(dot).format(css, unit.at(a), _flip(unit.at(b))) for a, b in points]
+    return _svg("curve reliability", drawn, words)
+
+
+def _path(points: Sequence[tuple[float, float]], x: Axis, y: Axis, css: str) -> Markup:
     """Draw a line that scales with the chart while its stroke width stays."""
     places = " ".join(f"{x.at(a)[:-1]},{_flip(y.at(b))[:-1]}" for a, b in points)
     frame = (

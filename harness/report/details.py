@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 
@@ -11,9 +12,11 @@ from harness.analysis.diverse import diverse_losses
 from harness.display_text import clip, visible
 from harness.records import Comparison, Finding, Pair, Result
 from harness.report import charts
+from harness.report.choice_view import ChoiceView, choice_view
 from harness.report.groups_view import GroupsView, extent, groups_view
 from harness.report.headline import Check, check
 from harness.report.item_browser import item_id
+from harness.report.standouts import form_words
 from harness.report.without_texts import LEFT_OUT
 from harness.report.wording import TRANSITION_WORDS, early, percent, precise
 
@@ -35,12 +38,16 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cause:
-    """One error label: how often before and after."""
+    """One error label: how often before and after, and what the change did to it."""
 
     label: str
     words: str
     base: int
     tuned: int
+    base_link: str
+    tuned_link: str
+    left: str
+    entered: str
     change: str
     extent: str
     is_clear: bool
@@ -70,6 +77,8 @@ class ComparisonDetails:
     causes: tuple[Cause, ...]
     more_causes: int
     groups: GroupsView
+    form: str
+    choices: ChoiceView | None
     warnings: tuple[Finding, ...]
     examples: tuple[LostItem, ...]
     method: str
@@ -102,6 +111,8 @@ def _section(comparison: Comparison, result: Result) -> ComparisonDetails:
         causes=_causes(causes[:SHOWN_CAUSES]),
         more_causes=max(0, len(causes) - SHOWN_CAUSES),
         groups=groups_view(comparison, mine),
+        form=form_words(comparison),
+        choices=choice_view(comparison),
         warnings=tuple(finding for finding in mine if finding.kind == "warning"),
         examples=_examples(comparison),
         method=decision.method + early(comparison) if decision else "",
@@ -136,6 +147,10 @@ def _causes(findings: Sequence[Finding]) -> tuple[Cause, ...]:
             words=plain(f.title),
             base=f.base_count,
             tuned=f.tuned_count,
+            base_link=_cause_link(f, "base"),
+            tuned_link=_cause_link(f, "tuned"),
+            left=f"{f.left:,}, {f.mended:,} of them right now" if f.left else "–",
+            entered=f"{f.entered:,}, {f.broken:,} of them right before" if f.entered else "–",
             change=precise(f.delta or 0.0),
             extent=extent(f),
             is_clear=not (f.ci_low or 0.0) <= 0.0 <= (f.ci_high or 0.0),
@@ -143,6 +158,12 @@ def _causes(findings: Sequence[Finding]) -> tuple[Cause, ...]:
         )
         for f in findings
     )
+
+
+def _cause_link(finding: Finding, arm: str) -> str:
+    """Return the address of the items whose answer by one arm has a cause."""
+    wanted = {"candidate": finding.candidate, "suite": finding.suite}
+    return "#" + urlencode({**wanted, "label": finding.title, "arm": arm})
 
 
 def _examples(comparison: Comparison) -> tuple[LostItem, ...]:

@@ -19,6 +19,7 @@ from harness.report.decision_view import matrix, rivals
 from harness.report.details import sections
 from harness.report.item_browser import embedded, item_data, json_block, left_out
 from harness.report.recipe_table import MEANING, recipe_table
+from harness.report.standouts import beside
 from harness.report.training_view import training
 from harness.report.wording import agreements, grouping, level
 
@@ -44,6 +45,7 @@ def html(result: Result) -> str:
         left_out=left_out(result),
         lede=headline.lede(result),
         cards=headline.cards(result),
+        beside=beside(result),
         level=level(result.comparisons),
         agreements=agreements(result.suites),
         warnings=overview.warnings(result),

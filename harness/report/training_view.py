@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from harness.analysis.training_signs import training_signs
 from harness.records import Arm, SuitePoint, Trial
 from harness.report import charts
 
@@ -39,6 +40,7 @@ class TrainingView:
     caption: str
     watched: tuple[WatchedSuite, ...]
     trials: tuple[TrialRow, ...]
+    signs: tuple[str, ...]
 
 
 def training(arm: Arm) -> TrainingView:
@@ -58,6 +60,7 @@ def training(arm: Arm) -> TrainingView:
         caption=caption,
         watched=_watched(arm),
         trials=tuple(_trial(trial, arm.trials) for trial in arm.trials),
+        signs=training_signs(arm),
     )
 
 

@@ -1,0 +1,115 @@
+"""Multiple choice for people: letters that were chosen, and how far confidence can be believed."""
+
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from harness.analysis.choice_patterns import Letters, Sureness, letters, sureness
+from harness.records import Comparison
+from harness.report import charts
+from harness.report.wording import percent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetterRow:
+    """One letter: how often it is right, how often each arm chose it."""
+
+    name: str
+    gold: int
+    base: int
+    tuned: int
+    chart: Markup
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BinRow:
+    """One bin of the reliability diagram, per arm: confidence, share right and items in words."""
+
+    number: int
+    base: str
+    tuned: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoiceView:
+    """Letters and confidence of one comparison; the second part is empty without likelihoods."""
+
+    letters: tuple[LetterRow, ...]
+    letter_words: str
+    sure_words: tuple[str, ...]
+    chart: Markup
+    bins: tuple[BinRow, ...]
+
+
+def choice_view(comparison: Comparison) -> ChoiceView | None:
+    """Put a choice suite's letters and confidence into words, tables and a diagram."""
+    found, both = letters(comparison), sureness(comparison)
+    if found is None and both is None:
+        return None
+    return ChoiceView(
+        letters=_letters(found) if found else (),
+        letter_words=_letter_words(found) if found else "",
+        sure_words=_sure_words(*both) if both else (),
+        chart=_diagram(*both) if both else Markup(""),
+        bins=_bins(*both) if both else (),
+    )
+
+
+def _letters(found: Letters) -> tuple[LetterRow, ...]:
+    most = max(max(one.base, one.tuned) for one in found.letters)
+    return tuple(
+        LetterRow(
+            name=one.name,
+            gold=one.gold,
+            base=one.base,
+            tuned=one.tuned,
+            chart=charts.twin(
+                one.base, one.tuned, most, f"{one.name}: base {one.base}, tuned {one.tuned}"
+            ),
+        )
+        for one in found.letters
+    )
+
+
+def _letter_words(found: Letters) -> str:
+    p = f"p {found.p:.2g}" if found.p >= 0.001 else "p below 0.001"
+    favoured = found.favoured
+    if favoured is not None:
+        return (
+            f"The candidate leans towards {favoured.name}: {favoured.tuned} of {found.total} "
+            f"choices, where the base made {favoured.base} and {favoured.gold} are right ({p})."
+        )
+    moved = "moved" if found.p < 0.001 else "did not clearly move"
+    return f"The letters chosen {moved} between base and candidate ({p})."
+
+
+def _sure_words(base: Sureness, tuned: Sureness) -> tuple[str, ...]:
+    return tuple(
+        f"The {name} is {percent(one.confidence)} sure and {percent(one.right)} right: calibration "
+        f"error {one.reliability.ece:.3f}, Brier score {one.reliability.brier:.3f}, margin over "
+        f"the best other choice {one.margin:+.2f} nats."
+        for name, one in (("base", base), ("candidate", tuned))
+    )
+
+
+def _diagram(base: Sureness, tuned: Sureness) -> Markup:
+    points = [
+        [(one.confidence, one.right) for one in arm.reliability.bins] for arm in (base, tuned)
+    ]
+    return charts.reliability(
+        points[0],
+        points[1],
+        "Share of right choices over confidence, in bins of equal size; the table has the values",
+    )
+
+
+def _bins(base: Sureness, tuned: Sureness) -> tuple[BinRow, ...]:
+    both = zip(base.reliability.bins, tuned.reliability.bins, strict=True)
+    return tuple(
+        BinRow(
+            number=number,
+            base=f"{percent(old.confidence)} sure, {percent(old.right)} right, {old.items} items",
+            tuned=f"{percent(new.confidence)} sure, {percent(new.right)} right, {new.items} items",
+        )
+        for number, (old, new) in enumerate(both, start=1)
+    )
