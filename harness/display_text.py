@@ -2,11 +2,13 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 _PICTURES = {chr(code): chr(0x2400 + code) for code in range(0x20) if chr(code) not in "\n\t"}
 _PICTURES["\x7f"] = "\u2421"
 _PICTURES["\r"] = ""
 _LINE_ENDS = re.compile("\r\n?|\u2028|\u2029|\x85")
+_PLAIN = re.compile(r"[\n\t -~]*")
 
 
 def visible(text: str) -> str:
@@ -18,8 +20,9 @@ def visible(text: str) -> str:
     >>> visible("a\x00b\u202ec")
     'a␀b⟨U+202E⟩c'
     """
-    text = _LINE_ENDS.sub("\n", text)
-    return "".join(map(_shown, text)) if not text.isascii() or not text.isprintable() else text
+    if _PLAIN.fullmatch(text):
+        return text
+    return "".join(map(_shown, _LINE_ENDS.sub("\n", text)))
 
 
 _WORKFLOW = re.compile(r"::(?=[A-Za-z-]+[^\n]*?::)|#(?=#(?:\[|vso\[|teamcity\[))")
@@ -44,6 +47,7 @@ def one_line(text: str, size: int = 2000) -> str:
     return clip(" ".join(visible(text[: 2 * size]).split()), size)
 
 
+@lru_cache(maxsize=4096)
 def _shown(char: str) -> str:
     if char in _PICTURES:
         return _PICTURES[char]

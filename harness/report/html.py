@@ -17,16 +17,19 @@ from harness.report import headline, overview
 from harness.report.data_card_view import training_data
 from harness.report.decision_view import matrix, rivals
 from harness.report.details import sections
-from harness.report.item_browser import embedded, item_data, json_block, left_out
+from harness.report.item_browser import embedded, item_data, left_out
 from harness.report.recipe_table import MEANING, recipe_table
 from harness.report.standouts import beside
 from harness.report.training_view import training
 from harness.report.wording import agreements, grouping, level
 
+SCRIPTS = ("page.js", "texts.js", "marks.js", "item.js", "browser.js")
+"""The page's script, in this order."""
+
 
 def html(result: Result) -> str:
     """Render the report of a run; the same run gives the same bytes."""
-    style, script = _asset("report.css"), _asset("report.js")
+    style, script = _asset("report.css"), "\n".join(['"use strict";', *map(_asset, SCRIPTS)])
     found = overview.tradeoffs(result)
     environment = Environment(
         loader=FileSystemLoader(REPORTS / "templates"),
@@ -41,7 +44,7 @@ def html(result: Result) -> str:
         policy=_policy(style, script),
         style=Markup(style),
         script=Markup(script),
-        data=embedded(json_block(item_data(result))),
+        data=embedded(item_data(result)),
         left_out=left_out(result),
         lede=headline.lede(result),
         cards=headline.cards(result),

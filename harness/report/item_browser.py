@@ -4,8 +4,6 @@ Texts that repeat (a schema in every prompt, the base's answer beside each candi
 once: every text is a list of lines, every line an index into one list of strings.
 """
 
-import base64
-import gzip
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -17,17 +15,19 @@ from harness.analysis import TRANSITIONS, answer_text, choices, plain, target_te
 from harness.analysis.several_candidates import candidates_of
 from harness.display_text import clip, visible
 from harness.records import Comparison, Document, Item, ItemKey, Pair, Result, Sample, Verdict
+from harness.report.evidence_tables import TABLES, EvidenceTable, evidence_tables
 from harness.report.outline import outline
+from harness.report.packed_texts import packed
 from harness.report.wording import TRANSITION_WORDS
 
 BrowserRow = Sequence[object]
-"""One item or answer by place, as ``report.js`` reads it."""
+"""One item or answer by place, as ``item.js`` reads it."""
 
-MOST_ROWS = 30_000
+MOST_ROWS = 60_000
 """Answers up to which a page holds all of them."""
 
-PLAIN = 3_000_000
-"""Characters of items up to which a page holds them uncompressed."""
+PLAIN = 2_500_000
+"""Characters of texts up to which a page holds them uncompressed."""
 
 FLIPS = ("lost", "gained")
 
@@ -46,8 +46,12 @@ class _Strings:
     def line(self, text: str) -> int:
         return self.index.setdefault(text, len(self.index))
 
-    def text(self, text: str) -> list[int]:
-        return [self.line(line) for line in visible(text).split("\n")]
+    def known(self, line: str) -> int:
+        """Place a line for a list: whole where it is there already, else its beginning."""
+        return self.line(line if line in self.index else clip(line, 300))
+
+    def text(self, text: str) -> tuple[int, ...]:
+        return tuple([self.line(line) for line in visible(text).split("\n")])
 
 
 def item_id(key: ItemKey) -> str:
@@ -72,53 +76,65 @@ def item_data(result: Result) -> Document:
         plain words), ``items``, ``answers``, and ``rows``: per candidate and item the transition
         and the two answers, in the order in which a person wants to read them.
     """
-    table, labels = _Strings(), _Strings()
-    items: dict[ItemKey, int] = {}
-    item_list: list[BrowserRow] = []
-    answers: list[BrowserRow] = []
-    answer_index: dict[tuple[str, ItemKey], int] = {}
-    candidates = candidates_of(result.comparisons)
-    suites = {suite.name: place for place, suite in enumerate(result.suites)}
-
-    def place_answer(sample: Sample) -> int:
-        name = (sample.arm, sample.item.key)
-        if name not in answer_index:
-            answer_index[name] = len(answers)
-            answers.append(_answer(sample, table, labels))
-        return answer_index[name]
-
-    rows = []
     share = _Held.of(result)
-    for comparison in _in_reading_order(result, suites):
-        for pair in filter(share.holds, comparison.pairs):
-            item = pair.base.item
-            if item.key not in items:
-                items[item.key] = len(item_list)
-                groups = result.groups.get(item.key, ())
-                item_list.append(_item(item, suites[comparison.suite.name], groups, table))
-            rows.append(
-                [
-                    candidates.index(comparison.candidate),
-                    items[item.key],
-                    TRANSITIONS.index(pair.transition),
-                    place_answer(pair.base),
-                    place_answer(pair.tuned),
-                ]
-            )
+    block = _Block(result)
+    rows = [
+        block.row(comparison, pair)
+        for comparison in _in_reading_order(result, block.suites)
+        for pair in filter(share.holds, comparison.pairs)
+    ]
     rows.sort(key=lambda row: row[2])
     return {
-        "strings": list(table.index),
+        "strings": list(block.strings.index),
         "suites": [
-            [visible(suite.name), visible(suite.heading), suite.higher_is_better]
+            (visible(suite.name), visible(suite.heading), suite.higher_is_better, suite.judge or "")
             for suite in result.suites
         ],
-        "candidates": candidates,
+        "candidates": block.candidates,
         "transitions": [[name, TRANSITION_WORDS[name]] for name in TRANSITIONS],
-        "labels": [[label, plain(label)] for label in labels.index],
-        "items": item_list,
-        "answers": answers,
+        "labels": [[label, plain(label)] for label in block.labels.index],
+        "items": block.items,
+        "answers": block.answers,
         "rows": rows,
     }
+
+
+class _Block:
+    """Items and answers of a run, each once, in the order in which rows first name them."""
+
+    def __init__(self, result: Result) -> None:
+        self.strings, self.labels = _Strings(), _Strings()
+        self.items: list[BrowserRow] = []
+        self.answers: list[BrowserRow] = []
+        self.candidates = candidates_of(result.comparisons)
+        self.suites = {suite.name: place for place, suite in enumerate(result.suites)}
+        self._groups = result.groups
+        self._item_places: dict[ItemKey, int] = {}
+        self._answer_places: dict[tuple[str, ItemKey], int] = {}
+
+    def row(self, comparison: Comparison, pair: Pair) -> tuple[int, int, int, int, int]:
+        """Return candidate, item, transition, and both answers by their places."""
+        return (
+            self.candidates.index(comparison.candidate),
+            self._item(pair.base.item, self.suites[comparison.suite.name]),
+            TRANSITIONS.index(pair.transition),
+            self._answer(pair.base),
+            self._answer(pair.tuned),
+        )
+
+    def _item(self, item: Item, suite: int) -> int:
+        place = self._item_places.setdefault(item.key, len(self.items))
+        if place == len(self.items):
+            groups = self._groups.get(item.key, ())
+            self.items.append(_item(item, suite, groups, self.strings))
+        return place
+
+    def _answer(self, sample: Sample) -> int:
+        name = (sample.arm, sample.item.key)
+        place = self._answer_places.setdefault(name, len(self.answers))
+        if place == len(self.answers):
+            self.answers.append(_answer(sample, self.strings, self.labels))
+        return place
 
 
 class _Held(NamedTuple):
@@ -162,18 +178,18 @@ def _in_reading_order(result: Result, suites: Mapping[str, int]) -> list[Compari
 
 
 def _item(item: Item, suite: int, groups: Sequence[str], table: _Strings) -> BrowserRow:
-    return [
+    return (
         item_id(item.key),
         suite,
         item.doc_id,
         table.text(item.prompt),
         table.text(target_text(item)),
-        [table.line(visible(name)) for name in groups],
-        [table.line(visible(text)) for text in choices(item)],
-        table.line(clip(question(item), 300)),
+        tuple([table.line(visible(name)) for name in groups]),
+        tuple([table.line(visible(text)) for text in choices(item)]),
+        table.known(question(item)),
         item.cut,
-        [[visible(role), table.text(text)] for role, text in _turns(item)],
-    ]
+        tuple([(visible(role), table.text(text)) for role, text in _turns(item)]),
+    )
 
 
 def _turns(item: Item) -> list[tuple[str, str]]:
@@ -205,12 +221,13 @@ def question(item: Item) -> str:
     return " ".join(visible(asked).split())
 
 
-def _evidence(verdict: Verdict) -> list[str]:
-    """Return what only this judge knows as lines, such as rows that tell two queries apart."""
+def _evidence(verdict: Verdict, *, beside_tables: bool) -> list[str]:
+    """Return what only this judge knows as lines; ``beside_tables``: but for what these show."""
+    elsewhere = _SHOWN_ELSEWHERE | (TABLES if beside_tables else set())
     details = {
         name: value
         for name, value in verdict.details.items()
-        if value is not None and name not in _SHOWN_ELSEWHERE
+        if value is not None and name not in elsewhere
     }
     return [visible(line) for line in outline(details)] if details else []
 
@@ -219,16 +236,27 @@ def _answer(sample: Sample, table: _Strings, labels: _Strings) -> BrowserRow:
     verdict, text = sample.verdict, answer_text(sample)
     extracted = verdict.answer if verdict.answer not in (None, text) else None
     logprobs = [response.logprob for response in sample.responses]
-    return [
+    tables = evidence_tables(verdict)
+    return (
         table.text(text),
         None if extracted is None else table.text(extracted),
         None if verdict.score is None else round(verdict.score, 4),
-        [labels.line(visible(label)) for label in verdict.labels],
-        table.text(verdict.explanation) if verdict.explanation else [],
-        [None if p is None else round(p, 2) for p in logprobs] if any(logprobs) else [],
+        tuple([labels.line(visible(label)) for label in verdict.labels]),
+        table.text(verdict.explanation) if verdict.explanation else (),
+        tuple([None if p is None else round(p, 2) for p in logprobs]) if any(logprobs) else (),
         int(any(response.finish == "length" for response in sample.responses)),
         _OUTCOMES.index(verdict.outcome),
-        [table.line(line) for line in _evidence(verdict)],
+        tuple([table.line(line) for line in _evidence(verdict, beside_tables=bool(tables))]),
+        tuple([_table(shown, table) for shown in tables]),
+    )
+
+
+def _table(shown: EvidenceTable, table: _Strings) -> BrowserRow:
+    return [
+        table.line(shown.title),
+        [table.line(column) for column in shown.columns],
+        [[table.line(cell) for cell in row] for row in shown.rows],
+        list(shown.only),
     ]
 
 
@@ -247,12 +275,12 @@ def json_block(data: object) -> str:
     return text
 
 
-def embedded(block: str) -> tuple[str, Markup]:
+def embedded(data: Document) -> tuple[str, Markup]:
     """Return the type and content of the script element that holds the items.
 
     That is JSON, escaped for its place; a large one is compressed, which any browser can undo.
     """
-    if len(block) <= PLAIN:
-        return "application/json", Markup(block)
-    packed = gzip.compress(block.encode(), mtime=0)  # the same run gives the same bytes
-    return "application/octet-stream", Markup(base64.b64encode(packed).decode())
+    strings = data["strings"]
+    if isinstance(strings, list) and sum(map(len, strings)) > PLAIN:
+        return "application/octet-stream", Markup(packed(data, "strings"))
+    return "application/json", Markup(json_block(data))

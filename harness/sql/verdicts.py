@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from harness.records import Verdict
+from harness.sql.compare.shown import side_by_side
 from harness.sql.compare.tables import Match
 from harness.sql.execute.sandbox import QueryResult
 from harness.sql.explain.diagnosis import Diagnosis
@@ -107,7 +108,8 @@ def different(
     labels = diagnosis.labels + (
         (match.reason,) if match.reason in own or not diagnosis.labels else ()
     )
-    return _wrong(sql, labels, text, diagnosis, suspect=suspect, base_match=False)
+    verdict = _wrong(sql, labels, text, diagnosis, suspect=suspect, base_match=False)
+    return replace(verdict, details={**verdict.details, "results": side_by_side(gold, pred)})
 
 
 def refuted(sql: str, witness: Witness, diagnosis: Diagnosis, suspect: str = "") -> Verdict:

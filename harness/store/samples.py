@@ -7,15 +7,15 @@ lm-eval's keys come first and in its order, so that whatever reads its logs read
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from harness.errors import DataError
 from harness.files import json_line, write_lines
-from harness.inputs import first_problem, parse_json, read_input
-from harness.records import Document, ItemKey, Response, Sample
+from harness.inputs import first_problem, open_input, parse_json
+from harness.records import Document, Item, ItemKey, Response, Sample
 from harness.store.format_version import require_known
 
 FORMAT = 1
@@ -100,17 +100,23 @@ def _plain(value: object) -> object:
     return item() if callable(item) else str(value)
 
 
-def read_samples(path: Path) -> list[Sample]:
-    """Read what `write_samples` wrote.
+def read_samples(path: Path, items: dict[ItemKey, Item] | None = None) -> list[Sample]:
+    """Read what `write_samples` wrote, line by line.
+
+    Args:
+        path: One arm's file of one suite.
+        items: Items of other arms, to which this file's are added: arms answer the same items, so
+            an equal one is kept once.
 
     Raises:
         DataError: If the file is missing, malformed (with its line number), not a run's of ours, or
             written by a newer version.
     """
     samples = []
+    known = {} if items is None else items
     for number, line in _lines(path):
         try:
-            samples.append(_sample(line, path))
+            samples.append(_sample(line, path, known))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"a samples file of a run must have one scored item a line: {path}:{number}: "
@@ -119,18 +125,20 @@ def read_samples(path: Path) -> list[Sample]:
     return samples
 
 
-def _lines(path: Path) -> Iterable[tuple[int, str]]:
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
-        text = read_input(path)
+        with open_input(path) as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, line
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"a samples file must be readable: {path}: {error}") from error
-    return ((n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip())
 
 
-def _sample(line: str, path: Path) -> Sample:
+def _sample(line: str, path: Path, known: dict[ItemKey, Item]) -> Sample:
     row = parse_json(line)
     require_known(row.get(FORMAT_KEY, 1), FORMAT, what="a run's samples", path=path)
-    item = {
+    fields = {
         "key": ItemKey(row["suite"], row["filter"], row["doc_hash"], row["occurrence"]),
         "doc_id": row["doc_id"],
         "doc": row["doc"],
@@ -139,7 +147,10 @@ def _sample(line: str, path: Path) -> Sample:
         "target": row["target"],
         "cluster": row["cluster"],
         "slices": row["slices"],
-        "arguments": [tuple(args.values()) for args in row["arguments"].values()],
+        "arguments": tuple(
+            tuple(row["prompt"] if part == row["prompt"] else part for part in args.values())
+            for args in row["arguments"].values()
+        ),
         "cut": row.get("cut", 0),
     }
     verdict = {
@@ -151,6 +162,9 @@ def _sample(line: str, path: Path) -> Sample:
         "metrics": {name: row[name] for name in row["metrics"]},
         "details": row["details"],
     }
+    same = known.get(fields["key"])
+    is_same = same is not None and all(getattr(same, name) == fields[name] for name in fields)
+    item = same if is_same else fields
     sample = _SAMPLE.validate_python(
         {"item": item, "arm": row["arm"], "responses": row["responses"], "verdict": verdict}
     )
@@ -159,4 +173,5 @@ def _sample(line: str, path: Path) -> Sample:
         raise ValueError(f"an item is unscored or has a score: found {score}")
     if score is not None and not 0.0 <= score <= 1.0:
         raise ValueError(f"a score must be in [0, 1]: found {score}")
+    known.setdefault(sample.item.key, sample.item)
     return sample

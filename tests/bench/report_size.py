@@ -1,15 +1,22 @@
 """How large a report gets, how soon it opens and searches in a browser, and what it takes to build.
 
     python tests/bench/report_size.py [--items 5000 20000] [--candidates 3]
+    python tests/bench/report_size.py --command [--items 20000] [--candidates 2]
 
 Prompts of 90 words and answers of 60, drawn from 6,000 words with the frequencies of English
 (Zipf's law); one suite, a base and the candidates. Times in the browser are medians of three.
+``bound_mb`` is the entropy of the drawn words in bytes, times 4/3 for base64: no page that holds
+these texts as letters can be smaller. With ``--command`` a run folder is written and ``harness
+report`` does the whole: reads it, compares, writes every file.
 """
 
 import argparse
 import json
+import math
+import os
 import random
 import resource
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,6 +33,10 @@ from harness.analysis.arm_scores import arm_score
 from harness.analysis.decisions import compare_pairs, settle
 from harness.analysis.run_result import result_of
 from harness.records import BASE, Arm, Gate, Item, ItemKey, Response, Result, Sample, Suite, Verdict
+from harness.store import write_samples
+from harness.store.run_folder import RunFolder
+from harness.store.run_lock import Declarations, RunLock, write_lock
+from harness.study import Study
 
 SUITE = Suite(name="qa", metric="exact_match", kind="binary", margin=0.03, slices=("topic",))
 WORDS = 6_000
@@ -100,6 +111,60 @@ def _sample(item: Item, arm: str, writer: Writer) -> Sample:
     )
 
 
+def bound(items: int, candidates: int) -> float:
+    """Return the least size of the texts of a page in megabytes: their words' entropy, in base64.
+
+    Shannon's: -sum p log2 p bits for each word that is drawn.
+    """
+    weights = Writer(0).weights
+    total = sum(weights)
+    bits = -sum(w / total * math.log2(w / total) for w in weights)
+    return items * (90 + 4 + 60 * (candidates + 1)) * bits / 8 * 4 / 3 / 1e6
+
+
+def of_command(items: int, candidates: int) -> dict[str, Any]:
+    """Write a run folder and let ``harness report`` read, compare and write it."""
+    result = made_run(items, candidates)
+    with tempfile.TemporaryDirectory() as name:
+        _write_run(Path(name), result)
+        del result
+        command = [sys.executable, "-m", "harness", "report", name]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=dict(os.environ))
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        size = (Path(name) / "report.html").stat().st_size
+    return {
+        "items": items,
+        "candidates": candidates,
+        "megabytes": round(size / 1e6, 1),
+        "command_processor_s": round(used.ru_utime + used.ru_stime, 1),
+        "command_memory_mib": used.ru_maxrss // 1024,
+    }
+
+
+def _write_run(path: Path, result: Result) -> None:
+    """Write what a run leaves: its lock, and the samples of every arm."""
+    folder = RunFolder(path)
+    write_samples(folder.samples(BASE, SUITE.name), (p.base for p in result.comparisons[0].pairs))
+    for comparison in result.comparisons:
+        tuned = (pair.tuned for pair in comparison.pairs)
+        write_samples(folder.samples(comparison.candidate, SUITE.name), tuned)
+    names = [comparison.candidate for comparison in result.comparisons]
+    study = {
+        "name": "large",
+        "base": "builtin:tiny",
+        "candidates": [{"name": name, "adapter": name} for name in names],
+        "suites": [SUITE.name],
+    }
+    lock = RunLock(
+        study="large",
+        base="builtin:tiny",
+        declared=Declarations(alpha=0.05, beta=0.05, suites={SUITE.name: SUITE}, items={}),
+        arms=(Arm(name=BASE), *(Arm(name=name) for name in names)),
+        study_file=Study.model_validate(study).model_dump(mode="json"),
+    )
+    write_lock(folder.lock_file, lock)
+
+
 def in_browser(page_file: Path) -> tuple[float, float]:
     """Return the seconds until the list is there, and until the first search has an answer."""
     from playwright.sync_api import sync_playwright
@@ -142,6 +207,7 @@ def measure(items: int, candidates: int) -> dict[str, Any]:
         "items": items,
         "candidates": candidates,
         "megabytes": round(size / 1e6, 1),
+        "bound_mb": round(bound(items, candidates), 1),
         "opens_s": round(median(opened for opened, _ in seen), 2),
         "first_search_s": round(median(searched for _, searched in seen), 2),
         "built_processor_s": round(built, 1),
@@ -155,9 +221,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--items", type=int, nargs="+", default=[5_000, 20_000])
     parser.add_argument("--candidates", type=int, default=3)
+    parser.add_argument("--command", action="store_true", help="measure `harness report`")
     chosen = parser.parse_args()
     for items in chosen.items:
-        print(json.dumps(measure(items, chosen.candidates)), flush=True)
+        measured = of_command if chosen.command else measure
+        print(json.dumps(measured(items, chosen.candidates)), flush=True)
 
 
 if __name__ == "__main__":

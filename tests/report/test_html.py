@@ -113,17 +113,37 @@ def test_every_answer_is_in_the_block_once() -> None:
 
 
 def test_evidence_of_a_judge_is_shown() -> None:
-    """What a judge keeps as proof, such as rows that tell two queries apart, is in the block."""
+    """What a judge keeps as proof is in the block: as tables where it is some, else as lines."""
+    rows = {"columns": ["n", "name"], "rows": [[1, None]], "total": 3, "only": [0]}
+    details = {"chosen": 1, "witness": {"gold": rows, "pred": rows}, "robust_match": None}
+    strings, answer = _with_details(details)
+    assert answer[8] == ()
+    shown = [
+        (
+            strings[title],
+            [strings[one] for one in columns],
+            [[strings[c] for c in r] for r in cells],
+        )
+        for title, columns, cells, _ in answer[9]
+    ]
+    assert shown == [
+        ("the wanted query returns there (3 rows, 1 shown)", ["n", "name"], [["1", "NULL"]]),
+        ("this answer returns there (3 rows, 1 shown)", ["n", "name"], [["1", "NULL"]]),
+    ]
+    strings, answer = _with_details({"witness": {"of": "another judge"}, "chosen": 1})
+    assert [strings[line] for line in answer[8]] == ["witness:", "  of: another judge"]
+
+
+def _with_details(details: dict[str, object]) -> tuple[list[str], tuple[object, ...]]:
+    """Return the strings of a report's block, and the one answer that has evidence."""
     result = example_result()
     first, *others = result.comparisons[0].pairs
-    details = {"chosen": 1, "witness": {"gold": {"rows": [[1, None]]}}, "robust_match": None}
     verdict = replace(first.tuned.verdict, details=details)
     pairs = (replace(first, tuned=replace(first.tuned, verdict=verdict)), *others)
     comparisons = (replace(result.comparisons[0], pairs=pairs), *result.comparisons[1:])
     data = item_data(replace(result, comparisons=comparisons))
-    (shown,) = (answer[8] for answer in data["answers"] if answer[8])
-    lines = [data["strings"][line] for line in shown]
-    assert lines == ["witness:", "  gold:", "    rows:", "      1 | NULL"]
+    (answer,) = (answer for answer in data["answers"] if answer[8] or answer[9])
+    return data["strings"], answer
 
 
 def test_lost_items_come_first() -> None:

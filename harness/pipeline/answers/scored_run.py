@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pydantic import ValidationError
 
 from harness.errors import StudyError
-from harness.records import AnswerTime, Arm, Origin, Sample, Suite, TrainingData
+from harness.records import AnswerTime, Arm, Item, ItemKey, Origin, Sample, Suite, TrainingData
 from harness.store import read_samples
 from harness.store.at_hand import check_models, check_samples
 from harness.store.run_folder import RunFolder
@@ -86,8 +86,9 @@ def read_run(folder: RunFolder) -> ScoredRun:
         ) from error
     notes = check_samples(folder, lock, [suite.name for suite in suites])
     notes += check_models(folder, lock)
+    items: dict[ItemKey, Item] = {}
     samples = {
-        (arm.name, suite.name): read_samples(folder.samples(arm.name, suite.name))
+        (arm.name, suite.name): read_samples(folder.samples(arm.name, suite.name), items)
         for arm in lock.arms
         for suite in suites
     }

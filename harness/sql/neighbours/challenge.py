@@ -7,16 +7,17 @@ import itertools
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypedDict
+from typing import Literal
 
 from sqlglot import exp
 
 from harness.sql.compare.noise import has_floats, noise_of, size_queries
 from harness.sql.compare.policy import STRICT, Policy
+from harness.sql.compare.shown import BothResults, ShownTable, side_by_side
 from harness.sql.compare.tables import Expectation, Order, compare, fitting_orders, unordered
 from harness.sql.compare.ties import GoldPlan, expectation, tie_variants
 from harness.sql.execute.database import Schema
-from harness.sql.execute.messages import Cell, Cells, SourceSpec
+from harness.sql.execute.messages import Cells, SourceSpec
 from harness.sql.execute.sandbox import QueryResult, Sandbox, Source
 from harness.sql.neighbours.drawing import Rows
 from harness.sql.neighbours.instances import (
@@ -121,19 +122,10 @@ def neighbourhood(
     )
 
 
-class ShownTable(TypedDict):
-    """A table or a result as plain data."""
-
-    columns: list[str]
-    rows: list[list[Cell]]
-
-
-class Witness(TypedDict):
+class Witness(BothResults):
     """The rows of an instance by table, and what both queries return on it."""
 
     tables: dict[str, ShownTable]
-    gold: ShownTable
-    pred: ShownTable
 
 
 @dataclass(slots=True)
@@ -376,8 +368,7 @@ class Challenger:
                 for name, rows in trial.instance.tables.items()
                 if rows
             },
-            "gold": _shown(gold),
-            "pred": _shown(pred),
+            **side_by_side(gold, pred),
         }
 
     def _is_referred_to(self, trial: TriedInstance, name: str, dropped: slice) -> bool:
@@ -413,7 +404,3 @@ def _is_null_when_empty(tree: exp.Expression | None) -> bool:
     """Tell whether a query aggregates what is NULL over no rows, or gives NULL otherwise."""
     shown = getattr(tree, "selects", [])
     return not shown or any(item.find(exp.Sum, exp.Avg, exp.Max, exp.Min) for item in shown)
-
-
-def _shown(result: QueryResult) -> ShownTable:
-    return {"columns": list(result.columns), "rows": [list(row) for row in result.rows[:50]]}
