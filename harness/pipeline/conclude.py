@@ -1,17 +1,21 @@
 """Compare the scored answers, and write what people and programs read."""
 
-from harness import report
+from dataclasses import replace
+
+from harness import report, review
 from harness.analysis import analyse, pair
 from harness.analysis.arm_scores import arm_score
 from harness.analysis.copies import copy_warnings, without_copies
 from harness.analysis.decisions import compare_early, compare_pairs, require, settle
 from harness.analysis.goals import held_to_goals
 from harness.analysis.identical_arm import by_identity
+from harness.analysis.people import contradictions, people_beside
 from harness.analysis.recipes import compare_recipes
 from harness.analysis.run_result import result_of
 from harness.pipeline.answers.scored_run import ScoredRun, read_run
 from harness.pipeline.progress import Progress
 from harness.records import BASE, Arm, Comparison, Result, Suite
+from harness.store import transcripts
 from harness.store.run_folder import RunFolder
 from harness.study import Study
 
@@ -99,4 +103,17 @@ def conclude(folder: RunFolder, result: Result, progress: Progress) -> None:
 def reopen(folder: RunFolder) -> tuple[Study, Result]:
     """Compare a finished run again from its samples; see `read_run`."""
     run = read_run(folder)
-    return run.study, compare(run)
+    return run.study, with_people(folder, compare(run))
+
+
+def with_people(folder: RunFolder, result: Result) -> Result:
+    """Add what raters and judge models said of the run's answers; it changes no verdict.
+
+    Raises:
+        DataError: If a file of ratings is broken.
+    """
+    rated = [*result.comparisons, *transcripts.comparisons(folder.chats)]
+    reviews = review.read_reviews(folder.review, rated)
+    said = contradictions(people_beside(result.comparisons, reviews))
+    sentences = filter(None, (result.recommendation, said))
+    return replace(result, reviews=reviews, recommendation=". ".join(sentences))

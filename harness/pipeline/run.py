@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.pipeline.answers.score import score
 from harness.pipeline.answers.scored_run import scored_run
-from harness.pipeline.conclude import compare, conclude
+from harness.pipeline.conclude import compare, conclude, with_people
 from harness.pipeline.finished.rating_sheets import draw_declared
 from harness.pipeline.plan import PlannedRun, plan
 from harness.pipeline.progress import Progress
@@ -58,7 +58,7 @@ def carry_out(planned: PlannedRun) -> Result:
         samples = score(planned, arms)
         with planned.progress.task("compare"):
             scored = scored_run(planned.folder, planned.study, planned.suites, arms, samples)
-            result = compare(scored)
+            result = with_people(planned.folder, compare(scored))
         conclude(planned.folder, result, planned.progress)
         draw_declared(planned.folder, planned.study, result)
     return result

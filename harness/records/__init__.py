@@ -32,6 +32,8 @@ from harness.records.items import (
     Tails,
 )
 from harness.records.ratings import (
+    Judged,
+    JudgedPair,
     KappaKind,
     RatedSet,
     RaterSummary,
@@ -73,6 +75,8 @@ __all__ = [
     "GateVerdict",
     "Item",
     "ItemKey",
+    "Judged",
+    "JudgedPair",
     "KappaKind",
     "Kind",
     "Label",

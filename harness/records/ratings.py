@@ -125,11 +125,48 @@ class SetSummary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedPair:
+    """What a judge model made of one pair, unblinded.
+
+    ``preference`` is 1 where tuned is better, -1 where base is, 0 for a tie, None where no answer
+    of the judge could be read. ``answers`` is as in `Rating`.
+    """
+
+    set_name: str
+    item: ItemKey
+    stratum: str
+    preference: int | None
+    answers: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A judge model as it was declared before it was asked, and what it said of a draw's pairs.
+
+    Each pair was shown in both orders, ``samples`` times each, with ``prompt``; ``sets`` are those
+    of the draw.
+    """
+
+    model: str
+    prompt: str
+    samples: int
+    seed: int
+    sets: tuple[RatedSet, ...] = ()
+    pairs: tuple[JudgedPair, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Review:
-    """Everything that was collected of one draw: a `SetSummary` for each of its sets."""
+    """Everything that was collected of one draw: a `SetSummary` for each of its sets.
+
+    ``judged`` is what a judge model said of the same pairs (kept in a file of its own), and
+    ``left_out`` how many ratings are of answers that the run no longer has.
+    """
 
     draw: str
     sets: tuple[RatedSet, ...]
     format: Literal["harness-review/1"] = "harness-review/1"
     ratings: tuple[Rating, ...] = ()
     summaries: tuple[SetSummary, ...] = ()
+    judged: Judged | None = None
+    left_out: int = 0

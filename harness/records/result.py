@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from harness.records.comparison import Comparison, Finding, GateVerdict, RecipeComparison
 from harness.records.costs import AnswerLength, AnswerTime, Origin, TrainingCost
 from harness.records.items import Document, ItemKey, Suite
+from harness.records.ratings import Review
 from harness.records.training import LossPoint, SuitePoint, TrainingData, Trial
 
 BASE = "base"
@@ -66,6 +67,7 @@ class Result:
     ``reason`` says why ``verdict`` is not the gravest of the candidates' (else it is empty),
     ``recommendation`` what to ship, what that gains and costs, or why nothing can be recommended.
     ``rivals`` compare the ``recommended`` candidate with the others that pass, item by item.
+    ``reviews`` are the draws of which ratings were collected; they change no verdict.
     ``times`` say how long answering took, ``origin`` how to run it again.
     ``groups`` are the names of the groups that each item can be found by.
     """
@@ -91,3 +93,4 @@ class Result:
     times: tuple[AnswerTime, ...] = ()
     origin: Origin = field(default_factory=Origin)
     groups: Mapping[ItemKey, tuple[str, ...]] = field(default_factory=dict)
+    reviews: tuple[Review, ...] = ()

@@ -18,6 +18,7 @@ from harness.report.data_card_view import training_data
 from harness.report.decision_view import matrix, rivals
 from harness.report.details import sections
 from harness.report.item_browser import embedded, item_data, left_out
+from harness.report.people_view import people
 from harness.report.recipe_table import MEANING, recipe_table
 from harness.report.standouts import beside
 from harness.report.training_view import training
@@ -57,6 +58,7 @@ def html(result: Result) -> str:
         forest=overview.forest(result),
         arms=overview.arms(result),
         measures=overview.measures(result),
+        people=people(result),
         recipes=recipe_table(result),
         recipes_mean=MEANING,
         tradeoffs=found,

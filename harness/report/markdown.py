@@ -18,6 +18,7 @@ from harness.report.details import transition_counts
 from harness.report.headline import Card, Check, cards
 from harness.report.item_browser import item_id
 from harness.report.overview import warnings
+from harness.report.people_view import people, people_lines
 from harness.report.recipe_table import MEANING, recipe_table
 from harness.report.wording import agreements, between, level, percent, precise, title_of
 from harness.stats import SequentialDecision
@@ -56,6 +57,7 @@ def markdown(result: Result, *, budget: int = BUDGET) -> str:
             "How far such figures agreed with people elsewhere: "
             + " ".join(f"**{escape(title)}**: {escape(text)}" for title, text in said)
         )
+    blocks += _people(result)
     blocks += _failures(result)
     blocks += [f"> {escape(note)}" for note in result.notes]
     blocks += _recipes(result)
@@ -202,6 +204,20 @@ def _items(decision: Decision | None) -> str:
     if isinstance(decision, SequentialDecision) and decision.used < decision.planned:
         return f"{decision.n:,} of {decision.planned:,}"
     return f"{decision.n:,}" if decision else "0"
+
+
+def _people(result: Result) -> list[str]:
+    section = people(result)
+    if section is None:
+        return []
+    lines = [
+        f"- **{escape(title)}**, {escape(candidate)}: {escape(preferred)} ({escape(rate)})"
+        for title, candidate, preferred, rate in people_lines(section)
+    ]
+    notes = [f"> {escape(note)}" for note in section.notes]
+    judges = [f"**{escape(title)}.** {escape(words)}" for title, words in section.judges]
+    said = [f"{escape(section.words)} Percentages are how often the candidate wins."]
+    return ["## What people say", *said, *notes, *(["\n".join(lines)] if lines else []), *judges]
 
 
 def _worst_first(comparisons: Sequence[Comparison]) -> list[Comparison]:

@@ -4,7 +4,7 @@ from collections.abc import Set
 from dataclasses import replace
 
 from harness.analysis.groups.facets import MADE_NAMES
-from harness.records import Comparison, Finding, Pair, Result, Sample, TrainingData
+from harness.records import Comparison, Finding, Pair, Result, Review, Sample, TrainingData
 
 LEFT_OUT = "(text left out)"
 
@@ -28,6 +28,7 @@ def without_texts(result: Result) -> Result:
             for key, names in result.groups.items()
         },
         data=tuple(map(_data, result.data)),
+        reviews=tuple(map(_review, result.reviews)),
         notes=(*result.notes, "The texts of questions and answers were left out of this report."),
     )
 
@@ -57,6 +58,11 @@ def _is_nameable(finding: Finding, named: Set[str]) -> bool:
 def _finding(finding: Finding) -> Finding:
     """Drop the words of a warning, which may quote an answer; its title and counts stay."""
     return replace(finding, text="") if finding.kind == "warning" else finding
+
+
+def _review(review: Review) -> Review:
+    """Drop what raters wrote, which may quote an answer."""
+    return replace(review, ratings=tuple(replace(each, comment="") for each in review.ratings))
 
 
 def _data(data: TrainingData) -> TrainingData:

@@ -2,6 +2,7 @@
 
 from harness.review.collect import Collected, CollectedDraw, FileReport, collect, keep
 from harness.review.precision import Precision
+from harness.review.reviews import read_reviews
 from harness.review.summary import read_review, review_of, review_text
 from harness.review.write import DrawnSet, draw_sets, write_sheets
 
@@ -15,6 +16,7 @@ __all__ = [
     "draw_sets",
     "keep",
     "read_review",
+    "read_reviews",
     "review_of",
     "review_text",
     "write_sheets",

@@ -128,8 +128,16 @@ def cohen_kappa(
     place = {category: index for index, category in enumerate(categories)}
     table = np.zeros((len(categories), len(categories)))
     for one, other in zip(first, second, strict=True):
-        table[place[one], place[other]] += 1.0 / len(first)
-    steps = np.abs(np.subtract.outer(np.arange(len(categories)), np.arange(len(categories))))
+        table[place[one], place[other]] += 1.0
+    return kappa_of_table(table, weights=weights)
+
+
+def kappa_of_table(
+    table: Floats, *, weights: Literal["linear", "quadratic"] | None = None
+) -> float | None:
+    """Return Cohen's kappa of a square table of counts, the first rater's categories in rows."""
+    table = table / table.sum()
+    steps = np.abs(np.subtract.outer(np.arange(len(table)), np.arange(len(table))))
     cost = {None: (steps > 0) * 1.0, "linear": steps * 1.0, "quadratic": steps**2.0}[weights]
     expected = float(np.sum(cost * np.outer(table.sum(axis=1), table.sum(axis=0))))
     return 1.0 - float(np.sum(cost * table)) / expected if expected > 0.0 else None

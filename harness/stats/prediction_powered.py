@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from harness.errors import DataError
-from harness.stats.win_rate import Stratum, population_win_rate
+from harness.stats.win_rate import PopulationWinRate, Stratum, population_win_rate
 
 FEWEST_RATED = 50
 """Rated items below which scores do not help: the tuning itself is too uncertain."""
@@ -33,20 +33,15 @@ class PoweredMean(NamedTuple):
 
 
 class ScoredStratum(NamedTuple):
-    """What is known of one stratum: rated items, and automatic scores of all items.
+    """What was rated of one part of a suite.
 
-    ``ratings`` are those of `win_rate.Stratum`, in [0, 1]; ``scores`` are the automatic ones of the
-    same items on the same scale, ``others`` those of the items that nobody rated.
+    ``size`` is how many items it has, ``ratings`` are those of `win_rate.Stratum`, in [0, 1];
+    ``scores`` are the automatic ones of the same items, on the same scale.
     """
 
+    size: int
     ratings: Sequence[float]
     scores: Sequence[float]
-    others: Sequence[float]
-
-    @property
-    def size(self) -> int:
-        """How many items the stratum has."""
-        return len(self.ratings) + len(self.others)
 
 
 def prediction_powered_mean(
@@ -90,60 +85,78 @@ def prediction_powered_mean(
 
 
 def prediction_powered_win_rate(
-    strata: Sequence[ScoredStratum], *, ties: int = 0, level: float = 0.90
+    strata: Sequence[ScoredStratum],
+    everywhere: Sequence[float],
+    *,
+    ties: int = 0,
+    level: float = 0.90,
 ) -> PoweredMean:
     """Estimate the win rate of all items of a suite from ratings of some and scores of all.
 
     The target is these items, not others like them, and they were drawn at random within strata of
-    known sizes. So a rated item counts by what its rating says beyond its score, y + t (F - f),
-    where F is the mean score of the whole stratum and f the item's own. In one stratum that is the
-    paper's estimate: with all N + n items in F, its tuning is the regression of ratings on scores.
-    One tuning serves all strata, the one with the least variance of the whole: the strata's
-    cov(y, f) and var(f) are summed with weights (size / total)^2 (1/n - 1/size). A score that is
-    constant within every stratum (right or wrong, where items were drawn by it) has no more to say
-    than the strata do, and changes nothing. Intervals are those of `population_win_rate`.
+    known sizes. The strata's mean ratings are shifted by t (mean score of all items - the strata's
+    mean score of rated items), and a rating varies only by what its score does not say, y - t f.
+    In one stratum that is the paper's estimate: with all N + n items in the mean, its tuning is the
+    regression of ratings on scores. One t serves all strata, the one with the least variance of
+    the whole: their cov(y, f) and var(f) are summed with weights
+    (size / total)^2 (1/n - 1/size). A score that is constant within every stratum (right or wrong,
+    where items were drawn by it) has no more to say than the strata do, and changes nothing.
+    Intervals are those of `population_win_rate`.
 
     Args:
         strata: with at least one rated item each.
+        everywhere: the score of every item of the strata, rated or not.
         ties: items known to be ties without being rated.
         level: of the interval.
 
     Raises:
-        DataError: a stratum without ratings, or without a score of each rated item.
+        DataError: a stratum without ratings, or without a score of each item.
     """
-    if any(len(stratum.ratings) != len(stratum.scores) for stratum in strata):
-        raise DataError("a prediction-powered win rate needs a score of every rated item")
-    total = ties + sum(stratum.size for stratum in strata)
-    plain = population_win_rate(
-        [Stratum(stratum.size, stratum.ratings) for stratum in strata], ties=ties, level=level
-    )
+    sizes = sum(stratum.size for stratum in strata)
+    if len(everywhere) != sizes or any(len(s.ratings) != len(s.scores) for s in strata):
+        raise DataError(
+            "a prediction-powered win rate needs a score of every item: found "
+            f"{len(everywhere)} of {sizes}"
+        )
+    plain = _joined(strata, 0.0, ties, level)
     rated = sum(len(stratum.ratings) for stratum in strata)
-    tuning = _tuning(strata, total) if rated >= FEWEST_RATED else 0.0
+    tuning = _tuning(strata) if rated >= FEWEST_RATED else 0.0
     if tuning == 0.0:
         return PoweredMean(*plain, 0.0, float(rated))
-    adjusted = [Stratum(stratum.size, _adjusted(stratum, tuning)) for stratum in strata]
-    found = population_win_rate(adjusted, ties=ties, level=level)
+    known = sum(stratum.size * float(np.mean(stratum.scores)) for stratum in strata)
+    shift = tuning * (float(np.sum(everywhere)) - known) / (sizes + ties)
+    found = _joined(strata, tuning, ties, level)
     width = found.high - found.low
     worth = rated * ((plain.high - plain.low) / width) ** 2 if width > 0.0 else float(rated)
-    return PoweredMean(*found, tuning, worth)
+    mean, low, high = (min(1.0, max(0.0, value + shift)) for value in found)
+    return PoweredMean(mean, low, high, tuning, worth)
 
 
-def _tuning(strata: Sequence[ScoredStratum], total: int) -> float:
+def _joined(
+    strata: Sequence[ScoredStratum], tuning: float, ties: int, level: float
+) -> PopulationWinRate:
+    """Join the strata's ratings, each less what its score says beyond the stratum's mean score."""
+    return population_win_rate(
+        [
+            Stratum(
+                stratum.size,
+                np.asarray(stratum.ratings)
+                - tuning * (np.asarray(stratum.scores) - float(np.mean(stratum.scores or [0.0]))),
+            )
+            for stratum in strata
+        ],
+        ties=ties,
+        level=level,
+    )
+
+
+def _tuning(strata: Sequence[ScoredStratum]) -> float:
     together = alone = 0.0
     for stratum in strata:
         n = len(stratum.ratings)
         if n > 1:
-            weight = (stratum.size / total) ** 2 * (1.0 / n - 1.0 / stratum.size)
+            weight = stratum.size**2 * (1.0 / n - 1.0 / stratum.size)
             table = np.cov(stratum.ratings, stratum.scores)
             together += weight * float(table[0, 1])
             alone += weight * float(table[1, 1])
-    return min(1.0, max(0.0, together / alone)) if alone > 1e-12 else 0.0
-
-
-def _adjusted(stratum: ScoredStratum, tuning: float) -> list[float]:
-    """Return the ratings with what the scores of the whole stratum say beyond the rated ones."""
-    everything = (sum(stratum.scores) + sum(stratum.others)) / stratum.size
-    return [
-        rating + tuning * (everything - score)
-        for rating, score in zip(stratum.ratings, stratum.scores, strict=True)
-    ]
+    return min(1.0, max(0.0, together / alone)) if alone > 1e-9 else 0.0

@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import betaincinv, ndtri, stdtrit
 
 from harness.errors import DataError
+from harness.stats.scores import Floats
 
 FEW = 10
 """Items of a stratum, rated or not, below which its interval is Clopper and Pearson's."""
@@ -20,7 +21,7 @@ class Stratum(NamedTuple):
     """
 
     size: int
-    scores: Sequence[float]
+    scores: Sequence[float] | Floats
 
 
 class PopulationWinRate(NamedTuple):
@@ -70,12 +71,9 @@ def population_win_rate(
 
 
 def _interval(stratum: Stratum, tail: float) -> tuple[float, float, float]:
-    """Return mean and ends; ties and the share already rated count as further items.
-
-    Scores that automatic ones have adjusted may lie beyond [0, 1]; their mean is cut to it.
-    """
+    """Return mean and ends; ties and the share already rated count as further items."""
     scores = np.asarray(stratum.scores, dtype=np.float64)
-    mean, n = min(1.0, max(0.0, float(scores.mean()))), len(scores)
+    mean, n = min(1.0, max(0.0, float(scores.mean()))), len(scores)  # rounding
     if n == stratum.size:
         return mean, mean, mean
     shrunk = np.append(scores, [0.0, 1.0])  # one win and one loss more: never without variance

@@ -60,7 +60,7 @@ def test_one_stratum_is_the_papers_estimate() -> None:
     truth = rng.random(400)
     ratings, scores = (truth > 0.5).astype(float), np.clip(truth + rng.normal(0, 0.3, 400), 0, 1)
     found = prediction_powered_win_rate(
-        [ScoredStratum(ratings[:80].tolist(), scores[:80].tolist(), scores[80:].tolist())]
+        [ScoredStratum(400, ratings[:80].tolist(), scores[:80].tolist())], scores
     )
     slope = np.cov(ratings[:80], scores[:80])[0, 1] / np.var(scores[:80], ddof=1)
     tuning = slope * 320 / 400  # of the paper: divided by 1 + n/N
@@ -73,9 +73,9 @@ def test_one_stratum_is_the_papers_estimate() -> None:
 
 def test_a_score_that_says_no_more_than_the_strata_changes_nothing() -> None:
     """Right or wrong is constant within what was drawn by it: the plain interval stays."""
-    lost = ScoredStratum([0.0] * 30 + [1.0] * 10, [0.0] * 40, [0.0] * 20)
-    rest = ScoredStratum([0.5] * 20 + [1.0] * 10, [0.5] * 30, [0.5] * 100)
-    found = prediction_powered_win_rate([lost, rest], ties=7)
+    lost = ScoredStratum(60, [0.0] * 30 + [1.0] * 10, [0.0] * 40)
+    rest = ScoredStratum(130, [0.5] * 20 + [1.0] * 10, [0.5] * 30)
+    found = prediction_powered_win_rate([lost, rest], [0.0] * 60 + [0.5] * 130, ties=7)
     plain = [Stratum(one.size, one.ratings) for one in (lost, rest)]
     assert found[:3] == population_win_rate(plain, ties=7)
     assert (found.tuning, found.worth) == (0.0, 70.0)
@@ -85,8 +85,8 @@ def test_few_ratings_are_left_alone() -> None:
     """Below fifty rated items the tuning itself is too uncertain."""
     rng = np.random.default_rng(0)
     values = rng.random(200).round(2).tolist()
-    few = ScoredStratum([float(v > 0.5) for v in values[:49]], values[:49], values[49:])
-    assert prediction_powered_win_rate([few]).tuning == 0.0
+    few = ScoredStratum(200, [float(v > 0.5) for v in values[:49]], values[:49])
+    assert prediction_powered_win_rate([few], values).tuning == 0.0
 
 
 def test_the_interval_holds_the_truth_and_is_narrower() -> None:
@@ -103,10 +103,10 @@ def test_the_interval_holds_the_truth_and_is_narrower() -> None:
         for _ in range(300):
             strata = []
             for rating, score in worlds:
-                order = rng.permutation(len(rating))
-                drawn, rest = order[:35], order[35:]
-                strata.append(ScoredStratum(rating[drawn], score[drawn], score[rest]))
-            found = prediction_powered_win_rate(strata)
+                drawn = rng.permutation(len(rating))[:35]
+                strata.append(ScoredStratum(len(rating), [*rating[drawn]], [*score[drawn]]))
+            scores = np.concatenate([score for _, score in worlds])
+            found = prediction_powered_win_rate(strata, scores)
             held += found.low <= truth <= found.high
             worth.append(found.worth / 70)
         assert held / 300 >= 0.86
@@ -121,5 +121,5 @@ def test_what_is_missing_is_refused(labels: list, predictions: list, others: lis
     """Labels, a prediction of each, and predictions of other items."""
     with pytest.raises(DataError, match="a prediction-powered mean needs"):
         prediction_powered_mean(labels, predictions, others)
-    with pytest.raises(DataError, match="a score of every rated item"):
-        prediction_powered_win_rate([ScoredStratum([1.0, 0.0], [1.0], [])])
+    with pytest.raises(DataError, match="a score of every item: found 2 of 3"):
+        prediction_powered_win_rate([ScoredStratum(3, [1.0, 0.0], [1.0, 0.0])], [1.0, 0.0])
