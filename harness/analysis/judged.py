@@ -55,7 +55,11 @@ class JudgeBeside:
 
 def judges_beside(reviews: Sequence[Review]) -> tuple[JudgeBeside, ...]:
     """Set every judge that was asked beside the people who rated the same draw."""
-    return tuple(_beside(review, review.judged) for review in reviews if review.judged)
+    return tuple(
+        _beside(review, review.judged)
+        for review in reviews
+        if review.judged and review.judged.pairs
+    )
 
 
 def _beside(review: Review, judged: Judged) -> JudgeBeside:

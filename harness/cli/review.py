@@ -88,6 +88,34 @@ def collect(
         console.say(f"ratings in {each.folder / 'review.json'}; report in {folder.path}")
 
 
+@app.command()
+def judge(
+    draw: Annotated[
+        Path, typer.Argument(metavar="DRAW", help="A draw's folder, such as runs/mine/review/ab12.")
+    ],
+    trust: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that comes with the judge.")
+    ] = False,
+) -> None:
+    """Let the judge model that the study declares rate a draw's pairs, beside the people.
+
+    Its figure is shown only where it agrees with 100 human ratings or more. A key for an endpoint
+    comes from the environment, such as OPENAI_API_KEY.
+
+    Example: `harness review judge runs/mine/review/ab12cd34`
+    """
+    from harness.pipeline.finished.judge_pairs import judge_draw
+    from harness.store.run_folder import RunFolder
+
+    folder = RunFolder(draw.resolve().parents[1])
+    judged = judge_draw(folder, draw, console.TerminalProgress(), trust_remote_code=trust)
+    unread = sum(pair.preference is None for pair in judged.pairs)
+    console.say(
+        f"{judged.model} rated {len(judged.pairs)} pairs ({unread} could not be read); how far it "
+        f"agrees with people is in {folder.path / 'report.html'}"
+    )
+
+
 def _asked(items: int, raters: int, suites: str, form: str, by: str) -> "ReviewSection":
     """Return what is asked for, checked like a study's own section.
 

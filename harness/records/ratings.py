@@ -143,14 +143,18 @@ class JudgedPair:
 class Judged:
     """A judge model as it was declared before it was asked, and what it said of a draw's pairs.
 
-    Each pair was shown in both orders, ``samples`` times each, with ``prompt``; ``sets`` are those
-    of the draw.
+    Each pair was shown in both orders, ``samples`` times each, with ``prompt``. ``fingerprint`` is
+    the sha256 of what can change its answers, ``sets`` are those of the draw. Without ``pairs`` it
+    has not been asked to the end.
     """
 
     model: str
     prompt: str
     samples: int
     seed: int
+    temperature: float = 0.7
+    max_new_tokens: int = 64
+    fingerprint: str = ""
     sets: tuple[RatedSet, ...] = ()
     pairs: tuple[JudgedPair, ...] = ()
 

@@ -4,16 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import TypeAdapter
-
 from harness.analysis import answer_text
-from harness.errors import DataError
-from harness.inputs import first_problem, parse_json, read_input
-from harness.records import Comparison, ItemKey, Judged, Review
+from harness.records import Comparison, ItemKey, Review
 from harness.review.draw import clean
+from harness.review.judging import JUDGED, read_judged
 from harness.review.summary import REVIEW, answers_hash, read_review, review_of
-
-JUDGED = "judge.json"
 
 _Answers = Mapping[tuple[str, ItemKey], str]
 """The hash of the answers of base and candidate, by candidate and item."""
@@ -43,22 +38,6 @@ def read_reviews(folder: Path, comparisons: Sequence[Comparison]) -> tuple[Revie
         for pair in comparison.pairs
     }
     return tuple(_current(_read(draw), answers) for draw in sorted(files))
-
-
-def read_judged(path: Path) -> Judged:
-    """Read what a judge model said of a draw.
-
-    Raises:
-        DataError: If it is broken.
-    """
-    try:
-        return TypeAdapter(Judged).validate_python(parse_json(read_input(path)))
-    except (OSError, ValueError) as error:
-        reason = first_problem(error)
-    raise DataError(
-        f"judgements must be as `harness review judge` writes them: {path}: {reason}; delete the "
-        "file and judge again, what was asked is kept"
-    )
 
 
 def _read(draw: Path) -> Review:

@@ -10,6 +10,7 @@ from harness.study.sections import (
     BaseSection,
     CandidateSection,
     GateSection,
+    JudgeSection,
     ReviewSection,
     SuiteSection,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "CandidateSection",
     "DataSection",
     "GateSection",
+    "JudgeSection",
     "Query",
     "ReviewSection",
     "StrictLoader",

@@ -52,7 +52,7 @@ class BaseSection(ArmSection):
     @model_validator(mode="after")
     def _answers(self) -> "BaseSection":
         if not (self.model or self.backend):
-            raise ValueError("the base needs a 'model', or a 'backend' that answers elsewhere")
+            raise ValueError("what answers needs a 'model', or a 'backend' that answers elsewhere")
         if self.dtype == VERIFIED and self.quantization != "none":
             raise ValueError(
                 f"dtype {VERIFIED} needs weights that are not quantized: found quantization "
@@ -69,6 +69,44 @@ class BaseSection(ArmSection):
     def title(self) -> str:
         """What a report calls the base."""
         return self.endpoint if self.backend else self.model
+
+
+JUDGE_PROMPT = """Two assistants were asked the same. Compare their answers.
+
+What they were asked:
+{question}
+
+A reference answer:
+{reference}
+
+Answer A:
+{a}
+
+Answer B:
+{b}
+
+Which answer is better? Reply with one letter: A, B, or C if neither is better."""
+
+
+class JudgeSection(BaseSection):
+    """A model that rates the pairs that people rate; declared before it is asked."""
+
+    prompt: str = Field(
+        JUDGE_PROMPT,
+        description="what it is asked, with {question}, {reference}, {a} and {b}; it is to name A, "
+        "B, or C for a tie",
+    )
+    samples: int = Field(5, ge=1, le=100, description="how often each order of a pair is asked")
+    temperature: float = Field(0.7, gt=0, le=2)
+    max_new_tokens: int = Field(64, ge=1, description="where its reply is cut")
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _shows_both(self) -> "JudgeSection":
+        missing = [name for name in ("{question}", "{a}", "{b}") if name not in self.prompt]
+        if missing:
+            raise ValueError(f"a judge's prompt shows the pair: add {', '.join(missing)}")
+        return self
 
 
 class CandidateSection(ArmSection):
@@ -286,6 +324,9 @@ class ReviewSection(Section):
         "or 'label', the cause that scoring gave",
     )
     seed: Seed | None = Field(None, description="of the draw; the study's if it is left out")
+    judge: JudgeSection | None = Field(
+        None, description="a model that rates the same pairs, for `harness review judge`"
+    )
 
     def forms(self, suites: Collection[str]) -> dict[str, Form]:
         """Return how each suite is rated."""

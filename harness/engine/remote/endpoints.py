@@ -204,6 +204,27 @@ def remote_arms(
     return made
 
 
+def lone_arm(name: str, section: ArmSection, conversations: Mapping[RequestKey, str]) -> RemoteArm:
+    """Return an endpoint that is no arm of a study, such as a judge; contacts nothing.
+
+    Args:
+        name: What errors call it.
+        section: Backend and arguments.
+        conversations: The messages of every request as JSON; not looked at where it takes text.
+
+    Raises:
+        StudyError: If backend or arguments are unknown, or a key may not be sent to its host.
+    """
+    _check_arguments(name, section)
+    check_host(name, section)
+    return RemoteArm(
+        name=name,
+        section=section,
+        model_args=_with_tokenizer(section, None),
+        conversations=conversations if takes_messages(section) else {},
+    )
+
+
 def _with_tokenizer(section: ArmSection, tokenizer: str | None) -> Mapping[str, object]:
     """Give lm-eval's text completions the tokenizer of every other arm, or none."""
     given = dict(section.model_args)
