@@ -9,7 +9,14 @@ from harness.display_text import one_line
 from harness.errors import DataError
 from harness.files import write_text
 from harness.records import Rating, Review
-from harness.review.key import Key, KeyRow, fingerprint, fingerprint_ascii, read_keys
+from harness.review.key import (
+    Key,
+    KeyRow,
+    fingerprint,
+    fingerprint_1,
+    fingerprints_ascii,
+    read_keys,
+)
 from harness.review.packet import GENERAL_TAGS
 from harness.review.rated_files import SHOWN_CELLS, RatedFile, RatedRow, read_rated
 from harness.review.said import said
@@ -203,10 +210,14 @@ def _is_edited(row: RatedRow, name: str, known: KeyRow) -> bool:
         return False  # a file without the answers, such as a page's: there is nothing to compare
     shown = [row.cells[each] for each in SHOWN_CELLS]
     versions = [[name, *shown], [name, *map(arm, shown)]]
-    if any(fingerprint(version) == known["sha256"] for version in versions):
-        return False
     left = known.get("sha256_ascii")
-    return row.is_exact or all(fingerprint_ascii(version) != left for version in versions)
+    whole = fingerprint if left else fingerprint_1
+    if any(whole(version) == known["sha256"] for version in versions):
+        return False
+    if row.is_exact or left is None:
+        return True
+    found = [zip(fingerprints_ascii(version), left, strict=True) for version in versions]
+    return not any(one == other for pairs in found for one, other in pairs)
 
 
 def _add(draw: _Drawing, rating: Rating, read: _ReadFile) -> str:

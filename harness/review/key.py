@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NotRequired
+from unicodedata import normalize
 
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # pydantic needs it on Python 3.11
@@ -16,6 +17,8 @@ from harness.review.packet import Form
 
 KEY = "key.json"
 
+_LINE_END = re.compile("_x000D_")
+"""A carriage return in workbooks, which some programs make of these letters."""
 _OTHER_THAN_ASCII = re.compile(r"[^\x20-\x7e\s]|\?")
 
 
@@ -34,7 +37,7 @@ class KeyRow(TypedDict):
     probability: float
     base_side: str
     sha256: str
-    sha256_ascii: NotRequired[str]
+    sha256_ascii: NotRequired[tuple[str, str]]
     answers: NotRequired[str]
     repeats: NotRequired[str]
 
@@ -105,23 +108,35 @@ def read_keys(folder: Path) -> list[tuple[Path, Key]]:
 def fingerprint(cells: Sequence[str]) -> str:
     """Return a hash of what a rater saw, by which an edited row is found out.
 
-    White space at the ends of lines does not count: spreadsheets change it on their own.
+    White space does not count: spreadsheets lose tabs and change the ends of lines on their own.
     """
+    return _sha256(["".join(_LINE_END.sub("", cell).split()) for cell in cells])
+
+
+def fingerprints_ascii(cells: Sequence[str]) -> tuple[str, str]:
+    """Return hashes of the ASCII in what a rater saw, without question marks and white space.
+
+    A file in an old encoding has question marks where it knows no letter, or the letter's plain
+    form: the second hash is of what is left with those.
+    """
+    plain = [normalize("NFKC", cell) for cell in cells]
+    return _sha256_ascii(cells), _sha256_ascii(plain)
+
+
+def fingerprint_1(cells: Sequence[str]) -> str:
+    """Return the hash that keys of earlier versions hold: white space counts but at lines' ends."""
     plain = ["\n".join(line.rstrip() for line in cell.splitlines()).strip() for cell in cells]
     return _sha256(plain)
-
-
-def fingerprint_ascii(cells: Sequence[str]) -> str:
-    """Return a hash of the ASCII in what a rater saw, without question marks and white space.
-
-    A file in an old encoding has question marks where it knows no letter.
-    """
-    return _sha256(["".join(_OTHER_THAN_ASCII.sub("", cell).split()) for cell in cells])
 
 
 def sha256(data: bytes) -> str:
     """Return the sha256 of a file's bytes."""
     return hashlib.sha256(data).hexdigest()
+
+
+def _sha256_ascii(cells: Sequence[str]) -> str:
+    left = [_OTHER_THAN_ASCII.sub("", _LINE_END.sub("", cell)) for cell in cells]
+    return _sha256(["".join(cell.split()) for cell in left])
 
 
 def _sha256(cells: Sequence[str]) -> str:

@@ -46,6 +46,9 @@ _RATED = ({"row", "choice"}, {"row", "score_a", "score_b"})
 _SHEETS = frozenset({".xlsx", ".xlsm", ".xlsb", ".xls", ".ods", ".csv", ".tsv"})
 _DEPTH = 2
 """Files of an archive that are sheets whatever is in them, and how deep archives lie in others."""
+_WESTERN = frozenset(bytes(range(128, 160)).decode("cp1252", "ignore"))
+_MISREAD = "\ufeff".encode().decode("cp1252")
+"""Letters that only this encoding has, and what it makes of UTF-8's byte-order mark."""
 _PAGE = re.compile(r"\s*(<!doctype html|<html)", re.IGNORECASE)
 
 
@@ -135,7 +138,7 @@ def _rows(data: bytes) -> tuple[tuple[RatedRow, ...], bool]:
 
 
 def _title(text: str) -> str:
-    return _KNOWN.get(re.sub(r"[\W_]+", "", text).casefold(), "")
+    return _KNOWN.get(re.sub(r"[^a-z]+", "", text.lower()), "")
 
 
 def _is_title(text: str) -> bool:
@@ -149,12 +152,30 @@ def _table_rows(table: Table, *, is_exact: bool = True) -> Iterator[RatedRow]:
     if line is None:
         return
     names = [_title(text) for text in table[line]]
+    is_misread = any(text.startswith(_MISREAD) for text in table[line])
     for number, row in enumerate(table[line + 1 :], start=line + 2):
         if any(cell.strip() for cell in row):
             padded = [*row, *[""] * (len(names) - len(row))]
             found = zip(reversed(names), reversed(padded[: len(names)]), strict=True)
             cells = {name: cell for name, cell in found if name}  # of two alike the first counts
+            if is_misread:
+                cells = {name: _reread(cell) for name, cell in cells.items()}
             yield RatedRow(place=f"row {number}", cells=cells, is_exact=is_exact)
+
+
+def _reread(text: str) -> str:
+    """Return what UTF-8 says that was read as Windows' western encoding; other text as it is."""
+    try:
+        return b"".join(map(_western, text)).decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def _western(char: str) -> bytes:
+    """Return the byte that was read as a letter; LibreOffice has some for bytes without one."""
+    if 0xF180 <= ord(char) <= 0xF1FF:
+        return bytes([ord(char) - 0xF100])
+    return char.encode("cp1252" if char in _WESTERN else "latin-1")
 
 
 def _json_rows(text: str) -> Iterator[RatedRow]:

@@ -32,7 +32,7 @@ _ZOOM = 85
 """Widths in characters, and a scale in percent, at which all columns are in view on a laptop."""
 
 _RISKY = re.compile("['=+\\-@\t\r\n\0＝＋－＠]")
-_VALUE = re.compile(r"(?=.*\d)[^\n]{1,40}|true|false|[^\w\n]{1,3}", re.IGNORECASE)
+_VALUE = re.compile(r"(?=.*\d)[^\n]{1,40}|[-+\d\s.,:/%e]+|true|false|[^\w\n]{1,3}", re.IGNORECASE)
 """What a spreadsheet may take for a number, a date or a truth value, and write back otherwise."""
 
 

@@ -15,7 +15,7 @@ from harness.review.key import (
     KeyRow,
     KeySet,
     fingerprint,
-    fingerprint_ascii,
+    fingerprints_ascii,
     key_text,
     read_key,
     sha256,
@@ -173,7 +173,7 @@ def _key_row(row: BlindedRow, rater: int) -> KeyRow:
         "probability": row.drawn.probability,
         "base_side": row.base_side,
         "sha256": fingerprint(cells),
-        "sha256_ascii": fingerprint_ascii(cells),
+        "sha256_ascii": fingerprints_ascii(cells),
         "answers": answers_hash(row.drawn.base, row.drawn.tuned),
     }
     if row.repeats:
