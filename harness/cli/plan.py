@@ -52,6 +52,8 @@ def command(
             found = len(candidate.card.copies)
             fate = "left out of its verdict" if candidate.card.excluded else "counted all the same"
             console.say(f"  rows of {candidate.name} hold {found} test items: {fate}")
+    for note in planned.set_apart:
+        console.say(note)
     for suite in suites:
         _tell(suite)
     arms = len(planned.arms)

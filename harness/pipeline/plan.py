@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from harness.errors import StudyError
 from harness.models.hub import check_hub
 from harness.pipeline.candidates import CandidatePlanner, PlannedCandidate
+from harness.pipeline.checks.choosing import set_apart
 from harness.pipeline.checks.installed import check_installed
 from harness.pipeline.checks.must_pass import must_pass
 from harness.pipeline.checks.suite_rows import check_databases, check_suite_rows
@@ -22,7 +23,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRun:
-    """A checked study: everything that can be refused has been, and nothing is written yet."""
+    """A checked study: everything that can be refused has been, and nothing is written yet.
+
+    ``loaded`` are the suites with the items that judge, ``choosing`` those with the items that
+    choose checkpoints, ``set_apart`` says which items judge nothing and why.
+    """
 
     study: Study
     folder: RunFolder
@@ -31,6 +36,8 @@ class PlannedRun:
     progress: Progress = field(default_factory=Silent)
     allow_identical: bool = False
     until_decided: bool = False
+    choosing: Mapping[str, "LoadedSuite"] = field(default_factory=dict)
+    set_apart: tuple[str, ...] = ()
     must_pass: Mapping[str, Sequence[ItemKey]] = field(default_factory=dict)
 
     @property
@@ -46,8 +53,8 @@ class PlannedRun:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a person should know about the suites' prompts."""
-        return tuple(note for loaded in self.loaded for note in loaded.notes)
+        """What a person should know about the suites' prompts and items."""
+        return (*(note for loaded in self.loaded for note in loaded.notes), *self.set_apart)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -95,17 +102,23 @@ def plan(
         ]
     virtual = max(one.virtual_tokens for one in candidates)
     loaded = _load_suites(study, progress, virtual, folder.measures())
+    required = must_pass(study, loaded)
+    apart = set_apart(study, loaded, required)
     with progress.task("check the rows"):
-        candidates = [planner.check_with_suites(one, loaded, folder.path) for one in candidates]
+        candidates = [
+            planner.check_with_suites(one, apart.judging, folder.path) for one in candidates
+        ]
     return PlannedRun(
         study=study,
         folder=folder,
         candidates=tuple(candidates),
-        loaded=loaded,
+        loaded=apart.judging,
+        choosing=apart.choosing,
+        set_apart=apart.notes,
         progress=progress,
         allow_identical=allow_identical,
         until_decided=until_decided,
-        must_pass=must_pass(study, loaded),
+        must_pass=required,
     )
 
 

@@ -16,6 +16,7 @@ from harness.records import BASE, Arm, LossPoint
 from harness.store.data_cards import write_card
 from harness.store.run_folder import ELSEWHERE
 from harness.study import CandidateSection
+from harness.suites.items_used import write_items_used
 
 if TYPE_CHECKING:
     from harness.models.protocols import CausalLM
@@ -62,12 +63,12 @@ def _trained_elsewhere(candidate: CandidateSection, path: Path) -> Arm:
 
 def _train_one(planned: PlannedRun, candidate: PlannedCandidate) -> Arm:
     assert candidate.rows is not None  # every candidate that is trained here has rows
-    evaluate = score_while_training(candidate.section, planned.loaded)
+    watch = score_while_training(candidate.section, planned.loaded, planned.choosing)
     latest = dict[str, float]()
 
     def score(model: "CausalLM") -> Mapping[str, float]:
-        latest.update(evaluate(model) if evaluate else {})
-        return latest
+        latest.update(watch.score(model) if watch else {})
+        return dict(latest)
 
     with planned.progress.task(f"train {candidate.name}") as advance:
 
@@ -75,7 +76,7 @@ def _train_one(planned: PlannedRun, candidate: PlannedCandidate) -> Arm:
             advance(done=point.step, total=steps, note=_note(point, latest))
 
         try:
-            return training.train(
+            arm = training.train(
                 candidate.section,
                 candidate.rows,
                 base=planned.study.base,
@@ -83,7 +84,7 @@ def _train_one(planned: PlannedRun, candidate: PlannedCandidate) -> Arm:
                 out=planned.folder.adapter(candidate.name),
                 seed=candidate.seed,
                 on_progress=report,
-                score=score if evaluate else None,
+                watch=replace(watch, score=score) if watch else None,
             )
         except ValueError as error:
             said = str(error).partition("\n")[0]
@@ -91,6 +92,10 @@ def _train_one(planned: PlannedRun, candidate: PlannedCandidate) -> Arm:
                 f"candidate {candidate.name!r} cannot be trained with these settings and arguments:"
                 f" {said}; change them"
             ) from error
+    if candidate.section.keep and training.is_first():
+        used = {name: planned.choosing[name].items for name in candidate.section.keep.suites}
+        write_items_used(Path(str(arm.path)), used)
+    return arm
 
 
 def _note(point: LossPoint, scores: Mapping[str, float]) -> str:

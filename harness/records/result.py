@@ -20,8 +20,9 @@ class Arm:
     ``path`` is the adapter folder (None for the base), ``seconds`` the wall time of its training
     (None when it was trained elsewhere), ``cost`` all that it took, ``data_sha256`` a hash of what
     its rows say, ``trainable`` its number of trained parameters, ``watched`` its scores while it
-    was trained. Arms that share a ``recipe`` were trained alike
-    with other seeds. ``identical`` says that its weights prove its logits to be the base's.
+    was trained, ``kept_step`` the step whose weights it has where the suites ``kept_by`` chose
+    among its checkpoints. Arms that share a ``recipe`` were trained alike with other seeds.
+    ``identical`` says that its weights prove its logits to be the base's.
     """
 
     name: str
@@ -35,6 +36,8 @@ class Arm:
     trainable: int | None = None
     trials: tuple[Trial, ...] = ()
     watched: tuple[SuitePoint, ...] = ()
+    kept_step: int | None = None
+    kept_by: tuple[str, ...] = ()
     recipe: str = ""
     identical: bool = False
     cost: TrainingCost | None = None

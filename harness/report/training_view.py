@@ -81,7 +81,7 @@ def _watched(arm: Arm) -> tuple[WatchedSuite, ...]:
     shown = []
     for suite in sorted({point.suite for point in arm.watched}):
         points = [point for point in arm.watched if point.suite == suite]
-        caption = _watched_caption(suite, points)
+        caption = _watched_caption(suite, points) + _its_use(arm, suite)
         chart = charts.scores([(point.step, point.score) for point in points], caption)
         shown.append(WatchedSuite(chart=chart, caption=caption))
     return tuple(shown)
@@ -92,7 +92,16 @@ def _watched_caption(suite: str, points: Sequence[SuitePoint]) -> str:
     words = f"{suite} on a small slice while training: {first.score:.0%} → {last.score:.0%}"
     if least.score < min(first.score, last.score):
         words += f", {least.score:.0%} at step {least.step:,}"
-    return words + "; it decides nothing"
+    return words
+
+
+def _its_use(arm: Arm, suite: str) -> str:
+    """Say what a suite's scores while training decided."""
+    if suite not in arm.kept_by:
+        return "; it decides nothing"
+    if suite == arm.kept_by[0]:
+        return f"; the best checkpoint by it, step {arm.kept_step:,}, is kept; it judges nothing"
+    return f"; step {arm.kept_step:,}, which is kept, is within its limit; it judges nothing"
 
 
 def _trial(trial: Trial, trials: Sequence[Trial]) -> TrialRow:

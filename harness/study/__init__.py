@@ -11,6 +11,7 @@ from harness.study.sections import (
     CandidateSection,
     GateSection,
     JudgeSection,
+    KeepSection,
     ReviewSection,
     SuiteSection,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "DataSection",
     "GateSection",
     "JudgeSection",
+    "KeepSection",
     "Query",
     "ReviewSection",
     "StrictLoader",

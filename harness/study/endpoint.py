@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from harness.secrets import secrets_in
 
 OF_TRAINING = (
-    "method", "objective", "settings", "training", "sweep", "validation", "eval_suites"
+    "method", "objective", "settings", "training", "sweep", "validation", "eval_suites", "keep"
 )  # fmt: skip
 """What changes nothing where a candidate is not trained here."""
 

@@ -109,6 +109,30 @@ class JudgeSection(BaseSection):
         return self
 
 
+class KeepSection(Section):
+    """Which checkpoint of a training is kept, by suites instead of by the loss."""
+
+    best: str = Field(description="the suite of the study whose best checkpoint is kept")
+    limit: dict[str, Annotated[float, Field(ge=0, lt=1)]] = Field(
+        default_factory=dict,
+        description="by suite, the most that a kept checkpoint may have lost since before training",
+    )
+    items: int = Field(
+        50, gt=0, description="items of each such suite that choose, and so judge nothing"
+    )
+
+    @model_validator(mode="after")
+    def _two_roles(self) -> "KeepSection":
+        if self.best in self.limit:
+            raise ValueError(f"{self.best!r} cannot be both what is best and what has a limit")
+        return self
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """Every suite that it is decided by."""
+        return (self.best, *self.limit)
+
+
 class CandidateSection(ArmSection):
     """One fine-tune: trained here, an adapter that exists, or an endpoint that serves it."""
 
@@ -139,6 +163,12 @@ class CandidateSection(ArmSection):
         description="items of the study's suites to score ten times while training, such as "
         "sql: 50; shows forgetting while it happens, decides nothing",
     )
+    keep: KeepSection | None = Field(
+        None,
+        description="keeps the checkpoint that is best on one suite among those that forget no "
+        "more than a limit, such as {best: sql, limit: {arc_mini: 0.02}}; the items that choose "
+        "are taken out of the suites, for every arm",
+    )
     sweep: dict[str, Any] | None = Field(
         None,
         description="lists of values by place, such as training.learning_rate: all combinations "
@@ -147,7 +177,8 @@ class CandidateSection(ArmSection):
     validation: Share | str | Query | None = Field(
         None,
         description="rows held out, a share of all by prompt or a source like 'train': training "
-        "keeps the checkpoint that is best on them, and stops when it no longer improves",
+        "keeps the checkpoint that is best on them, and stops when it no longer improves (beside "
+        "'keep' their loss is only shown)",
     )
     seeds: tuple[Seed, ...] = Field(
         (),
@@ -192,6 +223,23 @@ class CandidateSection(ArmSection):
                     f"'seeds' of candidate {self.name!r} train one recipe several times: remove "
                     f"them, or {key!r}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _kept_by_one_rule(self) -> "CandidateSection":
+        if self.keep is None:
+            return self
+        if self.sweep is not None:
+            raise ValueError(
+                f"candidate {self.name!r}: a sweep is decided by the loss on held-out rows, 'keep' "
+                "by a suite: give one of the two"
+            )
+        twice = [name for name in self.keep.suites if name in self.eval_suites]
+        if twice:
+            raise ValueError(
+                f"candidate {self.name!r}: 'keep' scores {twice[0]!r} while training already: take "
+                "it out of 'eval_suites'"
+            )
         return self
 
     @property

@@ -21,6 +21,7 @@ from harness.study.sections import (
     BaseSection,
     CandidateSection,
     GateSection,
+    KeepSection,
     Name,
     ReviewSection,
     Suites,
@@ -190,4 +191,6 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
         "review": ReviewSection,
     }
     section = sections.get(str(location[0]), Study) if location else Study
+    if location and location[-1] == "keep":
+        section = KeepSection
     return [name for name in section.model_fields if name != "folder"]

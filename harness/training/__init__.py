@@ -3,7 +3,8 @@
 Nothing heavy is loaded before rows are tokenized or `train` is called.
 """
 
-from harness.training.config.job import ScoreModel
+from harness.training.config.job import ScoreModel, Watch
+from harness.training.config.keep import KeepRule
 from harness.training.config.methods import METHODS, Method
 from harness.training.config.objectives import OBJECTIVES, Objective, check_rows
 from harness.training.config.search_space import space_of
@@ -27,6 +28,7 @@ __all__ = [
     "METHODS",
     "OBJECTIVES",
     "DataCard",
+    "KeepRule",
     "Method",
     "Objective",
     "RowTokenizer",
@@ -34,6 +36,7 @@ __all__ = [
     "TokenForm",
     "TokenizedRows",
     "TrainingRows",
+    "Watch",
     "check",
     "check_fits",
     "check_rows",

@@ -9,6 +9,7 @@ from harness.files import sha256_of, weights_sha256, write_text
 from harness.inputs import parse_json, read_input
 from harness.records import Arm, Example, LossPoint, Message, SuitePoint, TrainingCost
 from harness.study import BaseSection, CandidateSection
+from harness.training.config.keep import KeepRule
 from harness.training.config.settings import settings_of, training_of
 from harness.training.trl.reporters import SHOWN_ONLY
 
@@ -26,13 +27,15 @@ def fingerprint(
     base: BaseSection,
     seed: int,
     held_out: Sequence[Example] = (),
+    keep: KeepRule | None = None,
 ) -> str:
     """Return a sha256 of everything that decides what a training produces.
 
     Method, objective, settings, training arguments, rows, seed, base weights and how they are
-    loaded; not the candidate's name or note, nor library versions (the log has them).
+    loaded, and what chooses among its checkpoints; not the candidate's name or note, nor library
+    versions (the log has them).
     """
-    decides = {
+    decides: dict[str, object] = {
         "method": candidate.method,
         "objective": candidate.objective,
         "settings": settings_of(candidate),
@@ -46,6 +49,8 @@ def fingerprint(
         "template": base.template,
         "seed": seed,
     }
+    if keep is not None:
+        decides["keep"] = [keep.best, dict(keep.limit), keep.items]
     return hashlib.sha256(json.dumps(decides, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -76,6 +81,8 @@ def read_arm(out: Path) -> Arm:
         seconds=log["seconds"],
         trainable=log["trainable"],
         watched=tuple(SuitePoint(**point) for point in log.get("watched", ())),
+        kept_step=log.get("kept_step"),
+        kept_by=tuple(log.get("kept_by", ())),
         cost=TrainingCost(
             steps=log["steps"],
             tokens=round(log["epochs"] * log["tokens"]),

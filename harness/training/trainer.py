@@ -14,7 +14,7 @@ from harness.models.load_model import load_tokenizer
 from harness.records import Arm, LossPoint
 from harness.study import BaseSection, CandidateSection
 from harness.training import distributed, saved
-from harness.training.config.job import Job, ScoreModel
+from harness.training.config.job import Job, Watch
 from harness.training.config.objectives import check_rows
 from harness.training.config.settings import (
     check,
@@ -45,7 +45,7 @@ def train(
     out: Path,
     seed: int,
     on_progress: OnProgress | None = None,
-    score: ScoreModel | None = None,
+    watch: Watch | None = None,
 ) -> Arm:
     """Train a candidate, or return the arm that a training with the same inputs left in ``out``.
 
@@ -61,12 +61,13 @@ def train(
         seed: Of adapter initialisation, data order and dropout.
         on_progress: Called with each point of the loss curve and the number of steps in all, and
             once more when the point gets its validation loss.
-        score: Evaluates suites on the model during training.
+        watch: Suites to score on the way, and whether they choose the checkpoint that is kept.
 
     Raises:
         StudyError: If method, settings or training arguments are not known.
         DataError: If rows cannot be learnt from.
-        ModelError: If the base cannot be loaded or trained so, or the training diverges.
+        ModelError: If the base cannot be loaded or trained so, the training diverges, or no
+            checkpoint stays within the limits of ``watch``.
     """
     check(candidate)
     validation = rows.validation.examples if rows.validation is not None else ()
@@ -79,13 +80,14 @@ def train(
         base=base,
         seed=seed,
         held_out=validation,
+        keep=watch.keep if watch else None,
     )
 
     def fit(section: CandidateSection, folder: Path, report: OnProgress | None) -> Arm:
         job = _job(section, work=_work_folder(folder), model=model, base=base, seed=seed)
         fingerprint = fingerprint_of(section)
         shown = {"run_name": f"{candidate.name}-{fingerprint[:8]}", "project": "harness"}
-        job = replace(job, score=score, arguments={**shown, **job.arguments})
+        job = replace(job, watch=watch, arguments={**shown, **job.arguments})
         with reporting(job.arguments, out.parent / LOGS):
             return _fit(job, rows, folder, fingerprint, report)
 
@@ -167,6 +169,8 @@ def _run(
         is_known = forget_peak(device)
         started = time.monotonic()
         session.fit(trainer)
+        if job.keep is not None:
+            session.check_kept(trainer, job.keep, job.name)
         seconds = time.monotonic() - started
         if distributed.is_first():
             shutil.rmtree(result, ignore_errors=True)
@@ -183,7 +187,7 @@ def _run(
             "peak_bytes": peak_bytes(device) if is_known else None,
             **_row_facts(rows, learnt, held_out),
             "notes": [*learnt.notes, *library_warnings(caught)],
-            **session.facts(trainer),
+            **session.facts(trainer, job.keep),
             "versions": versions(),
         }
 

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "harness"
 
 TIERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
-    frozenset({"cli", "__init__"}),
+    frozenset({"cli", "__init__", "callbacks"}),
     frozenset({"quickstart"}),
     frozenset({"pipeline"}),
     frozenset({"training", "engine", "store", "report", "review", "ingest"}),

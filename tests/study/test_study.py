@@ -98,6 +98,7 @@ IDLE = {
     "sweep": "{settings.r: [4, 8]}",
     "validation": "0.2",
     "eval_suites": "{sql: 5}",
+    "keep": "{best: sql}",
     "seeds": "[1, 2]",
 }
 """Keys of a training -> a value that one may take."""

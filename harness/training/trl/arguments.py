@@ -31,6 +31,8 @@ def config(
         ModelError: If TRL refuses an argument.
     """
     given = {**_defaults(job, model), **(_evaluation(job) if evaluated else {}), **job.arguments}
+    if job.keep is not None:  # the suites choose: see `Monitor`
+        given |= {"load_best_model_at_end": False, "save_strategy": "no"}
     own: dict[str, object] = {
         "output_dir": str(job.checkpoints),
         "seed": job.seed,

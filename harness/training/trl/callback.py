@@ -3,13 +3,15 @@
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from harness.errors import DivergedError
 from harness.models.protocols import CausalLM
 from harness.records import LossPoint, SuitePoint
-from harness.training.config.job import ScoreModel
+from harness.training.config.job import Watch
 
 SUITE = "suite/"
 """Prefix of a suite's score in the trainer's log."""
@@ -34,12 +36,12 @@ class Monitor(TrainerCallback):
         on_progress: Callable[[LossPoint, int], None] | None,
         least_seconds: float,
         tokens: int,
-        score: ScoreModel | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self._on_progress = on_progress
         self._least_seconds = least_seconds
         self._tokens = tokens
-        self._score = score
+        self._watch = watch
         self._step_ended = time.monotonic()
         self._next_save = self._step_ended + least_seconds
         self._begun = (self._step_ended, 0.0)
@@ -49,7 +51,7 @@ class Monitor(TrainerCallback):
 
     def on_train_begin(
         self,
-        _args: TrainingArguments,
+        args: TrainingArguments,
         state: TrainerState,
         _control: TrainerControl,
         *,
@@ -59,6 +61,9 @@ class Monitor(TrainerCallback):
         """Start the clock, and evaluate the untuned base unless an earlier run did."""
         if state.global_step == 0:
             self._evaluate(model)
+        elif state.best_global_step and state.best_model_checkpoint is None:
+            moved = _checkpoint(args, state.best_global_step)  # with the run's folder
+            state.best_model_checkpoint = moved if Path(moved).is_dir() else None
         self.since = state.global_step
         self._begun = (time.monotonic(), state.epoch or 0.0)
         self._evaluating = 0.0
@@ -104,11 +109,21 @@ class Monitor(TrainerCallback):
         _refuse_divergence((metrics or {}).get("eval_loss", 0.0), args, state)
         self._report(state)
 
-    def _evaluate(self, model: CausalLM) -> None:
-        if self._score is not None:
-            started = time.monotonic()
-            self.log({f"{SUITE}{name}": score for name, score in self._score(model).items()})
-            self._evaluating += time.monotonic() - started
+    def _evaluate(self, model: CausalLM) -> Mapping[str, float]:
+        if self._watch is None:
+            return {}
+        started = time.monotonic()
+        scores = self._watch.score(model)
+        self.log({f"{SUITE}{name}": score for name, score in scores.items()})
+        self._evaluating += time.monotonic() - started
+        return scores
+
+    def _is_best(self, state: TrainerState, scores: Mapping[str, float]) -> bool:
+        """Tell whether this checkpoint is better than those before, and within its limits."""
+        rule = self._watch.keep if self._watch else None
+        if rule is None or rule.broken(before_training(state.log_history), scores):
+            return False
+        return state.best_metric is None or rule.value(scores) > state.best_metric
 
     def _report(self, state: TrainerState) -> None:
         points = loss_curve(state.log_history)
@@ -117,19 +132,29 @@ class Monitor(TrainerCallback):
 
     def on_step_end(
         self,
-        _args: TrainingArguments,
+        args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
         *,
         model: CausalLM,
         **_: object,
     ) -> None:
-        """Evaluate the suites now and then; save a checkpoint when the last one is old enough."""
+        """Evaluate the suites now and then; save a checkpoint when the last one is old enough.
+
+        Where suites choose, the best one so far is saved at once, and protected by its name.
+        """
         every = max(1, math.ceil(state.max_steps / EVALUATIONS))
         if state.global_step % every == 0 or state.global_step == state.max_steps:
             due = control.should_log
-            self._evaluate(model)
+            scores = self._evaluate(model)
             control.should_log = due  # logging the scores counts as the step's log
+            if self._is_best(state, scores):
+                assert self._watch is not None
+                assert self._watch.keep is not None
+                state.best_metric = self._watch.keep.value(scores)
+                state.best_global_step = state.global_step
+                state.best_model_checkpoint = _checkpoint(args, state.global_step)
+                control.should_save = True
         self._step_ended = time.monotonic()
         if self._step_ended >= self._next_save:
             control.should_save = True
@@ -144,6 +169,10 @@ class Monitor(TrainerCallback):
         """Restart the clock once a checkpoint is written."""
         now = time.monotonic()
         self._next_save = now + max(self._least_seconds, 50 * (now - self._step_ended))
+
+
+def _checkpoint(args: TrainingArguments, step: int) -> str:
+    return str(Path(args.output_dir) / f"{PREFIX_CHECKPOINT_DIR}-{step}")
 
 
 def _refuse_divergence(loss: float, args: TrainingArguments, state: TrainerState) -> None:
@@ -185,3 +214,16 @@ def suite_points(history: Sequence[LogEntry]) -> tuple[SuitePoint, ...]:
         for name, value in entry.items()
         if name.startswith(SUITE)
     )
+
+
+def scores_by_step(history: Sequence[LogEntry]) -> dict[int, dict[str, float]]:
+    """Return step -> the suites' scores then; step 0 is before training."""
+    found: dict[int, dict[str, float]] = {}
+    for point in suite_points(history):
+        found.setdefault(point.step, {})[point.suite] = point.score
+    return found
+
+
+def before_training(history: Sequence[LogEntry]) -> dict[str, float]:
+    """Return the suites' scores before the first step."""
+    return scores_by_step(history).get(0, {})

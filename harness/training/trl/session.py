@@ -15,12 +15,18 @@ from harness.errors import InfrastructureError, ModelError
 from harness.models.hardware import is_out_of_memory
 from harness.records import LossPoint
 from harness.training.config.job import Job
+from harness.training.config.keep import KeepRule
 from harness.training.config.settings import CHANGES_BASE
 from harness.training.rows.encode import dataset_of
 from harness.training.rows.packing import keeps_rows_apart, padded, shared
 from harness.training.rows.tokenized import Encoded
 from harness.training.trl import arguments
-from harness.training.trl.callback import Monitor, loss_curve, suite_points
+from harness.training.trl.callback import (
+    Monitor,
+    loss_curve,
+    scores_by_step,
+    suite_points,
+)
 from harness.training.trl.peft_model import linear_names, load_base, peft_config
 from harness.training.trl.preference import TRAINERS, pairs
 from harness.training.trl.sft import CompletionTrainer
@@ -48,7 +54,8 @@ def build(
     """Load the base and build TRL's trainer for it.
 
     With ``validation`` rows the checkpoint with the lowest loss on them is kept, and training stops
-    when `PATIENCE` evaluations in a row bring none lower.
+    when `PATIENCE` evaluations in a row bring none lower; where suites choose it, that loss is only
+    shown.
 
     Raises:
         ModelError: If the base cannot be loaded, or PEFT or TRL refuse the settings.
@@ -56,9 +63,9 @@ def build(
     loaded = load_base(job.model, job.base, job.method)
     config = arguments.config(job, loaded, rows.max_length, evaluated=validation is not None)
     tokens = sum(row.length for row in rows.rows)
-    monitor = Monitor(on_progress, CHECKPOINT_SECONDS, tokens, job.score)
+    monitor = Monitor(on_progress, CHECKPOINT_SECONDS, tokens, job.watch)
     callbacks: list[TrainerCallback] = [monitor]
-    if validation is not None:
+    if validation is not None and job.keep is None:
         callbacks.append(EarlyStoppingCallback(early_stopping_patience=PATIENCE))
     pad = tokenizer.pad_token_id
     learns_pairs = job.objective.pairs
@@ -80,6 +87,8 @@ def build(
             f"{names}"
         ) from error
     trainer.remove_callback(PrinterCallback)
+    if job.keep is not None:
+        trainer.args.load_best_model_at_end = True
     monitor.log = partial(Trainer.log, trainer)  # TRL's own would add metrics of half a step
     _save_initial(trainer)
     if not (learns_pairs or config.packing or job.method.virtual_tokens):
@@ -123,6 +132,25 @@ def fit(trainer: Trainer) -> None:
         ) from error
 
 
+def check_kept(trainer: Trainer, keep: KeepRule, name: str) -> None:
+    """Refuse a training of which no checkpoint stayed within the limits.
+
+    Raises:
+        ModelError: Saying what fell how far at the checkpoint that came nearest.
+    """
+    if trainer.state.best_model_checkpoint is not None:
+        return
+    by_step = scores_by_step(trainer.state.log_history)
+    before = by_step.pop(0)
+    falls = {step: keep.broken(before, scores) for step, scores in by_step.items()}
+    step = min(falls, key=lambda one: max(falls[one].values(), default=0.0))
+    told = ", ".join(f"{suite} by {fall:.3f}" for suite, fall in falls[step].items())
+    raise ModelError(
+        f"candidate {name!r} has no checkpoint within the limits of 'keep': the nearest, at step "
+        f"{step}, fell on {told}; lower 'learning_rate', train fewer steps, or raise the limit"
+    )
+
+
 def _is_json(file: Path) -> bool:
     """Say whether a file was written to its end: a checkpoint's last one, by which it is whole."""
     try:
@@ -146,7 +174,7 @@ def write(trainer: Trainer, tokenizer: "PreTrainedTokenizerBase", folder: Path) 
         tokenizer.save_pretrained(folder)
 
 
-def facts(trainer: Trainer) -> dict[str, object]:
+def facts(trainer: Trainer, keep: KeepRule | None) -> dict[str, object]:
     """Return what the training log says about a finished training."""
     shares = getattr(trainer.data_collator, "func", None) is shared
     [since] = [c.since for c in trainer.callback_handler.callbacks if isinstance(c, Monitor)]
@@ -158,7 +186,9 @@ def facts(trainer: Trainer) -> dict[str, object]:
         "rows_share_sequences": shares,
         "gradient_checkpointing": trainer.args.gradient_checkpointing,
         "trainable": sum(p.numel() for p in trainer.model.parameters() if p.requires_grad),
-        "best_eval_loss": trainer.state.best_metric,
+        "best_eval_loss": None if keep else trainer.state.best_metric,
+        "kept_step": trainer.state.best_global_step if keep else None,
+        "kept_by": [keep.best, *keep.limit] if keep else [],
         "watched": [asdict(point) for point in suite_points(trainer.state.log_history)],
         "loss": [asdict(point) for point in loss_curve(trainer.state.log_history)],
     }
