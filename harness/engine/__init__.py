@@ -2,9 +2,10 @@
 
 `open_engine` chooses the engine: that of `model`, or `verified`, where float32 rechecks what bf16
 answered if a verdict could flip. `model` answers through `prefix` (the KV cache of shared prefixes)
-and `decoding`, or through `padded` batches where attention cannot be packed; `adapters` switches
-adapters on the loaded base, `remote` answers through endpoints. `lm_eval_model` registers the
-engine with lm-eval, `interim` answers during training, `reply` answers in a chat.
+and `decoding`, or through `padded` batches where attention cannot be packed; `adapters` lets arms
+share a pass, or switches adapters on the loaded base, `remote` answers through endpoints.
+`lm_eval_model` registers the engine with lm-eval, `interim` answers during training, `reply` in a
+chat.
 `arm_fingerprints` says what an arm's answers depend on, without loading weights.
 """
 

@@ -1,22 +1,18 @@
 """The engine: one base in memory, any number of adapters on it, answers in finished batches."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from harness.engine import padded
 from harness.engine.adapters.switch import ActiveArm, AdapterSwitch, AttachedArm
-from harness.engine.decoding.sampling import SamplingParams
-from harness.engine.prefix import loglikelihood
-from harness.engine.prefix.generate import Generator, Prompt
+from harness.engine.answering import Answering, Asked
 from harness.engine.prefix.parity_check import probe_ids, use_packed_attention
 from harness.engine.prefix.prefill import Runner
-from harness.engine.rolling import rolling_windows, sum_windows
 from harness.models.fingerprint import BaseIdentity, base_identity
-from harness.models.hardware import free_bytes, is_out_of_memory, release_memory
+from harness.models.hardware import free_bytes
 from harness.models.load_model import (
     base_section,
     context_length,
@@ -27,17 +23,14 @@ from harness.models.load_model import (
     sliding_window,
 )
 from harness.models.protocols import CausalLM, PretrainedTokenizer
-from harness.records import BASE, AnswerBatch, Drafts, Request, Response
+from harness.records import BASE, AnswerBatch, ArmAnswerBatch, Drafts, Request, Response
 from harness.study import BaseSection
-from harness.suites.tokenize import Encoder, tokens_needed
+from harness.suites.tokenize import tokens_needed
 
 log = logging.getLogger("harness.engine")
 
 CPU_KV_CACHE_BYTES = 512 * 2**20
 """Most that the keys and values of decoded rows take on a CPU: more rows would hardly be faster."""
-
-NO_MEMORY = "out of memory"
-"""Why a request is unscored that finds no memory even alone."""
 
 
 @dataclass(slots=True)
@@ -153,99 +146,94 @@ class Engine:
     def answer(
         self, arm: str, requests: Sequence[Request], *, drafts: Drafts | None = None
     ) -> Iterator[AnswerBatch]:
+        """Answer requests of any kinds for one arm; see `answer_arms`."""
+        for batch in self.answer_arms({arm: requests}, drafts={arm: drafts or {}}):
+            yield [(request, response) for _, request, response in batch]
+
+    def answer_arms(
+        self,
+        asked: Mapping[str, Sequence[Request]],
+        *,
+        drafts: Mapping[str, Drafts] | None = None,
+    ) -> Iterator[ArmAnswerBatch]:
         """Answer requests of any kinds, yielding batches as they are done, in no set order.
 
+        Arms that add low rank to the base share passes with it and with each other; every other one
+        answers by itself.
+
         Args:
-            arm: ``base`` or the name of an attached candidate.
-            requests: What to answer; those that do not fit the context come back unscored.
-            drafts: Guesses of generated texts by `Request.key`; they save time and never change an
-                answer.
+            asked: By arm, ``base`` or an attached candidate, what it is to answer; requests that do
+                not fit the context come back unscored.
+            drafts: By arm, guesses of generated texts; they save time and never change an answer.
         """
-        fits: list[Request] = []
-        unscored: AnswerBatch = []
-        for request in requests:
-            reason = self._too_long(request)
-            if reason is None:
-                fits.append(request)
-            else:
-                unscored.append((request, Response(unscored=reason)))
+        unscored: ArmAnswerBatch = []
+        together: list[Asked] = []
+        alone: dict[str, list[Asked]] = {}
+        sharing = [arm for arm in asked if self.switch.shares(arm)]
+        for arm, requests in asked.items():
+            for request in requests:
+                reason = self._too_long(request)
+                if reason is not None:
+                    unscored.append((arm, request, Response(unscored=reason)))
+                elif arm in sharing and self._fits_window(request):
+                    together.append(Asked(arm, request, sharing.index(arm)))
+                else:
+                    alone.setdefault(arm, []).append(Asked(arm, request))
         if unscored:
             yield unscored
+        if together:
+            with self.switch.together(sharing):
+                yield from self._answer(together, drafts, in_padding=False)
+        for arm, left in alone.items():
+            yield from self._answer_alone(arm, left, drafts)
+
+    def _answer_alone(
+        self, arm: str, asked: list[Asked], drafts: Mapping[str, Drafts] | None
+    ) -> Iterator[ArmAnswerBatch]:
+        """Answer for an arm that cannot share a pass, or what is longer than a sliding window."""
         with self.switch.active(arm) as active:
             self.runner.model, base_model = active.model, self.runner.model
             self.runner.virtual_prefix = active.virtual_prefix
             try:
-                for part, in_padding in self._by_batching(fits, active):
-                    yield from self._in_memory(part, in_padding, drafts or {})
+                for part, in_padding in self._by_batching(asked, active):
+                    yield from self._answer(part, drafts, in_padding=in_padding)
             finally:
                 self.runner.model, self.runner.virtual_prefix = base_model, None
 
-    def _in_memory(
-        self, requests: list[Request], in_padding: bool, drafts: Drafts
-    ) -> Iterator[AnswerBatch]:
-        """Answer requests; where memory runs out, go on with those that are left, half at a time.
+    def _answer(
+        self, asked: list[Asked], drafts: Mapping[str, Drafts] | None, *, in_padding: bool
+    ) -> Iterator[ArmAnswerBatch]:
+        answering = Answering(
+            runner=self.runner,
+            tokenizer=self.tokenizer,
+            ends=self.ends,
+            max_length=self.max_length,
+            pad=self.switch.pad,
+            drafts=drafts or {},
+            in_padding=in_padding,
+        )
+        for batch in answering.answer(asked):
+            yield [(one.arm, one.request, response) for one, response in batch]
+        self.ties += answering.ties
 
-        What found no memory among others is asked again alone: only if that fails, too, does it
-        come back unscored.
-        """
-        left, lost = requests, list[Request]()
-        while left:
-            answered: set[int] = set()
-            try:
-                for batch in self._of_each_kind(left, in_padding, drafts):
-                    answered.update(id(request) for request, _ in batch)
-                    lost += [request for request, found in batch if found.unscored == NO_MEMORY]
-                    if found := [pair for pair in batch if pair[1].unscored != NO_MEMORY]:
-                        yield found
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-            else:
-                break
-            release_memory()
-            left = [request for request in left if id(request) not in answered]
-            if not self.runner.halve(sum(map(tokens_needed, left)), len(left)):
-                lost += left
-                break
-            log.warning("out of memory: going on with %d rows at a time", self.runner.max_rows)
-        if lost:
-            release_memory()
-        for request in lost:
-            yield self._alone(request, in_padding, drafts)
-
-    def _alone(self, request: Request, in_padding: bool, drafts: Drafts) -> AnswerBatch:
-        try:
-            batches = self._of_each_kind([request], in_padding, drafts)
-            return [pair for batch in batches for pair in batch]
-        except Exception as error:
-            if not is_out_of_memory(error):
-                raise
-            return [(request, Response(unscored=NO_MEMORY))]
-
-    def _of_each_kind(
-        self, requests: list[Request], in_padding: bool, drafts: Drafts
-    ) -> Iterator[AnswerBatch]:
-        yield from self._loglikelihood(requests, in_padding)
-        yield from self._loglikelihood_rolling(requests, in_padding)
-        yield from self._generate_until(requests, in_padding, drafts)
-
-    def _by_batching(
-        self, requests: list[Request], active: ActiveArm
-    ) -> list[tuple[list[Request], bool]]:
+    def _by_batching(self, asked: list[Asked], active: ActiveArm) -> list[tuple[list[Asked], bool]]:
         """Split requests into packed and padded ones (True).
 
         What is longer than a sliding window is padded: packed attention does not reproduce it.
         """
         if active.needs_padding or active.virtual_prefix or self.window is None:
-            return [(requests, active.needs_padding)]
-        short = [request for request in requests if tokens_needed(request) <= self.window]
-        long = [request for request in requests if tokens_needed(request) > self.window]
+            return [(asked, active.needs_padding)]
+        short = [one for one in asked if self._fits_window(one.request)]
+        long = [one for one in asked if not self._fits_window(one.request)]
         if long:
             log.warning(
                 "%d requests are longer than the sliding window of %d tokens and are answered in "
                 "plain batches, which is slower", len(long), self.window,
             )  # fmt: skip
         return [(short, False), (long, True)]
+
+    def _fits_window(self, request: Request) -> bool:
+        return self.window is None or tokens_needed(request) <= self.window
 
     def _too_long(self, request: Request) -> str | None:
         if request.kind == "loglikelihood_rolling":
@@ -254,80 +242,6 @@ class Engine:
         if tokens <= self.max_length:
             return None
         return f"too long: {tokens} tokens where {self.max_length} fit the context"
-
-    def _score_pairs(
-        self, pairs: Sequence[loglikelihood.TokenPair], in_padding: bool
-    ) -> Iterator[list[tuple[int, Response]]]:
-        """Yield ``(index of the pair, response)`` batch by batch."""
-        if in_padding:
-            model, budget = self.runner.model, self.runner.batch_tokens
-            return padded.score(model, pairs, budget=budget, pad=self.switch.pad)
-        return loglikelihood.score(self.runner, pairs)
-
-    def _loglikelihood(
-        self, requests: Sequence[Request], in_padding: bool
-    ) -> Iterator[AnswerBatch]:
-        mine = [request for request in requests if request.kind == "loglikelihood"]
-        empty = [request for request in mine if not request.continuation_ids]
-        if empty:
-            yield [(request, Response(logprob=0.0, is_greedy=True)) for request in empty]
-        mine = [request for request in mine if request.continuation_ids]
-        pairs = [(request.context_ids, request.continuation_ids) for request in mine]
-        for batch in self._score_pairs(pairs, in_padding):
-            yield [(mine[index], response) for index, response in batch]
-
-    def _loglikelihood_rolling(
-        self, requests: Sequence[Request], in_padding: bool
-    ) -> Iterator[AnswerBatch]:
-        mine = [request for request in requests if request.kind == "loglikelihood_rolling"]
-        if not mine:
-            return
-        prefix = Encoder(self.tokenizer).prefix_id
-        windows = [
-            rolling_windows(request.context_ids, prefix, self.max_length) for request in mine
-        ]
-        pairs = [pair for of_request in windows for pair in of_request]
-        counts = [len(of_request) for of_request in windows]
-        yield from sum_windows(mine, counts, self._score_pairs(pairs, in_padding))
-
-    def _generate_until(
-        self, requests: Sequence[Request], in_padding: bool, drafts: Drafts
-    ) -> Iterator[AnswerBatch]:
-        mine = [request for request in requests if request.kind == "generate_until"]
-        prompts = [
-            Prompt(
-                context=request.context_ids,
-                params=SamplingParams.of(request.settings),
-                drafts=tuple(
-                    self._draft_ids(request, text)
-                    for text in drafts.get(request.key, ())
-                    if not request.settings.get("do_sample")
-                ),
-            )
-            for request in mine
-        ]
-        if in_padding:
-            batches = padded.generate(
-                self.runner.model, self.tokenizer, prompts,
-                ends=self.ends, budget=self.runner.batch_tokens, pad=self.switch.pad,
-            )  # fmt: skip
-            yield from ([(mine[i], response) for i, response in batch] for batch in batches)
-            return
-        generator = Generator(self.runner, self.tokenizer, self.ends)
-        for batch in generator.generate(prompts):
-            yield [(mine[index], response) for index, response in batch]
-        self.ties += generator.ties
-
-    def _draft_ids(self, request: Request, text: str) -> tuple[int, ...]:
-        """Tokenize a guessed answer as it would be generated after its context."""
-        whole = tuple(Encoder(self.tokenizer).encode(request.context + text))
-        known = len(request.context_ids)
-        if whole[:known] == request.context_ids:
-            ids = whole[known:]
-        else:
-            ids = tuple(self.tokenizer.encode(text, add_special_tokens=False))
-        longest = min(int(request.settings["max_new_tokens"]), self.max_length - known)
-        return ids[:longest]
 
 
 def _runner(model: CausalLM, dtype: str) -> Runner:

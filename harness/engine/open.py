@@ -8,8 +8,9 @@ from typing import Protocol
 from harness.engine.adapters.switch import AdapterSwitch
 from harness.engine.model import Engine
 from harness.engine.remote.endpoints import remote_sections
+from harness.engine.verified.calibration import verified_fingerprint
 from harness.engine.verified.decided import is_decided_by_best
-from harness.engine.verified.engine import VerifiedEngine, verified_fingerprint
+from harness.engine.verified.engine import VerifiedEngine
 from harness.models.adapter_folder import read_adapter_folder
 from harness.models.fingerprint import (
     BaseIdentity,

@@ -2,8 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
-from harness.records import AnswerBatch, Request, Response
+from harness.records import Response
+
+Asker = TypeVar("Asker")
 
 Pair = tuple[tuple[int, ...], tuple[int, ...]]
 
@@ -19,10 +22,10 @@ def rolling_windows(ids: Sequence[int], prefix_token: int, max_length: int) -> l
 
 
 def sum_windows(
-    requests: Sequence[Request],
+    requests: Sequence[Asker],
     counts: Sequence[int],
     batches: Iterable[list[tuple[int, Response]]],
-) -> Iterator[AnswerBatch]:
+) -> Iterator[list[tuple[Asker, Response]]]:
     """Add up the windows of each request; a request is done with its last window."""
     owner = [number for number, count in enumerate(counts) for _ in range(count)]
     left = dict(enumerate(counts))

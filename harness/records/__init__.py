@@ -20,6 +20,7 @@ from harness.records.costs import AnswerLength, AnswerTime, Origin, TrainingCost
 from harness.records.items import (
     AnswerBatch,
     Answers,
+    ArmAnswerBatch,
     Document,
     Drafts,
     Item,
@@ -63,6 +64,7 @@ __all__ = [
     "Answerer",
     "Answers",
     "Arm",
+    "ArmAnswerBatch",
     "ArmScore",
     "Comparison",
     "Copy",

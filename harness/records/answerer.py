@@ -1,10 +1,10 @@
 """What answers the requests of every arm: an engine here, endpoints elsewhere, or both."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from harness.records.items import AnswerBatch, Drafts, Request
+from harness.records.items import AnswerBatch, ArmAnswerBatch, Drafts, Request
 
 
 class Answerer(Protocol):
@@ -31,5 +31,17 @@ class Answerer(Protocol):
     def answer(
         self, arm: str, requests: Sequence[Request], *, drafts: Drafts | None = None
     ) -> Iterator[AnswerBatch]:
-        """Answer requests of any kinds, yielding batches as they are done, in no set order."""
+        """Answer requests of any kinds for one arm; see `answer_arms`."""
+        ...
+
+    def answer_arms(
+        self,
+        asked: Mapping[str, Sequence[Request]],
+        *,
+        drafts: Mapping[str, Drafts] | None = None,
+    ) -> Iterator[ArmAnswerBatch]:
+        """Answer what each arm is asked, yielding batches as they are done, in no set order.
+
+        Arms may share the work; what one answers never depends on which others are asked.
+        """
         ...

@@ -183,5 +183,8 @@ Answers = dict[RequestKey, Response]
 AnswerBatch = list[tuple[Request, Response]]
 """Answers as an engine yields them, a finished batch at a time."""
 
+ArmAnswerBatch = list[tuple[str, Request, Response]]
+"""The same of several arms, with the arm's name."""
+
 Drafts = Mapping[RequestKey, Sequence[str]]
 """Guesses of generated texts: they save time and never change an answer."""

@@ -1,13 +1,11 @@
 """How long answering takes, measured around the answers that come in and kept in the run's lock."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sized
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
-from harness.records import AnswerTime
-
-Batch = TypeVar("Batch", bound=Sized)
+from harness.records import AnswerTime, ArmAnswerBatch
 
 
 @dataclass(slots=True)
@@ -17,25 +15,32 @@ class AnswerClock:
     machines: Mapping[str, str] = field(default_factory=dict)
     times: list[AnswerTime] = field(default_factory=list)
 
-    def over(self, batches: Iterable[Batch], arm: str, suite: str) -> Iterator[Batch]:
-        """Pass batches of answers on, counting only the time in which they are made."""
-        answers, seconds = 0, 0.0
+    def over(self, batches: Iterable[ArmAnswerBatch]) -> Iterator[ArmAnswerBatch]:
+        """Pass batches of answers on, counting only the time in which they are made.
+
+        A batch's time is shared by its answers alike, whichever arms and suites they are of.
+        """
+        answers: Counter[tuple[str, str]] = Counter()
+        seconds: dict[tuple[str, str], float] = {}
         begun = time.monotonic()
         for batch in batches:
-            seconds += time.monotonic() - begun
-            answers += len(batch)
+            each = (time.monotonic() - begun) / max(1, len(batch))
+            for arm, request, _ in batch:
+                of = (arm, request.item.suite)
+                answers[of] += 1
+                seconds[of] = seconds.get(of, 0.0) + each
             yield batch
             begun = time.monotonic()
-        if answers:
-            self.times.append(
-                AnswerTime(
-                    arm=arm,
-                    suite=suite,
-                    answers=answers,
-                    seconds=round(seconds, 3),
-                    machine=self.machines.get(arm, ""),
-                )
+        self.times += [
+            AnswerTime(
+                arm=arm,
+                suite=suite,
+                answers=count,
+                seconds=round(seconds[arm, suite], 3),
+                machine=self.machines.get(arm, ""),
             )
+            for (arm, suite), count in answers.items()
+        ]
 
 
 def added_up(times: Iterable[AnswerTime]) -> tuple[AnswerTime, ...]:

@@ -9,9 +9,11 @@ Run on two idle cores (about 45 minutes for everything)::
 
 Real rows come from ``../shared/data``; the model is a random Llama of about 115M parameters (large:
 760M) with a 16k BPE trained on those rows. Each figure is lm-eval's best time over the batch sizes
-tried divided by ours; both get the very same lm-eval instances through the same method of lm-eval's
-interface. ``four_arms`` counts whole processes, imports and loading included: one of ours against
-four of lm-eval's. Memory is the largest peak of any process of a side.
+tried divided by ours; both get the very same lm-eval instances, through the same method of
+lm-eval's interface where one arm is asked. ``four_arms`` and ``eight_arms`` count whole processes,
+imports and loading included: one of ours, in which the base answers first and then all candidates
+together, as a run does it, against four or eight of lm-eval's. Memory is the largest peak of any
+process of a side.
 """
 
 import argparse
@@ -29,18 +31,17 @@ from typing import Any
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 WORKS = (
-    "arc_0shot", "arc_10shot", "arc_10shot_fixed", "spider", "four_arms", "four_arms_verified",
-    "quickstart_sql",
+    "arc_0shot", "arc_10shot", "arc_10shot_fixed", "spider", "four_arms", "eight_arms",
+    "four_arms_verified", "quickstart_sql",
 )  # fmt: skip
 REACH = {
-    "arc_0shot": 3.5, "arc_10shot": 4.5, "arc_10shot_fixed": 15, "spider": 3, "four_arms": 3.5,
-    "four_arms_verified": 6,
-    "quickstart_sql": 6,
+    "arc_0shot": 4, "arc_10shot": 4.8, "arc_10shot_fixed": 32, "spider": 3.5, "four_arms": 4.5,
+    "eight_arms": 5, "four_arms_verified": 5, "quickstart_sql": 4.5,
 }  # fmt: skip
 NEW_TOKENS = 64
 ITEMS = {
-    "arc_0shot": 240, "arc_10shot": 32, "arc_10shot_fixed": 48, "spider": 240, "four_arms": 48,
-    "four_arms_verified": 48,
+    "arc_0shot": 240, "arc_10shot": 32, "arc_10shot_fixed": 48, "spider": 240, "four_arms": 24,
+    "eight_arms": 24, "four_arms_verified": 24,
 }  # fmt: skip
 """How many items each work takes unless told otherwise, so that everything ends within the hour."""
 
@@ -75,9 +76,9 @@ def spider_prompts() -> list[str]:
 
 
 def build(folder: Path, size: str) -> Path:
-    """Write the base and three LoRA adapters, once."""
+    """Write the base and seven LoRA adapters, once."""
     base = folder / "base"
-    if (folder / "done").exists():
+    if (folder / "done_7").exists():
         return base
     import torch
     from peft import LoraConfig, get_peft_model
@@ -102,7 +103,7 @@ def build(folder: Path, size: str) -> Path:
         )
     )  # fmt: skip
     model.save_pretrained(base)
-    for seed in range(3):
+    for seed in range(7):
         torch.manual_seed(seed + 1)
         tuned = get_peft_model(model, LoraConfig(r=8, target_modules="all-linear"))
         for weights in tuned.parameters():
@@ -110,7 +111,7 @@ def build(folder: Path, size: str) -> Path:
                 weights.data += 0.02 * torch.randn_like(weights)
         tuned.save_pretrained(folder / f"adapter{seed}")
         model = tuned.unload()
-    (folder / "done").touch()
+    (folder / "done_7").touch()
     return base
 
 
@@ -171,9 +172,9 @@ def ask(model: Any, asked: list[Any]) -> list[Any]:
 def measure(work: str, side: str, options: argparse.Namespace) -> dict[str, Any]:
     """Do one piece of work on one side in this process; times in seconds."""
     folder, items = options.folder, options.count
-    if work.startswith("four_arms"):
+    if work in ARMS:
         verified = work == "four_arms_verified" and side == "ours"
-        return _four_arms(side, options, "bfloat16_verified" if verified else options.dtype)
+        return _arms(work, side, options, "bfloat16_verified" if verified else options.dtype)
     if work == "quickstart_sql":
         return _quickstart_sql(side, folder / "tuned", items)
     asked = instances(work, items)
@@ -186,29 +187,67 @@ def measure(work: str, side: str, options: argparse.Namespace) -> dict[str, Any]
     return result | {"items": len({one.doc_id for one in asked}), "answers": found}
 
 
-def _four_arms(side: str, options: argparse.Namespace, dtype: str) -> dict[str, Any]:
+def _arms(work: str, side: str, options: argparse.Namespace, dtype: str) -> dict[str, Any]:
     """Answer ARC and Spider: with every arm on our side, with the one that is named on lm-eval's.
 
     No times: the parent counts the whole process.
     """
-    works = [instances(work, options.count) for work in ("arc_0shot", "spider")]
+    works = [instances(one, options.count) for one in ("arc_0shot", "spider")]
     items = sum(len({one.doc_id for one in asked}) for asked in works)
     loaded = {"device": options.device, "dtype": dtype}
-    adapters = [options.folder / name for name in ARMS]
     if side != "ours":
         adapter = None if options.arm == "base" else options.folder / options.arm
         model = model_of(side, options.folder / "base", adapter, **loaded)
         return {"items": items, "answers": [ask(model, asked) for asked in works]}
     model = model_of(side, options.folder / "base", None, **loaded)
-    found = [ask(model, asked) for asked in works]
-    for adapter in adapters:
-        model.engine.attach(adapter.name, adapter)
-        model.arm = adapter.name
-        found += [ask(model, asked) for asked in works]
+    for name in ARMS[work]:
+        model.engine.attach(name, options.folder / name)
+    asked = [_requests_of(model, one) for one in works]
+    every = [request for of_work in asked for request in of_work]
+    given = {"base": _given(model.engine, ["base"], every, {})["base"]}
+    drafts = {r.key: (given["base"][r.key].text,) for r in asked[1]}
+    given |= _given(model.engine, ARMS[work], every, drafts)
+    found = []
+    for name in ("base", *ARMS[work]):
+        choices, texts = ([given[name][r.key] for r in of_work] for of_work in asked)
+        found += [[(c.logprob, c.is_greedy) for c in choices], [t.text for t in texts]]
     return {"items": items, "answers": found}
 
 
-ARMS = ("adapter0", "adapter1", "adapter2")
+ARMS = {
+    "four_arms": ("adapter0", "adapter1", "adapter2"),
+    "four_arms_verified": ("adapter0", "adapter1", "adapter2"),
+    "eight_arms": tuple(f"adapter{number}" for number in range(7)),
+}
+"""The candidates of each work that has several."""
+
+
+def _requests_of(model: Any, asked: list[Any]) -> list[Any]:
+    """Return lm-eval's instances as the engine's requests."""
+    from harness.engine.lm_eval_model import _item, _request
+    from harness.suites.tokenize import generation_settings
+
+    made = []
+    for index, one in enumerate(asked):
+        if one.request_type == "loglikelihood":
+            ids = model._encoder.pair(*one.args)
+            made.append(_request("loglikelihood", index, one.args, ids, item=_item(one)))
+        else:
+            ids = (tuple(model._encoder.encode(one.args[0])), ())
+            settings = generation_settings(one.args[1])
+            texts = (one.args[0], "")
+            made.append(_request("generate_until", index, texts, ids, settings=settings))
+    return made
+
+
+def _given(engine: Any, arms: Any, requests: list[Any], drafts: Any) -> dict[str, Any]:
+    """Return the answers of some arms, asked at once."""
+    found: dict[str, Any] = {arm: {} for arm in arms}
+    asked, drafted = dict.fromkeys(arms, requests), dict.fromkeys(arms, drafts)
+    for batch in engine.answer_arms(asked, drafts=drafted):
+        for arm, request, response in batch:
+            found[arm][request.key] = response
+    return found
 
 
 def _quickstart_sql(side: str, tuned: Path, items: int) -> dict[str, Any]:
@@ -313,9 +352,9 @@ def side_by_side(work: str, folder: Path, options: argparse.Namespace) -> dict[s
 
 
 def _child(work: str, side: str, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Do one side's work in a process of its own; four arms of lm-eval's are four processes."""
-    if work.startswith("four_arms") and side != "ours":
-        runs = [_process(work, side, folder, options, arm) for arm in ("base", *ARMS)]
+    """Do one side's work in a process of its own; several arms of lm-eval's are one each."""
+    if work in ARMS and side != "ours":
+        runs = [_process(work, side, folder, options, arm) for arm in ("base", *ARMS[work])]
         return {
             "items": runs[0]["items"],
             "answers": [answers for run in runs for answers in run["answers"]],

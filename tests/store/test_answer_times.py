@@ -3,28 +3,32 @@
 from collections.abc import Iterator
 
 import pytest
+from support.tiny_models import question
 
-from harness.records import AnswerTime
+from harness.records import AnswerTime, ArmAnswerBatch, Response
 from harness.store import answer_times
 from harness.store.answer_times import AnswerClock, added_up
 
+SUITE = question(1, (1,), (2,)).item.suite
+
 
 def test_only_the_time_in_which_answers_are_made_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What happens between batches, such as storing them, is not answering."""
+    """Storing batches is not answering, and arms that share a pass share its time."""
     now = [0.0]
     monkeypatch.setattr(answer_times.time, "monotonic", lambda: now[0])
 
-    def made() -> Iterator[list[str]]:
-        for batch in (["a", "b"], ["c"]):
+    def made() -> Iterator[ArmAnswerBatch]:
+        for arms in (["mine", "mine"], ["mine"], ["mine", "other"]):
             now[0] += 2.0
-            yield batch
+            yield [(arm, question(1, (1,), (2,)), Response(logprob=0.0)) for arm in arms]
 
     clock = AnswerClock({"mine": "a GPU"})
-    for _ in clock.over(made(), "mine", "sql"):
+    for _ in clock.over(made()):
         now[0] += 100.0
-    list(clock.over([], "mine", "arc"))
+    list(clock.over([]))
     assert clock.times == [
-        AnswerTime(arm="mine", suite="sql", answers=3, seconds=4.0, machine="a GPU")
+        AnswerTime(arm="mine", suite=SUITE, answers=4, seconds=5.0, machine="a GPU"),
+        AnswerTime(arm="other", suite=SUITE, answers=1, seconds=1.0, machine=""),
     ]
 
 

@@ -1,6 +1,6 @@
-"""Adapters attached to one loaded base, activated one at a time, and proven to act."""
+"""Adapters attached to one loaded base, activated alone or together, and proven to act."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +11,17 @@ from torch import Tensor
 
 from harness.engine import padded
 from harness.engine.adapters import prompt_tuning
+from harness.engine.adapters.bank import Bank, LowRank, SharedPassError, low_rank_parts
 from harness.engine.adapters.neutral import adds_nothing
 from harness.engine.prefix import attention
-from harness.engine.prefix.attention import CachedPrefix
-from harness.engine.prefix.parity_check import packed_logprobs_match, padded_logprobs
-from harness.engine.prefix.prefill import Runner
+from harness.engine.prefix.attention import CachedPrefix, UnsupportedAttentionError
+from harness.engine.prefix.parity_check import (
+    largest_difference,
+    packed_logits,
+    packed_logprobs_match,
+    padded_logprobs,
+)
+from harness.engine.prefix.prefill import OutOfMemoryError, Runner
 from harness.errors import ModelError, nearest
 from harness.models.adapter_folder import AdapterFolder, check_shapes, read_adapter_folder
 from harness.models.adapter_tensors import (
@@ -94,6 +100,7 @@ class AdapterSwitch:
     _peft_model: "PeftModel | None" = None
     _separate: tuple[str, ActiveArm] | None = None
     _in_use: bool = False
+    _low_rank: dict[str, dict[torch.nn.Module, LowRank]] = field(default_factory=dict)
     _attached: int = 0
     _base_state: Tensors = field(init=False)
     _base_logits: Tensor = field(init=False)  # (1, T, V)
@@ -127,10 +134,12 @@ class AdapterSwitch:
         adapter = f"candidate{self._attached:04}"
         self.arms[name] = AttachedArm(placement, folder, fingerprint, adapter)
         self.identical.discard(name)
+        self._low_rank.pop(name, None)
         try:
             if placement == "injected":
                 self._inject(adapter, folder, tensors)
-            self._check_effect(name, folder, allow_identical=allow_identical)
+            logits = self._check_effect(name, folder, allow_identical=allow_identical)
+            self._let_share(name, logits)
         except ModelError:
             del self.arms[name]
             raise
@@ -204,8 +213,12 @@ class AdapterSwitch:
             self._peft_model.unload()
             self._peft_model = None
 
-    def _check_effect(self, name: str, folder: AdapterFolder, *, allow_identical: bool) -> None:
-        """Refuse a candidate that changes no logit of the probe, or that changes the base's."""
+    def _check_effect(self, name: str, folder: AdapterFolder, *, allow_identical: bool) -> Tensor:
+        """Refuse a candidate that changes no logit of the probe, or that changes the base's.
+
+        Returns:
+            Its logits on the probe, ``(1, T, V)``.
+        """
         with self.active(name) as arm, _one_sentence(folder):
             tuned = padded.logits_of(arm.full_model, self.probe)
             if arm.needs_padding:
@@ -230,19 +243,66 @@ class AdapterSwitch:
                 "an adapter must leave the base as it was: its logits differ after attaching "
                 f"{folder.path}"
             )
+        return tuned
+
+    def _let_share(self, name: str, logits: Tensor) -> None:
+        """Let an arm share passes, if that provably gives its own logits and leaves the base's.
+
+        Base and arm read the probe in one pass. Each must be as near to PEFT's logits as another
+        order of float sums explains, and the arm much nearer than the base is.
+        """
+        arm = self.arms[name]
+        if arm.placement != "injected" or not self.packs or name in self.padded_arms:
+            return
+        parts = low_rank_parts(self.base, arm.adapter)
+        if parts is None:
+            return
+        self._low_rank[name] = parts
+        effect = float((logits - self._base_logits).abs().max())
+        errors = (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError)
+        refused = (SharedPassError, UnsupportedAttentionError, OutOfMemoryError)
+        try:
+            with self.together([BASE, name]):
+                found = packed_logits(self.runner, self.probe[0].tolist(), arms=2)  # (2, T, V)
+            error = float((found - torch.cat([self._base_logits, logits])).abs().max())
+            proven = error <= min(largest_difference(self.runner), effect / 2)
+        except (*refused, *errors):
+            proven = False
+        if not proven:
+            del self._low_rank[name]
+
+    def shares(self, name: str) -> bool:
+        """Whether an arm can share a pass: the base, and what provably only adds low rank."""
+        return self.packs and (self[name].placement == "base" or name in self._low_rank)
+
+    @contextmanager
+    def together(self, names: Sequence[str]) -> Iterator[ActiveArm]:
+        """Activate several arms that share passes; their numbers are their places.
+
+        Raises:
+            RuntimeError: If another arm is still answering.
+        """
+        bank = Bank([self._low_rank[name] if name != BASE else {} for name in names])
+        with self._in_turn():
+            self._separate = None
+            if self._peft_model is not None:
+                self._peft_model.base_model.disable_adapter_layers()
+            self.runner.tell_arms = bank.tell
+            try:
+                with bank.on():
+                    yield ActiveArm(self.base, False, self.base)
+            finally:
+                self.runner.tell_arms = None
 
     @contextmanager
     def active(self, name: str) -> Iterator[ActiveArm]:
-        """Activate an arm.
+        """Activate one arm.
 
         Raises:
             RuntimeError: If another arm is still answering.
         """
         arm = self[name]
-        if self._in_use:
-            raise RuntimeError("one arm answers at a time: finish or close the first answers")
-        self._in_use = True
-        try:
+        with self._in_turn():
             if self._separate is not None and self._separate[0] != name:
                 self._separate = None
             if self._peft_model is not None:
@@ -256,6 +316,14 @@ class AdapterSwitch:
             else:
                 self._separate = self._separate or (name, self._load_separate(arm))
                 yield self._separate[1]
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        if self._in_use:
+            raise RuntimeError("one arm answers at a time: finish or close the first answers")
+        self._in_use = True
+        try:
+            yield
         finally:
             self._in_use = False
 

@@ -46,6 +46,11 @@ class AttentionPlan(Protocol):
 
     max_context: int
 
+    @property
+    def arms(self) -> Sequence[int]:
+        """The number of the arm that reads each token of the row."""
+        ...
+
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         """Map ``(H, N, D)`` queries to ``(H, N, D)`` outputs; keys and values ``(KV, N, D)``."""
 
@@ -107,8 +112,8 @@ class PackedRow:
 
     Per unit, ``spans`` has its start and stop in the row, ``masks`` its additive attention mask
     ``(Q, K)`` (None: plain causal, without a prefix) and ``prefixes`` what is cached before it.
-    ``node_starts`` says where in the row each node of the trie begins. With ``capture_kv`` the
-    row's keys and values are captured per layer.
+    ``node_starts`` says where in the row each node of the trie begins, ``arms`` whose each token
+    is. With ``capture_kv`` the row's keys and values are captured per layer.
     """
 
     input_ids: Tensor  # (1, N)
@@ -118,6 +123,7 @@ class PackedRow:
     prefixes: list[CachedPrefix | None]
     max_context: int
     node_starts: dict[int, int]
+    arms: Sequence[int]
     capture_kv: bool = False
     keys: dict[int, Tensor] = field(default_factory=dict)  # layer -> (KV, N, D)
     values: dict[int, Tensor] = field(default_factory=dict)  # layer -> (KV, N, D)
@@ -185,6 +191,7 @@ def pack_units(
     """
     ids: list[int] = []
     positions: list[int] = []
+    arms: list[int] = []
     spans, masks, node_starts = [], [], {}
     for unit, prefix in zip(units, prefixes, strict=True):
         start = len(ids)
@@ -192,6 +199,7 @@ def pack_units(
             node = trie.nodes[index]
             node_starts[index] = len(ids)
             ids.extend(node.tokens)
+            arms.extend([node.arm] * len(node.tokens))
             positions.extend(range(position_offset + node.start, position_offset + node.end))
         spans.append((start, len(ids)))
         masks.append(_tree_mask(trie, unit, prefix.length if prefix else 0, like))
@@ -203,6 +211,7 @@ def pack_units(
         prefixes=list(prefixes),
         max_context=max(positions) + 1,
         node_starts=node_starts,
+        arms=arms,
         capture_kv=capture_kv,
     )
 
@@ -258,7 +267,7 @@ def prefill_embeddings(model: "PreTrainedModel", embeddings: Tensor) -> CachedPr
     positions = torch.arange(length, device=embeddings.device)[None]  # (1, P)
     row = PackedRow(
         input_ids=positions, position_ids=positions, spans=[(0, length)], masks=[None],
-        prefixes=[None], max_context=length, node_starts={}, capture_kv=True,
+        prefixes=[None], max_context=length, node_starts={}, arms=[0] * length, capture_kv=True,
     )  # fmt: skip
     with torch.no_grad():
         model(

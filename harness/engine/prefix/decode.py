@@ -47,6 +47,7 @@ class DecodeRow:
             joins a batch; empty while it is in one.
         values: Likewise.
         context: Token ids of the prompt.
+        arm: The number of the arm that answers.
         reserved_tokens: KV cache that the row needs at most, very long answers aside.
     """
 
@@ -59,6 +60,7 @@ class DecodeRow:
     keys: list[list[Tensor]]
     values: list[list[Tensor]]
     context: tuple[int, ...] = ()
+    arm: int = 0
     reserved_tokens: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -87,6 +89,11 @@ class DecodeBatch:
     _mask: Tensor | None = None  # (R, 1, 1, W): -inf beyond a row's own tokens
     _write_at: tuple[Tensor, Tensor] | None = None  # slots (R,) and the places in them (R,)
     _groups: list[tuple[CachedPrefix, slice | Tensor]] = field(default_factory=list)
+
+    @property
+    def arms(self) -> list[int]:
+        """The number of the arm of each row."""
+        return [row.arm for row in self.rows]
 
     def add(self, rows: list[DecodeRow]) -> None:
         """Take rows in, copying their own keys and values into the buffers."""

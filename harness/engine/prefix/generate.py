@@ -25,7 +25,6 @@ from harness.engine.decoding.sampling import (
     sample_token,
 )
 from harness.engine.decoding.stopping import GeneratedText
-from harness.engine.prefix import attention
 from harness.engine.prefix.attention import CachedPrefix, PackedRow
 from harness.engine.prefix.decode import DecodeBatch, DecodeRow
 from harness.engine.prefix.prefill import (
@@ -58,22 +57,29 @@ MIN_SHARED_TOKENS = 32
 READ_AHEAD_TOKENS = 4096
 """Distinct tokens that are prefilled at a time, whose keys wait until their rows join the batch."""
 
+ArmSequence = tuple[int, tuple[int, ...]]
+"""The number of an arm, and token ids that it reads: keys and values depend on both."""
+
 _MIN_ROWS = 8
 """Rows that are decoded together however long they may become."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """One generation: its context, how tokens are chosen, and drafts of the answer as token ids."""
+    """One generation: its context, how tokens are chosen, and drafts of the answer as token ids.
+
+    ``arm`` is the number of the arm that answers.
+    """
 
     context: tuple[int, ...]
     params: SamplingParams
     drafts: tuple[tuple[int, ...], ...] = ()
+    arm: int = 0
 
     @property
-    def sequences(self) -> list[tuple[int, ...]]:
+    def sequences(self) -> list[ArmSequence]:
         """What is prefilled: the context alone, and followed by each draft."""
-        return [self.context, *(self.context + draft for draft in self.drafts)]
+        return [(self.arm, self.context), *((self.arm, self.context + d) for d in self.drafts)]
 
 
 @dataclass(slots=True)
@@ -133,7 +139,7 @@ class Generator:
         try:
             tokens, positions = batch.begin_step()  # (1, R), (1, R)
             every = torch.arange(len(batch.rows), device=tokens.device)
-            logits = attention.forward(self.runner.model, tokens, positions, batch, every)  # (R, V)
+            logits = self.runner.forward(tokens, positions, batch, every)  # (R, V)
         except Exception as error:
             if not is_out_of_memory(error) or len(batch.rows) == 1:
                 raise
@@ -167,10 +173,11 @@ class Generator:
     def _prefill_chunks(self, prompts: Sequence[Prompt]) -> Iterator[list[DecodeRow]]:
         """Yield, chunk by chunk, the rows that are left to decode after their prefill."""
         contexts = [prompt.context for prompt in prompts]
+        arms = [prompt.arm for prompt in prompts]
         runner = self.runner
         ahead = max(runner.batch_tokens, min(READ_AHEAD_TOKENS, runner.kv_cache_tokens // 2))
         max_tokens = min(runner.prefill_chunk_tokens, ahead)
-        for chunk in token_chunks(contexts, max_tokens=max_tokens):
+        for chunk in token_chunks(contexts, arms, max_tokens=max_tokens):
             yield self._prefill({index: prompts[index] for index in chunk})
 
     def _prefill(self, prompts: Mapping[int, Prompt]) -> list[DecodeRow]:
@@ -180,7 +187,7 @@ class Generator:
         lost = read.prefill(self.runner, list(prompts.values()))
         rows = []
         for index, prompt in prompts.items():
-            if read.leaf(prompt.context) in lost:
+            if read.leaf((prompt.arm, prompt.context)) in lost:
                 self._finished.append((index, Response(unscored="out of memory")))
                 continue
             # 2. Verify the drafts, which may finish the answer.
@@ -202,6 +209,7 @@ class Generator:
                     keys=keys,
                     values=values,
                     context=prompt.context,
+                    arm=prompt.arm,
                 )
             )
         return rows
@@ -215,7 +223,7 @@ class Generator:
             The text so far, and the last token that was read for it.
         """
         text = GeneratedText(self.tokenizer, self.eos_token_ids, prompt.params)
-        last = read.last_token(prompt.context)
+        last = read.last_token((prompt.arm, prompt.context))
         following: TrieToken | None = last
         while following is not None:
             # 1. The token that the model chooses here.
@@ -249,7 +257,7 @@ class PrefilledTrie:
 
     trie: Trie
     units: list[PrefillUnit]
-    sequence_index: dict[tuple[int, ...], int]
+    sequence_index: dict[ArmSequence, int]
     greedy: dict[TrieToken, NextToken] = field(default_factory=dict)
     logits: dict[TrieToken, Tensor] = field(default_factory=dict)
     packed: dict[int, tuple[PackedRow, int]] = field(default_factory=dict)
@@ -259,21 +267,22 @@ class PrefilledTrie:
     def of(cls, prompts: Sequence[Prompt]) -> "PrefilledTrie":
         """Lay out the trie of some prompts, with nothing read yet."""
         sequences = list(dict.fromkeys(s for prompt in prompts for s in prompt.sequences))
-        trie = build_trie(sequences)
+        trie = build_trie([tokens for _, tokens in sequences], [arm for arm, _ in sequences])
         index = {sequence: place for place, sequence in enumerate(sequences)}
-        rows = Counter(node for p in prompts for node in trie.path(trie.leaf[index[p.context]]))
+        ends = [trie.leaf[index[prompt.arm, prompt.context]] for prompt in prompts]
+        rows = Counter(node for end in ends for node in trie.path(end))
         shared = [node for node, count in rows.items() if count > 1 and _is_long(trie.nodes[node])]
         read_again = {above for node in shared for above in trie.path(node)}
         return cls(trie, plan_units(trie, read_again=read_again), index)
 
-    def leaf(self, sequence: tuple[int, ...]) -> int:
+    def leaf(self, sequence: ArmSequence) -> int:
         """Return the node in which a sequence ends."""
         return self.trie.leaf[self.sequence_index[sequence]]
 
-    def last_token(self, sequence: tuple[int, ...]) -> TrieToken:
+    def last_token(self, sequence: ArmSequence) -> TrieToken:
         """Return the last token of a sequence."""
         node = self.leaf(sequence)
-        return TrieToken(node, len(sequence) - 1 - self.trie.nodes[node].start)
+        return TrieToken(node, len(sequence[1]) - 1 - self.trie.nodes[node].start)
 
     def prefill(self, runner: Runner, prompts: Sequence[Prompt]) -> set[int]:
         """Run the trie and note next tokens; return nodes that could not be computed."""

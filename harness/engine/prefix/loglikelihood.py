@@ -38,15 +38,23 @@ class Target(NamedTuple):
     request: int
 
 
-def score(runner: Runner, pairs: Sequence[TokenPair]) -> Iterator[list[tuple[int, Response]]]:
+def score(
+    runner: Runner, pairs: Sequence[TokenPair], arms: Sequence[int] = ()
+) -> Iterator[list[tuple[int, Response]]]:
     """Score continuations of contexts; yield ``(index, response)`` as batches finish.
 
     The log-probability is the float32 log-softmax summed over the continuation; ``is_greedy`` says
     whether every token of it was the most likely one.
+
+    Args:
+        runner: The model.
+        pairs: Contexts and continuations.
+        arms: The number of the arm that each is for, where several share the model.
     """
     inputs = [context + continuation[:-1] for context, continuation in pairs]
-    for chunk in token_chunks(inputs, max_tokens=runner.prefill_chunk_tokens):
-        trie = build_trie([inputs[index] for index in chunk])
+    owner = arms or [0] * len(pairs)
+    for chunk in token_chunks(inputs, owner, max_tokens=runner.prefill_chunk_tokens):
+        trie = build_trie([inputs[index] for index in chunk], [owner[index] for index in chunk])
         for batch in _score_trie(runner, trie, [pairs[index] for index in chunk]):
             yield [(chunk[request], response) for request, response in batch]
 

@@ -11,12 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from harness.engine import padded
 from harness.engine.prefix import attention
 from harness.engine.prefix.attention import UnsupportedAttentionError
 from harness.engine.prefix.loglikelihood import TokenPair, score
-from harness.engine.prefix.prefill import Runner
+from harness.engine.prefix.prefill import OutOfMemoryError, Runner, prefill
+from harness.engine.prefix.trie import TrieToken, build_trie, plan_units
 from harness.models.load_model import sliding_window
 from harness.records import Response
 
@@ -78,11 +80,32 @@ def packed_logprobs_match(
     """Tell whether packed scoring gives the same log-likelihoods on a probe, token for token."""
     pairs = _probe_pairs(probe)
     found = _logprobs(score(runner, pairs))
-    is_float32 = runner.like.dtype == torch.float32
-    limit = MAX_DIFFERENCE if is_float32 else MAX_DIFFERENCE_HALF
+    limit = largest_difference(runner)
     return all(
         abs(found[i] - expected[i]) / len(continuation) <= limit
         for i, (_, continuation) in enumerate(pairs)
+    )
+
+
+def largest_difference(runner: Runner) -> float:
+    """Return how far rounding alone may set two logits, or log-likelihoods of a token, apart."""
+    return MAX_DIFFERENCE if runner.like.dtype == torch.float32 else MAX_DIFFERENCE_HALF
+
+
+def packed_logits(runner: Runner, probe: Sequence[int], *, arms: int) -> Tensor:
+    """Return the float32 logits ``(arms, T, V)`` that arms which share a pass give on a probe."""
+    trie = build_trie([tuple(probe)] * arms, range(arms))
+    everywhere = {node: range(len(trie.nodes[node].tokens)) for node in trie.leaf}
+    logits: dict[TrieToken, Tensor] = {}
+    for batch in prefill(runner, trie, plan_units(trie), everywhere):
+        if isinstance(batch, OutOfMemoryError):
+            raise batch
+        logits.update(zip(batch.tokens, batch.logits.float(), strict=True))
+    return torch.stack(
+        [
+            torch.stack([logits[TrieToken(leaf, offset)] for offset in everywhere[leaf]])
+            for leaf in trie.leaf
+        ]
     )
 
 

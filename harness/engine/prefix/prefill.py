@@ -7,7 +7,7 @@ however large the trie. When memory runs out the batch is halved and tried again
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from harness.engine.prefix import attention
-from harness.engine.prefix.attention import CachedPrefix, PackedRow
+from harness.engine.prefix.attention import AttentionPlan, CachedPrefix, PackedRow
 from harness.engine.prefix.trie import PrefillUnit, Trie, TrieToken
 from harness.models.hardware import is_out_of_memory, release_memory
 
@@ -30,7 +30,7 @@ LOGIT_BYTES = 256 * 2**20
 
 @dataclass(slots=True)
 class Runner:
-    """A model with one arm active, and how much it is given at once.
+    """A model with one arm active, or several that share it, and how much it is given at once.
 
     Attributes:
         model: The arm's model, with packed attention.
@@ -42,6 +42,7 @@ class Runner:
         prefill_chunk_tokens: Distinct tokens that make one trie at most.
         max_rows: Rows that are decoded together at most; halved for good when memory runs out.
         virtual_prefix: The KV of an adapter's virtual tokens, which come before every context.
+        tell_arms: Is told the number of each token's arm before a pass that several arms share.
     """
 
     model: "PreTrainedModel"
@@ -52,6 +53,19 @@ class Runner:
     prefill_chunk_tokens: int = 2**17
     max_rows: int = 256
     virtual_prefix: CachedPrefix | None = None
+    tell_arms: Callable[[Sequence[int]], None] | None = None
+
+    def forward(
+        self,
+        input_ids: Tensor,  # (1, N)
+        position_ids: Tensor,  # (1, N)
+        plan: AttentionPlan,
+        logit_indices: Tensor,  # (L,)
+    ) -> Tensor:
+        """Return the logits ``(L, V)`` at some indices of a packed row."""
+        if self.tell_arms is not None:
+            self.tell_arms(plan.arms)
+        return attention.forward(self.model, input_ids, position_ids, plan, logit_indices)
 
     def halve(self, tokens: int, rows: int) -> bool:
         """Do half as much at once as was too much; False where that was one row alone.
@@ -183,7 +197,8 @@ def _run_batch(
     wanted: Mapping[int, Sequence[int]],
     capture_kv: bool,
 ) -> PrefillBatch:
-    """Run the units with some indices in one row."""
+    """Run the units with some indices in one row, those of an arm side by side."""
+    indices.sort(key=lambda index: trie.nodes[units[index].nodes[0]].arm)
     chosen = [units[index] for index in indices]
     row = attention.pack_units(
         trie,
@@ -204,5 +219,5 @@ def _run_batch(
         dtype=torch.long,
         device=runner.like.device,
     )
-    logits = attention.forward(runner.model, row.input_ids, row.position_ids, row, logit_indices)
+    logits = runner.forward(row.input_ids, row.position_ids, row, logit_indices)
     return PrefillBatch(indices, row, tokens, logits)

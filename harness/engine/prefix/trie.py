@@ -1,11 +1,11 @@
-"""Token sequences as a radix tree, and the tree as units of prefill work.
+"""Token sequences as radix trees, one for each arm, and the trees as units of prefill work.
 
 Sequences that begin alike share nodes, so each distinct token is computed once (the idea of
 RadixAttention in SGLang, Zheng et al. 2024, here for a batch that is known in advance):
 
 1. `token_chunks` groups sequences into trees of bounded size, neighbours together.
 2. `build_trie` sorts a chunk's sequences and inserts each after its longest common prefix with the
-   one before it.
+   one before it. Keys and values are an arm's own, so sequences of two arms share no node.
 3. `plan_units` cuts the tree into units of one attention call each: small subtrees under a tree
    attention mask, long or heavy shared prefixes on their own, with their KV cached.
 
@@ -29,13 +29,14 @@ single sequences and masks stay small.
 class Node:
     """A run of tokens without a branch.
 
-    ``start`` is the position of its first token in every sequence through it, ``subtree_tokens``
-    the number of tokens below it.
+    ``start`` is the position of its first token in every sequence through it, ``arm`` the number of
+    the arm that reads it, ``subtree_tokens`` the number of tokens below it.
     """
 
     start: int
     tokens: tuple[int, ...]
     parent: int
+    arm: int = 0
     children: list[int] = field(default_factory=list)
     subtree_tokens: int = 0
 
@@ -73,7 +74,7 @@ class TrieToken(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PrefillUnit:
-    """Nodes that are computed in one attention call, in depth-first order.
+    """Nodes of one arm that are computed in one attention call, in depth-first order.
 
     ``prefix`` is the index of the cached unit that they follow (None: the start of the context). A
     ``cached`` unit is a single node whose KV the units after it attend to.
@@ -101,20 +102,26 @@ def common_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
     return low
 
 
-def build_trie(sequences: Sequence[tuple[int, ...]]) -> Trie:
-    """Build the radix tree of some token sequences.
+def build_trie(sequences: Sequence[tuple[int, ...]], arms: Sequence[int] = ()) -> Trie:
+    """Build the radix trees of some token sequences, one for each arm, under a common root.
+
+    Args:
+        sequences: Token ids.
+        arms: The number of the arm that reads each of them; all are one arm's unless given.
 
     >>> trie = build_trie([(1, 2, 3), (1, 2, 4), (1, 2)])
     >>> [node.tokens for node in trie.nodes], trie.num_tokens
     ([(), (1, 2), (3,), (4,)], 4)
+    >>> build_trie([(1, 2), (1, 2)], arms=[0, 1]).num_tokens
+    4
     """
     nodes = [Node(0, (), -1)]
+    owner = arms or [0] * len(sequences)
     leaf = [0] * len(sequences)
     stack: list[int] = [0]  # the path to the leaf of the previous sequence
-    previous: tuple[int, ...] = ()
-    for index in sorted(range(len(sequences)), key=sequences.__getitem__):
-        sequence = sequences[index]
-        depth = common_prefix_length(previous, sequence)
+    previous: tuple[int, tuple[int, ...]] = (0, ())
+    for arm, sequence, index in sorted(zip(owner, sequences, range(len(sequences)), strict=True)):
+        depth = common_prefix_length(previous[1], sequence) if arm == previous[0] else 0
         # 1. Go up to where the two sequences part.
         popped = 0
         while nodes[stack[-1]].end > depth:
@@ -125,9 +132,9 @@ def build_trie(sequences: Sequence[tuple[int, ...]]) -> Trie:
         # 3. Insert the rest of the sequence as a new leaf.
         if len(sequence) > depth:
             nodes[stack[-1]].children.append(len(nodes))
-            nodes.append(Node(depth, sequence[depth:], stack[-1]))
+            nodes.append(Node(depth, sequence[depth:], stack[-1], arm))
             stack.append(len(nodes) - 1)
-        leaf[index], previous = stack[-1], sequence
+        leaf[index], previous = stack[-1], (arm, sequence)
     for node in reversed(_depth_first(nodes, 0)):
         parent = nodes[node].parent
         if parent >= 0:
@@ -139,7 +146,7 @@ def _split(nodes: list[Node], lower: int, depth: int) -> int:
     """Cut a node in two at a position; the new upper half takes its place under the parent."""
     node = nodes[lower]
     cut = depth - node.start
-    upper = Node(node.start, node.tokens[:cut], node.parent, [lower])
+    upper = Node(node.start, node.tokens[:cut], node.parent, node.arm, [lower])
     siblings = nodes[node.parent].children
     siblings[siblings.index(lower)] = len(nodes)
     nodes.append(upper)
@@ -175,13 +182,14 @@ def plan_units(
         if index:
             units.append(PrefillUnit((index,), prefix, True, len(trie.nodes[index].tokens)))
             prefix = len(units) - 1
-        # 2. Small subtrees that follow it are put together up to the limit.
+        # 2. Small subtrees of an arm that follow it are put together up to the limit.
         roots: list[int] = []
         for child in trie.nodes[index].children:
             if child in read_again or _is_shared_prefix(trie.nodes[child], tree_mask_tokens):
                 stack.append((child, prefix))
                 continue
-            if roots and _num_tokens(trie, [*roots, child]) > tree_mask_tokens:
+            full = _num_tokens(trie, [*roots, child]) > tree_mask_tokens
+            if roots and (full or trie.nodes[child].arm != trie.nodes[roots[0]].arm):
                 units.append(_tree_unit(trie, roots, prefix))
                 roots = []
             roots.append(child)
@@ -207,21 +215,24 @@ def _tree_unit(trie: Trie, roots: Sequence[int], prefix: int | None) -> PrefillU
     return PrefillUnit(nodes, prefix, False, _num_tokens(trie, roots))
 
 
-def token_chunks(sequences: Sequence[tuple[int, ...]], *, max_tokens: int) -> Iterator[list[int]]:
+def token_chunks(
+    sequences: Sequence[tuple[int, ...]], arms: Sequence[int] = (), *, max_tokens: int
+) -> Iterator[list[int]]:
     """Group sequences into tries of about so many distinct tokens, neighbours together.
 
-    Yields indices into ``sequences``. A single longer sequence makes a chunk of its own.
+    Yields indices into ``sequences``. A single longer sequence makes a chunk of its own. What
+    several arms read is in one chunk, and its tokens count for each of them.
     """
     chunk: list[int] = []
     num_tokens = 0
-    previous: tuple[int, ...] = ()
-    for index in sorted(range(len(sequences)), key=sequences.__getitem__):
-        sequence = sequences[index]
-        new_tokens = len(sequence) - common_prefix_length(previous, sequence)
+    previous: dict[int, tuple[int, ...]] = {}
+    owner = arms or [0] * len(sequences)
+    for sequence, arm, index in sorted(zip(sequences, owner, range(len(sequences)), strict=True)):
+        new_tokens = len(sequence) - common_prefix_length(previous.get(arm, ()), sequence)
         if chunk and num_tokens + new_tokens > max_tokens:
             yield chunk
-            chunk, num_tokens, new_tokens = [], 0, len(sequence)
+            chunk, num_tokens, new_tokens, previous = [], 0, len(sequence), {}
         chunk.append(index)
-        num_tokens, previous = num_tokens + new_tokens, sequence
+        num_tokens, previous[arm] = num_tokens + new_tokens, sequence
     if chunk:
         yield chunk

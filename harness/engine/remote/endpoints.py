@@ -9,7 +9,15 @@ from harness.engine.remote.arm import RemoteArm
 from harness.engine.remote.key_hosts import check_host, key_sent
 from harness.errors import ModelError, StudyError, nearest
 from harness.extras import require
-from harness.records import BASE, AnswerBatch, Answerer, Drafts, Request, RequestKey
+from harness.records import (
+    BASE,
+    AnswerBatch,
+    Answerer,
+    ArmAnswerBatch,
+    Drafts,
+    Request,
+    RequestKey,
+)
 from harness.study import ArmSection, Study
 from harness.suites.load_suite import LoadedSuite, instances_of
 from harness.suites.text_tokenizer import MessageTemplate, TextTokenizer
@@ -74,6 +82,20 @@ class Arms:
         if arm in self.remote:
             return self.remote[arm].answer(requests)
         return self._engine.answer(arm, requests, drafts=drafts)
+
+    def answer_arms(
+        self,
+        asked: Mapping[str, Sequence[Request]],
+        *,
+        drafts: Mapping[str, Drafts] | None = None,
+    ) -> Iterator[ArmAnswerBatch]:
+        """Answer what each arm is asked: endpoints by themselves, the rest as the engine does."""
+        for arm in [arm for arm in asked if arm in self.remote]:
+            for batch in self.remote[arm].answer(asked[arm]):
+                yield [(arm, request, response) for request, response in batch]
+        here = {arm: requests for arm, requests in asked.items() if arm not in self.remote}
+        if here:
+            yield from self._engine.answer_arms(here, drafts=drafts)
 
     @property
     def _engine(self) -> Answerer:

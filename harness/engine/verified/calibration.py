@@ -13,6 +13,7 @@ from harness.engine.model import Engine
 from harness.engine.verified.margins import choice_margin, margin_error
 from harness.models.fingerprint import text_hash
 from harness.records import Answers, ItemKey, Request, Response
+from harness.study import VERIFIED
 
 PROBE_CHOICES, PROBE_TEXTS, PROBE_TOKENS = 64, 32, 64
 """Items of each kind in a probe, and how many tokens of each of its texts are compared."""
@@ -65,52 +66,64 @@ def draw_probe(items: Mapping[ItemKey, list[Request]], count: int) -> list[list[
     return [items[item] for _, _, item in ranked[:count]]
 
 
-def scored_answers(engine: Engine, arm: str, requests: Sequence[Request]) -> Answers:
-    """Return an arm's answers, unscored ones left out."""
-    return {
-        request.key: response
-        for batch in engine.answer(arm, requests)
-        for request, response in batch
-        if response.unscored is None
-    }
+def scored_answers(engine: Engine, asked: Mapping[str, Sequence[Request]]) -> dict[str, Answers]:
+    """Return the answers of some arms, unscored ones left out."""
+    found: dict[str, Answers] = {arm: {} for arm in asked}
+    for batch in engine.answer_arms(asked):
+        for arm, request, response in batch:
+            if response.unscored is None:
+                found[arm][request.key] = response
+    return found
 
 
 def calibrate_choices(
-    bf16: Engine, float32: Engine, arm: str, probe: Sequence[Sequence[Request]]
-) -> tuple[ErrorBound, Answers]:
-    """Measure `margins.margin_error` on a probe; return float32's answers as well."""
+    bf16: Engine, float32: Engine, probes: Mapping[str, Sequence[Sequence[Request]]]
+) -> dict[str, tuple[ErrorBound, Answers]]:
+    """Measure `margins.margin_error` on each arm's probe; return float32's answers as well."""
     # 1. Both precisions answer.
-    requests = [request for group in probe for request in group]
-    bf16_answers = scored_answers(bf16, arm, requests)
-    float32_answers = scored_answers(float32, arm, requests)
+    requests = {arm: [r for group in probe for r in group] for arm, probe in probes.items()}
+    bf16_answers = scored_answers(bf16, requests)
+    float32_answers = scored_answers(float32, requests)
     # 2. Items that both answered whole are compared.
-    both = bf16_answers.keys() & float32_answers.keys()
-    groups = [group for group in probe if all(request.key in both for request in group)]
-    errors = [margin_error(group, bf16_answers, float32_answers) for group in groups]
-    margins = [choice_margin(group, bf16_answers) for group in groups]
-    return ErrorBound.of(errors, margins, CHOICE_FACTOR), float32_answers
+    found = {}
+    for arm, probe in probes.items():
+        half, full = bf16_answers[arm], float32_answers[arm]
+        both = half.keys() & full.keys()
+        groups = [group for group in probe if all(request.key in both for request in group)]
+        errors = [margin_error(group, half, full) for group in groups]
+        margins = [choice_margin(group, half) for group in groups]
+        found[arm] = ErrorBound.of(errors, margins, CHOICE_FACTOR), full
+    return found
 
 
 def calibrate_texts(
-    bf16: Engine, float32: Engine, arm: str, probe: Sequence[Request]
-) -> ErrorBound:
-    """Measure by how much the gap between a token's logit and the best other one is off."""
+    bf16: Engine, float32: Engine, probes: Mapping[str, Sequence[Request]]
+) -> dict[str, tuple[ErrorBound, Answers]]:
+    """Measure by how much the gap between a token's logit and the best other one is off.
+
+    Returns:
+        By arm the bound, and what bf16 generated.
+    """
     # 1. bf16 generates.
-    generated = scored_answers(bf16, arm, probe)
+    generated = scored_answers(bf16, probes)
     # 2. Both choose the next token after every prefix of that text, so that they are compared on
     #    the same prefixes.
-    steps: list[Request] = []
-    for number, request in enumerate(probe):
-        response = generated.get(request.key)
-        if response is not None:
-            steps += _next_token_requests(request, response.text or "", number, bf16)
-    bf16_answers = scored_answers(bf16, arm, steps)
-    float32_answers = scored_answers(float32, arm, steps)
+    steps: dict[str, list[Request]] = {arm: [] for arm in probes}
+    for arm, probe in probes.items():
+        for number, request in enumerate(probe):
+            response = generated[arm].get(request.key)
+            if response is not None:
+                steps[arm] += _next_token_requests(request, response.text or "", number, bf16)
+    bf16_answers = scored_answers(bf16, steps)
+    float32_answers = scored_answers(float32, steps)
     # 3. The gaps are compared.
-    both = bf16_answers.keys() & float32_answers.keys()
-    errors = [_gap_error(bf16_answers[key], float32_answers[key]) for key in both]
-    gaps = [response.gap or 0.0 for response in generated.values()]
-    return ErrorBound.of(errors, gaps, TEXT_FACTOR)
+    found = {}
+    for arm in probes:
+        half, full = bf16_answers[arm], float32_answers[arm]
+        errors = [_gap_error(half[key], full[key]) for key in half.keys() & full.keys()]
+        gaps = [response.gap or 0.0 for response in generated[arm].values()]
+        found[arm] = ErrorBound.of(errors, gaps, TEXT_FACTOR), generated[arm]
+    return found
 
 
 def is_greedy_text(request: Request) -> bool:
@@ -142,3 +155,26 @@ def _gap_error(bf16: Response, float32: Response) -> float:
         return math.inf
     same = (bf16.text, bf16.finish) == (float32.text, float32.finish)
     return abs(bf16.gap - float32.gap) if same else bf16.gap + float32.gap
+
+
+def verified_fingerprint(exact: str, numeric: Iterable[str]) -> str:
+    """Return the fingerprint of an arm of verified bf16.
+
+    Args:
+        exact: The arm's fingerprint in float32.
+        numeric: The suites that are answered in float32 alone.
+    """
+    rule = [
+        CHOICE_FACTOR, TEXT_FACTOR, MIN_CLEAR_SHARE,
+        PROBE_CHOICES, PROBE_TEXTS, PROBE_TOKENS,
+    ]  # fmt: skip
+    return text_hash([exact, VERIFIED, [*rule, *sorted(numeric)]])
+
+
+def bound_note(arm: str, kind: str, bound: ErrorBound) -> str:
+    """Say in a sentence what a bound came to."""
+    unit = "logits" if kind == "texts" else "nats per root token"
+    clear = f"{bound.clear} of {bound.probed} in the probe exceed {bound.value:.3g} {unit}"
+    if bound.is_worth_it:
+        return f"{arm}: bf16 {kind} are accepted where their margin exceeds the bound: {clear}"
+    return f"{arm}: {kind} are answered in float32 alone, which is faster here: {clear}"

@@ -19,7 +19,7 @@ decided by a best choice or a text.
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,18 +36,18 @@ from harness.engine.verified.margins import (
     margin_error,
     token_ids,
 )
-from harness.models.fingerprint import BaseIdentity, text_hash
+from harness.models.fingerprint import BaseIdentity
 from harness.models.protocols import PretrainedTokenizer
 from harness.records import (
     AnswerBatch,
     Answers,
+    ArmAnswerBatch,
     Drafts,
     ItemKey,
     Request,
     RequestKey,
     Response,
 )
-from harness.study import VERIFIED
 
 log = logging.getLogger("harness.engine")
 
@@ -87,7 +87,10 @@ class VerifiedEngine:
     rechecked: int = 0
     _items: RequestsByItem = field(init=False)
     _float32_items: set[ItemKey] = field(init=False)
-    _probe_answers: dict[str, dict[TokenIds, Response]] = field(default_factory=dict)
+    _probe_choices: dict[str, dict[TokenIds, Response]] = field(default_factory=dict)
+    _probe_texts: dict[str, dict[RequestKey, tuple[Request, Response]]] = field(
+        default_factory=dict
+    )
     _bf16_engine: Engine | None = None
 
     def __post_init__(self) -> None:
@@ -141,7 +144,9 @@ class VerifiedEngine:
                 f"answered in float32 alone: {', '.join(self.numeric_suites)}, whose metric is not "
                 "decided by a best choice or a text"
             )
-        notes += [_bound_note(*name, bound) for name, bound in sorted(self.bounds.items())]
+        notes += [
+            calibration.bound_note(*name, bound) for name, bound in sorted(self.bounds.items())
+        ]
         for arm, error in sorted(self.largest_error.items()):
             if error > self.bounds[arm, "choices"].value:
                 notes.append(
@@ -162,7 +167,7 @@ class VerifiedEngine:
 
         The bounds are no part of it: whatever they were, a stored answer has float32's verdict.
         """
-        return verified_fingerprint(self.exact.fingerprint(arm), self.numeric_suites)
+        return calibration.verified_fingerprint(self.exact.fingerprint(arm), self.numeric_suites)
 
     def attach(self, name: str, path: Path, *, allow_identical: bool = False) -> str:
         """Attach a candidate to both; see `Engine.attach`."""
@@ -174,20 +179,30 @@ class VerifiedEngine:
     def answer(
         self, arm: str, requests: Sequence[Request], *, drafts: Drafts | None = None
     ) -> Iterator[AnswerBatch]:
-        """Answer requests of any kinds, yielding batches as they are done, in no set order.
+        """Answer requests of any kinds for one arm; see `answer_arms`."""
+        for batch in self.answer_arms({arm: requests}, drafts={arm: drafts or {}}):
+            yield [(request, response) for _, request, response in batch]
 
-        See `Engine.answer`. An item of ``planned`` of which only some choices are asked for is
+    def answer_arms(
+        self,
+        asked: Mapping[str, Sequence[Request]],
+        *,
+        drafts: Mapping[str, Drafts] | None = None,
+    ) -> Iterator[ArmAnswerBatch]:
+        """Answer what each arm is asked, yielding batches as they are done, in no set order.
+
+        See `Engine.answer_arms`. An item of ``planned`` of which only some choices are asked for is
         answered whole, because its verdict is to come from one pass; other items belong whole into
         one call.
         """
-        float32 = Float32Pass(drafts=dict(drafts or {}))
-        choices, texts = self._sort(requests, float32)
-        if choices:
-            yield from self._answer_choices(arm, choices, float32)
-        if texts:
-            yield from self._answer_texts(arm, texts, float32)
-        if float32.requests:
-            yield from self._answer_in_float32(arm, float32)
+        passes = {arm: Float32Pass(drafts=dict((drafts or {}).get(arm, {}))) for arm in asked}
+        choices: dict[str, RequestsByItem] = {}
+        texts: dict[str, list[Request]] = {}
+        for arm, requests in asked.items():
+            choices[arm], texts[arm] = self._sort(requests, passes[arm])
+        yield from self._answer_choices({a: items for a, items in choices.items() if items}, passes)
+        yield from self._answer_texts({a: found for a, found in texts.items() if found}, passes)
+        yield from self._answer_in_float32({a: p for a, p in passes.items() if p.requests})
 
     def _sort(
         self, requests: Iterable[Request], float32: Float32Pass
@@ -207,40 +222,43 @@ class VerifiedEngine:
         return choices, texts
 
     def _answer_choices(
-        self, arm: str, items: RequestsByItem, float32: Float32Pass
-    ) -> Iterator[AnswerBatch]:
+        self, choices: Mapping[str, RequestsByItem], passes: Mapping[str, Float32Pass]
+    ) -> Iterator[ArmAnswerBatch]:
         """Answer choices in bf16 and leave to float32 those whose verdict could flip."""
-        # 1. The probe has float32's answers already.
-        bound, probed = self._choice_bound(arm, items), self._probe_answers.get(arm, {})
-        left: list[Request] = []
-        for group in items.values():
-            if all(token_ids(request) in probed for request in group):
-                yield [(request, probed[token_ids(request)]) for request in group]
-            else:
-                left += group
-        if not bound.is_worth_it:
-            float32.requests += left
+        if not choices:
             return
+        # 1. The probe has float32's answers already.
+        self._calibrate_choices(choices)
+        left: dict[str, list[Request]] = {}
+        for arm, items in choices.items():
+            probed = self._probe_choices.get(arm, {})
+            for group in items.values():
+                if all(token_ids(request) in probed for request in group):
+                    yield [(arm, request, probed[token_ids(request)]) for request in group]
+                elif self.bounds[arm, "choices"].is_worth_it:
+                    left.setdefault(arm, []).extend(group)
+                else:
+                    passes[arm].requests += group
         # 2. An item is decided with the last of its choices.
-        open_choices = Counter(request.item for request in left)
-        for batch in self._bf16().answer(arm, left):
-            done: AnswerBatch = []
-            for request, response in batch:
-                float32.bf16[request.key] = response
-                open_choices[request.item] -= 1
-                if not open_choices[request.item]:
-                    done += self._accepted_answers(items[request.item], bound, float32)
+        open_choices = Counter((arm, r.item) for arm, requests in left.items() for r in requests)
+        for batch in self._bf16().answer_arms(left) if left else ():
+            done: ArmAnswerBatch = []
+            for arm, request, response in batch:
+                passes[arm].bf16[request.key] = response
+                open_choices[arm, request.item] -= 1
+                if not open_choices[arm, request.item]:
+                    done += self._accepted_choices(arm, choices[arm][request.item], passes[arm])
             if done:
                 yield done
 
-    def _accepted_answers(
-        self, group: Sequence[Request], bound: ErrorBound, float32: Float32Pass
-    ) -> AnswerBatch:
+    def _accepted_choices(
+        self, arm: str, group: Sequence[Request], float32: Float32Pass
+    ) -> ArmAnswerBatch:
         """Return an item's bf16 answers if they stand, and none if float32 must be asked."""
-        answers = [(request, float32.bf16[request.key]) for request in group]
-        if any(response.unscored for _, response in answers):
+        answers = [(arm, request, float32.bf16[request.key]) for request in group]
+        if any(response.unscored for _, _, response in answers):
             return answers
-        if choice_margin(group, float32.bf16) > bound.value:
+        if choice_margin(group, float32.bf16) > self.bounds[arm, "choices"].value:
             self.accepted += 1
             return answers
         self.rechecked += 1
@@ -248,66 +266,103 @@ class VerifiedEngine:
         return []
 
     def _answer_texts(
-        self, arm: str, requests: Sequence[Request], float32: Float32Pass
-    ) -> Iterator[AnswerBatch]:
+        self, texts: Mapping[str, Sequence[Request]], passes: Mapping[str, Float32Pass]
+    ) -> Iterator[ArmAnswerBatch]:
         """Generate in bf16 and leave to float32 the texts of which a token could be another."""
-        bound = self._text_bound(arm, requests)
-        if not bound.is_worth_it:
-            float32.requests += requests
+        if not texts:
             return
-        for batch in self._bf16().answer(arm, requests, drafts=float32.drafts):
-            done: AnswerBatch = []
-            for request, response in batch:
-                if response.unscored or (response.gap is not None and response.gap > bound.value):
-                    self.accepted += not response.unscored
-                    done.append((request, response))
-                else:
-                    self.rechecked += 1
-                    float32.requests.append(request)
-                    float32.drafts[request.key] = (response.text or "",)
-            if done:
+        self._calibrate_texts(texts)
+        # 1. The probe has bf16's texts already.
+        left: dict[str, list[Request]] = {}
+        for arm, requests in texts.items():
+            if not self.bounds[arm, "texts"].is_worth_it:
+                passes[arm].requests += requests
+                continue
+            known = [(arm, r, text) for r in requests if (text := self._probed_text(arm, r))]
+            left[arm] = [r for r in requests if self._probed_text(arm, r) is None]
+            if done := self._accepted_texts(known, passes):
+                yield done
+        # 2. The others.
+        drafts = {arm: passes[arm].drafts for arm in left}
+        for batch in self._bf16().answer_arms(left, drafts=drafts) if left else ():
+            if done := self._accepted_texts(batch, passes):
                 yield done
 
-    def _answer_in_float32(self, arm: str, float32: Float32Pass) -> Iterator[AnswerBatch]:
-        """Answer what is left, and see whether choices differ by no more than the bound says."""
-        exact: Answers = {}
-        for batch in self.exact.answer(arm, float32.requests, drafts=float32.drafts):
-            exact.update({request.key: response for request, response in batch})
-            yield batch
-        for group in by_item(float32.requests).values():
-            if all(r.key in float32.bf16 and not exact[r.key].unscored for r in group):
-                error = margin_error(group, float32.bf16, exact)
-                self.largest_error[arm] = max(self.largest_error.get(arm, 0.0), error)
+    def _probed_text(self, arm: str, request: Request) -> Response | None:
+        """Return bf16's answer to a request that was in the probe, this very one."""
+        probed, response = self._probe_texts.get(arm, {}).get(request.key, (None, None))
+        return response if probed == request else None
 
-    def _choice_bound(self, arm: str, items: RequestsByItem) -> ErrorBound:
+    def _accepted_texts(
+        self, batch: ArmAnswerBatch, passes: Mapping[str, Float32Pass]
+    ) -> ArmAnswerBatch:
+        """Return those of bf16's texts that stand; the others become drafts for float32."""
+        done: ArmAnswerBatch = []
+        for arm, request, response in batch:
+            bound = self.bounds[arm, "texts"].value
+            if response.unscored or (response.gap is not None and response.gap > bound):
+                self.accepted += not response.unscored
+                done.append((arm, request, response))
+            else:
+                self.rechecked += 1
+                passes[arm].requests.append(request)
+                passes[arm].drafts[request.key] = (response.text or "",)
+        return done
+
+    def _answer_in_float32(self, passes: Mapping[str, Float32Pass]) -> Iterator[ArmAnswerBatch]:
+        """Answer what is left, and see whether choices differ by no more than the bound says."""
+        if not passes:
+            return
+        exact: dict[str, Answers] = {arm: {} for arm in passes}
+        asked = {arm: float32.requests for arm, float32 in passes.items()}
+        drafts = {arm: float32.drafts for arm, float32 in passes.items()}
+        for batch in self.exact.answer_arms(asked, drafts=drafts):
+            for arm, request, response in batch:
+                exact[arm][request.key] = response
+            yield batch
+        for arm, float32 in passes.items():
+            for group in by_item(float32.requests).values():
+                if all(r.key in float32.bf16 and not exact[arm][r.key].unscored for r in group):
+                    error = margin_error(group, float32.bf16, exact[arm])
+                    self.largest_error[arm] = max(self.largest_error.get(arm, 0.0), error)
+
+    def _calibrate_choices(self, choices: Mapping[str, RequestsByItem]) -> None:
         """Calibrate choices, once for each arm."""
-        name = (arm, "choices")
-        if name not in self.bounds:
-            planned = self._sort(self.planned, Float32Pass())[0] or items
-            probe = calibration.draw_probe(planned, calibration.PROBE_CHOICES)
-            self.bounds[name], exact = calibration.calibrate_choices(
-                self._bf16(), self.exact, arm, probe
-            )
-            self._probe_answers[arm] = {
+        planned = self._sort(self.planned, Float32Pass())[0]
+        probes = {
+            arm: calibration.draw_probe(planned or items, calibration.PROBE_CHOICES)
+            for arm, items in choices.items()
+            if (arm, "choices") not in self.bounds
+        }
+        found = calibration.calibrate_choices(self._bf16(), self.exact, probes) if probes else {}
+        for arm, (bound, exact) in found.items():
+            self.bounds[arm, "choices"] = bound
+            self._probe_choices[arm] = {
                 token_ids(request): exact[request.key]
-                for group in probe
+                for group in probes[arm]
                 for request in group
                 if request.key in exact
             }
-            log.info("%s", _bound_note(*name, self.bounds[name]))
-        return self.bounds[name]
+            log.info("%s", calibration.bound_note(arm, "choices", bound))
 
-    def _text_bound(self, arm: str, texts: Sequence[Request]) -> ErrorBound:
+    def _calibrate_texts(self, texts: Mapping[str, Sequence[Request]]) -> None:
         """Calibrate texts, once for each arm."""
-        name = (arm, "texts")
-        if name not in self.bounds:
-            planned = self._sort(self.planned, Float32Pass())[1] or texts
-            probe = calibration.draw_probe(by_item(planned), calibration.PROBE_TEXTS)
-            self.bounds[name] = calibration.calibrate_texts(
-                self._bf16(), self.exact, arm, [group[0] for group in probe]
-            )
-            log.info("%s", _bound_note(*name, self.bounds[name]))
-        return self.bounds[name]
+        planned = self._sort(self.planned, Float32Pass())[1]
+        probes = {
+            arm: calibration.draw_probe(by_item(planned or asked), calibration.PROBE_TEXTS)
+            for arm, asked in texts.items()
+            if (arm, "texts") not in self.bounds
+        }
+        firsts = {arm: [group[0] for group in probe] for arm, probe in probes.items()}
+        found = calibration.calibrate_texts(self._bf16(), self.exact, firsts) if firsts else {}
+        for arm, (bound, generated) in found.items():
+            self.bounds[arm, "texts"] = bound
+            self._probe_texts[arm] = {
+                request.key: (request, generated[request.key])
+                for request in firsts[arm]
+                if request.key in generated
+            }
+            log.info("%s", calibration.bound_note(arm, "texts", bound))
 
     def _bf16(self) -> Engine:
         """Load the bf16 copy of the base at its first use."""
@@ -320,26 +375,3 @@ class VerifiedEngine:
                 if arm.folder is not None:
                     self._bf16_engine.attach(name, arm.folder.path, allow_identical=True)
         return self._bf16_engine
-
-
-def verified_fingerprint(exact: str, numeric: Iterable[str]) -> str:
-    """Return the fingerprint of an arm of verified bf16.
-
-    Args:
-        exact: The arm's fingerprint in float32.
-        numeric: The suites that are answered in float32 alone.
-    """
-    rule = [
-        calibration.CHOICE_FACTOR, calibration.TEXT_FACTOR, calibration.MIN_CLEAR_SHARE,
-        calibration.PROBE_CHOICES, calibration.PROBE_TEXTS, calibration.PROBE_TOKENS,
-    ]  # fmt: skip
-    return text_hash([exact, VERIFIED, [*rule, *sorted(numeric)]])
-
-
-def _bound_note(arm: str, kind: str, bound: ErrorBound) -> str:
-    """Say in a sentence what a bound came to."""
-    unit = "logits" if kind == "texts" else "nats per root token"
-    clear = f"{bound.clear} of {bound.probed} in the probe exceed {bound.value:.3g} {unit}"
-    if bound.is_worth_it:
-        return f"{arm}: bf16 {kind} are accepted where their margin exceeds the bound: {clear}"
-    return f"{arm}: {kind} are answered in float32 alone, which is faster here: {clear}"
