@@ -83,18 +83,19 @@ def check_output(path: Path, *, inputs: Iterable[Path] = ()) -> None:
             )
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, *, private: bool = False) -> None:
     """Write a text file, whole or not at all; see `write_bytes`."""
-    write_lines(path, (text,))
+    write_lines(path, (text,), private=private)
 
 
-def write_lines(path: Path, lines: Iterable[str]) -> None:
+def write_lines(path: Path, lines: Iterable[str], *, private: bool = False) -> None:
     r"""Write pieces of text as UTF-8, whole or not at all; see `write_bytes`.
 
     Half a surrogate pair, which is no text, becomes its escape (the letters ``\ud83d``): in JSON
     that is the same string again.
     """
-    write_bytes(path, (line.encode("utf-8", "backslashreplace") for line in lines))
+    encoded = (line.encode("utf-8", "backslashreplace") for line in lines)
+    write_bytes(path, encoded, private=private)
 
 
 def json_line(value: object, *, default: Callable[[object], object] | None = None) -> str:
@@ -107,8 +108,13 @@ def json_line(value: object, *, default: Callable[[object], object] | None = Non
     return text + "\n"
 
 
-def write_bytes(path: Path, pieces: Iterable[bytes]) -> None:
+def write_bytes(path: Path, pieces: Iterable[bytes], *, private: bool = False) -> None:
     """Write a file beside its place, make sure that it is on the disk, then move it there.
+
+    Args:
+        path: Where it goes.
+        pieces: What it holds.
+        private: Whether only its owner may read it, from its first byte on.
 
     Raises:
         StudyError: If what is there is no regular file.
@@ -120,7 +126,7 @@ def write_bytes(path: Path, pieces: Iterable[bytes]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = _part_of(path)
         try:
-            with part.open("xb") as out:
+            with open(part, "xb", opener=_mine if private else None) as out:
                 _locked(out)
                 out.writelines(pieces)
                 out.flush()
@@ -129,6 +135,10 @@ def write_bytes(path: Path, pieces: Iterable[bytes]) -> None:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+
+
+def _mine(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 @contextmanager
@@ -149,7 +159,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
                 yield part
                 for file in part.rglob("*"):
                     if file.is_file():
-                        _sync(file)
+                        sync(file)
             (part / IN_USE).unlink()
             if path.exists():
                 path.rmdir()
@@ -292,8 +302,8 @@ def _locked(file: IO[bytes]) -> bool | None:
     return True
 
 
-def _sync(path: Path) -> None:
-    """Make sure that a file that a library wrote outlives a loss of power, where that works."""
+def sync(path: Path) -> None:
+    """Make sure that a file or a folder's entries outlive a loss of power, where that works."""
     with suppress(OSError):
         handle = os.open(path, os.O_RDONLY)
         try:

@@ -1,6 +1,7 @@
 """``harness review``: blinded sheets for human raters, and their ratings back."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -55,6 +56,28 @@ def draw(
         files = review.write_sheets(sets, folder.review, raters=raters, seed=seed)
     key = files["key"]
     console.say(f"hand out {key.parent / 'for_raters'}; keep {key}")
+
+
+@app.command()
+def serve(
+    draw: Annotated[Path, typer.Argument(metavar="DRAW", help="A draw's folder.")],
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 chooses a free one.")] = 0,
+) -> None:
+    """Let raters rate in their browser: a link each, every rating on the disk at once.
+
+    Example: `harness review serve runs/mine/review/1f2e3d4c --port 8600`
+    """
+    from harness.review.forms.server import serving
+
+    with suppress(KeyboardInterrupt), serving(draw, host=host, port=port) as server:
+        for rater, link in server.links.items():
+            console.say(f"rater {rater}: {link}")
+        if not server.is_loopback:
+            console.say(f"whoever has a link and reaches {host} can rate; nothing is encrypted")
+        console.say(f"ratings are kept in {server.kept}; Ctrl-C ends this")
+        server.serve_forever()
+    console.say(f"\nstopped; read the ratings with: harness review collect {draw}")
 
 
 @app.command()
