@@ -54,8 +54,9 @@ def draw(
         return
     with folder.held():
         files = review.write_sheets(sets, folder.review, raters=raters, seed=seed)
-    key = files["key"]
-    console.say(f"hand out {key.parent / 'for_raters'}; keep {key}")
+    for name in (name for name in files if name.endswith(".zip")):
+        console.say(f"{name.removesuffix('.zip').replace('-', ' ')} gets {files[name]}")
+    console.say(f"keep {files['key']}: it says which answer is whose")
 
 
 @app.command()
@@ -86,22 +87,32 @@ def collect(
         Path, typer.Argument(metavar="RUN|DRAW", help="A run folder, or one of its draws.")
     ],
     rated: Annotated[
-        list[Path], typer.Argument(help="What came back: XLSX, ODS, CSV, JSON or a zip of them.")
-    ],
+        list[Path] | None,
+        typer.Argument(
+            help="What came back: XLSX, ODS, CSV, JSON or a zip of them; what was served if empty."
+        ),
+    ] = None,
 ) -> None:
     """Read raters' sheets back, add them to the ratings so far, and report the run again.
 
     Example: `harness review collect runs/mine rated/*.xlsx`
     """
+    from harness.errors import StudyError
     from harness.pipeline.finished import rating_sheets
+    from harness.review.forms.served_ratings import served_files
     from harness.review.key import KEY
     from harness.store.run_folder import RunFolder
 
     is_draw = (place / KEY).is_file() and not (place / "study.lock.json").exists()
     folder = RunFolder(place.resolve().parents[1] if is_draw else place)
-    collected = rating_sheets.collect(
-        folder, place if is_draw else folder.review, rated, console.TerminalProgress()
-    )
+    draws = place if is_draw else folder.review
+    files = rated or served_files(draws)
+    if not files:
+        raise StudyError(
+            f"collecting needs what came back: no file is named, and nothing was served in {draws};"
+            " name the files"
+        )
+    collected = rating_sheets.collect(folder, draws, files, console.TerminalProgress())
     _show_files(collected)
     for each in collected.draws:
         _show_summaries(each.review.summaries)

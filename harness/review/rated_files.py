@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from harness.display_text import one_line
 from harness.inputs import json_problem, parse_json, refuse_pipe
+from harness.review.forms import label_studio_ratings
 from harness.review.packet import RATINGS_FORMAT
 from harness.review.spreadsheet_tables import (
     LARGEST,
@@ -188,6 +189,8 @@ def _json_rows(text: str) -> Iterator[RatedRow]:
         told = parse_json(text.removeprefix("\ufeff"))
     except ValueError as error:
         raise ValueError(f"it is no JSON: {json_problem(error)}") from error
+    if isinstance(told, list):
+        told = {"format": RATINGS_FORMAT, "ratings": list(map(asdict, label_studio_ratings(told)))}
     if not isinstance(told, dict) or told.get("format") != RATINGS_FORMAT:
         raise ValueError(f"its JSON is not of the format {RATINGS_FORMAT}")
     for number, rating in enumerate(_objects(told.get("ratings")), start=1):

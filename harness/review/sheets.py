@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from harness.content import REPORTS
 from harness.review.packet import CANNOT_JUDGE, CHOICES, SCORES, Form, SuiteSheet, shown_cells
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _WIDTHS = {
 _ZOOM = 85
 """Widths in characters, and a scale in percent, at which all columns are in view on a laptop."""
 
+_HERE = (REPORTS / "rubrics" / "workbook.md").read_text("utf-8")
 _RISKY = re.compile("['=+\\-@\t\r\n\0＝＋－＠]")
 _VALUE = re.compile(r"(?=.*\d)[^\n]{1,40}|[-+\d\s.,:/%e]+|true|false|[^\w\n]{1,3}", re.IGNORECASE)
 """What a spreadsheet may take for a number, a date or a truth value, and write back otherwise."""
@@ -86,7 +88,7 @@ def workbook(sheet: SuiteSheet, rubric: str) -> bytes:
     }
     with xlsxwriter.Workbook(file, options) as book:
         book.set_properties({"title": "Rating sheet", "created": datetime(2020, 1, 1, tzinfo=UTC)})
-        _instructions(book, rubric, len(sheet.rows))
+        _instructions(book, f"{rubric}\n{_HERE}", len(sheet.rows))
         _ratings(book, sheet)
     return file.getvalue()
 
@@ -115,7 +117,7 @@ def _instructions(book: "Workbook", rubric: str, count: int) -> None:
 
 def _blocks(rubric: str) -> list[str]:
     """Join the wrapped lines of the rubric's Markdown into paragraphs and list items."""
-    text = re.sub(r"\n(?!\n|- |\d+\. |# )[ ]*", " ", rubric.strip())
+    text = re.sub(r"\n(?!\n|- |\d+\. |# )[ ]*", " ", rubric.strip().replace("`", ""))
     return [f"•  {line[2:]}" if line.startswith("- ") else line.strip()
             for line in text.split("\n") if line.strip()]  # fmt: skip
 

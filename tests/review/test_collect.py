@@ -85,7 +85,7 @@ def test_workbooks_come_back_too(tmp_path: Path) -> None:
     path = sheet_of(files, 1, "xlsx", "coherence")
     rate_workbook(path, lambda *_: "both bad")
     renamed = path.rename(tmp_path / "back from Hilma.xlsx")
-    found = collect(tmp_path, [renamed, files["rater-2/coherence-set-2.xlsx"]])
+    found = collect(tmp_path, [renamed, files["rater-2/workbooks/coherence-set-2.xlsx"]])
     (draw,) = found.draws
     assert len(draw.review.ratings) == 6
     assert {rating.rater for rating in draw.review.ratings} == {1}
@@ -294,7 +294,7 @@ def test_a_raters_zip_is_read(tmp_path: Path) -> None:
         collect(tmp_path, [path])
 
 
-@pytest.mark.parametrize("name", ["key.json", "rater-1/sql-set-1.xlsx"])
+@pytest.mark.parametrize("name", ["key.json", "rater-1/workbooks/sql-set-1.xlsx"])
 def test_broken_files_are_named(tmp_path: Path, name: str) -> None:
     """A key or a sheet that cannot be read is named in one sentence."""
     files = drawn([moved(["lost"] * 8)], tmp_path, items=8)

@@ -10,7 +10,7 @@ from support.packets import KINDS, packet, sheet
 
 from harness.content import REPORTS
 from harness.errors import DataError
-from harness.review.forms import instructions, rater_zip
+from harness.review.forms import instructions, rater_folder, zipped
 from harness.review.forms.instructions import instructions_html
 from harness.review.forms.rater_zip import packet_in
 from harness.review.packet import CHOICES, GENERAL_TAGS, TAGS, Form, kind_of
@@ -75,9 +75,11 @@ def test_headings_descend_in_a_page() -> None:
 def test_a_zip_is_the_same_bytes_each_time() -> None:
     """Nothing in it but the rater's own texts: fixed dates, rights and order, no comment."""
     shown = packet(sheet("sql"), sheet("qa", form="direct"), rater=3)
-    zipped = rater_zip(shown, {"b.xlsx": b"2", "a.csv": b"1"})
-    assert zipped == rater_zip(shown, {"a.csv": b"1", "b.xlsx": b"2"})
-    with zipfile.ZipFile(io.BytesIO(zipped)) as archive:
+    sheets = {"b.xlsx": b"2", "a.csv": b"1"}
+    files = {f"rater-3/{name}": data for name, data in rater_folder(shown, sheets).items()}
+    packed = zipped(files)
+    assert packed == zipped(dict(reversed(files.items())))
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         names = archive.namelist()
         assert names == sorted(names)
         assert names == [
@@ -90,10 +92,10 @@ def test_a_zip_is_the_same_bytes_each_time() -> None:
         assert about == {((2020, 1, 1, 0, 0, 0), 0o100644 << 16, 3, b"", b"")}
         assert "rater 3" in archive.read(names[0]).decode()
         assert "How to rate: Suite of sql" in archive.read(names[2]).decode()
-    assert packet_in(zipped) == shown
+    assert packet_in(packed) == shown
 
 
-@pytest.mark.parametrize("broken", [b"", b"PK", b"no zip", rater_zip(packet(), {})[:-40]])
+@pytest.mark.parametrize("broken", [b"", b"PK", b"no zip", zipped({"rater-1/x": b"y"})])
 def test_what_is_no_zip_of_ours_is_told(broken: bytes) -> None:
     """One sentence, whatever is wrong with it."""
     with pytest.raises(DataError, match="as it was drawn"):

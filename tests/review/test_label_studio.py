@@ -7,7 +7,6 @@ import pytest
 from support.example_result import XSS
 from support.packets import packet, sheet
 
-from harness.errors import DataError
 from harness.review.forms import label_studio_files, label_studio_ratings
 from harness.review.packet import CANNOT_JUDGE, CHOICES, RowRating
 
@@ -64,15 +63,15 @@ def test_an_export_becomes_ratings() -> None:
         exported(third, {"result": [region(f"score_{side}", "rating", score)
                                     for side, score in (("a", 4), ("b", 1))]}),
     ]  # fmt: skip
-    assert label_studio_ratings("\ufeff" + json.dumps(export)) == [
+    assert label_studio_ratings(export) == [
         RowRating(row="row-sql-0", choice="both bad", tags_b=("wrong join", "wrong form"),
                   comment="one\ntwo"),
         RowRating(row="row-sql-2", score_a=4, score_b=1),
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["", "[", "[1]", '[{"data": {}}]', '[{"data": {"row": "x"}}]'])
-def test_another_format_is_told(text: str) -> None:
+@pytest.mark.parametrize("export", [[1], [{"data": {}}], [{"data": {"row": "x"}}], {"a": 1}])
+def test_another_format_is_told(export: object) -> None:
     """The short forms of an export, and other files, say which format to choose."""
-    with pytest.raises(DataError, match="format 'JSON'"):
-        label_studio_ratings(text)
+    with pytest.raises(ValueError, match="format 'JSON'"):
+        label_studio_ratings(export)

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import zipfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -61,16 +62,29 @@ def answering(texts: list[str]) -> tuple[Comparison, ...]:
 
 
 def test_every_rater_has_a_folder_with_every_set_in_all_forms(tmp_path: Path) -> None:
-    """Eight sets, two raters, two formats, and how to rate; the key lies outside."""
+    """Eight sets, two raters: a page, workbooks, CSV, and how to rate; the key lies outside."""
     files = sheets(example_result().comparisons, tmp_path)
     (draw,) = tmp_path.iterdir()
     assert files["key"] == draw / "key.json"
     assert json.loads(files["key"].read_text())["draw"] == draw.name
     assert sorted(path.name for path in draw.iterdir()) == ["for_raters", "key.json"]
     for rater in (1, 2):
-        handed_out = sorted(path.name for path in (draw / f"for_raters/rater-{rater}").iterdir())
-        assert len(handed_out) == 8 * 2 + 1
-        assert handed_out[:2] == ["arc_mini-set-1.csv", "arc_mini-set-1.xlsx"]
+        mine = draw / "for_raters" / f"rater-{rater}"
+        assert sorted(path.name for path in mine.iterdir()) == [
+            "READ ME FIRST.txt", "instructions-arc_mini.html", "instructions-coherence.html",
+            "instructions-domain_qa.html", "instructions-sql.html", "rate.html", "workbooks",
+        ]  # fmt: skip
+        workbooks = sorted(path.name for path in (mine / "workbooks").iterdir())
+        assert len(workbooks) == 8 * 2
+        assert workbooks[:2] == ["arc_mini-set-1.csv", "arc_mini-set-1.xlsx"]
+        with zipfile.ZipFile(files[f"rater-{rater}.zip"]) as archive:
+            packed = {part: archive.read(part) for part in archive.namelist()}
+        assert packed == {
+            name: path.read_bytes() for name, path in files.items()
+            if name.startswith(f"rater-{rater}/")
+        }  # fmt: skip
+        projects = draw / "for_raters" / "label-studio" / f"rater-{rater}"
+        assert len(list(projects.iterdir())) == 8 * 2
 
 
 def test_nothing_handed_out_tells_an_arm(tmp_path: Path) -> None:
@@ -79,16 +93,22 @@ def test_nothing_handed_out_tells_an_arm(tmp_path: Path) -> None:
     files = sheets(result.comparisons, tmp_path)
     telling = re.compile(r"mixed|narrow|\bbase\b|\btuned\b|adapter|candidate|LoRA", re.IGNORECASE)
     for name, path in files.items():
-        if name == "key":
-            continue
-        assert not telling.search(name)
-        if path.suffix in {".csv", ".md"}:
-            assert not telling.search(path.read_text("utf-8-sig"))
-            continue
-        with zipfile.ZipFile(path) as archive:
-            for part in archive.namelist():
-                if "styles" not in part and "theme" not in part:
-                    assert not telling.search(archive.read(part).decode()), part
+        if name != "key":
+            for text in told(name, path.read_bytes()):
+                assert not telling.search(text), name
+
+
+def told(name: str, data: bytes) -> Iterator[str]:
+    """Yield all that a file tells: its name and its text, or those of what is packed in it."""
+    yield name
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        yield data.decode("utf-8-sig").replace("base-uri", "")
+        return
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for part in archive.infolist():
+            yield part.comment.decode()
+            if "styles" not in part.filename and "theme" not in part.filename:
+                yield from told(part.filename, archive.read(part))
 
 
 def test_the_key_says_what_the_sheets_hide(tmp_path: Path) -> None:
@@ -98,7 +118,7 @@ def test_the_key_says_what_the_sheets_hide(tmp_path: Path) -> None:
     identical = {(e["suite"], e["candidate"]): e["identical"] for e in key["sets"].values()}
     assert identical["arc_mini", "mixed"] > 100
     for name, one in key["sets"].items():
-        with files[f"rater-1/{name}.csv"].open(encoding="utf-8-sig", newline="") as file:
+        with files[f"rater-1/workbooks/{name}.csv"].open(encoding="utf-8-sig", newline="") as file:
             handed_out = {row["Row"] for row in csv.DictReader(file)}
         assert handed_out == {row for row, known in one["rows"].items() if known["rater"] == 1}
         assert all(0 < known["probability"] <= 1 for known in one["rows"].values())
@@ -107,9 +127,9 @@ def test_the_key_says_what_the_sheets_hide(tmp_path: Path) -> None:
 def test_the_workbook_is_ready_to_fill_in(tmp_path: Path) -> None:
     """Instructions first; a frozen header, lists to choose from, and only ratings unlocked."""
     files = sheets(example_result().comparisons, tmp_path)
-    book = openpyxl.load_workbook(files["rater-1/sql-set-1.xlsx"])
+    book = openpyxl.load_workbook(files["rater-1/workbooks/sql-set-1.xlsx"])
     assert book.sheetnames == ["Instructions", "Ratings"]
-    assert book["Instructions"]["A1"].value == "How to rate"
+    assert book["Instructions"]["A1"].value == "How to rate: SQL"
     ratings = book["Ratings"]
     assert tuple(cell.value for cell in ratings[1]) == COLUMNS
     assert ratings.freeze_panes == "B2"
@@ -124,14 +144,14 @@ def test_the_workbook_is_ready_to_fill_in(tmp_path: Path) -> None:
 def test_no_cell_is_ever_a_formula(tmp_path: Path) -> None:
     """Whatever models answer, a cell is text that shows it; what is too long says so."""
     files = sheets(answering(HOSTILE), tmp_path, items=40)
-    book = openpyxl.load_workbook(files["rater-1/sql-set-1.xlsx"])
+    book = openpyxl.load_workbook(files["rater-1/workbooks/sql-set-1.xlsx"])
     cells = [cell for row in book["Ratings"].iter_rows(min_row=2, max_col=5) for cell in row]
     assert {cell.data_type for cell in cells} == {"s"}
     assert not any(cell.hyperlink for cell in cells)
     shown = {cell.value for cell in cells}
     assert {"=1+1", "@SUM(A1)", "#N/A", "mailto:a@example.com", "'quoted"} <= shown
     assert any(value.endswith("[cut here: too long for a cell]") for value in shown)
-    text = files["rater-1/sql-set-1.csv"].read_text("utf-8-sig")
+    text = files["rater-1/workbooks/sql-set-1.csv"].read_text("utf-8-sig")
     for row in csv.reader(io.StringIO(text, newline="")):
         assert not any(cell[:1] in tuple("=+-@\t\r＝") for cell in row if cell)
 
@@ -151,7 +171,7 @@ def test_hostile_prompts_are_safe_too(tmp_path: Path) -> None:
         for pair in comparison.pairs
     )
     files = sheets((replace(comparison, pairs=changed),), tmp_path)
-    book = openpyxl.load_workbook(files["rater-1/sql-set-1.xlsx"])
+    book = openpyxl.load_workbook(files["rater-1/workbooks/sql-set-1.xlsx"])
     assert book["Ratings"]["B2"].data_type == "s"
 
 
@@ -174,10 +194,10 @@ def test_another_draw_goes_beside_one_that_was_handed_out(
     """A key and its sheets, rated or not, are never written again; no two draws share a row."""
     result = example_result()
     first = sheets(result.comparisons, tmp_path)
-    rated = first["rater-1/sql-set-1.csv"]
+    rated = first["rater-1/workbooks/sql-set-1.csv"]
     rated.write_bytes(rated.read_bytes() + b"rated\r\n")
     before = {path: path.read_bytes() for path in first.values()}
-    first["rater-1/instructions.md"].unlink()
+    first["rater-1/rate.html"].unlink()
     assert sheets(result.comparisons, tmp_path) == first
     second = sheets(result.comparisons, tmp_path, **other)
     assert {path: path.read_bytes() for path in first.values()} == before
@@ -208,7 +228,7 @@ def test_sheets_are_not_written_through_a_link(tmp_path: Path, place: str) -> No
     files = sheets(comparisons, review)
     path = {
         "review": review, "draw": files["key"].parent,
-        "for_raters": files["key"].parent / "for_raters", "sheet": files["rater-1/instructions.md"],
+        "for_raters": files["key"].parent / "for_raters", "sheet": files["rater-1/rate.html"],
     }[place]  # fmt: skip
     (shutil.rmtree if path.is_dir() else Path.unlink)(path)
     path.symlink_to(away)
@@ -239,7 +259,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 def test_libreoffice_shows_what_was_written(tmp_path: Path) -> None:
     """Another program reads every answer as the text it is."""
     files = sheets(answering(HOSTILE), tmp_path, items=40)
-    path = files["rater-1/sql-set-1.xlsx"]
+    path = files["rater-1/workbooks/sql-set-1.xlsx"]
     options = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,2"
     profile = f"-env:UserInstallation={(tmp_path / 'profile').as_uri()}"
     done = run(OFFICE, "--headless", profile, "--convert-to", options, "--outdir", tmp_path, path)

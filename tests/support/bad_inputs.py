@@ -323,7 +323,7 @@ _AFTERWARDS = (
     ("export", "run", "mixed", "-o", "out"),
     ("compare", "run/samples/base", "run/samples/mixed"),
 )
-_SHEET = "run/review/drawn/for_raters/rater-1/sql-set-1"
+_SHEET = "run/review/drawn/for_raters/rater-1/workbooks/sql-set-1"
 
 
 def _of_scores(draw: random.Random) -> BadCase:

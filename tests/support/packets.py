@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from harness.review.forms import rater_zip
+from harness.review.forms import rater_folder, zipped
 from harness.review.packet import GENERAL_TAGS, TAGS, Form, Packet, RaterRow, SuiteSheet
 
 QUESTIONS = (
@@ -49,5 +49,6 @@ def drawn(folder: Path, *, raters: int = 1, count: int = 10) -> list[Packet]:
     (folder / "for_raters").mkdir(parents=True)
     for each in packets:
         path = folder / "for_raters" / f"rater-{each.rater}.zip"
-        path.write_bytes(rater_zip(each, {}))
+        files = rater_folder(each, {}).items()
+        path.write_bytes(zipped({f"rater-{each.rater}/{name}": data for name, data in files}))
     return packets

@@ -28,7 +28,7 @@ def drawn(
 
 def sheet_of(files: dict[str, Path], rater: int = 1, kind: str = "csv", name: str = "sql") -> Path:
     """Return the sheet of a rater."""
-    return files[f"rater-{rater}/{name}-set-1.{kind}"]
+    return files[f"rater-{rater}/workbooks/{name}-set-1.{kind}"]
 
 
 def csv_rows(path: Path) -> list[dict[str, str]]:

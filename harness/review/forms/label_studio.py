@@ -12,9 +12,8 @@ from xml.etree import ElementTree
 from pydantic import TypeAdapter
 from typing_extensions import TypedDict  # pydantic needs it on Python 3.11
 
-from harness.errors import DataError
 from harness.files import json_line
-from harness.inputs import first_problem, parse_json
+from harness.inputs import first_problem
 from harness.review.forms.instructions import meanings
 from harness.review.packet import CANNOT_JUDGE, CHOICES, SCORES, Packet, RowRating, SuiteSheet
 
@@ -101,26 +100,24 @@ def _choices(
     return block
 
 
-def is_label_studio(text: str) -> bool:
-    """Tell whether a text is an export of Label Studio rather than ratings of a page."""
-    return text.lstrip("\ufeff \r\n\t").startswith("[")
-
-
-def label_studio_ratings(text: str) -> list[RowRating]:
+def label_studio_ratings(export: object) -> list[RowRating]:
     """Return the ratings of a JSON export; a task that nobody finished gives none.
 
-    Of several annotations of a task by which it was changed, the newest counts; one that was
-    cancelled does not.
+    Of several annotations of a task the one that was changed last counts; one that was cancelled
+    does not.
+
+    Args:
+        export: The JSON, parsed.
 
     Raises:
-        DataError: If it is no such export.
+        ValueError: If it is no such export, or nothing in it is annotated.
     """
     try:
-        tasks = TypeAdapter(list[_Task]).validate_python(parse_json(text.removeprefix("\ufeff")))
+        tasks = TypeAdapter(list[_Task]).validate_python(export)
     except ValueError as error:
-        raise DataError(
-            "an export of Label Studio must be its JSON with the tasks of a draw: "
-            f"{first_problem(error)}; choose the format 'JSON' when you export"
+        raise ValueError(
+            "it is no export of Label Studio with the tasks of a draw (choose the format 'JSON' "
+            f"when you export): {first_problem(error)}"
         ) from error
     ratings = []
     for task in tasks:
@@ -128,6 +125,8 @@ def label_studio_ratings(text: str) -> list[RowRating]:
         if kept:
             newest = max(kept, key=lambda one: one.get("updated_at", ""))
             ratings.append(_rating(task["data"]["row"], newest.get("result", [])))
+    if not ratings:
+        raise ValueError("no task in it is annotated")
     return ratings
 
 

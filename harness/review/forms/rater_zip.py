@@ -26,26 +26,30 @@ _LONGEST_PAGE = 200_000_000
 """Bytes of an unpacked page beyond which a zip is not one of ours."""
 
 
-def rater_zip(packet: Packet, sheets: Mapping[str, bytes]) -> bytes:
-    """Pack everything that one rater gets.
+def rater_folder(packet: Packet, sheets: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Return everything that one rater gets, by its name in the rater's folder.
 
     Args:
         packet: What the rater sees.
         sheets: The same rows as workbooks and CSV, by file name.
     """
-    inside = {
+    return {
         _FIRST: _template("read_me_first.txt.j2", escape=False, packet=packet).encode(),
         PAGE: rating_page(packet).encode("utf-8", "backslashreplace"),
         **{f"instructions-{name}.html": instructions_page(sheet).encode()
            for name, sheet in _by_suite(packet).items()},
         **{f"workbooks/{name}": data for name, data in sheets.items()},
     }  # fmt: skip
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    """Pack files by their names; the same files give the same bytes."""
     file = io.BytesIO()
     with ZipFile(file, "w", ZIP_DEFLATED) as archive:
-        for name in sorted(inside):
-            info = ZipInfo(f"rater-{packet.rater}/{name}", _DATE)
+        for name in sorted(files):
+            info = ZipInfo(name, _DATE)
             info.compress_type, info.external_attr, info.create_system = ZIP_DEFLATED, _RIGHTS, 3
-            archive.writestr(info, inside[name])
+            archive.writestr(info, files[name])
     return file.getvalue()
 
 

@@ -14,6 +14,11 @@ SERVED = "served"
 """The folder of a draw in which a server keeps ratings; `harness review collect` reads it."""
 
 
+def served_files(folder: Path) -> list[Path]:
+    """Return what servers kept of a draw, or of all draws in a folder."""
+    return sorted((*folder.glob(f"{SERVED}/*.json"), *folder.glob(f"*/{SERVED}/*.json")))
+
+
 class ServedRatings:
     """The ratings of one rater. Saving adds to what is there; a row's newest rating counts.
 
