@@ -116,7 +116,7 @@ def test_what_was_said_can_be_rated(run: Path) -> None:
     assert "arms: base, tuned, virtual" in done.stdout
     drawn = harness("review", "draw", str(run), "--items", "4", "--raters", "1")
     assert drawn.returncode == 0, drawn.stderr
-    sheets = list((run / "review").glob("*/for_raters/*/chat-*.csv"))
+    sheets = list((run / "review").glob("*/for_raters/*/workbooks/chat-*.csv"))
     assert sheets
     text = "".join(path.read_text() for path in sheets)
     assert "User: Hello!" in text or "User: What is iron?" in text

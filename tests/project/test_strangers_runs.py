@@ -160,7 +160,7 @@ def test_nothing_outside_is_touched(run: Path, attack: Callable[[Path], None]) -
     mine = run.parent.parent / "mine"
     before = snapshot(mine)
     sheet = run.parent / "rated.csv"
-    sheet.write_bytes(next(run.glob("review/*/for_raters/*/*.csv")).read_bytes())
+    sheet.write_bytes(next(run.glob("review/*/for_raters/*/workbooks/*.csv")).read_bytes())
     attack(run)
     for command in COMMANDS:
         rated = [sheet] if command[-1] == "collect" else []
