@@ -76,7 +76,7 @@ def commands(folder: Path) -> list[list[str]]:
         ["gate", "run", "--baseline", "other.jsonl"],
         ["gate", HOSTILE.replace("\x00", "")],
         ["review", "draw", "run", "--items", "3"],
-        ["review", "collect", "run", *map(str, folder.glob("run/review/*/for_raters/*/workbooks/*.csv"))],
+        ["review", "collect", "run", *map(str, folder.glob("run/review/*/*/*/workbooks/*.csv"))],
         ["review", "collect", "run", "other.jsonl"],
         ["export", "run", HOSTILE, "-o", "out"],
         ["compare", base, tuned],

@@ -82,7 +82,7 @@ def folder(made: Path, tmp_path: Path) -> Path:
 
 def sheet(folder: Path, kind: str = "csv") -> Path:
     """Return the one sheet."""
-    (path,) = folder.glob(f"*/for_raters/rater-1/*.{kind}")
+    (path,) = folder.glob(f"*/for_raters/rater-1/workbooks/*.{kind}")
     return path
 
 
