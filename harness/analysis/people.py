@@ -15,11 +15,12 @@ from harness.analysis.rated_items import (
     metrics_of,
     outcome_of,
     powered_of,
+    strata_of,
     weights_of,
 )
 from harness.records import Comparison, ItemKey, RatedSet, Rating, Review, SetSummary
 from harness.stats.concordance import Concordance
-from harness.stats.prediction_powered import PoweredMean
+from harness.stats.prediction_powered import PoweredMean, worth_of_strata
 from harness.stats.preferences import Bout, LengthControlled, Ranked, rank
 
 FEWEST = 10
@@ -39,7 +40,8 @@ class ItemSaid(NamedTuple):
 class PeopleBeside:
     """People and scores on one candidate and suite, as one draw found them.
 
-    ``comparison`` is None where the run has none (chats). ``metrics`` are by name, the one that
+    ``comparison`` is None where the run has none (chats). ``worth`` is how many items of a random
+    draw would tell as much as those rated of strata. ``metrics`` are by name, the one that
     decides first; ``against`` are items on which people and the score prefer different answers,
     ``again`` those on which raters differ, declined, or contradicted themselves. ``disagrees`` is
     a clause where raters clearly prefer the answers that the score does not, else empty.
@@ -49,6 +51,7 @@ class PeopleBeside:
     summary: SetSummary
     comparison: Comparison | None
     powered: PoweredMean | None
+    worth: float | None
     length: LengthControlled | None
     metrics: tuple[tuple[str, Concordance], ...]
     against: tuple[ItemSaid, ...]
@@ -108,6 +111,7 @@ def _beside(
         powered=powered_of(drawn, ratings, comparison)
         if comparison and scored and enough
         else None,
+        worth=worth_of_strata(strata_of(drawn, ratings)) if enough else None,
         length=length_of(ratings, pairs, weights) if enough else None,
         metrics=tuple(metrics_of(comparison, rated, weights)) if comparison and enough else (),
         against=tuple(_against(scored, rated)) if scored else (),

@@ -13,6 +13,7 @@ from harness.stats.prediction_powered import (
     prediction_powered_win_rate,
 )
 from harness.stats.preferences import Bout, LengthControlled, length_controlled
+from harness.stats.win_rate import Stratum
 
 LEVEL = 0.90
 LENGTH = "length in characters"
@@ -67,6 +68,19 @@ def bouts_of(ratings: Sequence[Rating], weights: Mapping[ItemKey, float]) -> lis
             stratum=(rating.candidate, rating.stratum),
         )
         for rating in judged
+    ]
+
+
+def strata_of(drawn: RatedSet, ratings: Sequence[Rating]) -> list[Stratum]:
+    """Return the strata with the mean outcome of each rated item."""
+    found: dict[str, dict[ItemKey, list[float]]] = {name: {} for name in drawn.strata}
+    for rating in ratings:
+        if rating.preference is not None and rating.stratum in found:
+            found[rating.stratum].setdefault(rating.item, []).append(outcome_of(rating))
+    return [
+        Stratum(size, [fmean(outcomes) for outcomes in found[name].values()])
+        for name, size in drawn.strata.items()
+        if size
     ]
 
 

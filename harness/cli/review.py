@@ -124,8 +124,8 @@ def collect(
 
 @app.command()
 def judge(
-    draw: Annotated[
-        Path, typer.Argument(metavar="DRAW", help="A draw's folder, such as runs/mine/review/ab12.")
+    place: Annotated[
+        Path, typer.Argument(metavar="DRAW", help="A draw's folder, or a run that has only one.")
     ],
     trust: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run code that comes with the judge.")
@@ -138,9 +138,10 @@ def judge(
 
     Example: `harness review judge runs/mine/review/ab12cd34`
     """
-    from harness.pipeline.finished.judge_pairs import judge_draw
+    from harness.pipeline.finished.judge_pairs import judge_draw, only_draw
     from harness.store.run_folder import RunFolder
 
+    draw = only_draw(place)
     folder = RunFolder(draw.resolve().parents[1])
     judged = judge_draw(folder, draw, console.TerminalProgress(), trust_remote_code=trust)
     unread = sum(pair.preference is None for pair in judged.pairs)

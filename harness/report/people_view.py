@@ -198,6 +198,12 @@ def _facts(one: PeopleBeside) -> Iterator[tuple[str, str]]:
             f"{_extent(powered.mean, powered.low, powered.high)}: as sure as "
             f"{powered.worth:.0f} rated items would be, from {summary.items} (PPI++)",
         )
+    if one.worth is not None:
+        yield (
+            "What the draw is worth",
+            f"{_count(summary.items, 'rated item')}, drawn by what became of their scores, tell as "
+            f"much about the whole suite as {one.worth:.0f} of a random draw",
+        )
     if length:
         said = (
             f"{_extent(length.rate, length.low, length.high)} if both answers were equally long; "

@@ -20,7 +20,7 @@ from harness.errors import DataError
 from harness.stats.scores import Floats
 
 _NEAR = 1e-9
-"""How near to an area its own error, nought at 0 and 1, is no longer looked at."""
+"""What counts as nought, as the error of an area is at 0 and 1."""
 
 
 class Agrees(NamedTuple):
@@ -83,37 +83,43 @@ def concordance(
 
 def _pair_sums(
     together: Floats, first: Floats, second: Floats, w: Floats
-) -> tuple[float | None, list[float | None]]:
+) -> tuple[float | None, Floats]:
     """Return tau-b, and tau-b without each item, from sums over pairs of items."""
     pairs = w[:, None] * w
     rows = [(table * pairs).sum(axis=1) for table in (together, first, second)]
-    whole = [float(row.sum()) for row in rows]
-    without = [
-        _tau(*(total - 2.0 * float(row[i]) for total, row in zip(whole, rows, strict=True)))
-        for i in range(len(w))
-    ]
-    return _tau(*whole), without
+    sums = [row.sum() for row in rows]
+    without = [total - 2.0 * row for total, row in zip(sums, rows, strict=True)]
+    return _ratio(*sums), _ratios(*without)
 
 
-def _tau(together: float, first: float, second: float) -> float | None:
-    return together / (first * second) ** 0.5 if first > 0.0 and second > 0.0 else None
+def _spearman(x: Floats, y: Floats, w: Floats) -> tuple[float | None, Floats]:
+    """Return the correlation of mid-ranks, and that without each item, whose ranks stay."""
+    if not len(x):
+        return None, w
+    one, other = (_mid_ranks(values, w) for values in (x, y))
 
-
-def _spearman(x: Floats, y: Floats, w: Floats) -> tuple[float | None, list[float | None]]:
-    """Return the correlation of mid-ranks, and that without each item."""
-
-    def figure(keep: Floats) -> float | None:
-        if not keep.sum():
-            return None
-        ranks = [_mid_ranks(values, keep) for values in (x, y)]
-        centred = [rank - np.average(rank, weights=keep) for rank in ranks]
-        together, *own = (
-            float(np.sum(keep * one * other))
-            for one, other in ((centred[0], centred[1]), (centred[0],) * 2, (centred[1],) * 2)
+    def figure(left: Floats, total: Floats) -> tuple[Floats, ...]:
+        """Sums of products about the mean, where ``left`` is the weight that is taken away."""
+        means = [(np.sum(w * rank) - left * rank) / total for rank in (one, other)]
+        return tuple(
+            np.sum(w * a * b) - left * a * b - total * means[i] * means[j]
+            for a, b, i, j in ((one, other, 0, 1), (one, one, 0, 0), (other, other, 1, 1))
         )
-        return _tau(together, *own)
 
-    return figure(w), [figure(w * (np.arange(len(w)) != i)) for i in range(len(w))]
+    whole = figure(np.zeros(1), np.array([w.sum()]))
+    without = figure(w, np.maximum(w.sum() - w, 1e-300))
+    return _ratio(*(float(part.flat[0]) for part in whole)), _ratios(*without)
+
+
+def _ratio(together: float, first: float, second: float) -> float | None:
+    inside = first > _NEAR and second > _NEAR
+    return float(together / (first * second) ** 0.5) if inside else None
+
+
+def _ratios(together: Floats, first: Floats, second: Floats) -> Floats:
+    """Return the ratios that are defined."""
+    known = (first > _NEAR) & (second > _NEAR)
+    return np.asarray(together[known] / np.sqrt(first[known] * second[known]), dtype=np.float64)
 
 
 def _mid_ranks(values: Floats, w: Floats) -> Floats:
@@ -124,10 +130,9 @@ def _mid_ranks(values: Floats, w: Floats) -> Floats:
 
 
 def _correlation(
-    value: float | None, without: Sequence[float | None], normal: tuple[float, float], level: float
+    value: float | None, known: Floats, normal: tuple[float, float], level: float
 ) -> Agrees | None:
     """Return a correlation with its interval; ``normal`` is the variance of untied values."""
-    known = np.array([each for each in without if each is not None])
     n, (above, below) = len(known), normal
     if value is None or n < 3 or below <= 0.0:
         return None

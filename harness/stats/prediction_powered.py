@@ -132,6 +132,29 @@ def prediction_powered_win_rate(
     return PoweredMean(mean, low, high, tuning, worth)
 
 
+def worth_of_strata(strata: Sequence[Stratum]) -> float:
+    """Return how many items of a random draw would tell as much as those rated of strata.
+
+    Strata made by the score of every item are a prediction-powered estimate of their own: what the
+    score explains of the ratings no longer varies. But strata of few items that were looked at more
+    than others cost some of that. The variance of a stratum is that of its ratings with one win and
+    one loss more, so that it is never nought.
+
+    Args:
+        strata: with at least one rated item each.
+    """
+    total = sum(stratum.size for stratum in strata)
+    means = [float(np.mean(stratum.scores)) for stratum in strata]
+    whole = sum(s.size / total * mean for s, mean in zip(strata, means, strict=True))
+    spread = error = 0.0
+    for stratum, mean in zip(strata, means, strict=True):
+        own = float(np.var(np.append(stratum.scores, [0.0, 1.0])))
+        share, n = stratum.size / total, len(stratum.scores)
+        spread += share * (own + (mean - whole) ** 2)
+        error += share**2 * own * (1.0 / n - 1.0 / stratum.size)
+    return 1.0 / (error / spread + 1.0 / total)
+
+
 def _joined(
     strata: Sequence[ScoredStratum], tuning: float, ties: int, level: float
 ) -> PopulationWinRate:

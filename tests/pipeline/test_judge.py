@@ -18,7 +18,7 @@ from harness.analysis import answer_text
 from harness.cli import app
 from harness.errors import InfrastructureError, StudyError
 from harness.pipeline.conclude import reopen
-from harness.pipeline.finished.judge_pairs import judge_draw
+from harness.pipeline.finished.judge_pairs import judge_draw, only_draw
 from harness.pipeline.finished.rating_sheets import draw
 from harness.pipeline.progress import Silent
 from harness.records import JudgedPair
@@ -216,10 +216,24 @@ def test_a_local_model_judges(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert (first.model, first.samples, len(first.pairs)) == ("builtin:tiny", 5, 2)
     assert all(isinstance(pair, JudgedPair) for pair in first.pairs)
     stored = (place / "judge.db").read_bytes()
-    assert run("review", "judge", str(place)) == 0
+    assert run("review", "judge", str(folder.path)) == 0  # its only draw
     assert read_judged(place / "judge.json") == first
     assert (place / "judge.db").read_bytes() == stored
     assert "The judge model builtin:tiny" in (folder.path / "report.html").read_text()
+
+
+def test_a_judge_is_told_which_draw(tmp_path: Path) -> None:
+    """A run of several draws, or of none, is no draw."""
+    folder = write_run(tmp_path / "run", size=24)
+    with pytest.raises(StudyError, match="its draws are none"):
+        only_draw(folder.path)
+    for seed in (0, 1):
+        asked = ReviewSection(items_per_suite=4)
+        write_sheets(
+            draw(reopen(folder)[1].comparisons, asked, seed=seed), folder.review, seed=seed
+        )
+    with pytest.raises(StudyError, match=r"its draws are \S+review\S+, \S+review\S+"):
+        only_draw(folder.path)
 
 
 def run(*command: str) -> int:

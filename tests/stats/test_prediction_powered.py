@@ -13,6 +13,7 @@ from harness.stats.prediction_powered import (
     ScoredStratum,
     prediction_powered_mean,
     prediction_powered_win_rate,
+    worth_of_strata,
 )
 from harness.stats.win_rate import Stratum, population_win_rate
 
@@ -79,6 +80,23 @@ def test_a_score_that_says_no_more_than_the_strata_changes_nothing() -> None:
     plain = [Stratum(one.size, one.ratings) for one in (lost, rest)]
     assert found[:3] == population_win_rate(plain, ties=7)
     assert (found.tuning, found.worth) == (0.0, 70.0)
+
+
+def test_strata_by_a_good_score_are_worth_more_than_a_random_draw() -> None:
+    """The variance of the estimate over many draws says how many random ones would do as well."""
+    rng = np.random.default_rng(6)
+    worlds = [(rng.random(300) < rate).astype(float) for rate in (0.9, 0.15)]
+    everything = np.concatenate(worlds)
+    estimates, worth = [], []
+    for _ in range(400):
+        drawn = [Stratum(300, rng.choice(world, 40, replace=False)) for world in worlds]
+        estimates.append(np.mean([np.mean(stratum.scores) for stratum in drawn]))
+        worth.append(worth_of_strata(drawn))
+    same = 1 / (np.var(estimates) / everything.var() + 1 / 600)
+    assert np.median(worth) == pytest.approx(same, rel=0.25)
+    assert np.median(worth) > 120
+    uneven = [Stratum(20, [1.0, 0.0] * 10), Stratum(580, [1.0, 0.0] * 10)]
+    assert worth_of_strata(uneven) < 25
 
 
 def test_few_ratings_are_left_alone() -> None:

@@ -115,6 +115,24 @@ def judge_draw(
     return judged
 
 
+def only_draw(place: Path) -> Path:
+    """Return a draw's folder, or that of the only draw of a run.
+
+    Raises:
+        StudyError: If it is neither.
+    """
+    draws = [place] if (place / KEY).is_file() else [
+        key.parent for key in sorted((place / "review").glob(f"*/{KEY}"))
+    ]  # fmt: skip
+    if len(draws) != 1:
+        found = ", ".join(str(draw) for draw in draws) or "none"
+        raise StudyError(
+            f"a judge rates one draw, named by its folder: {place} is none, and its draws are "
+            f"{found}"
+        )
+    return draws[0]
+
+
 def _declared(study: Study) -> JudgeSection:
     judge = study.review.judge if study.review else None
     if judge is None:
