@@ -91,8 +91,16 @@ def rankings(reviews: Sequence[Review]) -> tuple[tuple[str, str, tuple[Ranked, .
 
 
 def contradictions(found: Sequence[PeopleBeside]) -> str:
-    """Say where people contradict the scores, as sentences without the last full stop."""
-    return ". ".join(dict.fromkeys(one.disagrees for one in found if one.disagrees))
+    """Say where people contradict the scores, as sentences without the last full stop.
+
+    Of several draws of a candidate and suite, the one with the most ratings speaks.
+    """
+    most: dict[tuple[str, str], PeopleBeside] = {}
+    for one in found:
+        name = one.summary.candidate, one.summary.suite
+        if name not in most or one.summary.judgements > most[name].summary.judgements:
+            most[name] = one
+    return ". ".join(one.disagrees for one in most.values() if one.disagrees)
 
 
 def _beside(

@@ -15,7 +15,13 @@ from harness.pipeline.checks.suite_rows import check_databases, check_suite_rows
 from harness.pipeline.progress import Progress, Silent
 from harness.records import BASE, ItemKey, Suite
 from harness.store.run_folder import RunFolder
-from harness.study import CandidateSection, Study, SuiteSection
+from harness.study import (
+    BUILTIN_PREFIX,
+    CandidateSection,
+    Study,
+    SuiteSection,
+    resolve_model,
+)
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -80,7 +86,7 @@ def plan(
     folder.check(study)
     check_installed(study)
     check_hub(study)
-    study = _dated(study, folder)
+    study = _judge_by_path(_dated(study, folder))
     if until_decided and study.data.overlap == "exclude":
         raise StudyError(
             "an early end counts on every item: 'data: overlap: exclude' leaves some out; use warn "
@@ -132,6 +138,16 @@ def _dated(study: Study, folder: RunFolder) -> Study:
         return study
     day = folder.day()
     return study.model_copy(update={"base": base.model_copy(update={"date": day})})
+
+
+def _judge_by_path(study: Study) -> Study:
+    """Name a judge that is a folder here by its whole path: it is asked from the run folder."""
+    review = study.review
+    judge = review.judge if review else None
+    if review is None or judge is None or not judge.model or judge.model.startswith(BUILTIN_PREFIX):
+        return study
+    found = judge.model_copy(update={"model": resolve_model(judge.model, study.folder)})
+    return study.model_copy(update={"review": review.model_copy(update={"judge": found})})
 
 
 def _one_per_seed(study: Study) -> Iterator[tuple[CandidateSection, int, str]]:

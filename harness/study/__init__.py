@@ -16,10 +16,11 @@ from harness.study.sections import (
     SuiteSection,
 )
 from harness.study.strict_yaml import StrictLoader
-from harness.study.study_file import Study, json_schema, load, resolve_model
+from harness.study.study_file import BUILTIN_PREFIX, Study, json_schema, load, resolve_model
 from harness.study.training_data import DataSection, Query
 
 __all__ = [
+    "BUILTIN_PREFIX",
     "VERIFIED",
     "ArmSection",
     "BaseSection",

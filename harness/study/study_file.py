@@ -122,7 +122,7 @@ def resolve_model(model: str, folder: Path) -> str:
     if local.is_dir():
         return str(local)
     if model.startswith((".", "/", "~")):
-        raise StudyError(f"base.model must be a model folder or a hub name: {local} is no folder")
+        raise StudyError(f"a model is a folder or a hub name: {local} is no folder")
     return model
 
 

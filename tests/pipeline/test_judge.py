@@ -20,6 +20,7 @@ from harness.errors import InfrastructureError, StudyError
 from harness.pipeline.conclude import reopen
 from harness.pipeline.finished.judge_pairs import judge_draw, only_draw
 from harness.pipeline.finished.rating_sheets import draw
+from harness.pipeline.plan import plan
 from harness.pipeline.progress import Silent
 from harness.records import JudgedPair
 from harness.review import review_of, review_text, write_sheets
@@ -28,7 +29,7 @@ from harness.review.key import read_key
 from harness.review.unblind import rated_set
 from harness.store.run_folder import RunFolder
 from harness.store.run_lock import write_lock
-from harness.study import JudgeSection, ReviewSection
+from harness.study import JudgeSection, ReviewSection, Study
 
 
 class ChatJudge(ThreadingHTTPServer):
@@ -220,6 +221,32 @@ def test_a_local_model_judges(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert read_judged(place / "judge.json") == first
     assert (place / "judge.db").read_bytes() == stored
     assert "The judge model builtin:tiny" in (folder.path / "report.html").read_text()
+
+
+@pytest.mark.model
+def test_a_judges_folder_is_found_from_the_run(tmp_path: Path) -> None:
+    """A path of the study file holds from the run folder, too; a wrong one costs no training."""
+    rows = [{"prompt": f"Who keeps light {n}?", "completion": f"Keeper {n}."} for n in range(4)]
+    (tmp_path / "train.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (tmp_path / "judge").mkdir()
+
+    def planned(model: str) -> str:
+        study = Study.model_validate(
+            {
+                "name": "s",
+                "base": "builtin:tiny",
+                "candidates": [{"name": "mine", "train": "train.jsonl"}],
+                "suites": [{"name": "domain_qa", "limit": 2}],
+                "review": {"judge": {"model": model}},
+                "folder": tmp_path,
+            }
+        )
+        return plan(study, out=tmp_path / "run").study.review.judge.model
+
+    assert planned("./judge") == str(tmp_path / "judge")
+    assert planned("builtin:tiny") == "builtin:tiny"
+    with pytest.raises(StudyError, match="a model is a folder or a hub name"):
+        planned("./juge")
 
 
 def test_a_judge_is_told_which_draw(tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def judge_draw(
         section = section.model_copy(update={"trust_remote_code": trust_remote_code})
         judge = _open(section, study, pairs)
         judged = Judged(
-            model=section.title,
+            model=_title(section),
             prompt=section.prompt,
             samples=section.samples,
             seed=section.seed,
@@ -159,6 +159,12 @@ def _declare(path: Path, judged: Judged) -> None:
             f"a draw has one judge, so that none is chosen by its figures: {path} has another "
             f"{', '.join(found)} than the study; draw again for a new judge"
         )
+
+
+def _title(section: JudgeSection) -> str:
+    """Return what a report calls the judge: of a folder here only its name."""
+    folder = Path(section.model)
+    return folder.name if folder.is_absolute() and not section.backend else section.title
 
 
 def _open(section: JudgeSection, study: Study, pairs: Sequence[PairToJudge]) -> _Judge:
