@@ -20,6 +20,10 @@ NEEDED = 0.6
 RATINGS = 100
 """Human ratings of judged pairs below which it is withheld."""
 _RESAMPLES = 1000
+_UNREAD = (
+    "its figure is withheld: none of its replies names an answer; ask a model that follows the "
+    "prompt, or let it reply at more length"
+)
 
 
 class JudgedSet(NamedTuple):
@@ -75,7 +79,7 @@ def _beside(review: Review, judged: Judged) -> JudgeBeside:
     shared = [key for key in verdicts if key in people]
     ratings = sum(len(people[key]) for key in shared)
     kappa = _kappa([[(verdicts[key], said) for said in people[key]] for key in shared])
-    withheld = _withheld(kappa.value, ratings)
+    withheld = _withheld(kappa.value, ratings) if verdicts else _UNREAD
     return JudgeBeside(
         draw=review.draw,
         judged=judged,

@@ -17,6 +17,7 @@ from harness.report.item_browser import item_id
 from harness.report.wording import percent, suite_title
 from harness.stats.concordance import Agrees, Concordance
 
+_UNKNOWN = "–"
 LISTED = 8
 """Items of a kind that are listed; the rest is counted."""
 
@@ -48,7 +49,8 @@ class Listing(NamedTuple):
 class PeopleSet:
     """One candidate on one suite as raters see it; ``tone`` is the class that colours it.
 
-    ``facts`` are terms and sentences. ``metrics`` and ``raters`` are rows of tables.
+    ``facts`` are terms and sentences. ``metrics`` and ``raters`` are rows of tables,
+    ``columns`` what is known of raters.
     """
 
     title: str
@@ -61,6 +63,7 @@ class PeopleSet:
     counts: str
     facts: tuple[tuple[str, str], ...]
     metrics: tuple[tuple[str, ...], ...]
+    columns: tuple[str, ...]
     raters: tuple[tuple[str, ...], ...]
     listings: tuple[Listing, ...]
 
@@ -131,6 +134,7 @@ def _set(one: PeopleBeside, titles: dict[str, str], *, several: bool) -> PeopleS
             words=f"{summary.candidate} wins {rate} of the items",
         )
     title = titles.get(summary.suite, visible(summary.suite))
+    columns, raters = _raters(summary)
     return PeopleSet(
         title=f"{title} (draw {one.draw})" if several else title,
         candidate=summary.candidate,
@@ -146,7 +150,8 @@ def _set(one: PeopleBeside, titles: dict[str, str], *, several: bool) -> PeopleS
             for name, m in one.metrics[:1] + tuple(sorted(one.metrics[1:], key=_weakness))
             if m.kendall is not None
         ),
-        raters=tuple(map(_rater, summary.raters)) if summary.judgements >= FEWEST else (),
+        columns=columns,
+        raters=raters,
         listings=tuple(
             Listing(
                 title,
@@ -237,18 +242,31 @@ def _consistency(summary: SetSummary) -> Iterator[tuple[str, str]]:
         yield "Left answer chosen", f"{_extent(share, low, high)} of decisions{effect}"
 
 
-def _rater(rater: RaterSummary) -> tuple[str, ...]:
-    again = f"{rater.same_again} of {rater.shown_again}" if rater.shown_again else "–"
-    seconds = "–" if rater.seconds is None else f"{rater.seconds:.0f} s"
-    return (
-        f"rater {rater.rater}",
-        f"{rater.judgements:,}",
-        f"{rater.not_judged:,}",
-        "–" if rater.with_others is None else f"{rater.with_others:.0%}",
-        again,
-        "–" if rater.chose_a is None else f"{rater.chose_a:.0%}",
-        seconds,
-    )
+def _raters(summary: SetSummary) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Tabulate what is known of each rater; what is known of none has no column."""
+    if summary.judgements < FEWEST:
+        return (), ()
+    table = [_rater(rater) for rater in summary.raters]
+    names = [name for name in table[0] if any(row[name] != _UNKNOWN for row in table)]
+    return tuple(names), tuple(tuple(row[name] for name in names) for row in table)
+
+
+def _rater(rater: RaterSummary) -> dict[str, str]:
+    return {
+        "rater": f"rater {rater.rater}",
+        "judgements": f"{rater.judgements:,}",
+        "could not judge": f"{rater.not_judged:,}",
+        "same winner as others": _share(rater.with_others),
+        "same winner when shown again": (
+            f"{rater.same_again} of {rater.shown_again}" if rater.shown_again else _UNKNOWN
+        ),
+        "chose the left": _share(rater.chose_a),
+        "time for a row": _UNKNOWN if rater.seconds is None else f"{rater.seconds:.0f} s",
+    }
+
+
+def _share(value: float | None) -> str:
+    return _UNKNOWN if value is None else f"{value:.0%}"
 
 
 def _link(said: ItemSaid, comparison: Comparison | None) -> ItemLink:

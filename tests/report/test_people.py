@@ -200,6 +200,13 @@ def test_a_judge_that_disagrees_is_withheld() -> None:
     assert "wins" not in section.judges[0][1]
 
 
+def test_a_judge_whose_replies_cannot_be_read_is_withheld() -> None:
+    """What names no answer is no tie."""
+    review = example().reviews[0]
+    (_, words), *_ = people(with_review(judged(review, lambda *_: None))).judges
+    assert "none of its replies names an answer" in words
+
+
 def test_a_judge_beside_few_ratings_is_withheld() -> None:
     """Below a hundred human ratings nobody knows how far it can be trusted."""
     result = example_result(size=60)
