@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from harness.analysis import answer_text
-from harness.records import Comparison, ItemKey, Review
+from harness.records import Comparison, ItemKey, Pair, Review
 from harness.review.draw import clean
 from harness.review.judging import JUDGED, read_judged
 from harness.review.summary import REVIEW, answers_hash, read_review, review_of
 
-_Answers = Mapping[tuple[str, ItemKey], str]
-"""The hash of the answers of base and candidate, by candidate and item."""
+_Pairs = Mapping[tuple[str, ItemKey], Pair]
+"""What base and candidate answered, by candidate and item."""
 
 
 def read_reviews(folder: Path, comparisons: Sequence[Comparison]) -> tuple[Review, ...]:
@@ -30,14 +30,12 @@ def read_reviews(folder: Path, comparisons: Sequence[Comparison]) -> tuple[Revie
     files = {path.parent for name in (REVIEW, JUDGED) for path in folder.glob(f"*/{name}")}
     if not files:
         return ()
-    answers = {
-        (comparison.candidate, pair.base.item.key): answers_hash(
-            clean(answer_text(pair.base)), clean(answer_text(pair.tuned))
-        )
+    pairs = {
+        (comparison.candidate, pair.base.item.key): pair
         for comparison in comparisons
         for pair in comparison.pairs
     }
-    return tuple(_current(_read(draw), answers) for draw in sorted(files))
+    return tuple(_current(_read(draw), pairs) for draw in sorted(files))
 
 
 def _read(draw: Path) -> Review:
@@ -47,22 +45,26 @@ def _read(draw: Path) -> Review:
     return Review(draw=draw.name, sets=judged.sets if judged else (), judged=judged)
 
 
-def _current(review: Review, answers: _Answers) -> Review:
+def _current(review: Review, pairs: _Pairs) -> Review:
     """Keep what is of answers that the run has."""
-    candidates = {drawn.name: drawn.candidate for drawn in review.sets}
+    known: dict[tuple[str, ItemKey], str] = {}
 
     def holds(candidate: str, item: ItemKey, hashed: str) -> bool:
-        now = answers.get((candidate, item))
-        return now is not None and hashed in ("", now)
+        key = candidate, item
+        if key not in known and key in pairs:
+            pair = pairs[key]
+            texts = clean(answer_text(pair.base)), clean(answer_text(pair.tuned))
+            known[key] = answers_hash(*texts)
+        return key in known and hashed in ("", known[key])
 
     ratings = [r for r in review.ratings if holds(r.candidate, r.item, r.answers)]
-    judged = review.judged
-    if judged is not None:
-        pairs = (p for p in judged.pairs if p.set_name in candidates)
-        kept = (p for p in pairs if holds(candidates[p.set_name], p.item, p.answers))
-        judged = replace(judged, pairs=tuple(kept))
-    return replace(
-        review_of(review.draw, review.sets, ratings),
-        judged=judged,
-        left_out=len(review.ratings) - len(ratings),
-    )
+    left_out = len(review.ratings) - len(ratings)
+    if left_out:
+        summed = review_of(review.draw, review.sets, ratings)
+        review = replace(summed, judged=review.judged, left_out=left_out)
+    if review.judged is None:
+        return review
+    candidates = {drawn.name: drawn.candidate for drawn in review.sets}
+    said = (pair for pair in review.judged.pairs if pair.set_name in candidates)
+    kept = (pair for pair in said if holds(candidates[pair.set_name], pair.item, pair.answers))
+    return replace(review, judged=replace(review.judged, pairs=tuple(kept)))

@@ -76,6 +76,31 @@ def test_fleiss_agrees_with_statsmodels(items: list[list[int]]) -> None:
     assert found == pytest.approx(fleiss_oracle(aggregate_raters(np.array(items))[0]), abs=1e-9)
 
 
+@pytest.mark.parametrize("level", ["nominal", "ordinal", "interval"])
+def test_alpha_is_one_minus_observed_by_expected(level: str) -> None:
+    """Krippendorff's definition written out pair by pair, to 1e-6."""
+    units = [[row[i] for row in KRIPPENDORFF if row[i] is not GAP] for i in range(12)]
+    units = [unit for unit in units if len(unit) > 1]
+    values = [value for unit in units for value in unit]
+
+    def far(one: int, other: int) -> float:
+        if level != "ordinal":
+            return float(one != other) if level == "nominal" else float((one - other) ** 2)
+        low, high = min(one, other), max(one, other)
+        between = sum(low <= value <= high for value in values)
+        return (between - (values.count(low) + values.count(high)) / 2) ** 2 if low < high else 0.0
+
+    observed = sum(
+        sum(far(a, b) for i, a in enumerate(unit) for j, b in enumerate(unit) if i != j)
+        / (len(unit) - 1)
+        for unit in units
+    ) / len(values)
+    pairs = len(values) * (len(values) - 1)
+    expected = sum(far(a, b) for a in values for b in values) / pairs
+    found = krippendorff_alpha(KRIPPENDORFF, level=level)
+    assert found == pytest.approx(1 - observed / expected, abs=1e-6)
+
+
 def test_published_ac1() -> None:
     """R's irrCAC documents AC1 = 0.77544 and agreement 0.81818 for the same ratings."""
     assert round(gwet_ac1(KRIPPENDORFF), 5) == 0.77544
