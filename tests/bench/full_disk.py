@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from bench.kills import half_written, visible, write_study
+from bench.kills import fill_sheets, half_written, visible, write_study
 from support.command import HARNESS, harness_here, run
 
 COMMANDS = {
@@ -36,6 +36,7 @@ COMMANDS = {
     "baseline": ("gate", "run", "--write-baseline", "baseline.jsonl"),
     "against": ("gate", "run", "--baseline", "first.jsonl"),
     "draw": ("review", "draw", "run", "--raters", "3"),
+    "collect": ("review", "collect", "run", "back"),
     "export": ("export", "run", "tuned", "--out", "exported"),
     "init": ("init", "new.yaml"),
     "run": ("run", "study.yaml", "--out", "run"),
@@ -94,6 +95,7 @@ def finished(folder: Path, items: int) -> None:
         done = harness_here(*command, folder=folder)
         if done.returncode not in (0, 1, 4):
             raise SystemExit(f"the run failed: {done.stderr[-2000:]}")
+    fill_sheets(folder)
 
 
 def faults_of(done: "subprocess.CompletedProcess[str]") -> list[str]:

@@ -13,6 +13,8 @@ model makes must be equal byte for byte. The nightly tests call it, too.
 """
 
 import argparse
+import csv
+import io
 import json
 import random
 import shutil
@@ -23,6 +25,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile, ZipInfo
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from support.command import harness, python
@@ -43,9 +46,15 @@ STEPS = {
     "report": ("report", "run"),
     "baseline": ("gate", "run", "--write-baseline", "baseline.jsonl"),
     "draw": ("review", "draw", "run", "--raters", "3"),
+    "collect": ("review", "collect", "run", "back"),
+    "again": ("run", "study.yaml", "--out", "run"),
+    "report again": ("report", "run"),
     "rate": ("rate", "qa", "answers.jsonl", "-o", "verdicts.jsonl"),
 }
-"""The steps of a run, in order, with the command that does each; ``judge`` has all answers."""
+"""The steps of a run, in order, with the command that does each.
+
+``judge`` has all answers; with ``again`` and ``report again`` there are sheets, a key and ratings.
+"""
 BY_A_MODEL = ("answers.db", "hashes.json", "adapters", "samples", "study.lock.json", ".in_use")
 """What may differ in bytes where texts and verdicts do not, by a part of its path."""
 
@@ -96,6 +105,20 @@ def write_study(folder: Path, items: int) -> None:
         for n in range(20 * items)
     ]
     (folder / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in asked))
+
+
+def fill_sheets(folder: Path) -> None:
+    """Put a rated sheet of every set, rater and draw into one archive."""
+    with ZipFile(folder / "back", "w") as archive:
+        for path in sorted(folder.glob("run/review/*/for_raters/*/*.csv")):
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                rows = list(csv.reader(file))
+            place = rows[0].index("Preference")
+            for row in rows[1:]:
+                row[place] = "A slightly better"
+            text = io.StringIO()
+            csv.writer(text).writerows(rows)
+            archive.writestr(ZipInfo(str(path.relative_to(folder))), text.getvalue())
 
 
 def changes(folder: Path, step: str) -> int:
@@ -188,6 +211,9 @@ def measure(
             shutil.rmtree(before / "run")
             shutil.copytree(whole / "run", before / "run")
             shutil.rmtree(before / "run" / "samples")
+        if step == "collect":
+            for folder_of in (before, whole):
+                fill_sheets(folder_of)
         total = changes(whole if step != "judge" else shutil.copytree(before, folder / "j"), step)
         if step in steps:
             found[step] = _killed_often(folder, whole, before, step, total, kills, rng)

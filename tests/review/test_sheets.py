@@ -139,6 +139,10 @@ def test_the_workbook_is_ready_to_fill_in(tmp_path: Path) -> None:
     assert ratings["D2"].protection.locked
     assert not ratings["F2"].protection.locked
     assert ratings["D2"].alignment.wrap_text
+    widths = [ratings.column_dimensions[cell.column_letter].width for cell in ratings[1]]
+    pixels = sum(width * 7 + 5 for width in widths) * ratings.sheet_view.zoomScale / 100
+    assert pixels < 1300  # every column is in view on a laptop's screen, 1,366 wide
+    assert ratings.sheet_view.selection[-1].activeCell == "F2"
 
 
 def test_no_cell_is_ever_a_formula(tmp_path: Path) -> None:
