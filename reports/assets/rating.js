@@ -140,7 +140,7 @@
 
   const turns = (row) => row.turns.map(([who, text]) => {
     const turn = make("div", undefined, { class: `turn ${who.toLowerCase()}` });
-    if (who) turn.append(make("b", who));
+    if (who && row.turns.length > 1) turn.append(make("b", who));
     turn.append(make("div", text, { class: "text", dir: "auto" }));
     return turn;
   });

@@ -1,16 +1,19 @@
 """The page to rate in, in a real browser, from disk: nothing is lost, and everyone can use it."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from support.command import SAFETY_NET
+from support.command import HARNESS, SAFETY_NET, started
 from support.example_result import XSS
-from support.packets import KINDS, packet, sheet
+from support.packets import KINDS, drawn, packet, sheet
 
 from harness.review.forms import parse_ratings, rating_page
+from harness.review.forms.rater_zip import instructions_page
 from harness.review.forms.rating_page import packet_of
 from harness.review.packet import CHOICES, Packet, RowRating
 
@@ -49,13 +52,16 @@ class Visitor:
         """Open the page of a packet from disk; an attack would be a fault."""
         path = self.folder / name
         path.write_bytes(rating_page(shown).encode("utf-8", "backslashreplace"))
+        return self.visit(path.as_uri(), "file:", "blob:")
+
+    def visit(self, address: str, *asked: str) -> object:
+        """Open a page that may ask for what begins so; anything else would be a fault."""
         page = self.context.new_page()
         page.on("console", lambda m: self.faults.append(m.text) if m.type == "error" else None)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("dialog", lambda d: self.faults.append(d.message) or d.accept())
-        page.on("request", lambda r: None if r.url[:5] in ("file:", "blob:") else
-                self.faults.append(r.url))  # fmt: skip
-        page.goto(path.as_uri())
+        page.on("request", lambda r: None if r.url.startswith(asked) else self.faults.append(r.url))
+        page.goto(address)
         return page
 
 
@@ -326,11 +332,52 @@ def test_broken_storage_is_survived(visitor: object) -> None:
         page.keyboard.press("Enter")
 
 
+def test_instructions_print_on_one_sheet(chromium: object) -> None:
+    """Whatever the kind of suite and the form, the instructions are one page of A4."""
+    page = chromium.new_page()
+    for kind in KINDS:
+        for form in ("preference", "direct"):
+            page.set_content(instructions_page(sheet(kind, form=form)))
+            printed = page.pdf(prefer_css_page_size=True)
+            assert len(re.findall(rb"/Type\s*/Page\b", printed)) == 1, (kind, form)
+    page.close()
+
+
 def test_without_script_the_page_says_what_to_do(visitor: object) -> None:
     """Where JavaScript is off, the rater is sent to the workbook."""
     page = visitor(java_script_enabled=False).open(packet())
     assert "JavaScript" in page.inner_text("noscript")
     assert not page.locator("#pair").is_visible()
+
+
+def test_a_served_page_saves_each_rating(visitor: object, tmp_path: Path) -> None:
+    """It says what is saved, tells when the server is gone, sends what is left when it is back."""
+    draw, rater = tmp_path / "1f2e3d4c", visitor()
+    drawn(draw)
+    kept = draw / "served" / "rater-1.json"
+    with started(*HARNESS, "review", "serve", draw) as process:
+        link = re.search(r"http:\S+", process.stdout.readline())[0]
+        page = rater.visit(link, link.partition("/rate/")[0])
+        page.keyboard.press("Enter")
+        page.keyboard.press("1")
+        state = page.locator("#state")
+        sync_api.expect(state).to_have_text("all saved")
+        assert [one.choice for one in parse_ratings(kept.read_text())["ratings"]] == [CHOICES[1]]
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("2")
+    sync_api.expect(page.locator("#no-server")).to_be_visible()
+    assert page.inner_text("#count") == "2 of 10 rated"
+    port = str(urlsplit(link).port)
+    with started(*HARNESS, "review", "serve", draw, "--port", port):
+        sync_api.expect(state).to_have_text("all saved")
+        assert page.locator("#no-server").is_hidden()
+        page.evaluate("localStorage.clear()")
+        page.reload()
+        assert page.inner_text("#count") == "2 of 10 rated"
+    assert [one.choice for one in parse_ratings(kept.read_text())["ratings"]] == [
+        CHOICES[1], CHOICES[4],
+    ]  # fmt: skip
+    rater.faults = [fault for fault in rater.faults if "ERR_CONNECTION_REFUSED" not in fault]
 
 
 def test_a_page_holds_its_packet() -> None:

@@ -5,35 +5,20 @@ import json
 import random
 import re
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from support.command import HARNESS, SAFETY_NET, harness, started
-from support.packets import drawn, packet
+from support.packets import drawn, packet, running
 
 from harness.errors import DataError, InfrastructureError
 from harness.review.forms import parse_ratings
 from harness.review.forms.server import LARGEST, RatingServer, serving
 from harness.review.packet import CHOICES, RowRating, ratings_json
-
-
-@contextmanager
-def running(draw: Path, **options: object) -> Iterator[RatingServer]:
-    """Serve a draw from this process."""
-    with serving(draw, **options) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,12 @@
 """What raters get, made up: packets with harmless and with hostile texts, and a draw's folder."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from harness.review.forms import rater_folder, zipped
+from harness.review.forms.server import RatingServer, serving
 from harness.review.packet import GENERAL_TAGS, TAGS, Form, Packet, RaterRow, SuiteSheet
 
 QUESTIONS = (
@@ -52,3 +56,16 @@ def drawn(folder: Path, *, raters: int = 1, count: int = 10) -> list[Packet]:
         files = rater_folder(each, {}).items()
         path.write_bytes(zipped({f"rater-{each.rater}/{name}": data for name, data in files}))
     return packets
+
+
+@contextmanager
+def running(draw: Path, **options: object) -> Iterator[RatingServer]:
+    """Serve a draw from this process."""
+    with serving(draw, **options) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
