@@ -41,6 +41,7 @@ from harness.records.ratings import (
     Rating,
     Review,
     SetSummary,
+    Winner,
 )
 from harness.records.result import BASE, Arm, ArmScore, Result
 from harness.records.scored import Outcome, Pair, Sample, Transition, Verdict
@@ -106,4 +107,5 @@ __all__ = [
     "Transition",
     "Trial",
     "Verdict",
+    "Winner",
 ]

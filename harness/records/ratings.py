@@ -7,6 +7,8 @@ from typing import Literal
 from harness.records.items import ItemKey
 
 Side = Literal["A", "B"]
+Winner = Literal[-1, 0, 1]
+"""Base, neither, tuned."""
 Form = Literal["preference", "direct"]
 KappaKind = Literal["", "Cohen", "Fleiss"]
 
@@ -135,7 +137,7 @@ class JudgedPair:
     set_name: str
     item: ItemKey
     stratum: str
-    preference: int | None
+    preference: Winner | None
     answers: str = ""
 
 

@@ -17,7 +17,7 @@ from harness.analysis import answer_text, target_text
 from harness.display_text import visible
 from harness.errors import DataError
 from harness.inputs import first_problem, parse_json, read_input
-from harness.records import Comparison, ItemKey, Judged, JudgedPair, Pair
+from harness.records import Comparison, ItemKey, Judged, JudgedPair, Pair, Winner
 from harness.review.blind import readable
 from harness.review.draw import clean
 from harness.review.key import Key, KeyRow
@@ -29,6 +29,8 @@ TUNED_FIRST, BASE_FIRST = "tuned first", "base first"
 ORDERS = (TUNED_FIRST, BASE_FIRST)
 
 _PLACES = re.compile(r"\{(question|reference|a|b)\}")
+_SIDES: tuple[Winner, ...] = (1, -1, 0)
+_OTHER: Mapping[Winner, Winner] = {1: -1, -1: 1, 0: 0}
 _CHOICES = ("answer A is better", "answer B is better", "equally good or equally bad")
 
 
@@ -102,7 +104,7 @@ def _shown(name: str, item: ItemKey, row: KeyRow, pair: Pair) -> PairToJudge | N
     )
 
 
-def read_order(replies: Sequence[str], order: str) -> int | None:
+def read_order(replies: Sequence[str], order: str) -> Winner | None:
     """Return what an order's replies say: 1 for tuned, -1 for base, 0 for a tie, None if nothing.
 
     >>> read_order(["A", "The better answer is A.", "B"], TUNED_FIRST)
@@ -113,15 +115,15 @@ def read_order(replies: Sequence[str], order: str) -> int | None:
     from harness.scoring import read_choice
 
     read = (read_choice(_CHOICES, "ABC", reply)[0] for reply in replies)
-    said = [(1, -1, 0)[index] for index in read if index is not None]
+    said = [_SIDES[index] for index in read if index is not None]
     if not said:
         return None
     side, count = Counter(said).most_common(1)[0]
-    winner = side if 2 * count > len(said) else 0
-    return winner if order == TUNED_FIRST else -winner
+    winner: Winner = side if 2 * count > len(said) else 0
+    return winner if order == TUNED_FIRST else _OTHER[winner]
 
 
-def preference(tuned_first: int | None, base_first: int | None) -> int | None:
+def preference(tuned_first: Winner | None, base_first: Winner | None) -> Winner | None:
     """Join both orders: what they agree on, else a tie; None where one could not be read."""
     if tuned_first is None or base_first is None:
         return None

@@ -42,7 +42,7 @@ def _read(draw: Path) -> Review:
     judged = read_judged(draw / JUDGED) if (draw / JUDGED).is_file() else None
     if (draw / REVIEW).is_file():
         return replace(read_review(draw / REVIEW), judged=judged)
-    return Review(draw=draw.name, sets=judged.sets if judged else (), judged=judged)
+    return replace(review_of(draw.name, judged.sets if judged else (), ()), judged=judged)
 
 
 def _current(review: Review, pairs: _Pairs) -> Review:

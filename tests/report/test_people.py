@@ -15,6 +15,7 @@ from harness.errors import DataError
 from harness.pipeline.conclude import reopen
 from harness.records import Judged, JudgedPair, Pair, Result, Review
 from harness.report.people_view import people
+from harness.review.judging import judged_text
 
 
 def gain(pair: Pair) -> float:
@@ -158,6 +159,18 @@ def test_ratings_of_answers_that_are_gone_are_left_out(tmp_path: Path) -> None:
     assert found.reviews[0].left_out == 30
     assert found.reviews[0].summaries[0].judgements == len(review.ratings) - 30
     assert "30 ratings of answers that this run no longer gives were left out" in report.html(found)
+
+
+def test_a_judge_without_raters_is_read(tmp_path: Path) -> None:
+    """A draw that only a judge has rated has no ratings, and the report says so."""
+    folder = write_run(tmp_path / "run", size=12)
+    _, result = reopen(folder)
+    review = judged(rated([result.comparisons[0]], as_scored, items=4), lambda *_: 0)
+    (folder.review / "d1").mkdir(parents=True)
+    (folder.review / "d1" / "judge.json").write_text(judged_text(review.judged))
+    _, found = reopen(folder)
+    assert people(found).sets == ()
+    assert "people have rated 0 of the pairs" in people(found).judges[0][1]
 
 
 def test_a_broken_review_is_refused(tmp_path: Path) -> None:
