@@ -7,6 +7,7 @@ scoring function is one more entry.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import TypedDict, cast
 
 from harness import scoring
@@ -182,23 +183,34 @@ def judge_all(
     if judge == "coherence":
         each = [{"near": near} for near in nearness(items, **cast("dict[str, str]", settings))]
 
-    def verdict(
-        item: tuple[Document, Sequence[Response]], settings: Mapping[str, object]
-    ) -> Verdict:
-        try:
-            return _unanswered(item[1]) or JUDGES[judge](*item, **settings)
-        except (HarnessError, OSError, MemoryError):
-            raise
-        except Exception as error:  # noqa: BLE001 - one odd item must not lose the others
-            reason = f"scorer failed: {type(error).__name__}: {error}"
-            return Verdict(
-                outcome="unscored", score=None, labels=("scorer_failed",), explanation=reason
-            )
-
+    verdict = partial(_verdict, JUDGES[judge])
     if judge not in WORKERS:
         return list(map(verdict, items, each))
     with ThreadPoolExecutor(WORKERS[judge]) as pool:
         return list(pool.map(verdict, items, each))
+
+
+def judge_by(
+    function: JudgeFunction, items: Sequence[tuple[Document, Sequence[Response]]]
+) -> list[Verdict]:
+    """Judge many answers with a function that is none of ``JUDGES``; see `judge_all`."""
+    return [_verdict(function, item, {}) for item in items]
+
+
+def _verdict(
+    function: JudgeFunction,
+    item: tuple[Document, Sequence[Response]],
+    settings: Mapping[str, object],
+) -> Verdict:
+    try:
+        return _unanswered(item[1]) or function(*item, **settings)
+    except (HarnessError, OSError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - one odd item must not lose the others
+        reason = f"scorer failed: {type(error).__name__}: {error}"
+        return Verdict(
+            outcome="unscored", score=None, labels=("scorer_failed",), explanation=reason
+        )
 
 
 def _unanswered(responses: Sequence[Response]) -> Verdict | None:

@@ -270,6 +270,9 @@ class SuiteSection(Section):
     folder: str | None = Field(
         None, description="a suite of your own: the folder with <name>.yaml and its data"
     )
+    trust: tuple[Literal["judge"], ...] = Field(
+        (), description="a suite of your own: judge lets the code of its own judge run"
+    )
     margin: Margin | None = Field(None, description="largest drop that is still acceptable")
     metric: str | None = Field(
         None, description="which of an lm-eval task's metrics decides, if not its first"

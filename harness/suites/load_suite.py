@@ -21,6 +21,7 @@ from harness.study import SuiteSection
 from harness.suites import catalogue, score_answers
 from harness.suites.lm_eval_task import LmEvalInstance, LmEvalTask, load_task, quiet
 from harness.suites.measures import with_measure
+from harness.suites.own.own_judge import OwnJudge, load_judge
 from harness.suites.tokenize import Encoder, cut_left, generation_settings, ids_hash, render
 
 MESSAGES = "messages"
@@ -60,6 +61,7 @@ class LoadedSuite:
     instances: tuple[tuple[LmEvalInstance, ...], ...]
     tokenizer: Tokenizer
     databases: str | None = None
+    own_judge: OwnJudge | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -87,7 +89,13 @@ class LoadedSuite:
             for item in self.items
         ]
         verdicts = score_answers.judge(
-            self.recipe.task, self.suite, self.items, self.instances, responses, self.databases
+            self.recipe.task,
+            self.suite,
+            self.items,
+            self.instances,
+            responses,
+            self.databases,
+            own=self.own_judge,
         )
         return [
             Sample(item=item, arm=arm, responses=of_item, verdict=verdict)
@@ -131,6 +139,11 @@ def load_suite(
         raise StudyError(f"template must be 'auto' or 'none': found {chosen_template!r}")
     task = load_task(section, folder)
     suite = _declared(section, task)
+    own = None
+    if suite.judge is not None and ":" in suite.judge:
+        place = folder / expanded(section.folder) if section.folder else None
+        own = load_judge(suite.judge, place, trusted="judge" in section.trust)
+        suite = replace(suite, judge=own.name)
     docs = list(task.eval_docs)
     _check_grouping(section, docs)
     suite = with_measure(suite, docs, asked=section.measure, kept=measure)
@@ -154,7 +167,9 @@ def load_suite(
     if databases and "://" not in databases:
         databases = str(folder / expanded(databases))
     everything = tuple(request for key in keys for request in made[key][0])
-    return LoadedSuite(suite, items, everything, recipe, instances, engine_tokenizer, databases)
+    return LoadedSuite(
+        suite, items, everything, recipe, instances, engine_tokenizer, databases, own
+    )
 
 
 def _declared(section: SuiteSection, task: LmEvalTask) -> Suite:

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.errors import StudyError, nearest
 from harness.records import Item, Response, Suite, Verdict
 from harness.suites.lm_eval_task import LmEvalInstance, LmEvalTask
+from harness.suites.own.own_judge import OwnJudge
 
 ROLLING = "byte_likelihood"
 """Score of a whole text: its likelihood to the power of one over its bytes, in (0, 1]."""
@@ -104,11 +105,18 @@ def judge(
     instances: Sequence[Sequence[LmEvalInstance]],
     given: Sequence[tuple[Response, ...]],
     databases: str | None,
+    *,
+    own: OwnJudge | None = None,
 ) -> list[Verdict]:
-    """Return one verdict per item, in order."""
+    """Return one verdict per item, in order; ``own`` is the judge of a suite that has its own."""
     scorable = [i for i, responses in enumerate(given) if not any(r.missing for r in responses)]
     decided: dict[int, Verdict] = {}
-    if suite.judge:
+    if own is not None:
+        from harness import rating
+
+        asked = [(items[i].doc, given[i]) for i in scorable]
+        decided = dict(zip(scorable, rating.judge_by(own, asked), strict=True))
+    elif suite.judge:
         decided = _own_judge(suite, items, given, scorable, databases)
     else:
         _filter(task, instances, given, scorable)
