@@ -19,21 +19,72 @@ TRAIN = Path("data", "train.jsonl")
 
 def command(
     path: Annotated[Path, typer.Argument(help="Where to write the study.")] = Path("study.yaml"),
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    data: Annotated[
+        str, typer.Option(help="Your rows: a file, a folder of texts, or hub:owner/name.")
+    ] = "",
+    base: Annotated[str, typer.Option(help="With --data: the base model.")] = "builtin:tiny",
+    group: Annotated[
+        str, typer.Option(help="With --data: the column whose values stay on one side.")
+    ] = "",
+    databases: Annotated[
+        str, typer.Option(help="With --data: the folder of databases that db_id names.")
+    ] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace existing files.")] = False,
 ) -> None:
-    """Write a commented study file, its schema for editors, and a few rows to replace.
+    """Write a commented study file and its schema for editors, with a few rows or with yours.
+
+    With --data the shape of your rows decides how they are learnt and judged, and a part of them is
+    split off to be asked.
 
     Example: `harness init study.yaml`
     """
-    from harness import study
-
     if path.exists() and not force:
         raise StudyError(f"a file must not be overwritten by accident: {path} exists; use --force")
     check_output(path)
+    if not data and (group or databases or base != "builtin:tiny"):
+        raise StudyError("--base, --group and --databases are about your rows: name them by --data")
+    if data:
+        _write_own(path, data, base, group, databases, force=force)
+    else:
+        _write_example(path)
+    console.say(f"wrote {path} and {path.with_name(SCHEMA)}; next: harness plan {path}")
+
+
+def _write_example(path: Path) -> None:
     rows = path.parent / TRAIN
     if not rows.exists():
         write_text(rows, EXAMPLE_ROWS.read_text(encoding="utf-8"))
         console.say(f"wrote {rows}: examples, put your own rows in their place")
-    write_text(path.with_name(SCHEMA), json.dumps(study.json_schema(), indent=2) + "\n")
+    _write_schema(path)
     write_text(path, TEMPLATE.read_text(encoding="utf-8"))  # last: where it is, all is there
-    console.say(f"wrote {path} and {path.with_name(SCHEMA)}; next: harness plan {path}")
+
+
+def _write_own(
+    path: Path, data: str, base: str, group: str, databases: str, *, force: bool
+) -> None:
+    from harness.ingest.own_study import begin_study
+
+    begun = begin_study(data, base, group=group, databases=databases)
+    *others, study = begun.files
+    for name in others:
+        place = path.parent / name
+        if place.exists() and not force:
+            raise StudyError(
+                f"a file must not be overwritten by accident: {place} exists; use --force, or "
+                "begin the study in another folder"
+            )
+        check_output(place, inputs=[Path(data)])
+    for name in others:
+        write_text(path.parent / name, begun.files[name])
+    _write_schema(path)
+    write_text(path, begun.files[study])
+    console.say(f"{data}: {begun.what}")
+    console.say(f"  {begun.learnt} rows to learn, {begun.asked} to ask, split by {begun.by}")
+    if begun.unused:
+        console.say(f"  columns that nothing is made of: {', '.join(begun.unused)}")
+
+
+def _write_schema(path: Path) -> None:
+    from harness import study
+
+    write_text(path.with_name(SCHEMA), json.dumps(study.json_schema(), indent=2) + "\n")

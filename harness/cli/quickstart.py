@@ -34,4 +34,5 @@ def command(
         result = run_study(studies.load(path), out=run, progress=console.TerminalProgress())
     console.show(result)
     console.show_files(run, console.RUN_FILES)
-    console.say(f"  the study: {path}; run it on your own base, data and suites")
+    console.say(f"  the study: {path}")
+    console.say("  next, with rows of your own: harness init --data rows.csv --base MODEL")

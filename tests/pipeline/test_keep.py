@@ -1,7 +1,9 @@
 """A checkpoint chosen by suites: best on one, within limits on others, judged by other items."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from harness import study
 from harness.errors import HarnessError, ModelError, StudyError
 from harness.pipeline.answers.score import score
 from harness.pipeline.plan import PlannedRun, plan
+from harness.pipeline.progress import Silent
 from harness.pipeline.train import train
 from harness.records import Sample
 from harness.suites.items_used import RECORD
@@ -176,3 +179,30 @@ def test_a_record_that_leaves_nothing_to_judge_by_is_refused(
     named = write(tmp_path, {}, suites=suites, candidates=[{"name": "a", "adapter": "elsewhere"}])
     with pytest.raises(StudyError, match=expected):
         set_apart(named, planned.loaded, must_pass(named, planned.loaded))
+
+
+class Ended(Silent):
+    """Progress at which somebody ends the training."""
+
+    @contextmanager
+    def task(self, _name: str, _total: int | None = None) -> Iterator[Any]:
+        """Go on until half of the steps are done."""
+
+        def advance(*, done: int, **_: object) -> None:
+            if done >= RAMP["max_steps"] // 2:
+                raise KeyboardInterrupt
+
+        yield advance
+
+
+@pytest.mark.nightly
+def test_an_ended_training_goes_on_to_the_same_choice(tmp_path: Path) -> None:
+    """What was best before the end is known after it, with its weights."""
+    whole = train(plan(write(tmp_path, {"keep": KEEP}), out=tmp_path / "whole"))[1]
+    planned = plan(write(tmp_path, {"keep": KEEP}), out=tmp_path / "ended")
+    with pytest.raises(KeyboardInterrupt):
+        train(replace(planned, progress=Ended()))
+    again = train(planned)[1]
+    assert again.kept_step == whole.kept_step
+    assert again.weights_sha256 == whole.weights_sha256
+    assert again.watched == whole.watched

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.command import python
+from support.paths import TESTS
 
 from harness import study
 from harness.errors import HarnessError, ModelError, StudyError
@@ -195,3 +197,38 @@ def test_scoring_leaves_a_model_in_training_as_it_was(tmp_path: Path) -> None:
     callback = SuiteCallback(trainer, [ARC, {"name": "domain_qa", "limit": 24}], items=8)
     callback._score(model)
     assert state() == before
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path[:0] = {tests!r}
+import test_suite_callback as t
+from harness.callbacks import SuiteCallback
+trainer = t.sft(Path(sys.argv[1]), eval_strategy="steps", eval_steps=1, save_strategy="no",
+                max_steps=2, ddp_find_unused_parameters=False)
+callback = SuiteCallback(trainer, [t.ARC], items=12)
+score, asked = callback._score, []
+callback._score = lambda model: asked.append(1) or score(model)
+trainer.add_callback(callback)
+trainer.train()
+scores = t.logged(trainer, "eval_harness_arc_mini")
+print("RANK", trainer.args.process_index, len(asked), scores, flush=True)
+"""
+
+
+@pytest.mark.nightly
+def test_of_several_processes_the_first_scores(tmp_path: Path) -> None:
+    """The others have the same figures in their log, so that all keep and stop alike."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(tests=[str(TESTS), str(TESTS / "training")]))
+    done = python(
+        "-m", "torch.distributed.run", "--nproc_per_node", "2", "--rdzv_backend", "c10d",
+        "--rdzv_endpoint", "localhost:0", script, tmp_path / "out", env={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = sorted(line for line in done.stdout.splitlines() if line.startswith("RANK"))
+    first, second = (line.split(maxsplit=3) for line in told)
+    assert (first[2], second[2]) == ("3", "0")
+    assert first[3] == second[3]
+    assert first[3].count(":") == 3

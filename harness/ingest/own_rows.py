@@ -1,0 +1,323 @@
+"""Recognise what a file of one's own rows is, and turn a row into one to learn and one to ask.
+
+Whatever `harness.ingest.shapes` can learn from is recognised, and beside it multiple choice,
+questions with several accepted answers, and questions to SQL with a schema or a database.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from string import ascii_uppercase
+from typing import Literal
+
+from harness.errors import DataError
+from harness.ingest.file_formats import SourceRow
+from harness.ingest.flags import FLAGS, is_there, learnt
+from harness.ingest.shapes import Shape, shape_of
+from harness.ingest.turns import Fields, parsed, text
+from harness.records import Message
+
+Suited = Literal["domain_qa", "coherence", "arc_challenge", "sql", "held_out"]
+"""The suite that asks such rows; ``held_out`` is written beside the study."""
+
+WOULD_DO = (
+    "question and answer (or answers, a list)",
+    "prompt and completion",
+    "messages",
+    "question, choices and answer",
+    "question, query and schema_sql (or db_id, with --databases)",
+    "prompt, chosen and rejected",
+    "text",
+)
+"""What to call the columns, for an error message."""
+
+_SAME = {
+    ("input", "output"): ("prompt", "completion"),
+    ("instruction", "answer"): ("question", "answer"),
+    ("question", "response"): ("question", "answer"),
+    ("question", "completion"): ("question", "answer"),
+    ("prompt", "answer"): ("prompt", "response"),
+    ("prompt", "output"): ("prompt", "response"),
+    ("instruction", "response"): ("question", "answer"),
+    ("query", "response"): ("question", "answer"),
+    ("user", "assistant"): ("question", "answer"),
+    ("q", "a"): ("question", "answer"),
+}
+"""Names of two columns that are used elsewhere -> ours; tried where no shape fits."""
+
+_LISTS = ("messages", "conversations", "chosen", "rejected", "answers", "choices", "options")
+_SQL = re.compile(r"\s*(?:\(|--.*\n|\s)*(?:select|with)\b", re.IGNORECASE)
+_TABLE = re.compile(r"\bcreate\s+(?:temp\w*\s+)?table\b", re.IGNORECASE)
+_OPTION = re.compile(r"(?:option|choice|answer)?[_ ]?([a-h])", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnRow:
+    """One row: as it is learnt, as it is asked (None where it cannot be), and its question."""
+
+    learn: Mapping[str, object]
+    ask: Mapping[str, object] | None
+    asked: str
+    fields: Fields
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnRows:
+    """A file of one's own: its rows, what they are, and what asks such rows.
+
+    ``what`` says it in words, ``plain`` that prompts stand without a chat template, ``unused``
+    names the columns that nothing is made of.
+    """
+
+    what: str
+    suite: Suited
+    rows: tuple[OwnRow, ...]
+    objective: str = "sft"
+    plain: bool = False
+    columns: tuple[str, ...] = field(default=())
+    unused: tuple[str, ...] = ()
+
+
+def recognised(source: str, found: Iterable[SourceRow]) -> OwnRows:
+    """Read rows of one shape.
+
+    Raises:
+        DataError: If the shape is not known, naming the columns and what would do; or if a row is
+            not what the first one is.
+    """
+    rows = [SourceRow(origin, _normalised(fields, origin)) for origin, fields in found]
+    if not rows:
+        raise DataError(f"a study needs rows: {source} is empty")
+    first = rows[0].fields
+    if _is_sql(first):
+        return _made("questions to SQL", "sql", rows, _sql)
+    if _options(first) and _answer_of(first):
+        return _made("multiple choice", "arc_challenge", rows, _choice)
+    if "question" in first and "answers" in first:
+        return _made("questions with accepted answers", "domain_qa", rows, _answers)
+    shape = shape_of(first)
+    if shape is None:
+        raise DataError(
+            f"the columns of {source} must say what its rows are: found {', '.join(first)}; rename "
+            f"them to one of: {'; '.join(WOULD_DO)}"
+        )
+    return _shaped(shape, rows)
+
+
+def _made(
+    what: str, suite: Suited, rows: Sequence[SourceRow], convert: Callable[[Fields, str], OwnRow]
+) -> OwnRows:
+    made = tuple(convert(fields, origin) for origin, fields in rows)
+    return OwnRows(what=what, suite=suite, rows=made, columns=tuple(rows[0].fields))
+
+
+def _normalised(fields: Fields, origin: str) -> Fields:
+    """Return a row with names in lower case and without spaces, and lists that were JSON text."""
+    named = {"_".join(str(key).lower().split()): value for key, value in fields.items()}
+    if len(named) < len(fields):
+        raise DataError(f"column names must differ by more than case and spaces: {origin}")
+    for key in _LISTS:
+        value = named.get(key)
+        if isinstance(value, str) and value.lstrip()[:1] in ("[", "{"):
+            named[key] = parsed(value, key, origin)
+    if shape_of(named) is None:
+        for pair, ours in _SAME.items():
+            if set(pair) <= set(named):
+                return {dict(zip(pair, ours, strict=True)).get(k, k): v for k, v in named.items()}
+    return named
+
+
+def _shaped(shape: Shape, rows: Sequence[SourceRow]) -> OwnRows:
+    """Read rows of a shape that training knows."""
+    read = {*shape.keys, *shape.optional, *FLAGS}
+    made: list[OwnRow] = []
+    plain = is_long = False
+    judged = 0
+    for origin, fields in rows:
+        if shape_of(fields) is not shape:
+            raise DataError(
+                f"all rows must have one shape: {origin} is not {shape.name}, as the first one is"
+            )
+        prompt, completion, *rejected = shape.convert(fields, origin)
+        good = shape.label(fields)
+        judged += good is not None
+        learn = {key: value for key, value in fields.items() if key in read and is_there(value)}
+        asked = prompt if isinstance(prompt, str) else _turns(prompt)
+        plain = plain or (isinstance(prompt, str) and bool(prompt))
+        users = 1 if isinstance(prompt, str) else sum(turn.role == "user" for turn in prompt)
+        is_long = is_long or users > 1
+        ask: dict[str, object] | None
+        if not asked:
+            ask, asked = {"text": text(fields, "text", origin)}, text(fields, "text", origin)
+        else:
+            ask = _question(prompt, completion, judged=bool(rejected))
+        if good is False or learnt(fields, origin) is False:
+            ask = None
+        made.append(OwnRow(learn=learn, ask=ask, asked=asked, fields=fields))
+    pairs = "rejected" in shape.keys
+    suite: Suited = "held_out" if shape.name == "text" else "domain_qa"
+    if suite == "domain_qa" and (is_long or pairs):
+        suite = "coherence"
+        made = [_without(row, "question", "answers") for row in made]
+    elif not any(_is_conversation(row) for row in made):
+        made = [_without(row, "messages") for row in made]
+    return OwnRows(
+        what=f"rows of shape {shape.name}",
+        suite=suite,
+        rows=tuple(made),
+        objective="dpo" if pairs else "kto" if judged else "sft",
+        plain=plain and suite == "domain_qa",
+        columns=tuple(rows[0].fields),
+        unused=tuple(key for key in rows[0].fields if key not in read),
+    )
+
+
+def _question(
+    prompt: str | tuple[Message, ...], completion: str | tuple[Message, ...], *, judged: bool
+) -> dict[str, object] | None:
+    """Return a prompt as an item: its question with the answer, and its turns where it has any."""
+    answer = completion if isinstance(completion, str) else completion[-1].content
+    if isinstance(prompt, str):
+        turns = [{"role": "user", "content": prompt}] if judged else []
+        return {"question": prompt, "answers": [answer.strip()], "messages": turns} if turns else {
+            "question": prompt, "answers": [answer.strip()]
+        }  # fmt: skip
+    if any(turn.role == "tool" or turn.extras for turn in prompt) or not answer.strip():
+        return None  # a call is no answer in words
+    turns = [{"role": turn.role, "content": turn.content} for turn in prompt]
+    return {"question": prompt[-1].content, "answers": [answer.strip()], "messages": turns}
+
+
+def _is_conversation(row: OwnRow) -> bool:
+    """Tell whether a row shows more than its question: a system's turn, say."""
+    turns = (row.ask or {}).get("messages", [])
+    return isinstance(turns, list) and len(turns) > 1
+
+
+def _without(row: OwnRow, *names: str) -> OwnRow:
+    ask = {key: value for key, value in row.ask.items() if key not in names} if row.ask else None
+    return OwnRow(learn=row.learn, ask=ask, asked=row.asked, fields=row.fields)
+
+
+def _turns(prompt: Sequence[Message]) -> str:
+    return "\n".join(turn.text for turn in prompt if turn.role != "system")
+
+
+def _answers(fields: Fields, where: str) -> OwnRow:
+    question = text(fields, "question", where)
+    given = fields["answers"]
+    if isinstance(given, Mapping):  # SQuAD's
+        given = given.get("text")
+    listed = list(given) if isinstance(given, (list, tuple)) else [given]
+    answers = [text({"answers": one}, "answers", where) for one in listed]
+    if not answers:
+        raise DataError(f"'answers' must hold one at least: {where}; leave the row out")
+    context = {"context": fields["context"]} if is_there(fields.get("context")) else {}
+    asked = f"{text(context, 'context', where)}\n\n{question}" if context else question
+    return OwnRow(
+        learn={"question": question, "answer": answers[0], **context},
+        ask={"question": asked, "answers": answers},
+        asked=asked,
+        fields=fields,
+    )
+
+
+def _options(fields: Fields) -> dict[str, object]:
+    """Return the choices of a row by label; none where it has no list of them nor columns."""
+    for key in ("choices", "options"):
+        value = fields.get(key)
+        if isinstance(value, Mapping) and {"text", "label"} <= set(value):
+            return dict(zip(map(str, value["label"]), value["text"], strict=False))
+        if isinstance(value, Mapping):
+            return {str(name): one for name, one in value.items()}
+        if isinstance(value, (list, tuple)):
+            return dict(zip(ascii_uppercase, value, strict=False))
+    lettered = {
+        found[1].upper(): value
+        for key, value in fields.items()
+        if (found := _OPTION.fullmatch(str(key))) and is_there(value)
+    }
+    return lettered if len(lettered) > 1 and "question" in fields else {}
+
+
+def _answer_of(fields: Fields) -> str:
+    names = ("answerkey", "answer_key", "answer", "correct", "correct_answer", "label", "gold")
+    return next((name for name in names if is_there(fields.get(name))), "")
+
+
+def _choice(fields: Fields, where: str) -> OwnRow:
+    options = {label: text({label: one}, label, where) for label, one in _options(fields).items()}
+    question, name = text(fields, "question", where), _answer_of(fields)
+    given = text(fields, name, where).strip() if name else ""
+    labels = list(options)
+    if given in options or given.upper() in options:
+        answer = given if given in options else given.upper()
+    elif given in options.values():
+        answer = labels[list(options.values()).index(given)]
+    elif given.isdigit() and int(given) < len(labels):
+        answer = labels[int(given)]
+    else:
+        raise DataError(
+            f"the answer must be one of the choices, its letter or its number from 0: {where} has "
+            f"{given!r} and the choices {', '.join(labels)}"
+        )
+    asked = f"Question: {question}\nAnswer:"
+    return OwnRow(
+        learn=_said(asked, options[answer]),
+        ask={
+            "question": question,
+            "choices": {"text": list(options.values()), "label": labels},
+            "answerKey": answer,
+        },
+        asked=question,
+        fields=fields,
+    )
+
+
+def _said(question: str, answer: str) -> dict[str, object]:
+    return {
+        "prompt": [{"role": "user", "content": question}],
+        "completion": [{"role": "assistant", "content": answer}],
+    }
+
+
+def _sql_columns(fields: Fields) -> tuple[str, str]:
+    """Return the columns of question and query, empty where there are none."""
+    asked = next((name for name in ("question", "sql_prompt", "prompt") if name in fields), "")
+    names = ("gold_sql", "sql", "query", "answer", "completion")
+    gold = next((name for name in names if _SQL.match(str(fields.get(name) or ""))), "")
+    return asked, gold
+
+
+def _script(fields: Fields) -> str:
+    """Return the script that makes a row's tables; empty where it has none."""
+    names = ("schema_sql", "sql_context", "context", "schema")
+    return next((str(fields[n]) for n in names if _TABLE.search(str(fields.get(n) or ""))), "")
+
+
+def _is_sql(fields: Fields) -> bool:
+    return all(_sql_columns(fields)) and bool(_script(fields) or "schema" in fields
+                                              or is_there(fields.get("db_id")))  # fmt: skip
+
+
+def _sql(fields: Fields, where: str) -> OwnRow:
+    asked, gold = _sql_columns(fields)
+    script, database = _script(fields), fields.get("db_id")
+    if not asked or not gold:
+        raise DataError(f"a row of questions to SQL needs a question and a SELECT: {where}")
+    if not (script or is_there(database)):
+        raise DataError(
+            f"a query is judged by running it: {where} needs a 'schema_sql' with CREATE TABLE, "
+            "or a 'db_id' with --databases"
+        )
+    place: dict[str, object] = {"db_id": database} if is_there(database) else {"schema_sql": script}
+    if is_there(fields.get("dialect")):
+        place["dialect"] = fields["dialect"]
+    schema = str(fields.get("schema") or "") or script
+    question, query = text(fields, asked, where), text(fields, gold, where)
+    return OwnRow(
+        learn=_said(f"{schema}\n{question}", query),
+        ask={"question": question, "schema": schema, "gold_sql": query, **place},
+        asked=f"{schema}\n{question}",
+        fields=fields,
+    )
