@@ -34,7 +34,10 @@ FLIPS = ("lost", "gained")
 _OUTCOMES = ("correct", "incorrect", "refused", "unscored")
 
 
-_SHOWN_ELSEWHERE = {"chosen", "choices", "expected", "extracted_sql"}
+_SHOWN_ELSEWHERE = {
+    *("chosen", "choices", "expected", "extracted_sql"),
+    *("base_match", "robust_match", "repaired_by", "differences"),  # in labels and explanation
+}
 
 
 class _Strings:

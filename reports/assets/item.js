@@ -71,6 +71,7 @@ const itemView = (data) => {
   const { line } = data.texts;
   const lines = (indexes) => indexes.map(line).join("\n");
 
+  // `wanted` is what words are marked against; "" where clauses are marked beside it.
   const answerBox = (title, answer, wanted) => {
     const box = make("div", undefined, { class: "answer" });
     const points = answer[ANSWER.score];
@@ -88,9 +89,10 @@ const itemView = (data) => {
     const evidence = make("details", undefined, answer[ANSWER.outcome] === 1 ? { open: "" } : {});
     evidence.append(make("summary", "evidence"));
     if (answer[ANSWER.evidence].length) evidence.append(preformatted(lines(answer[ANSWER.evidence])));
-    for (const [title, columns, rows, only] of answer[ANSWER.tables]) {
-      evidence.append(resultTable([line(title), columns.map(line), rows.map((row) => row.map(line)), only]));
-    }
+    const tables = answer[ANSWER.tables].map(([title, columns, rows, only]) =>
+      resultTable([line(title), columns.map(line), rows.map((row) => row.map(line)), only]));
+    evidence.append(...tables.slice(0, -2));
+    if (tables.length) evidence.append(within("div", tables.slice(-2), { class: "both" }));
     if (evidence.children.length > 1) box.append(evidence);
     return box;
   };
@@ -147,7 +149,7 @@ const itemView = (data) => {
     const goal = within("dl", [make("dt", "wanted"), within("dd", [preformatted(wanted)])]);
     const queries = arms.map(([arm, answer]) => [arm, lines(answer[ANSWER.extracted] ?? answer[ANSWER.text])]);
     const clauseByClause = suite[SUITE.judge] === "sql" ? clauseTable(wanted, queries) : null;
-    const answers = within("div", arms.map(([arm, answer]) => answerBox(arm, answer, wanted)), { class: "answers" });
+    const answers = within("div", arms.map(([arm, answer]) => answerBox(arm, answer, clauseByClause ? "" : wanted)), { class: "answers" });
     const turns = item[ITEM.turns].map(([role, text]) => [role, lines(text)]);
     return [title, place(item), promptOf(lines(item[ITEM.prompt]), turns), goal, clauseByClause, answers,
       choiceTable(item, arms), tools(item, shut)].filter(Boolean);

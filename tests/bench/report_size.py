@@ -25,7 +25,7 @@ from statistics import median
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from report.test_browser import CHROMIUM
+from support.pages import CHROMIUM
 
 from harness import report
 from harness.analysis import analyse, pair

@@ -1,68 +1,20 @@
 """report.html in a real browser: it works, keeps to itself, and everyone can use it."""
 
 import re
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.command import SAFETY_NET
 from support.example_result import XSS, example_result, saying
+from support.pages import NEEDS_CHROMIUM
 
 from harness import report
-from harness.records import Response
+from harness.records import Response, Sample
+from harness.sql import Database, Judge, Question
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
-CHROMIUM = (
-    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-)
-
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
-]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[object]:
-    """Start one headless Chromium for all tests."""
-    sync_api.expect.set_options(timeout=1000 * SAFETY_NET)
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write the example report once."""
-    return report.write(example_result(), tmp_path_factory.mktemp("run"))["report.html"]
-
-
-@pytest.fixture
-def visit(chromium: object) -> Iterator[object]:
-    """Open pages that fail the test on any console error, page error or network request."""
-    faults: list[str] = []
-    contexts = []
-
-    def opened(path: Path, fragment: str = "", **options: object) -> object:
-        context = chromium.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
-        context.set_default_timeout(1000 * SAFETY_NET)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("dialog", lambda dialog: faults.append(f"dialog {dialog.message}"))
-        page.on("request", lambda r: None if r.url.startswith("file:") else faults.append(r.url))
-        page.goto(path.as_uri() + fragment)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert faults == []
+pytestmark = NEEDS_CHROMIUM
 
 
 def expect_count(page: object, start: str) -> None:
@@ -356,3 +308,81 @@ def test_a_large_page_is_compressed(
     assert page.locator("#data").get_attribute("type") == "application/octet-stream"
     page.fill("#by-text", "lungs")
     expect_count(page, "80")
+
+
+SQL_SCRIPT = """
+CREATE TABLE emp(id INTEGER PRIMARY KEY, name TEXT NOT NULL, pay INTEGER);
+INSERT INTO emp VALUES (1, 'Ann', 300), (2, 'Bob', 400), (3, 'Cid', 500), (4, 'Dee', 250);
+"""
+WANTED_SQL = "SELECT name FROM emp WHERE pay > 350"
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Report two answers to one question as the SQL judge judges them: other rows, and luck."""
+    result = example_result(size=12)
+    question = Question(gold_sql=WANTED_SQL, database=Database(schema_sql=SQL_SCRIPT))
+    texts = {
+        "base": "SELECT name FROM emp ORDER BY pay LIMIT 3",
+        "mixed": "SELECT name FROM emp WHERE pay >= 350",
+    }
+    with Judge() as judge:
+        verdicts = {arm: judge.judge(question, text) for arm, text in texts.items()}
+    comparison, *others = result.comparisons
+    first, *rest = comparison.pairs
+    prompt = "<|im_start|>system\nWrite SQL.<|im_end|>\n<|im_start|>user\nWho earns more than 350?"
+    item = replace(first.base.item, prompt=prompt + "<|im_end|>\n", target=WANTED_SQL)
+
+    def told(sample: Sample, arm: str) -> Sample:
+        responses = (Response(text=texts[arm]),)
+        return replace(sample, item=item, responses=responses, verdict=verdicts[arm])
+
+    pair = replace(first, base=told(first.base, "base"), tuned=told(first.tuned, "mixed"))
+    suite = replace(comparison.suite, judge="sql")
+    comparison = replace(comparison, suite=suite, pairs=(pair, *rest))
+    suites = tuple(suite if one.name == suite.name else one for one in result.suites)
+    changed = replace(result, comparisons=(comparison, *others), suites=suites)
+    return report.write(changed, tmp_path_factory.mktemp("judged"))["report.html"]
+
+
+def test_a_query_is_shown_with_clauses_and_results(visit: object, judged: Path) -> None:
+    """Clauses that differ are marked; both results stand side by side, with the witness's rows."""
+    page = visit(judged, "#q=earns&candidate=mixed")
+    page.locator("#list tbody a").first.click()
+    rows = page.locator("#item .clauses tbody tr")
+    table = {
+        row.locator("th").inner_text(): [
+            cell.strip() for cell in row.locator("td").all_inner_texts()
+        ]
+        for row in rows.all()
+    }
+    assert table["WHERE"][:2] == ["pay > 350", "≠ missing"]
+    assert table["WHERE"][2].startswith("≠")
+    assert table["ORDER BY"][:3] == ["–", "≠ not wanted\npay", "–"]
+    assert table["FROM"][:3] == ["emp", "emp", "emp"]
+    captions = page.locator("#item .result caption").all_inner_texts()
+    assert captions == [
+        "the wanted query returns",
+        "this answer returns",
+        "emp in a made-up database on which they differ",
+        "the wanted query returns there",
+        "this answer returns there",
+    ]
+    wanted, answered = (
+        page.locator("#item .result").nth(n).locator("tbody td").all_inner_texts() for n in (0, 1)
+    )
+    assert wanted == ["Bob", "≠ Cid"]
+    assert answered == ["≠ Dee", "≠ Ann", "Bob"]
+    witness = page.locator("#item .result").nth(2).locator("tbody tr").all_inner_texts()
+    assert any(row.endswith("350") for row in witness)
+
+
+def test_a_prompt_is_read_as_turns(visit: object, judged: Path) -> None:
+    """Turns by role without a template's signs; as the models saw it behind a switch."""
+    page = visit(judged, "#q=earns&candidate=mixed")
+    page.locator("#list tbody a").first.click()
+    turns = page.locator("#item .turn")
+    assert turns.all_inner_texts() == ["system\nWrite SQL.", "user\nWho earns more than 350?"]
+    assert not page.locator("#item pre.prompt").is_visible()
+    page.locator("#item .prompt-box summary").click()
+    assert page.locator("#item pre.prompt").inner_text().startswith("<|im_start|>system")

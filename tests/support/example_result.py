@@ -7,7 +7,7 @@ builds are equal.
 import functools
 import hashlib
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -343,6 +343,34 @@ def _arm(name: str) -> Arm:
         loss=loss,
         seconds={"mixed": 171.0, "narrow": 64.0}[name],
         trainable=233_472,
+    )
+
+
+def many_candidates(count: int, *, rename: Callable[[str], str] = str) -> Result:
+    """Let the example's two candidates take turns under ``count`` names, renamed if wanted."""
+    result = example_result()
+    comparisons, arms = [], [result.arms[0]]
+    for number in range(count):
+        model = ("mixed", "narrow")[number % 2]
+        name = rename(f"{model}-{number + 1}")
+        arms += [replace(arm, name=name) for arm in result.arms if arm.name == model]
+        comparisons += [
+            replace(
+                c,
+                candidate=name,
+                pairs=tuple(replace(p, tuned=replace(p.tuned, arm=name)) for p in c.pairs),
+            )
+            for c in result.comparisons
+            if c.candidate == model
+        ]
+    scores = [s for s in result.scores if s.arm == BASE]
+    return replace(
+        result,
+        arms=tuple(arms),
+        scores=tuple(scores),
+        comparisons=tuple(comparisons),
+        findings=analyse(comparisons).findings,
+        recommended=arms[1].name,
     )
 
 
