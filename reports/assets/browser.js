@@ -29,7 +29,19 @@ const start = (data) => {
   fill(controls.candidate, data.candidates.map((one) => [one, one]));
   fill(controls.suite, data.suites);
   fill(controls.show, data.transitions);
-  fill(controls.label, data.labels.map(([label, words]) => [label, `${words} (${label})`]));
+  // A wrong answer counts under its first label alone, as in the tables of causes above; what is
+  // said of others is apart, so that a figure opens exactly its items.
+  const labelled = (answer) => {
+    const found = answer[ANSWER.labels].map((index) => data.labels[index][0]);
+    const isWrong = OUTCOMES[answer[ANSWER.outcome]].startsWith("wrong");
+    return isWrong ? [found[0] ?? "unlabelled"] : found.map((label) => `${OUTCOMES[answer[ANSWER.outcome]]}: ${label}`);
+  };
+  const named = new Set(data.answers.flatMap(labelled));
+  const inWords = new Map(data.labels);
+  fill(controls.label, [...named].sort((a, b) => a.includes(":") - b.includes(":")).map((one) => {
+    const [label, outcome] = one.split(": ").reverse();
+    return [one, `${outcome ? outcome + ", " : ""}${inWords.get(label) ?? "no cause found"} (${label})`];
+  }));
   const groups = new Map();  // a group's name -> the number of its line
   for (const item of data.items) for (const index of item[ITEM.slices]) groups.set(index, true);
   const slices = new Map([...groups.keys()].map((index) => [line(index), index]));
@@ -54,7 +66,7 @@ const start = (data) => {
     const candidate = place(controls.candidate, data.candidates);
     const suite = place(controls.suite, firsts(data.suites));
     const move = place(controls.show, firsts(data.transitions));
-    const label = place(controls.label, firsts(data.labels));
+    const label = controls.label.value;
     const wanted = [controls.slice.value, controls.and.value].filter(Boolean).map((one) => slices.get(one) ?? -1);
     const arms = { base: [0], tuned: [1] }[controls.arm.value] ?? [0, 1];
     const words = controls.q.value.toLowerCase().split(/\s+/).filter(Boolean).map(matching);
@@ -62,7 +74,7 @@ const start = (data) => {
       (candidate === null || row[ROW.candidate] === candidate) &&
       (suite === null || itemOf(row)[ITEM.suite] === suite) &&
       (move === null || row[ROW.transition] === move) &&
-      (label === null || arms.some((arm) => sides(row)[arm][ANSWER.labels].includes(label))) &&
+      (!label || arms.some((arm) => labelled(sides(row)[arm]).includes(label))) &&
       wanted.every((group) => itemOf(row)[ITEM.slices].includes(group)) &&
       words.every((matches) => matches(row)));
     if (controls.sort.value === "loss") found = found.map((row) => [loss(row), row]).sort((a, b) => b[0] - a[0]).map((pair) => pair[1]);
