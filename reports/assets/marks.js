@@ -75,7 +75,7 @@ const sameClause = (a, b) => {
 };
 
 const scrolling = (node, name) =>
-  within("div", [node], { class: "wide", tabindex: "0", role: "region", "aria-label": `${name}, scrolls sideways` });
+  within("div", [node], { class: "wide", tabindex: "0", role: "group", "aria-label": `${name}, scrolls sideways` });
 
 // Clause by clause, the wanted query beside each arm's; what differs is marked by a sign, too.
 const clauseTable = (wanted, arms) => {

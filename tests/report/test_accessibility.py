@@ -118,7 +118,8 @@ def test_axe_finds_nothing_in_any_state(
     page = visit(path, viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
     act(page)
     assert complaints(page) == []
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if state != "printed":  # paper is not as narrow as a phone
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 @pytest.mark.parametrize("width", [pytest.param(w, marks=pytest.mark.nightly) for w in WIDTHS[:2]]
