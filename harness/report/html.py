@@ -4,13 +4,10 @@ Everything a model or a data set says is foreign text: Jinja2 escapes it once, t
 allows exactly one style sheet and one script, named by their hashes, and nothing from outside.
 """
 
-import base64
-import hashlib
-
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from harness.content import REPORTS
+from harness.content import REPORTS, asset, page_policy
 from harness.display_text import visible
 from harness.records import BASE, Result, Suite
 from harness.report import headline, overview
@@ -30,7 +27,7 @@ SCRIPTS = ("page.js", "texts.js", "marks.js", "item.js", "browser.js")
 
 def html(result: Result) -> str:
     """Render the report of a run; the same run gives the same bytes."""
-    style, script = _asset("report.css"), "\n".join(['"use strict";', *map(_asset, SCRIPTS)])
+    style, script = asset("report.css"), "\n".join(['"use strict";', *map(asset, SCRIPTS)])
     found = overview.tradeoffs(result)
     environment = Environment(
         loader=FileSystemLoader(REPORTS / "templates"),
@@ -42,7 +39,7 @@ def html(result: Result) -> str:
     )
     return environment.get_template("report.html.j2").render(
         result=result,
-        policy=_policy(style, script),
+        policy=page_policy(style, script),
         style=Markup(style),
         script=Markup(script),
         data=embedded(item_data(result)),
@@ -73,20 +70,6 @@ def html(result: Result) -> str:
 
 def _shown(value: object) -> object:
     return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-def _asset(name: str) -> str:
-    return (REPORTS / "assets" / name).read_text("utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    def digest(text: str) -> str:
-        return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest(style)}'; "
-        f"script-src 'sha256-{digest(script)}'; base-uri 'none'; form-action 'none'"
-    )
 
 
 def _declared(suite: Suite) -> dict[str, str]:
