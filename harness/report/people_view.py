@@ -14,9 +14,11 @@ from harness.display_text import clip, visible
 from harness.records import BASE, Comparison, ItemKey, RaterSummary, Result, SetSummary
 from harness.report import charts
 from harness.report.item_browser import item_id
-from harness.report.wording import percent, suite_title
+from harness.report.wording import MINUS, percent, suite_title
 from harness.stats.concordance import Agrees, Concordance
 
+_SHOWN = 120
+"""Characters of a question."""
 _UNKNOWN = "–"
 LISTED = 8
 """Items of a kind that are listed; the rest is counted."""
@@ -228,11 +230,10 @@ def _consistency(summary: SetSummary) -> Iterator[tuple[str, str]]:
     if summary.same is not None:
         said = [f"two raters of an item name the same winner {summary.same:.0%} of the time"]
         if summary.kappa is not None:
-            said.append(f"{summary.kappa_of}’s kappa {summary.kappa:.2f}")
+            said.append(f"{summary.kappa_of}’s kappa {_decimal(summary.kappa)}")
         if summary.agreement is not None:
             ends = (summary.agreement_low, summary.agreement_high)
-            interval = f" ({ends[0]:.2f} to {ends[1]:.2f})" if None not in ends else ""
-            said.append(f"Krippendorff’s alpha {summary.agreement:.2f}{interval}")
+            said.append(f"Krippendorff’s alpha {_with_ends(summary.agreement, *ends)}")
         yield "Agreement", "; ".join(said)
     elif summary.judgements >= FEWEST:
         yield "Agreement", "not known: no item was judged by two people"
@@ -275,7 +276,16 @@ def _link(said: ItemSaid, comparison: Comparison | None) -> ItemLink:
         return ItemLink(item_id(said.key), "", words, "")
     wanted = {"candidate": comparison.candidate, "item": item_id(said.key)}
     question = " ".join(_TEMPLATE.sub(" ", visible(_prompt(said.key, comparison))).split())
-    return ItemLink(item_id(said.key), "#" + urlencode(wanted), words, question[-120:])
+    return ItemLink(item_id(said.key), "#" + urlencode(wanted), words, _end(question))
+
+
+def _end(text: str) -> str:
+    """Return a text's last words: what is asked stands at the end of a prompt.
+
+    >>> _end("Who is it?")
+    'Who is it?'
+    """
+    return text if len(text) <= _SHOWN else "… " + text[-_SHOWN:].partition(" ")[2]
 
 
 def _prompt(key: ItemKey, comparison: Comparison) -> str:
@@ -294,8 +304,8 @@ def _judge(judge: JudgeBeside, titles: dict[str, str]) -> tuple[str, str]:
     if kappa.value is not None:
         said.append(
             f"Its agreement with {_count(judge.ratings, 'human rating')} of these pairs: kappa "
-            f"{_kappa(kappa.value, kappa.low, kappa.high)}; people among themselves reach "
-            + (_kappa(people.value, people.low, people.high) if people.value is not None
+            f"{_with_ends(kappa.value, kappa.low, kappa.high)}; people among themselves reach "
+            + (_with_ends(people.value, people.low, people.high) if people.value is not None
                else "an agreement that is not known, as no two rated the same item")
             + "."
         )  # fmt: skip
@@ -309,8 +319,13 @@ def _judge(judge: JudgeBeside, titles: dict[str, str]) -> tuple[str, str]:
     return f"The judge model {visible(judged.model)}", " ".join(said)
 
 
-def _kappa(value: float, low: float | None, high: float | None) -> str:
-    return f"{value:.2f}" + ("" if low is None or high is None else f" ({low:.2f} to {high:.2f})")
+def _with_ends(value: float, low: float | None, high: float | None) -> str:
+    ends = "" if low is None or high is None else f" ({_decimal(low)} to {_decimal(high)})"
+    return _decimal(value) + ends
+
+
+def _decimal(value: float) -> str:
+    return f"{value:.2f}".replace("-", MINUS)
 
 
 def _agrees(found: Agrees | None, *, share: bool = False) -> str:
@@ -318,7 +333,7 @@ def _agrees(found: Agrees | None, *, share: bool = False) -> str:
         return "–"
     if share:
         return _extent(found.value, found.low, found.high)
-    return f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})".replace("-", "−")
+    return f"{found.value:+.2f} ({found.low:+.2f} to {found.high:+.2f})".replace("-", MINUS)
 
 
 def _weakness(named: tuple[str, Concordance]) -> float:
