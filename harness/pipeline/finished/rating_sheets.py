@@ -1,6 +1,7 @@
 """Sheets for raters of a run, and their ratings into its report."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from harness import review
@@ -26,7 +27,7 @@ def draw(
     """Draw what raters are to see; nothing is written.
 
     Raises:
-        StudyError: If a suite is asked for that is not there.
+        StudyError: If a suite is asked for that is not there, or a field that no row has.
     """
     names = list(dict.fromkeys(each.suite.name for each in comparisons))
     forms = asked.forms(names)
@@ -35,13 +36,24 @@ def draw(
             raise StudyError(
                 f"raters see suites of the run: {name!r} is none{nearest(name, names)}"
             )
+    chosen = [each for each in comparisons if not asked.suites or each.suite.name in asked.suites]
+    fields = set(chain.from_iterable(map(_fields, chosen)))
+    if asked.by and asked.by not in fields:
+        known = nearest(asked.by, fields)
+        raise StudyError(f"strata are split by what rows have: {asked.by!r} is in none{known}")
     return review.draw_sets(
-        [each for each in comparisons if not asked.suites or each.suite.name in asked.suites],
+        chosen,
         items=asked.items_per_suite,
         seed=seed,
         by=asked.by or "",
         forms=forms,
     )
+
+
+def _fields(comparison: Comparison) -> set[str]:
+    """Return what strata of a comparison can be split by."""
+    items = (pair.base.item for pair in comparison.pairs)
+    return {review.LABEL}.union(*((*item.slices, *item.doc) for item in items))
 
 
 def collect(
