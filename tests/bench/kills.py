@@ -109,8 +109,11 @@ def write_study(folder: Path, items: int) -> None:
 
 def fill_sheets(folder: Path) -> None:
     """Put a rated sheet of every set, rater and draw into one archive."""
+    sheets = sorted(folder.glob("run/review/*/for_raters/rater-*/**/*.csv"))
+    if not sheets:
+        raise SystemExit(f"no sheets were drawn in {folder}")
     with ZipFile(folder / "back", "w") as archive:
-        for path in sorted(folder.glob("run/review/*/for_raters/*/*.csv")):
+        for path in sheets:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 rows = list(csv.reader(file))
             place = rows[0].index("Preference")
