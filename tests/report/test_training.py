@@ -51,6 +51,15 @@ def test_forgetting_on_the_way_is_said_and_drawn() -> None:
     assert "polyline" in shown.chart
 
 
+def test_a_checkpoint_that_suites_chose_is_named_at_their_curves() -> None:
+    """Which step is kept, by which suite and within which limit; what chose judges nothing."""
+    watched = (*ARM.watched, *(replace(point, suite="arc_mini") for point in ARM.watched))
+    kept = replace(ARM, watched=watched, kept_step=9, kept_by=("sql", "arc_mini"))
+    limit, best = (shown.caption for shown in training(kept).watched)
+    assert best.endswith("; the best checkpoint by it, step 9, is kept; it judges nothing")
+    assert limit.endswith("; step 9, which is kept, is within its limit; it judges nothing")
+
+
 def test_a_preference_loss_is_not_called_a_loss_per_token() -> None:
     """The objective is named where the loss is its own."""
     assert training(ARM).caption.startswith("Loss (DPO) over 9 steps: 0.69 → 0.40")
