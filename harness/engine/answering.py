@@ -134,6 +134,7 @@ class Answering:
                 params=SamplingParams.of(one.request.settings),
                 drafts=tuple(self._drafts(one)),
                 arm=one.number,
+                suite=one.request.item.suite,
             )
             for one in asked
         ]
@@ -155,6 +156,9 @@ class Answering:
         if request.settings.get("do_sample"):
             return
         for text in self.drafts.get(asked.arm, {}).get(request.key, ()):
+            if not text:
+                yield ()
+                continue
             whole = tuple(Encoder(self.tokenizer).encode(request.context + text))
             known = len(request.context_ids)
             if whole[:known] == request.context_ids:

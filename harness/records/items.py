@@ -187,4 +187,8 @@ ArmAnswerBatch = list[tuple[str, Request, Response]]
 """The same of several arms, with the arm's name."""
 
 Drafts = Mapping[RequestKey, Sequence[str]]
-"""Guesses of generated texts: they save time and never change an answer."""
+"""Guesses of generated texts: they save time and never change an answer.
+
+Each source of guesses has its place, an empty text where it has none: what is rarely right is not
+read further.
+"""

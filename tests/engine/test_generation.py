@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 import torch
+from support.memory import memory_for
 from support.tiny_models import VOCABULARY, answers, llama, prompt, step_by_step, words
 from transformers import AutoModelForCausalLM, GenerationConfig
 
 from harness.engine import Engine
 from harness.engine.decoding.sampling import SamplingParams
+from harness.engine.prefix.drafts import TRIAL, DraftRecord
 from harness.engine.prefix.generate import PrefilledTrie, Prompt
 from harness.records import BASE, Request, Response
 
@@ -143,7 +145,7 @@ def test_a_right_draft_saves_the_decoding(engine: Engine, model: Any) -> None:
     finally:
         handle.remove()
     assert plain >= 16
-    assert len(calls) <= 6  # one per level of the trie
+    assert len(calls) <= 8  # one per level of the tries, that of the first drafts and the others
 
 
 def test_a_stop_string_ends_its_own_row_only(engine: Engine, model: Any) -> None:
@@ -242,6 +244,34 @@ def test_memory_running_out_while_decoding_only_slows_the_run(engine: Engine, mo
             handle.remove()
     assert sizes
     assert texts(found) == expected(model, requests)
+
+
+def test_a_source_of_drafts_that_is_rarely_right_is_dropped(engine: Engine) -> None:
+    """Its further drafts are not read; one that is right stays, and no text changes."""
+    requests = [prompt(n, (1, *range(20 + n, 26 + n)), max_new_tokens=10) for n in range(30)]
+    expected = answers(engine, BASE, requests)
+    wrong = words(tuple(range(60, 70)))
+    right = {r.key: (e.text or "") for r, e in zip(requests, expected, strict=True)}
+    read = {}
+    for name, drafts in (
+        ("right", {key: (text, "") for key, text in right.items()}),
+        ("both", {key: (text, wrong) for key, text in right.items()}),
+    ):
+        with memory_for(engine.runner.model, 10**9) as sizes:
+            found = answers(engine, BASE, requests, drafts=drafts)
+        assert texts(found) == texts(expected)
+        read[name] = sum(sizes)
+    assert 60 <= read["both"] - read["right"] <= 100, "8 of 30 wrong drafts of 10 tokens are read"
+
+
+def test_sources_are_judged_by_arm_and_suite() -> None:
+    """What is wrong for one arm or on one suite may be right for another."""
+    record = DraftRecord()
+    for _ in range(TRIAL):
+        record.note((0, "sql"), ((5, 6, 7), (8, 9)), [5, 6, 7, 2])
+    assert record.worth_reading((0, "sql"), ((1, 2), (3,))) == ((1, 2), ())
+    assert record.worth_reading((1, "sql"), ((1, 2), (3,))) == ((1, 2), (3,))
+    assert record.worth_reading((0, "qa"), ((1, 2), (3,))) == ((1, 2), (3,))
 
 
 def test_rows_read_a_prefix_once_that_is_longer_than_what_follows_it() -> None:

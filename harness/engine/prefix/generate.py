@@ -12,7 +12,7 @@ in the meantime take their slots.
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,6 +27,7 @@ from harness.engine.decoding.sampling import (
 from harness.engine.decoding.stopping import GeneratedText
 from harness.engine.prefix.attention import CachedPrefix, PackedRow
 from harness.engine.prefix.decode import DecodeBatch, DecodeRow
+from harness.engine.prefix.drafts import DraftRecord
 from harness.engine.prefix.prefill import (
     OutOfMemoryError,
     PrefillBatch,
@@ -68,13 +69,19 @@ _MIN_ROWS = 8
 class Prompt:
     """One generation: its context, how tokens are chosen, and drafts of the answer as token ids.
 
-    ``arm`` is the number of the arm that answers.
+    ``arm`` is the number of the arm that answers, ``suite`` what it answers.
     """
 
     context: tuple[int, ...]
     params: SamplingParams
     drafts: tuple[tuple[int, ...], ...] = ()
     arm: int = 0
+    suite: str = ""
+
+    @property
+    def reader(self) -> tuple[int, str]:
+        """Whom drafts are guesses for: sources that are right for one may be wrong for another."""
+        return self.arm, self.suite
 
     @property
     def sequences(self) -> list[ArmSequence]:
@@ -87,7 +94,7 @@ class Generator:
     """Generates with a runner.
 
     ``ties`` counts tokens chosen between two nearly equal logits, ``drafted_tokens`` those accepted
-    from drafts, ``decoded_tokens`` those decoded.
+    from drafts, ``decoded_tokens`` those decoded; ``record`` says which drafts are worth reading.
     """
 
     runner: Runner
@@ -96,6 +103,7 @@ class Generator:
     ties: int = 0
     drafted_tokens: int = 0
     decoded_tokens: int = 0
+    record: DraftRecord = field(default_factory=DraftRecord)
     _finished: list[tuple[int, Response]] = field(default_factory=list)
 
     def generate(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[int, Response]]]:
@@ -171,18 +179,27 @@ class Generator:
         self._finished.append((index, response))
 
     def _prefill_chunks(self, prompts: Sequence[Prompt]) -> Iterator[list[DecodeRow]]:
-        """Yield, chunk by chunk, the rows that are left to decode after their prefill."""
-        contexts = [prompt.context for prompt in prompts]
-        arms = [prompt.arm for prompt in prompts]
+        """Yield, chunk by chunk, the rows that are left to decode after their prefill.
+
+        A few that have drafts come first, to learn whose drafts are right.
+        """
+        first = self.record.trial([(prompt.reader, prompt.drafts) for prompt in prompts])
+        others = sorted({*range(len(prompts))} - {*first})
         runner = self.runner
         ahead = max(runner.batch_tokens, min(READ_AHEAD_TOKENS, runner.kv_cache_tokens // 2))
         max_tokens = min(runner.prefill_chunk_tokens, ahead)
-        for chunk in token_chunks(contexts, arms, max_tokens=max_tokens):
-            yield self._prefill({index: prompts[index] for index in chunk})
+        for part in (first, others):
+            contexts, arms = [prompts[i].context for i in part], [prompts[i].arm for i in part]
+            for chunk in token_chunks(contexts, arms, max_tokens=max_tokens):
+                yield self._prefill({part[place]: prompts[part[place]] for place in chunk})
 
     def _prefill(self, prompts: Mapping[int, Prompt]) -> list[DecodeRow]:
         """Prefill contexts and drafts, verify the drafts, return the rows left to decode."""
         # 1. Prefill.
+        prompts = {
+            index: replace(p, drafts=self.record.worth_reading(p.reader, p.drafts))
+            for index, p in prompts.items()
+        }
         read = PrefilledTrie.of(list(prompts.values()))
         lost = read.prefill(self.runner, list(prompts.values()))
         rows = []
@@ -238,6 +255,7 @@ class Generator:
             # 2. Continue as long as a draft has that very token.
             following = None if text.finish else read.child(last, token)
         self.drafted_tokens += len(text.ids) - (text.finish is None)
+        self.record.note(prompt.reader, prompt.drafts, text.ids)
         return text, last
 
 

@@ -80,19 +80,18 @@ class AnswerSession:
         self.advance(done=self.done, note=note)
 
     def _drafts(self, suites: Sequence["LoadedSuite"], missing: Sequence[Request]) -> Drafts:
-        """Draft each generation: the reference, and the texts of earlier arms."""
+        """Draft each generation: the reference, and the texts of earlier arms, at fixed places."""
         targets = {item.key: item.target for suite in suites for item in suite.items}
         earlier: dict[str, list[Answers]] = {}
         for (_, suite_name), known in self._known.items():
             earlier.setdefault(suite_name, []).append(known)
         return {
-            r.key: tuple(
-                text
-                for text in (
-                    targets[r.item],
-                    *(known[r.key].text for known in earlier[r.item.suite] if r.key in known),
-                )
-                if text
+            r.key: (
+                targets[r.item] or "",
+                *(
+                    (known[r.key].text or "") if r.key in known else ""
+                    for known in earlier[r.item.suite]
+                ),
             )
             for r in missing
             if r.kind == "generate_until"

@@ -1,0 +1,57 @@
+"""Which sources of drafts are read: those whose guesses have been right.
+
+A source is a place among the drafts of a prompt, such as the reference or the base's text, for one
+arm and one suite. What it guesses wrong costs as much as a decoded token, so a few of its drafts
+are read first, and the others only if enough of those tokens were right.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
+
+from harness.engine.prefix.trie import common_prefix_length
+
+TRIAL = 8
+"""Drafts of a source that are read before it is judged."""
+
+MIN_RIGHT_SHARE = 0.2
+"""Share of a source's tokens that must have been right for its drafts to be read."""
+
+DraftIds = tuple[tuple[int, ...], ...]
+"""Drafts of one answer as token ids, each at its source's place; empty where a source has none."""
+
+
+@dataclass(slots=True)
+class DraftRecord:
+    """How often each source of each reader, which is an arm on a suite, was right so far."""
+
+    _tried: Counter[tuple[Hashable, int]] = field(default_factory=Counter)
+    _read: Counter[tuple[Hashable, int]] = field(default_factory=Counter)
+    _right: Counter[tuple[Hashable, int]] = field(default_factory=Counter)
+
+    def trial(self, prompts: Sequence[tuple[Hashable, DraftIds]]) -> list[int]:
+        """Return the places of prompts, by reader and drafts, that are to be read first."""
+        taken: Counter[Hashable] = Counter()
+        chosen = []
+        for index, (reader, drafts) in enumerate(prompts):
+            if any(drafts) and taken[reader] < TRIAL:
+                taken[reader] += 1
+                chosen.append(index)
+        return chosen
+
+    def worth_reading(self, reader: Hashable, drafts: DraftIds) -> DraftIds:
+        """Return drafts without those of sources that were rarely right."""
+        return tuple(
+            () if self._is_poor((reader, source)) else draft for source, draft in enumerate(drafts)
+        )
+
+    def note(self, reader: Hashable, drafts: DraftIds, answer: Sequence[int]) -> None:
+        """Compare drafts that were read with as much of the answer as is known."""
+        for source, draft in enumerate(drafts):
+            if draft:
+                self._tried[reader, source] += 1
+                self._read[reader, source] += len(draft)
+                self._right[reader, source] += common_prefix_length(draft, tuple(answer))
+
+    def _is_poor(self, of: tuple[Hashable, int]) -> bool:
+        return self._tried[of] >= TRIAL and self._right[of] < MIN_RIGHT_SHARE * self._read[of]
