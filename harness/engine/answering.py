@@ -8,8 +8,9 @@ from typing import NamedTuple
 from harness.engine import padded
 from harness.engine.decoding.sampling import SamplingParams
 from harness.engine.prefix import loglikelihood
-from harness.engine.prefix.generate import Generator, Prompt
+from harness.engine.prefix.generate import Generator
 from harness.engine.prefix.prefill import Runner
+from harness.engine.prefix.prefilled import Prompt
 from harness.engine.rolling import rolling_windows, sum_windows
 from harness.models.hardware import is_out_of_memory, release_memory
 from harness.models.protocols import PretrainedTokenizer

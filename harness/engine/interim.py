@@ -12,7 +12,7 @@ from lm_eval.models.utils import resolve_max_length
 
 from harness.engine import padded
 from harness.engine.decoding.sampling import SamplingParams
-from harness.engine.prefix.generate import Prompt
+from harness.engine.prefix.prefilled import Prompt
 from harness.models.load_model import end_tokens, neutral_generation, padding_id
 from harness.models.protocols import CausalLM, Tokenizer
 from harness.records import Answers, Request, Response

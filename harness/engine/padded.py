@@ -11,8 +11,8 @@ from torch import Tensor
 
 from harness.engine.decoding.sampling import sample_token
 from harness.engine.decoding.stopping import GeneratedText
-from harness.engine.prefix.generate import Prompt
 from harness.engine.prefix.loglikelihood import token_logprobs
+from harness.engine.prefix.prefilled import Prompt
 from harness.models.hardware import is_out_of_memory, release_memory
 from harness.models.protocols import CausalLM, Tokenizer
 from harness.records import Response

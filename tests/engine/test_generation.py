@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 from harness.engine import Engine
 from harness.engine.decoding.sampling import SamplingParams
 from harness.engine.prefix.drafts import TRIAL, DraftRecord
-from harness.engine.prefix.generate import PrefilledTrie, Prompt
+from harness.engine.prefix.prefilled import PrefilledTrie, Prompt
 from harness.records import BASE, Request, Response
 
 pytestmark = pytest.mark.model

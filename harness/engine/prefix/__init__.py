@@ -9,7 +9,8 @@ Read in this order:
 4. `loglikelihood`: continuations scored by prefill alone.
 5. `decode`: the rows of a decode batch; their attention to own and shared KV is merged by
    log-sum-exp.
-6. `generate`: prefill with drafts verified, then continuous batching; `drafts`: which of them.
+6. `prefilled`: contexts and drafts as one trie; `drafts`: which of them are worth reading.
+7. `generate`: drafts verified, then continuous batching.
 
 `parity_check` proves when a model is loaded that packed attention gives its own log-likelihoods.
 """
