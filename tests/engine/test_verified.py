@@ -88,6 +88,26 @@ def test_texts_are_float32_s(tiny: Engine) -> None:
     assert eager.accepted > 0 < eager.rechecked
 
 
+def test_arms_asked_together_have_float32_s_answers(tiny: Engine) -> None:
+    """Both arms' choices and texts come from shared passes, and a probe's from no other prompt."""
+    choices, written = suite(tiny, "arc_mini", limit=20), suite(tiny, "sql", limit=9)
+    asked = [*choices.requests, *written.requests[:8]]
+    engine = VerifiedEngine(tiny, asked)
+    found: dict[str, dict[Any, Response]] = {BASE: {}, "tuned": {}}
+    for batch in engine.answer_arms(dict.fromkeys(found, asked)):
+        for arm, request, response in batch:
+            found[arm][request.key] = response
+    for arm, answers_of in found.items():
+        truth = answered(tiny, arm, asked)
+        assert answers_of.keys() == truth.keys()
+        assert all(answers_of[r.key].text == truth[r.key].text for r in written.requests[:8])
+        ours, theirs = choices.samples(arm, answers_of), choices.samples(arm, truth)
+        assert [one.verdict.answer for one in ours] == [one.verdict.answer for one in theirs]
+        engine.bounds[arm, "texts"] = replace(engine.bounds[arm, "texts"], clear=8, probed=8)
+    other = replace(written.requests[8], item=written.requests[0].item)
+    assert answers(engine, "tuned", [other])[0].text == answers(tiny, "tuned", [other])[0].text
+
+
 def test_what_is_scored_by_numbers_is_float32_s_number(base: Path) -> None:
     """Single and rolling log-likelihoods, samples, and suites by another metric are not rounded."""
     exact = Engine.load(str(base), device="cpu")
