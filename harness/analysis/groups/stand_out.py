@@ -33,7 +33,7 @@ MOST_GROUPS = 150
 NOTABLE = 2.5
 """Standard errors between a group and the rest, on the searched half, from which it is tested."""
 
-APART_WITHIN = 2.0
+APART_WITHIN = 3.0
 """Standard errors between items of two conditions and those of either one alone, without which the
 second condition adds nothing."""
 
