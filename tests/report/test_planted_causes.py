@@ -6,7 +6,10 @@ import pytest
 from bench.planted_causes import alarms, look
 from report.test_browser import CHROMIUM
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +24,13 @@ def browser() -> Iterator[object]:
 
 @pytest.mark.parametrize(
     "kind",
-    ["two_conditions_lost", "a_group_of_eight_lost", "a_letter_favoured", "answers_garbled"],
+    [
+        "two_conditions_lost",
+        "a_group_of_eight_lost",
+        pytest.param("a_letter_favoured", marks=pytest.mark.nightly),
+        pytest.param("answers_garbled", marks=pytest.mark.nightly),
+        pytest.param("a_clause_lost", marks=pytest.mark.nightly),
+    ],
 )
 def test_a_planted_cause_is_named_within_one_click(kind: str, browser: object) -> None:
     """What went wrong stands on the first screen, or on what a link of it opens."""
