@@ -37,6 +37,9 @@ APART_WITHIN = 3.0
 """Standard errors between items of two conditions and those of either one alone, without which the
 second condition adds nothing."""
 
+LEFT_APART = 2.0
+"""Standard errors from which what one condition has beyond a pair is apart itself."""
+
 _DRAWS = 20_000
 _LEVELS = 40
 """Steps to which graded changes are rounded."""
@@ -182,7 +185,7 @@ def _best(items: _Items, left: Bools, supported: Bools) -> _Found | None:
         z = np.abs(apart) / (spread * np.sqrt(1 / counts + 1 / rest))
     z[~supported | (counts < MIN_HALF) | (rest < MIN_HALF)] = 0.0
     alone = z.diagonal().copy()
-    z[~_both_needed(counts, sums, spread)] = 0.0
+    z[~_both_needed(counts, sums, gain, spread)] = 0.0
     np.fill_diagonal(z, alone)
     first, second = np.unravel_index(int(np.argmax(np.triu(z))), z.shape) if len(z) else (0, 0)
     if not len(z) or z[first, second] < NOTABLE:
@@ -191,12 +194,20 @@ def _best(items: _Items, left: Bools, supported: Bools) -> _Found | None:
     return _Found(conditions, np.logical_and.reduce(items.member[list(conditions)]))
 
 
-def _both_needed(counts: Floats, sums: Floats, spread: float) -> Bools:
-    """Say which pairs of groups differ from what is left of either without the other."""
-    left, left_sums = (np.diagonal(table)[:, None] - table for table in (counts, sums))
+def _both_needed(counts: Floats, sums: Floats, gain: Floats, spread: float) -> Bools:
+    """Say which pairs of groups are apart from what is left of either without the other.
+
+    What is left must not be apart from the items outside in the same direction: else the one
+    condition says it all, and the pair is but its worst part.
+    """
+    all_counts, all_sums = np.diagonal(counts)[:, None], np.diagonal(sums)[:, None]
+    left, left_sums = all_counts - counts, all_sums - sums
+    outside, outside_sums = len(gain) - all_counts, gain.sum() - all_sums
     with np.errstate(divide="ignore", invalid="ignore"):
-        apart = np.abs(sums / counts - left_sums / left)
-        within = apart / (spread * np.sqrt(1 / counts + 1 / left)) >= APART_WITHIN
+        apart = sums / counts - left_sums / left
+        within = np.abs(apart) / (spread * np.sqrt(1 / counts + 1 / left)) >= APART_WITHIN
+        beyond = np.sign(apart) * (left_sums / left - outside_sums / outside)
+        within &= beyond / (spread * np.sqrt(1 / left + 1 / outside)) < LEFT_APART
     return np.asarray(within & within.T)
 
 
