@@ -65,7 +65,7 @@ def _lines(page: Any) -> Iterator[tuple[str, str]]:
 def alarms(seed: int, browser: Any) -> list[str]:
     """Return what the first screen says of a world in which nothing was planted."""
     with tempfile.TemporaryDirectory() as folder:
-        page = _opened("nothing", seed, Path(folder), browser)[1]
+        page = opened("nothing", seed, Path(folder), browser)[1]
         said = page.evaluate(ALARMS)
         page.close()
         return list(said)
@@ -74,13 +74,14 @@ def alarms(seed: int, browser: Any) -> list[str]:
 def look(kind: str, seed: int, browser: Any) -> tuple[str, str, str]:
     """Make, report and read one world; return where its cause is named, the line, the pattern."""
     with tempfile.TemporaryDirectory() as folder:
-        world, page = _opened(kind, seed, Path(folder), browser)
+        world, page = opened(kind, seed, Path(folder), browser)
         found = named(page, world.says)
         page.close()
         return *found, world.says
 
 
-def _opened(kind: str, seed: int, folder: Path, browser: Any) -> tuple[World, Any]:
+def opened(kind: str, seed: int, folder: Path, browser: Any) -> tuple[World, Any]:
+    """Make, report and open one world."""
     world = made(kind, seed)
     run = write_world(world, folder / "run")
     files = report.write(reopen(run)[1], run.path)
