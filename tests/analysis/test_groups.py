@@ -10,7 +10,9 @@ from harness.analysis.decisions import compare_pairs
 from harness.analysis.groups.facets import facets, thirds
 from harness.analysis.groups.stand_out import stand_out
 from harness.analysis.groups.themes import BY_COUNTS, BY_KMEANS, themes
+from harness.analysis.run_result import result_of
 from harness.records import (
+    Arm,
     Comparison,
     Finding,
     Gate,
@@ -21,6 +23,7 @@ from harness.records import (
     Suite,
     Verdict,
 )
+from harness.report import without_texts
 
 SUITE = Suite(name="sql", metric="acc", kind="binary", judge="sql", slices=("topic",), margin=0.05)
 TOPICS = ("boats", "ferries", "nets", "tides")
@@ -146,3 +149,20 @@ def test_lost_items_are_grouped_by_their_words(learned: bool, how: str) -> None:
     assert first.text.endswith(how)
     pairs = {one.base.item.key: one for one in comparison.pairs}
     assert all(pairs[key].transition == "lost" for key in first.keys)
+
+
+def test_a_report_without_texts_keeps_only_groups_that_no_text_names() -> None:
+    """Fields that no suite declares, and words that lost items share, are text of the rows."""
+    comparison = compared(400, lambda one: 0.1 if one.slices["topic"] == "ferries" else 0.9)
+    analysis = analyse([comparison])
+    full = result_of(
+        [comparison], study="s", base_model="b", suites=[SUITE], gate=Gate(),
+        arms=[Arm(name="base"), Arm(name="tuned")],
+        findings=analysis.findings, groups=analysis.groups,
+    )  # fmt: skip
+    assert {"theme", "stands_out"} <= {finding.kind for finding in full.findings}
+    bare = without_texts(full)
+    names = {name.partition(":")[0] for names in bare.groups.values() for name in names}
+    assert names == {"topic", "prompt length", "wanted query has"}
+    assert "theme" not in {finding.kind for finding in bare.findings}
+    assert not any("db_id" in finding.title for finding in bare.findings)
