@@ -106,7 +106,8 @@ def _gains(name: str, comparisons: Sequence[Comparison]) -> str:
     )
     if not shown:
         return f"{name} can ship, but gains nothing that shows"
-    parts = ", ".join(map(_change, shown[:SHOWN]))
+    first, *rest = shown[:SHOWN]
+    parts = ", ".join([_change(first, unit=" points"), *map(_change, rest)])
     if not any(c.decision and c.decision.label == "improved" for c in shown):
         return f"{name} can ship, but gains nothing that shows on what it is tuned for: {parts}"
     return f"Ship {name}: {parts}{_more(len(shown) - SHOWN)}"
@@ -121,8 +122,8 @@ def _costs(comparisons: Sequence[Comparison]) -> str:
     if not rest:
         return "Nothing is lost"
     worst = min(rest, key=_worst_case)
-    at_worst = f"{_points(_worst_case(worst))} on {worst.suite.heading}"
-    return f"No loss shows elsewhere (at worst {at_worst})"
+    allowed = f", within its margin of {100 * worst.decision.margin:g}" if worst.decision else ""
+    return f"No loss shows elsewhere; least sure is {_change(worst)}{allowed}"
 
 
 def _worst_case(comparison: Comparison) -> float:
@@ -136,12 +137,16 @@ def _chosen(comparisons: Sequence[Comparison], names: Sequence[str], beta: float
     """Say whether it passes for having been chosen, too."""
     most = beta / len(names)
     open_on = [c.suite.name for c in comparisons if c.decision and c.decision.p_non_inferior > most]
-    level = f"at the stricter level for having been chosen (beta {beta:g} / {len(names)}"
+    level = f"at the stricter level (beta {beta:g} / {len(names)})"
     if not open_on:
-        return f"It is the best of {len(names)} candidates, and passes {level}), too"
+        return (
+            f"It is the best of {len(names)} candidates, and passes {level} that allows for having "
+            "been picked by these items"
+        )
     return (
         f"It is the best of {len(names)} candidates on the items that chose it, and does not pass "
-        f"{level}; {', '.join(open_on)}): confirm it on fresh items before it ships"
+        f"{level} that allows for that ({', '.join(open_on)}): confirm it on fresh items before it "
+        "ships"
     )
 
 
@@ -185,13 +190,13 @@ def _more(count: int) -> str:
     return f" and {count} more" if count > 0 else ""
 
 
-def _change(comparison: Comparison) -> str:
+def _change(comparison: Comparison, unit: str = "") -> str:
     """Word a change: title, points, interval."""
     decision = comparison.decision
     if decision is None:
         return comparison.suite.heading
     ends = f"{_points(decision.ci_low)} to {_points(decision.ci_high)}"
-    return f"{comparison.suite.heading} {_points(decision.delta)} ({ends})"
+    return f"{comparison.suite.heading} {_points(decision.delta)}{unit} ({ends})"
 
 
 def _points(change: float) -> str:

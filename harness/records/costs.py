@@ -23,7 +23,7 @@ class TrainingCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerTime:
-    """How long an arm took over answers to a suite that were generated on one ``machine``.
+    """How long an arm took over the answers to some items of a suite, made on one ``machine``.
 
     ``seconds`` is wall time of the harness, which answers in batches: times of other machines and
     of servers are another thing.
@@ -31,7 +31,7 @@ class AnswerTime:
 
     arm: str
     suite: str
-    answers: int
+    items: int
     seconds: float
     machine: str
 

@@ -1,9 +1,11 @@
 """The decision at a glance: candidates by suites, and those that pass beside each other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from harness.analysis.several_candidates import candidates_of, gravest
-from harness.records import BASE, Comparison, GateVerdict, Result, Suite
+from harness.records import BASE, ArmScore, Comparison, GateVerdict, Result, Suite
+from harness.report.costs_view import is_longer
 from harness.report.headline import Check, check
 from harness.report.wording import VERDICT_SYMBOLS, VERDICT_WORDS, percent, suite_title
 
@@ -11,6 +13,9 @@ LEAST_BASE = 0.1
 """Base score from which a share of it says something."""
 MANY = 3
 """Candidates beyond which the matrix stands in the place of a card each."""
+
+Scores = Mapping[tuple[str, str], ArmScore]
+"""Scores by arm and suite."""
 
 _ORDER: tuple[GateVerdict, ...] = ("pass", "inconclusive", "fail", "invalid")
 
@@ -26,15 +31,20 @@ class Column:
     goal: str
     base: str
     base_extent: str
+    length: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MatrixCell:
-    """One candidate on one suite; ``retention`` is its score as a share of the base's, in words."""
+    """One candidate on one suite; ``retention`` is its score as a share of the base's, in words.
+
+    ``length`` says how long its answers are.
+    """
 
     check: Check
     score: str
     retention: str
+    length: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,26 +115,42 @@ def _column(suite: Suite, result: Result) -> Column:
         goal="" if suite.at_least is None else f"goal {percent(suite.at_least)}",
         base=percent(base.mean if base else next(compared, None)),
         base_extent=extent,
+        length=_length(base),
     )
 
 
 def _row(name: str, suites: list[Suite], result: Result) -> MatrixRow:
     found = {c.suite.name: c for c in result.comparisons if c.candidate == name}
     verdict = gravest(list(found.values()))
+    scores = {(score.arm, score.suite): score for score in result.scores}
     return MatrixRow(
         name=name,
         verdict=verdict,
         symbol=VERDICT_SYMBOLS[verdict],
         words=VERDICT_WORDS[verdict],
         is_best=name == result.recommended,
-        cells=tuple(_cell(found[s.name]) if s.name in found else None for s in suites),
+        cells=tuple(_cell(found[s.name], scores) if s.name in found else None for s in suites),
     )
 
 
-def _cell(comparison: Comparison) -> MatrixCell:
+def _length(score: ArmScore | None, base: ArmScore | None = None) -> str:
+    """Word how long answers are; many times the base's length stands out."""
+    if score is None or score.length is None:
+        return ""
+    mine, theirs = score.length, base.length if base else None
+    said = f"{mine.characters:.0f} characters"
+    if theirs and theirs.characters >= 1 and is_longer(mine, theirs):
+        said += f", {mine.characters / theirs.characters:.1f} × base"
+    return said
+
+
+def _cell(comparison: Comparison, scores: Scores) -> MatrixCell:
     base, tuned, suite = comparison.base, comparison.tuned, comparison.suite
     retention = ""
     is_share = suite.higher_is_better and suite.scale == (0.0, 1.0)
     if is_share and base is not None and tuned is not None and base >= LEAST_BASE:
         retention = f"{tuned / base:.0%} of base"
-    return MatrixCell(check=check(comparison), score=percent(tuned), retention=retention)
+    length = _length(scores.get((comparison.candidate, suite.name)), scores.get((BASE, suite.name)))
+    return MatrixCell(
+        check=check(comparison), score=percent(tuned), retention=retention, length=length
+    )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from harness.analysis.several_candidates import candidates_of, gravest
 from harness.records import Arm, Comparison, GateVerdict, Result
+from harness.report.costs_view import cost_lines
 from harness.report.wording import (
     LABEL_SYMBOLS,
     LABEL_WORDS,
@@ -46,7 +47,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One candidate: its decision in words, and its checks, the worst first."""
+    """One candidate: its decision in words, its checks, the worst first, and what it costs."""
 
     name: str
     arm: Arm | None
@@ -55,6 +56,7 @@ class Card:
     words: str
     groups: tuple[tuple[str, tuple[Check, ...]], ...]
     sentence: str
+    costs: tuple[str, ...]
 
 
 NAMED_SINGLY = 3
@@ -75,7 +77,12 @@ def cards(result: Result) -> tuple[Card, ...]:
     """Build one card per candidate, in the order of the study."""
     arms = {arm.name: arm for arm in result.arms}
     return tuple(
-        _card(name, arms.get(name), [c for c in result.comparisons if c.candidate == name])
+        _card(
+            name,
+            arms.get(name),
+            [c for c in result.comparisons if c.candidate == name],
+            cost_lines(result, name),
+        )
         for name in candidates_of(result.comparisons)
     )
 
@@ -137,7 +144,9 @@ def _clause(card: Card) -> str:
     return f"{said}: it broke {' and '.join(broken)}" if broken else said
 
 
-def _card(name: str, arm: Arm | None, comparisons: Sequence[Comparison]) -> Card:
+def _card(
+    name: str, arm: Arm | None, comparisons: Sequence[Comparison], costs: tuple[str, ...]
+) -> Card:
     verdict = gravest(comparisons)
     checks = [check(comparison) for comparison in comparisons]
     grouped = {title: [c for c in checks if _group(c) == title] for title in _TITLES}
@@ -150,6 +159,7 @@ def _card(name: str, arm: Arm | None, comparisons: Sequence[Comparison]) -> Card
         words=VERDICT_WORDS[verdict],
         groups=groups,
         sentence=_sentence(name, verdict, comparisons),
+        costs=costs,
     )
 
 

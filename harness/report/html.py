@@ -11,10 +11,12 @@ from harness.content import REPORTS, asset, page_policy
 from harness.display_text import visible
 from harness.records import BASE, Result, Suite
 from harness.report import headline, overview
+from harness.report.costs_view import answering, costs
 from harness.report.data_card_view import training_data
 from harness.report.decision_view import matrix, rivals
 from harness.report.details import sections
 from harness.report.item_browser import embedded, item_data, left_out
+from harness.report.lost_items import losses
 from harness.report.people_view import people
 from harness.report.recipe_table import MEANING, recipe_table
 from harness.report.standouts import beside
@@ -50,6 +52,9 @@ def html(result: Result) -> str:
         level=level(result.comparisons),
         agreements=agreements(result.suites),
         warnings=overview.warnings(result),
+        losses=losses(result),
+        costs=costs(result),
+        answering=answering(result),
         matrix=matrix(result),
         rivals=rivals(result),
         forest=overview.forest(result),

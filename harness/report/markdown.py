@@ -8,19 +8,18 @@ that it cannot leave and never at the start of a line.
 import re
 from collections.abc import Sequence
 
-from harness.analysis import answer_text, target_text
-from harness.analysis.diverse import diverse_losses
 from harness.display_text import clip, visible
-from harness.records import Comparison, Decision, Pair, Result
+from harness.records import Comparison, Decision, Result
+from harness.report.costs_view import answering, cost_lines, costs
 from harness.report.data_card_view import DataView, training_data
-from harness.report.decision_view import MANY, matrix
+from harness.report.decision_view import MANY, MatrixCell, matrix
 from harness.report.details import transition_counts
 from harness.report.headline import Card, Check, cards
-from harness.report.item_browser import item_id
+from harness.report.lost_items import LONGEST, ShortLoss, losses, lost_item
 from harness.report.overview import warnings
 from harness.report.people_view import people, people_lines
 from harness.report.recipe_table import MEANING, recipe_table
-from harness.report.wording import agreements, between, level, percent, precise, title_of
+from harness.report.wording import agreements, level, percent, precise, title_of
 from harness.stats import SequentialDecision
 
 BUDGET = 60_000
@@ -28,8 +27,6 @@ BUDGET = 60_000
 
 _ALERTS = {"pass": "TIP", "fail": "CAUTION", "inconclusive": "WARNING", "invalid": "WARNING"}
 _LISTED = 10
-SHOWN = 3
-"""Lost items that stand at the top."""
 NAMED = 2
 """Candidates and suites that the heading names."""
 
@@ -37,35 +34,25 @@ NAMED = 2
 def markdown(result: Result, *, budget: int = BUDGET) -> str:
     """Write the report as GitHub-flavoured Markdown of at most ``budget`` bytes.
 
-    What to ship, what broke, the table of checks and three different losses come first; warnings
-    and further lost items follow as far as they fit, and a last line says what was left out. The
-    first line marks whose report it is, so that a comment can be replaced.
+    What to ship, what broke, the candidates by suites and three different losses come first; what
+    follows does so as far as it fits, and a last line says what was left out. The first line marks
+    whose report it is, so that a comment can be replaced.
     """
     found = cards(result)
     blocks = [f"<!-- finetune-harness {_marker(result.study)} -->\n# {_heading(result, found)}"]
-    if result.recommendation:
-        blocks.append(f"**{escape(result.recommendation)}.**")
+    blocks += _recommendation(result)
+    blocks += _alerts(result, found) if len(found) <= MANY else []
     if result.reason:
         blocks.append(f"The run is {result.verdict}: {escape(result.reason)}.")
-    blocks += [_matrix(result)] if len(found) > MANY else [*_alerts(found), _checks(found)]
-    blocks.append(
-        "Changes in points, base → candidate on the same items; intervals at "
-        f"{level(result.comparisons)}. `report.html` has every item."
-    )
-    if said := agreements([comparison.suite for comparison in result.comparisons]):
-        blocks.append(
-            "How far such figures agreed with people elsewhere: "
-            + " ".join(f"**{escape(title)}**: {escape(text)}" for title, text in said)
-        )
-    blocks += _people(result)
-    blocks += _failures(result)
+    if found:
+        blocks.append(_matrix(result))
+    blocks += [*_failures(result), *_people(result)]
     blocks += [f"> {escape(note)}" for note in result.notes]
-    blocks += _recipes(result)
-    blocks += _warnings(result)
+    blocks += [*_warnings(result), *_again(result), *_costs(result)]
+    blocks += [*_checks(result, found), *_recipes(result)]
     for comparison in _worst_first(result.comparisons):
         blocks += _lost(comparison)
-    blocks += _training_data(result)
-    blocks.append(_provenance(result))
+    blocks += [*_training_data(result), _provenance(result)]
     return _fit(blocks, budget)
 
 
@@ -99,47 +86,102 @@ def _some(titles: Sequence[str]) -> str:
     return f"{', '.join(titles[:NAMED])} and {len(titles) - NAMED} more"
 
 
+def _recommendation(result: Result) -> list[str]:
+    if not result.recommendation:
+        return []
+    alert = "TIP" if result.recommended else _ALERTS[result.verdict]
+    said = [f"**{escape(result.recommendation)}.**"]
+    if result.recommended:
+        said += [f"{escape(line)}." for line in cost_lines(result, result.recommended)]
+    return [f"> [!{alert}]\n> {'<br>'.join(said)}"]
+
+
+def _alerts(result: Result, found: Sequence[Card]) -> list[str]:
+    """Say of every candidate but the one to ship what became of it."""
+    return [
+        f"> [!{_ALERTS[card.verdict]}]\n> {escape(card.sentence)}"
+        for card in found
+        if card.name != result.recommended
+    ]
+
+
 def _matrix(result: Result) -> str:
-    """Tabulate many candidates by suites, a line each."""
+    """Tabulate candidates by suites, a line each, and say how it is read."""
     shown = matrix(result)
-    titles = [escape(c.title) + (" (target)" if c.is_target else "") for c in shown.columns]
+    titles = [
+        escape(c.title) + "".join(f" ({tag})" for tag in ("target" * c.is_target, c.goal) if tag)
+        for c in shown.columns
+    ]
     lines = [f"| | candidate | {' | '.join(titles)} |", f"|:-:|---|{'---|' * len(titles)}"]
     lines.append(f"| | base | {' | '.join(column.base for column in shown.columns)} |")
     for row in shown.rows:
-        cells = [
-            f"{cell.check.symbol} **{cell.check.change}** ({cell.check.extent})" if cell else "–"
-            for cell in row.cells
-        ]
+        cells = [_cell(cell) if cell else "–" for cell in row.cells]
         name = f"**{escape(row.name)}**" if row.is_best else escape(row.name)
-        lines.append(f"| {row.symbol} | {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(f"| {row.symbol} | {name}: {row.words} | {' | '.join(cells)} |")
+    table = "\n".join(lines)
+    return (
+        f"{table}\n\n<sub>Score and change in points, base → candidate on the same items, with its "
+        f"{level(result.comparisons)} interval. `report.html` has every item.</sub>"
+    )
+
+
+def _cell(cell: MatrixCell) -> str:
+    retention = f", {cell.retention}" if cell.retention else ""
+    return (
+        f"{cell.score} {cell.check.symbol} **{cell.check.change}** ({cell.check.extent}){retention}"
+    )
 
 
 def _failures(result: Result) -> list[str]:
     """Show a few different losses of the gravest comparison, and the group that lost most."""
-    lost = [c for c in result.comparisons if any(p.transition == "lost" for p in c.pairs)]
-    if not lost:
+    found = losses(result)
+    if found is None:
         return []
-    first = min(lost, key=lambda c: (c.verdict != "fail", c.candidate != result.recommended))
-    shown = diverse_losses(first, SHOWN)
-    count = transition_counts(first)["lost"]
-    title = f"## {len(shown)} of {count} that {escape(first.candidate)} lost"
-    blocks = [f"{title} on {escape(title_of(first))}", "\n".join(map(_lost_item, shown))]
-    groups = [
-        finding
-        for finding in result.findings
-        if finding.kind == "slice"
-        and finding.delta is not None
-        and finding.ci_high is not None
-        and (finding.candidate, finding.suite) == (first.candidate, first.suite.name)
-    ]
-    gain = first.suite.gain
-    if groups and gain((worst := min(groups, key=lambda f: gain(f.delta or 0.0))).delta or 0.0) < 0:
-        blocks.append(
-            f"Worst group: {code(worst.title)}, {precise(worst.delta or 0.0)} points "
-            f"({between(worst.ci_low or 0.0, worst.ci_high or 0.0)}) on {worst.total:,} items."
-        )
+    title = f"{escape(found.candidate)} lost on {escape(found.title)}"
+    blocks = [f"## {len(found.items)} of {found.count:,} that {title}"]
+    if not found.items:
+        blocks = [f"## {found.count:,} items that {title}"]
+    else:
+        blocks.append("\n".join(_lost_line(item, found.candidate) for item in found.items))
+    if found.group:
+        blocks.append(f"Worst group: {code(found.group.title)}, {found.group_words}.")
     return blocks
+
+
+def _lost_line(item: ShortLoss, candidate: str) -> str:
+    because = f": {code(item.because, LONGEST)}" if item.because else ""
+    right = f"wanted and base {code(item.wanted)}"
+    if item.wanted != item.base:
+        right = f"wanted {code(item.wanted)}, base {code(item.base)}"
+    tuned = f"{escape(candidate)} {code(item.tuned)}"
+    return f"- {code(item.question, LONGEST)} {right}, {tuned}{because}"
+
+
+def _again(result: Result) -> list[str]:
+    """Say how to make the run again, and with what it was made."""
+    origin = result.origin
+    lines = [f"- run again: {code(origin.command)}, seed {result.seed}"] if origin.command else []
+    if origin.study_sha256:
+        lines.append(f"- study as run: `sha256 {origin.study_sha256}`")
+    for what, hashes in (("rows", origin.rows), ("items", origin.items)):
+        if hashes:
+            said = ", ".join(f"{escape(name)} `{digest[:12]}`" for name, digest in hashes.items())
+            lines.append(f"- {what}: {said}")
+    if spent := answering(result) or origin.machine:
+        lines.append(f"- answered: {escape(spent)}")
+    return ["## Run it again", "\n".join(lines)] if lines else []
+
+
+def _costs(result: Result) -> list[str]:
+    found = costs(result)
+    if found is None:
+        return []
+    titles = "".join(f" {escape(title)} |" for title in found.suites)
+    lines = [f"| | training |{titles}", f"|---|---|{'---|' * len(found.suites)}"]
+    lines += [
+        f"| {' | '.join(map(escape, (row.name, row.training, *row.cells)))} |" for row in found.rows
+    ]
+    return ["## What it costs", "\n".join(lines), f"<sub>{escape(found.caption)}</sub>"]
 
 
 def escape(text: str) -> str:
@@ -149,7 +191,7 @@ def escape(text: str) -> str:
     'a\\|b @\u200byou #\u200b12 &lt;b&gt;'
     """
     text = visible(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    text = re.sub(r"([\\`*_{}\[\]()|~$!])", r"\\\1", text)
+    text = re.sub(r"([\\`*_{}\[\]|~$!]|(?<=\])\()", r"\\\1", text)
     text = re.sub("([@#:])(?=[\\w:\\[/])", "\\1\u200b", text)
     return " ".join(text.split())
 
@@ -166,11 +208,9 @@ def code(text: str, size: int = 200) -> str:
     return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
 
 
-def _alerts(found: Sequence[Card]) -> list[str]:
-    return [f"> [!{_ALERTS[card.verdict]}]\n> {escape(card.sentence)}" for card in found]
-
-
-def _checks(found: Sequence[Card]) -> str:
+def _checks(result: Result, found: Sequence[Card]) -> list[str]:
+    if not found:
+        return []
     lines = [
         "| | candidate | suite | scores | change | interval | margin | items | label | gate |",
         f"|:-:|{'---|' * 9}",
@@ -178,7 +218,13 @@ def _checks(found: Sequence[Card]) -> str:
     lines += [
         _row(card.name, check) for card in found for _, checks in card.groups for check in checks
     ]
-    return "\n".join(lines)
+    blocks = ["## Every check", "\n".join(lines)]
+    if said := agreements(result.suites):
+        blocks.append(
+            "How far such figures agreed with people elsewhere: "
+            + "; ".join(f"**{escape(title)}**: {escape(text)}" for title, text in said)
+        )
+    return blocks
 
 
 def _row(candidate: str, check: Check) -> str:
@@ -258,22 +304,12 @@ def _lost(comparison: Comparison) -> list[str]:
         f"{counts['lost']} lost, {counts['gained']} gained, "
         f"{percent(counts['both_right'] / len(comparison.pairs))} right before and after"
     )
-    items = [_lost_item(pair) for pair in lost[:_LISTED]]
+    items = [_lost_line(lost_item(pair), comparison.candidate) for pair in lost[:_LISTED]]
     more = len(lost) - len(items)
     if more:
         items.append(f"- and {more:,} more in `report.html`")
     body = "\n".join(items)
     return [f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"]
-
-
-def _lost_item(pair: Pair) -> str:
-    question = visible(pair.base.item.prompt).strip()[-200:]
-    return (
-        f"- {code(item_id(pair.base.item.key))} {code(question)}\n"
-        f"  - wanted {code(target_text(pair.base.item))}\n"
-        f"  - base {code(answer_text(pair.base))}\n"
-        f"  - tuned {code(answer_text(pair.tuned))}"
-    )
 
 
 def _training_data(result: Result) -> list[str]:

@@ -16,18 +16,18 @@ class AnswerClock:
     times: list[AnswerTime] = field(default_factory=list)
 
     def over(self, batches: Iterable[ArmAnswerBatch]) -> Iterator[ArmAnswerBatch]:
-        """Pass batches of answers on, counting only the time in which they are made.
+        """Pass batches of answers on, counting their items and the time in which they are made.
 
         A batch's time is shared by its answers alike, whichever arms and suites they are of.
         """
-        answers: Counter[tuple[str, str]] = Counter()
+        items: Counter[tuple[str, str]] = Counter()
         seconds: dict[tuple[str, str], float] = {}
         begun = time.monotonic()
         for batch in batches:
             each = (time.monotonic() - begun) / max(1, len(batch))
             for arm, request, _ in batch:
                 of = (arm, request.item.suite)
-                answers[of] += 1
+                items[of] += request.index == 0
                 seconds[of] = seconds.get(of, 0.0) + each
             yield batch
             begun = time.monotonic()
@@ -35,19 +35,20 @@ class AnswerClock:
             AnswerTime(
                 arm=arm,
                 suite=suite,
-                answers=count,
+                items=count,
                 seconds=round(seconds[arm, suite], 3),
                 machine=self.machines.get(arm, ""),
             )
-            for (arm, suite), count in answers.items()
+            for (arm, suite), count in items.items()
+            if count
         ]
 
 
 def added_up(times: Iterable[AnswerTime]) -> tuple[AnswerTime, ...]:
     """Add up the times of one arm, suite and machine.
 
-    >>> first = AnswerTime(arm="base", suite="sql", answers=2, seconds=1.5, machine="cpu")
-    >>> [(time.answers, time.seconds) for time in added_up([first, first])]
+    >>> first = AnswerTime(arm="base", suite="sql", items=2, seconds=1.5, machine="cpu")
+    >>> [(time.items, time.seconds) for time in added_up([first, first])]
     [(4, 3.0)]
     """
     total: dict[tuple[str, str, str], AnswerTime] = {}
@@ -60,4 +61,4 @@ def added_up(times: Iterable[AnswerTime]) -> tuple[AnswerTime, ...]:
 
 def _sum(one: AnswerTime, more: AnswerTime) -> AnswerTime:
     seconds = round(one.seconds + more.seconds, 3)
-    return replace(one, answers=one.answers + more.answers, seconds=seconds)
+    return replace(one, items=one.items + more.items, seconds=seconds)

@@ -87,7 +87,7 @@ def test_reports_say_which_way_is_good() -> None:
         arms=[Arm(name="base"), Arm(name="tuned"), Arm(name="other")],
     )  # fmt: skip
     text = markdown(result)
-    assert r"bias \(lower share is better\) rose by 30 points" in text
+    assert "bias (lower share is better) rose by 30 points" in text
     drawn = forest(result)
     assert drawn is not None
     assert drawn.groups[0][1][0].margin == "+3.0"

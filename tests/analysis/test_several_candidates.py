@@ -158,7 +158,7 @@ def test_the_best_of_several_is_held_to_a_share_of_beta() -> None:
     assert sure.startswith("a can ship")
     assert "best of 2 candidates, and passes at the stricter level" in sure
     chosen = sentence(with_evidence("a", 0.03, 0.1), with_evidence("b", 0.001))
-    assert "(beta 0.05 / 2; sql): confirm it on fresh items before it ships" in chosen
+    assert "level (beta 0.05 / 2) that allows for that (sql): confirm it on fresh items" in chosen
     alone = sentence(with_evidence("a", 0.03), slightly_worse("b"))
     assert "It is the best of 2 candidates on the items that chose it, and does not" in alone
 
@@ -202,5 +202,5 @@ def test_the_best_is_best_in_the_metric_s_own_direction() -> None:
     fell = settle([compared("fell", lost=60, suite=down)], GATE)
     stayed = settle([compared("stayed", lost=0, suite=down)], GATE)
     said = result(*stayed, *fell).recommendation
-    assert said.startswith("Ship fell: sql −15.0 (")
+    assert said.startswith("Ship fell: sql −15.0 points (")
     assert "best of 2 candidates" in said

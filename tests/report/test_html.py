@@ -185,7 +185,7 @@ def test_many_candidates_share_a_table() -> None:
     assert rows[:4] == ["mixed2", "mixed1", "mixed3", "narrow1"]
     text = report.markdown(several)
     assert text.splitlines()[1] == "# harbour: ship mixed2; narrow1 broke Science questions"
-    assert "| ✓ | **mixed2** | ▲ **+87** (+77.8 to +93.2) |" in text
+    assert "| ✓ | **mixed2**: ships | 88.3% ▲ **+87** (+77.8 to +93.2) |" in text
 
 
 def test_target_suites_come_first_and_decide_who_is_best() -> None:

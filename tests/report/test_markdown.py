@@ -1,6 +1,7 @@
 """report.md: safe in a pull request, whatever models say, and never too long."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +9,8 @@ from hypothesis import strategies as st
 from support.example_result import example_result, saying
 
 from harness import report
+from harness.records import AnswerTime, Origin
+from harness.report.lost_items import asked
 from harness.report.markdown import BUDGET, code, escape
 
 HOSTILE = [
@@ -24,12 +27,45 @@ HOSTILE = [
 ]
 
 
-def test_the_first_lines_hold_the_verdict() -> None:
-    """A reader who sees ten lines knows which candidate ships and what broke."""
-    top = "\n".join(report.markdown(example_result()).splitlines()[:10])
-    assert "mixed: ships" in top
-    assert re.search(r"narrow: do not ship\. Science questions lost 32 points", top)
-    assert "practically certain" in top
+def test_the_first_lines_tell_the_story() -> None:
+    """Twenty-five lines say what ships, what broke, how sure, and show three different losses."""
+    top = report.markdown(example_result()).splitlines()[:25]
+    assert top[1] == "# harbour: ship mixed; narrow broke Science questions"
+    text = "\n".join(top)
+    assert "**Ship mixed: " in text
+    assert re.search(r"narrow: do not ship\. Science questions lost 32 points", text)
+    assert "practically certain" in text
+    assert "| ✗ | narrow: do not ship |" in text
+    assert "## 3 of 95 that narrow lost on Science questions" in text
+    lost = [line for line in top if line.startswith("- ")]
+    assert len(lost) == len(set(lost)) == 3
+    assert all(re.search(r"wanted and base `.+`, narrow `.+`: `chose a wrong", ln) for ln in lost)
+    assert "Worst group: `subject" in text
+
+
+def test_a_lost_item_is_shown_without_a_template_s_tokens() -> None:
+    """A question reads as it was asked, whatever the prompt around it looks like."""
+    item = example_result().comparisons[0].pairs[0].base.item
+    for prompt in (
+        "<|user|>Who keeps the lamp?<|end|>\n<|assistant|>",
+        "<s>[INST] Who keeps the lamp? [/INST]",
+        "<bos><start_of_turn>user\nWho keeps the lamp?<end_of_turn>\n<start_of_turn>model\n",
+        "<|start_header_id|>user<|end_header_id|>\n\nWho keeps the lamp?<|eot_id|>",
+    ):
+        assert asked(replace(item, prompt=prompt, doc={})) == "Who keeps the lamp?"
+
+
+def test_the_command_that_makes_the_run_again_stands_there() -> None:
+    """With study, rows and items by their hashes, and what answering took."""
+    origin = Origin(
+        command="harness run study.yaml", study_sha256="ab" * 32, rows={"mixed": "cd" * 32}
+    )
+    time = AnswerTime(arm="mixed", suite="sql", items=60, seconds=90.0, machine="a GPU")
+    text = report.markdown(replace(example_result(), origin=origin, times=(time,)))
+    assert "- run again: `harness run study.yaml`, seed 7" in text
+    assert f"`sha256 {'ab' * 32}`" in text
+    assert "- rows: mixed `cdcdcdcdcdcd`" in text
+    assert "60 answers in 1 min 30 s on a GPU" in text
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -69,7 +69,7 @@ LOCK = RunLock(
     study_file={"name": "s", "suites": [{"name": "sql"}]},
     notes=("a note",),
     file="study.yaml",
-    times=(AnswerTime(arm="mine", suite="sql", answers=3, seconds=0.5, machine="a GPU"),),
+    times=(AnswerTime(arm="mine", suite="sql", items=3, seconds=0.5, machine="a GPU"),),
 )  # fmt: skip
 
 
