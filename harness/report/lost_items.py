@@ -8,6 +8,7 @@ from harness.analysis import answer_text, choices, plain, target_text
 from harness.analysis.diverse import diverse_losses
 from harness.display_text import clip, visible
 from harness.records import Comparison, Finding, Item, Pair, Result
+from harness.report.groups_view import group_link
 from harness.report.item_browser import item_id, question
 from harness.report.without_texts import LEFT_OUT
 from harness.report.wording import between, precise, title_of
@@ -48,6 +49,11 @@ class Losses:
     count: int
     items: tuple[ShortLoss, ...]
     group: Finding | None
+
+    @property
+    def group_link(self) -> str:
+        """The address of the worst group's items; empty where none lost."""
+        return group_link(self.group) if self.group else ""
 
     @property
     def group_words(self) -> str:

@@ -36,11 +36,11 @@ def test_the_first_lines_tell_the_story() -> None:
     assert re.search(r"narrow: do not ship\. Science questions lost 32 points", text)
     assert "practically certain" in text
     assert "| ✗ | narrow: do not ship |" in text
-    assert "## 3 of 95 that narrow lost on Science questions" in text
+    assert re.search(r"## 3 of \d+ that narrow lost on Science questions", text)
     lost = [line for line in top if line.startswith("- ")]
     assert len(lost) == len(set(lost)) == 3
     assert all(re.search(r"wanted and base `.+`, narrow `.+`: `chose a wrong", ln) for ln in lost)
-    assert "Worst group: `subject" in text
+    assert re.search(r"Worst group: `.+`, −\d", text)
 
 
 def test_a_lost_item_is_shown_without_a_template_s_tokens() -> None:
