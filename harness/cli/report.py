@@ -35,8 +35,9 @@ def command(
     if without_texts:
         from harness import report
 
+        result = report.without_texts(result)
         console.show(result)
-        written = report.write(report.without_texts(result), run / "without_texts")
+        written = report.write(result, run / "without_texts")
         console.say(f"  {written['report.html']}  figures, no texts")
         return
     with folder.held():

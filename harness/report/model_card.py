@@ -123,5 +123,7 @@ def _limits(result: Result, compared: Sequence[Comparison], found: Sequence[Find
         if comparison.verdict != "pass":
             reason = f" ({escape(comparison.reason)})" if comparison.reason else ""
             lines.append(f"- {escape(title_of(comparison))}: gate {comparison.verdict}{reason}.")
-    lines += [f"- {escape(finding.title)}: {escape(finding.text)}" for finding in found]
+    lines += [
+        f"- {escape(f.title)}: {f.base_count:,} → {f.tuned_count:,} of {f.total:,}" for f in found
+    ]
     return "\n".join(lines)

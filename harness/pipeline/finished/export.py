@@ -55,7 +55,8 @@ def export(
             export_weights.merge(source, part, model=folder.base_path(study), base=base)
         else:
             export_weights.copy(source, part, base_model=study.base.model)
-        card = report.model_card(result, candidate, form=form, licence=licence)
+        shown = report.without_texts(result)  # a card is published
+        card = report.model_card(shown, candidate, form=form, licence=licence)
         write_text(part / "README.md", card)
     if gguf:
         export_weights.gguf(out, trust_remote_code=trust_remote_code)
