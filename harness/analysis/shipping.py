@@ -45,10 +45,11 @@ def choose(comparisons: Sequence[Comparison], gate: Gate) -> Recommendation:
     best = max(passing, key=lambda name: _mean_change(_deciding(passing[name])))
     others = {name: found for name, found in passing.items() if name != best}
     rivals = _rivals(passing[best], others, gate)
+    open_on = _open_when_chosen(passing[best], gate.beta / len(names)) if len(names) > 1 else []
     said = [
-        _gains(best, passing[best]),
+        _gains(best, passing[best], is_sure=not open_on),
         _costs(passing[best]),
-        *([_chosen(passing[best], names, gate.beta)] if len(names) > 1 else []),
+        *([_chosen(open_on, names, gate.beta)] if len(names) > 1 else []),
         *([_beside(rivals, others)] if others else []),
     ]
     return Recommendation(best, ". ".join(said), rivals)
@@ -96,7 +97,7 @@ def _ended_early(comparison: Comparison) -> bool:
     return isinstance(decision, stats.SequentialDecision) and decision.used < decision.planned
 
 
-def _gains(name: str, comparisons: Sequence[Comparison]) -> str:
+def _gains(name: str, comparisons: Sequence[Comparison], *, is_sure: bool) -> str:
     """Say what shipping it brings: every target suite, or the largest gains."""
     wanted = [c for c in comparisons if c.suite.target]
     shown = wanted or sorted(
@@ -110,7 +111,8 @@ def _gains(name: str, comparisons: Sequence[Comparison]) -> str:
     parts = ", ".join([_change(first, unit=" points"), *map(_change, rest)])
     if not any(c.decision and c.decision.label == "improved" for c in shown):
         return f"{name} can ship, but gains nothing that shows on what it is tuned for: {parts}"
-    return f"Ship {name}: {parts}{_more(len(shown) - SHOWN)}"
+    verb = f"Ship {name}" if is_sure else f"Confirm {name} on fresh items, then ship it"
+    return f"{verb}: {parts}{_more(len(shown) - SHOWN)}"
 
 
 def _costs(comparisons: Sequence[Comparison]) -> str:
@@ -133,10 +135,13 @@ def _worst_case(comparison: Comparison) -> float:
     return min(map(comparison.suite.gain, (decision.ci_low, decision.ci_high)))
 
 
-def _chosen(comparisons: Sequence[Comparison], names: Sequence[str], beta: float) -> str:
+def _open_when_chosen(comparisons: Sequence[Comparison], most: float) -> list[str]:
+    """Return the suites on which "no worse than the margin" does not hold at a stricter rate."""
+    return [c.suite.heading for c in comparisons if c.decision and c.decision.p_non_inferior > most]
+
+
+def _chosen(open_on: Sequence[str], names: Sequence[str], beta: float) -> str:
     """Say whether it passes for having been chosen, too."""
-    most = beta / len(names)
-    open_on = [c.suite.name for c in comparisons if c.decision and c.decision.p_non_inferior > most]
     level = f"at the stricter level (beta {beta:g} / {len(names)})"
     if not open_on:
         return (
@@ -177,13 +182,21 @@ def _none_can(by_name: dict[str, list[Comparison]]) -> str:
             parts.append(f"broke {', '.join(map(_change, broke[:SHOWN]))}")
         parts += [f"falls short on {c.suite.heading}: {c.reason}" for c in short[:SHOWN]]
         if rest:
-            undecided = ", ".join(c.suite.heading for c in rest[:SHOWN])
+            undecided = ", ".join(map(_undecided, rest[:SHOWN]))
             parts.append(f"is not decided on {undecided}{_more(len(rest) - SHOWN)}")
         said.append((name, " and ".join(parts)))
+    yet = " yet" if all(gravest(found) == "inconclusive" for found in by_name.values()) else ""
     if len(by_name) == 1:
-        return f"Do not ship {said[0][0]}: it {said[0][1]}"
+        return f"Do not ship {said[0][0]}{yet}: it {said[0][1]}"
     reasons = "; ".join(f"{name} {why}" for name, why in said)
-    return f"Ship none of {len(by_name)} candidates: {reasons}{_more(len(by_name) - SHOWN)}"
+    return f"Ship none of {len(by_name)} candidates{yet}: {reasons}{_more(len(by_name) - SHOWN)}"
+
+
+def _undecided(comparison: Comparison) -> str:
+    """Name a suite that is not decided, and how many items would decide it where that is known."""
+    needed = comparison.decision.items_needed if comparison.decision else None
+    heading = comparison.suite.heading
+    return f"{heading} (about {needed:,} items would decide)" if needed else heading
 
 
 def _more(count: int) -> str:

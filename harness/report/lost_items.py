@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from harness.analysis import answer_text, choices, plain, target_text
 from harness.analysis.diverse import diverse_losses
 from harness.display_text import clip, visible
-from harness.records import Comparison, Finding, Item, Pair, Result
+from harness.records import Comparison, Finding, GateVerdict, Item, Pair, Result
 from harness.report.groups_view import group_link
 from harness.report.item_browser import item_id, question
 from harness.report.without_texts import LEFT_OUT
@@ -20,6 +20,8 @@ LONGEST = 240
 
 P_GOLD = "p_gold"
 """The metric of a choice that says how probable the right option was among all."""
+
+_GRAVEST: tuple[GateVerdict, ...] = ("fail", "inconclusive", "pass", "invalid")
 
 _TEMPLATE_TOKENS = re.compile(
     r"<\|[^|<>\n]{1,40}\|>|</?s>|\[/?INST\]|<</?SYS>>|<(?:start|end)_of_turn>(?:user|model)?"
@@ -51,6 +53,16 @@ class Losses:
     group: Finding | None
 
     @property
+    def heading(self) -> str:
+        """How many of how many are shown, of whom, on what."""
+        shown, whose = len(self.items), f"that {self.candidate} lost on {self.title}"
+        if self.count == 1:
+            return f"The one item {whose}"
+        if shown in (0, self.count):
+            return f"The {self.count:,} items {whose}"
+        return f"{shown} of {self.count:,} items {whose}"
+
+    @property
     def group_link(self) -> str:
         """The address of the worst group's items; empty where none lost."""
         return group_link(self.group) if self.group else ""
@@ -66,14 +78,18 @@ class Losses:
 
 def losses(result: Result) -> Losses | None:
     """Show what the gravest comparison lost; None where nothing was."""
-    lost = [c for c in result.comparisons if any(p.transition == "lost" for p in c.pairs)]
+    counts = [(sum(p.transition == "lost" for p in c.pairs), c) for c in result.comparisons]
+    lost = [(count, comparison) for count, comparison in counts if count]
     if not lost:
         return None
-    first = min(lost, key=lambda c: (c.verdict != "fail", c.candidate != result.recommended))
+    best = result.recommended
+    count, first = min(
+        lost, key=lambda f: (_GRAVEST.index(f[1].verdict), f[1].candidate != best, -f[0])
+    )
     return Losses(
         candidate=first.candidate,
         title=title_of(first),
-        count=sum(pair.transition == "lost" for pair in first.pairs),
+        count=count,
         items=tuple(
             lost_item(pair)
             for pair in diverse_losses(first, SHOWN)

@@ -137,11 +137,8 @@ def _failures(result: Result) -> list[str]:
     found = losses(result)
     if found is None:
         return []
-    title = f"{escape(found.candidate)} lost on {escape(found.title)}"
-    blocks = [f"## {len(found.items)} of {found.count:,} that {title}"]
-    if not found.items:
-        blocks = [f"## {found.count:,} items that {title}"]
-    else:
+    blocks = [f"## {escape(found.heading)}"]
+    if found.items:
         blocks.append("\n".join(_lost_line(item, found.candidate) for item in found.items))
     if found.group:
         blocks.append(f"Worst group: {code(found.group.title)}, {found.group_words}.")

@@ -159,6 +159,11 @@ def test_the_best_of_several_is_held_to_a_share_of_beta() -> None:
     assert "best of 2 candidates, and passes at the stricter level" in sure
     chosen = sentence(with_evidence("a", 0.03, 0.1), with_evidence("b", 0.001))
     assert "level (beta 0.05 / 2) that allows for that (sql): confirm it on fresh items" in chosen
+    down = replace(SUITE, higher_is_better=False)
+    gained = settle([compared("fell", lost=60, suite=down)], GATE)
+    doubtful = [replace(c, decision=replace(c.decision, p_non_inferior=0.03)) for c in gained]
+    best = sentence(*doubtful, with_evidence("b", 0.001))
+    assert best.startswith("Confirm fell on fresh items, then ship it: sql −15.0 points (")
     alone = sentence(with_evidence("a", 0.03), slightly_worse("b"))
     assert "It is the best of 2 candidates on the items that chose it, and does not" in alone
 
@@ -169,6 +174,11 @@ def test_one_candidate_was_not_chosen() -> None:
     assert alone.startswith("a can ship, but gains nothing that shows. No loss shows")
     assert "candidates" not in alone
     assert sentence(slightly_worse("a")).startswith("Do not ship a: it broke sql −1.5 (")
+    waiting = replace(same("a"), verdict="inconclusive")
+    waiting = replace(waiting, decision=replace(waiting.decision, items_needed=1450))
+    said = "a is not decided on sql (about 1,450 items would decide)"
+    assert sentence(waiting).startswith("Do not ship a yet: it is not decided on sql (about 1,450")
+    assert said in sentence(waiting, replace(waiting, candidate="b"))
     none = sentence(slightly_worse("a"), slightly_worse("b"))
     assert none.startswith("Ship none of 2 candidates: a broke sql −1.5 (")
 

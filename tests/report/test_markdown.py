@@ -36,7 +36,7 @@ def test_the_first_lines_tell_the_story() -> None:
     assert re.search(r"narrow: do not ship\. Science questions lost 32 points", text)
     assert "practically certain" in text
     assert "| ✗ | narrow: do not ship |" in text
-    assert re.search(r"## 3 of \d+ that narrow lost on Science questions", text)
+    assert re.search(r"## 3 of \d+ items that narrow lost on Science questions", text)
     lost = [line for line in top if line.startswith("- ")]
     assert len(lost) == len(set(lost)) == 3
     assert all(re.search(r"wanted and base `.+`, narrow `.+`: `chose a wrong", ln) for ln in lost)
