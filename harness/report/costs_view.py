@@ -107,7 +107,7 @@ def training_words(arm: Arm) -> str:
     if cost.tokens:
         said.append(f"{amount(cost.tokens)} tokens")
     since = f" since step {cost.since:,}" if cost.since else ""
-    where = f" on {cost.machine}" if cost.machine else ""
+    where = f" on {cost.machine or 'a machine that its log does not name'}"
     said.append(f"{duration(cost.seconds)}{since}{where}")
     if cost.peak_bytes:
         said.append(f"{cost.peak_bytes / 2**30:.1f} GiB of memory at most")
