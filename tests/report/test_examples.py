@@ -13,17 +13,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.frozen_run import AT_MOST, EXAMPLE, FROZEN, frozen_result
+from support.frozen_run import AT_MOST, EXAMPLE, FROZEN, frozen_result, words_sha256
 from support.paths import ROOT
 
 from harness import report
+from harness.records import Result
 
 
 @pytest.fixture(scope="module")
-def fresh(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """Compare the frozen run."""
+    return frozen_result(tmp_path_factory.mktemp("frozen"))
+
+
+@pytest.fixture(scope="module")
+def fresh(result: Result, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Report the frozen run anew; in the example's place if the environment asks for it."""
     is_update = os.environ.get("UPDATE_EXAMPLES") == "1"
-    result = frozen_result(tmp_path_factory.mktemp("frozen"))
     return report.write(result, EXAMPLE if is_update else tmp_path_factory.mktemp("written"))
 
 
@@ -49,6 +55,13 @@ def test_the_frozen_run_is_small_and_names_no_machine() -> None:
     texts += [path.read_text(encoding="utf-8") for path in EXAMPLE.glob("report.*[ml]")]
     for text in texts:
         assert not re.search(r"/(home|root|tmp|work|Users)/\w", text)
+
+
+def test_the_picture_is_of_the_example(result: Result) -> None:
+    """It was taken of what the first screen says now; `tests/bench/example_report.py` takes it."""
+    picture = (EXAMPLE / "report.png").read_bytes()
+    assert len(picture) < 200_000
+    assert words_sha256(result).encode() in picture
 
 
 def test_the_table_of_the_readme_is_the_example_s(fresh: dict[str, Path]) -> None:

@@ -1,5 +1,6 @@
 """The quickstart's own run, frozen: what its report is made from, in one compressed file."""
 
+import hashlib
 import io
 import json
 import re
@@ -11,6 +12,8 @@ from support.paths import EXAMPLES
 
 from harness.pipeline.conclude import reopen
 from harness.records import Result
+from harness.report.headline import lede
+from harness.report.lost_items import losses
 from harness.store.run_folder import RunFolder
 
 EXAMPLE = EXAMPLES / "report"
@@ -72,3 +75,11 @@ def frozen_result(folder: Path) -> Result:
     return replace(
         result, notes=tuple(note for note in result.notes if not note.startswith(_ABSENT))
     )
+
+
+def words_sha256(result: Result) -> str:
+    """Return a hash of what the first screen says, by which its picture is known to be of it."""
+    found = losses(result)
+    said = [lede(result), result.recommendation, found.heading if found else ""]
+    said += [item.question for item in found.items] if found else []
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()
