@@ -207,6 +207,6 @@ def _caption(machines: Sequence[str]) -> str:
         return lengths
     where = machines[0] if len(machines) == 1 else "the machine that is named"
     return (
-        f"{lengths} Seconds are those of this run, in batches, on {where}: compare them with each "
-        "other, not with another machine's or a server's."
+        f"{lengths} Seconds are those of this run, in batches, on {where}; arms that answer in one "
+        "pass share its time. They say nothing about another machine or a server."
     )
