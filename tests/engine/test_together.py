@@ -153,10 +153,10 @@ def test_batch_mates_of_other_arms_never_change_an_answer(
     }
     runner = engine.runner
     kept = runner.batch_tokens, runner.prefill_chunk_tokens, runner.max_rows
-    runner.batch_tokens = data.draw(st.sampled_from([1, 40, 300, 2048]), "batch tokens")
-    runner.prefill_chunk_tokens = data.draw(st.sampled_from([60, 400, 16384]), "chunk tokens")
-    runner.max_rows = data.draw(st.integers(1, 40), "rows")
     try:
+        runner.batch_tokens = data.draw(st.sampled_from([1, 40, 300, 2048]), "batch tokens")
+        runner.prefill_chunk_tokens = data.draw(st.sampled_from([60, 400, 16384]), "chunk tokens")
+        runner.max_rows = data.draw(st.integers(1, 40), "rows")
         with pytest.MonkeyPatch.context() as patch:
             ranks = data.draw(st.sampled_from([0, bank.MAX_MASKED_RANKS]), "masked ranks")
             patch.setattr(bank, "MAX_MASKED_RANKS", ranks)
