@@ -1,7 +1,7 @@
 """Warnings: a score that measures something else, or a model that has collapsed."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
@@ -15,6 +15,9 @@ from harness.scoring.response_faults import abstains
 
 NOTABLE = 0.10
 """Change of a share of items from which a symptom is worth a line."""
+
+SCREENED = 1_000
+"""Pairs on which a share is looked at before all are counted."""
 
 MIN_ITEMS = 10
 """Below this many items a share is noise."""
@@ -145,6 +148,8 @@ def _changed_shares(comparison: Comparison) -> list[Finding | None]:
         return []
     found: list[Finding | None] = []
     for share in _SHARES:
+        if not _is_worth_counting(share, pairs):
+            continue
         base = [share.shows(pair.base) for pair in pairs]
         tuned = [share.shows(pair.tuned) for pair in pairs]
         change = (sum(tuned) - sum(base)) / len(pairs)
@@ -167,6 +172,13 @@ def _changed_shares(comparison: Comparison) -> list[Finding | None]:
             )
         )
     return found
+
+
+def _is_worth_counting(share: _Share, pairs: Sequence[Pair]) -> bool:
+    """Look at evenly spaced pairs of a large suite first: a share that hardly moves is no news."""
+    few = pairs[:: 1 + len(pairs) // SCREENED]
+    moved = sum(share.shows(pair.tuned) - share.shows(pair.base) for pair in few) / len(few)
+    return len(few) == len(pairs) or abs(moved) >= NOTABLE / 2
 
 
 def _is_same(pair: Pair) -> bool:

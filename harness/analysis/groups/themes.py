@@ -24,8 +24,8 @@ LEAST_SHARING = 5
 MOST_THEMES = 5
 MOST_TERMS = 4
 _VOCABULARY = 200
-_NOTABLE = 10.8
-"""G-squared (one degree of freedom) from which a term is over-represented: p = 0.001."""
+_MOST_KEPT = 2_000
+"""Kept items that lost ones are held against; of more, evenly spaced ones."""
 
 BY_COUNTS = "grouped by the words that they share"
 BY_KMEANS = "grouped by k-means over their words (scikit-learn)"
@@ -56,7 +56,7 @@ def themes(comparison: Comparison, *, learned: bool | None = None) -> tuple[Find
     if len(lost) < LEAST_LOST:
         return ()
     words = [_words(pair.base.item) for pair in lost]
-    others = [_words(pair.base.item) for pair in kept]
+    others = [_words(pair.base.item) for pair in kept[:: 1 + len(kept) // _MOST_KEPT]]
     strength = _strength(words, others)
     if not strength:
         return ()
@@ -91,7 +91,8 @@ def _strength(
             table = (count, len(words) - count, theirs[word], len(others) - theirs[word])
             found[word] = _g_squared(*table) if others else float(count)
     strong = sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))[:_VOCABULARY]
-    return {word: value for word, value in strong if value >= _NOTABLE}
+    least = 2 * math.log(max(len(found), 1) / 0.05)  # above chi-square's quantile at 0.05 / words
+    return {word: value for word, value in strong if value >= least}
 
 
 def _g_squared(a: int, b: int, c: int, d: int) -> float:
