@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from report.test_browser import CHROMIUM
+from support.pages import CHROMIUM
 from support.planted_worlds import KINDS, World, made, write_world
 
 from harness import report
