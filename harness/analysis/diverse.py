@@ -1,7 +1,7 @@
 """A few lost items that show different things, rather than the first ones of the file."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from harness.analysis.causes import primary_label
 from harness.records import Comparison, Pair
@@ -23,22 +23,23 @@ def diverse_losses(comparison: Comparison, count: int) -> tuple[Pair, ...]:
             pair.base.item.doc_id,
         ),
     )
+    traits = [_traits(pair) for pair in ordered]
+    shared = [0] * len(ordered)
+    left = list(range(len(ordered)))
     chosen: list[Pair] = []
-    while ordered and len(chosen) < count:
-        best = min(ordered, key=lambda pair: _shared(pair, chosen))  # the first of equals
-        ordered.remove(best)
-        chosen.append(best)
+    while left and len(chosen) < count:
+        best = min(left, key=shared.__getitem__)  # the first of equals
+        left.remove(best)
+        chosen.append(ordered[best])
+        for place in left:
+            shared[place] += _shared(traits[place], traits[best])
     return tuple(chosen)
 
 
-def _shared(pair: Pair, chosen: Sequence[Pair]) -> int:
-    """Count the traits that an item has in common with those chosen; a cause weighs most."""
-    mine = _traits(pair)
+def _shared(mine: Mapping[str, str], other: Mapping[str, str]) -> int:
+    """Count the traits that two items have in common; a cause weighs most."""
     return sum(
-        (4 if name == "cause" else 1)
-        for other in chosen
-        for name, value in _traits(other).items()
-        if mine.get(name) == value
+        (4 if name == "cause" else 1) for name, value in other.items() if mine.get(name) == value
     )
 
 
