@@ -49,6 +49,7 @@ EXTRAS = {
     "judges-light": Extra(
         "relevance by word embeddings", ("wordllama", "safetensors", "tokenizers")
     ),
+    "mcp": Extra("serving other programs", ("mcp",)),
     "monitor": Extra("reporting curves", ("tensorboard", "trackio")),
 }
 """Extras by name. bitsandbytes, of ``train`` on Linux, is missing here: only ``qlora`` and a

@@ -20,6 +20,7 @@ from harness.cli import (
     gate,
     init,
     lm_eval,
+    mcp,
     plan,
     quickstart,
     rate,
@@ -42,7 +43,7 @@ app = typer.Typer(
 )
 VERBS = (
     *(quickstart, init, run, plan, train, score, compare, gate),
-    *(report, rate, chat, export, doctor),
+    *(report, rate, chat, export, doctor, mcp),
 )
 for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2])(verb.command)

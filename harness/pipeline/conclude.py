@@ -100,9 +100,9 @@ def conclude(folder: RunFolder, result: Result, progress: Progress) -> None:
         report.write(result, folder.path)
 
 
-def reopen(folder: RunFolder) -> tuple[Study, Result]:
+def reopen(folder: RunFolder, *, remember: bool = True) -> tuple[Study, Result]:
     """Compare a finished run again from its samples; see `read_run`."""
-    run = read_run(folder)
+    run = read_run(folder, remember=remember)
     return run.study, with_people(folder, compare(run))
 
 

@@ -73,8 +73,10 @@ def backend_files(study: Study) -> dict[str, dict[str, str]]:
     return {name: files for name, files in found.items() if files}
 
 
-def check_models(folder: RunFolder, lock: RunLock) -> list[str]:
+def check_models(folder: RunFolder, lock: RunLock, *, remember: bool = True) -> list[str]:
     """Compare the models that lie here with those that were scored; return notes.
+
+    With ``remember`` the hashes of large files are kept in the folder.
 
     Raises:
         ComparisonError: If weights, settings or files of an arm are others by now.
@@ -90,7 +92,8 @@ def check_models(folder: RunFolder, lock: RunLock) -> list[str]:
                     f"a model must be the one that was scored: {arm.name!r} had {scored[:8]} and "
                     f"{place} has {now[:8]} now; run the study again, or put back what was scored"
                 )
-    known.save()
+    if remember:
+        known.save()
     names = ", ".join(dict.fromkeys(absent))
     note = f"not at hand, not checked: the weights of {names}, which these scores are of"
     return [note] if absent else []

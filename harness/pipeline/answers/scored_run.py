@@ -63,8 +63,10 @@ def scored_run(
     )
 
 
-def read_run(folder: RunFolder) -> ScoredRun:
+def read_run(folder: RunFolder, *, remember: bool = True) -> ScoredRun:
     """Read a scored run from its lock and samples; no model, no task is loaded.
+
+    Without ``remember`` nothing is written, not even the hashes of large files.
 
     Models that lie here are compared with those that were scored; a note names those that do not.
     The lock's ``trust_remote_code`` counts for nothing.
@@ -85,7 +87,7 @@ def read_run(folder: RunFolder) -> ScoredRun:
             f"a run folder must be of this version: {folder.lock_file} is not; run the study again"
         ) from error
     notes = check_samples(folder, lock, [suite.name for suite in suites])
-    notes += check_models(folder, lock)
+    notes += check_models(folder, lock, remember=remember)
     items: dict[ItemKey, Item] = {}
     samples = {
         (arm.name, suite.name): read_samples(folder.samples(arm.name, suite.name), items)
