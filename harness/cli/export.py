@@ -1,5 +1,6 @@
-"""``harness export``: a candidate for the hub or for a server."""
+"""``harness export``: a candidate for the hub or for a server, or all scores for other tools."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -7,6 +8,7 @@ import typer
 
 from harness.cli import console
 from harness.cli.report import RunPath
+from harness.errors import StudyError
 
 _NEXT = {
     "adapter": "a PEFT adapter; --merge writes a whole model instead",
@@ -14,10 +16,24 @@ _NEXT = {
     "model": "a whole model; `transformers serve {out}` or vLLM can load it",
 }
 
+UNKNOWN = "unknown"
+
+
+class ExportForm(StrEnum):
+    """What is written; `WEIGHTS` by default."""
+
+    WEIGHTS = "weights"
+    LM_EVAL = "lm-eval"
+    EEE = "eee"
+
 
 def command(
     run: RunPath,
-    candidate: Annotated[str, typer.Argument(help="The candidate's name in the study.")],
+    candidate: Annotated[
+        str | None,
+        typer.Argument(help="The candidate's name in the study; of scores an arm's, or all."),
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option("-o", "--out", help="An empty or new folder.")],
     merge: Annotated[
         bool, typer.Option("--merge", help="Merge the adapter into its base.")
@@ -27,21 +43,52 @@ def command(
     ] = False,
     licence: Annotated[
         str, typer.Option("--license", help="For the model card, as the hub names it.")
-    ] = "unknown",
+    ] = UNKNOWN,
     trust: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run code that comes with the base.")
     ] = False,
+    form: Annotated[
+        ExportForm, typer.Option("--format", help="Scores for other tools, not weights.")
+    ] = ExportForm.WEIGHTS,
 ) -> None:
-    """Write a candidate and its model card for the hub or a server.
+    """Write a candidate and its model card for the hub or a server, or scores for other tools.
+
+    `--format lm-eval` writes lm-eval's `results_*.json` and samples of every arm, `--format eee`
+    records of Every Eval Ever; both have the items' texts.
 
     Example: `harness export runs/mine lora-r16 --out lora-r16 --merge --license apache-2.0`
     """
+    if form is not ExportForm.WEIGHTS:
+        if merge or gguf or trust or licence != UNKNOWN:
+            raise StudyError(
+                f"--format {form} writes scores: --merge, --gguf, --license and "
+                "--trust-remote-code are of weights; leave them out"
+            )
+        _scores(run, candidate, out, form)
+        return
+    if candidate is None:
+        raise StudyError("an export of weights needs a candidate: name one after the run")
     from harness.pipeline.finished.export import export
     from harness.store.run_folder import RunFolder
 
-    form = export(
+    written = export(
         RunFolder(run), candidate, out, merge=merge, gguf=gguf, licence=licence,
         trust_remote_code=trust,
     )  # fmt: skip
-    console.say(f"{out} is {_NEXT[form].format(out=out)}")
+    console.say(f"{out} is {_NEXT[written].format(out=out)}")
     console.say(f"{out / 'README.md'} is its model card")
+
+
+def _scores(run: Path, arm: str | None, out: Path, form: ExportForm) -> None:
+    from harness.pipeline.finished.export_scores import export_scores
+    from harness.store.run_folder import RunFolder
+
+    arms = export_scores(
+        RunFolder(run),
+        out,
+        form="lm-eval" if form is ExportForm.LM_EVAL else "eee",
+        arms=(arm,) if arm else (),
+    )
+    console.say(f"{out} has the scores of {', '.join(arms)}")
+    if form is ExportForm.LM_EVAL and len(arms) > 1:
+        console.say(f"next: harness compare {out / arms[0]} {out / arms[1]}")

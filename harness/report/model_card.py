@@ -1,7 +1,8 @@
 """``README.md`` of an exported candidate: how it was trained, what it scored, its limits.
 
 The front matter is the hub's metadata (https://huggingface.co/docs/hub/model-cards), so that a
-card can be uploaded as it is.
+card can be uploaded as it is. Scores stand in the text alone: the hub's ``model-index`` asks for
+each data set's id on the hub, and a suite's rows have none.
 """
 
 from collections.abc import Sequence
@@ -20,13 +21,21 @@ _FORM = {
 }
 
 
-def model_card(result: Result, candidate: str, *, form: str, licence: str = "unknown") -> str:
+def model_card(
+    result: Result,
+    candidate: str,
+    *,
+    form: str,
+    base_id: str | None = None,
+    licence: str = "unknown",
+) -> str:
     """Write the model card of one candidate of a finished run.
 
     Args:
         result: The run.
         candidate: Which of its arms the card is for.
         form: What is exported: ``adapter``, ``merged`` or ``model``.
+        base_id: The base model's id on the hub, None if it has none.
         licence: The hub's identifier of the licence, ``unknown`` if nobody has said.
 
     Returns:
@@ -37,7 +46,7 @@ def model_card(result: Result, candidate: str, *, form: str, licence: str = "unk
     found = [f for f in result.findings if f.candidate == candidate and f.kind == "warning"]
     library, what = _FORM[form]
     blocks = [
-        _front_matter(result, arm, compared, library=library, licence=licence),
+        _front_matter(arm, base_id=base_id, library=library, licence=licence),
         f"# {escape(candidate)}",
         escape(arm.note) if arm.note else "",
         f"This is {what}. Base model: {code(result.base_model)}.",
@@ -56,25 +65,13 @@ def model_card(result: Result, candidate: str, *, form: str, licence: str = "unk
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _front_matter(
-    result: Result, arm: Arm, compared: Sequence[Comparison], *, library: str, licence: str
-) -> str:
-    results = [
-        {
-            "task": {"type": "text-generation"},
-            "dataset": {"name": title_of(c), "type": c.suite.name},
-            "metrics": [{"type": c.suite.metric, "value": round(c.tuned, 4)}],
-        }
-        for c in compared
-        if c.tuned is not None
-    ]
+def _front_matter(arm: Arm, *, base_id: str | None, library: str, licence: str) -> str:
     data: Document = {
-        "base_model": result.base_model,
+        **({"base_model": base_id} if base_id else {}),
         "library_name": library,
         "license": licence,
         "pipeline_tag": "text-generation",
         "tags": [tag.replace(" ", "-") for tag in ("finetune-harness", arm.method) if tag],
-        "model-index": [{"name": arm.name, "results": results}],
     }
     return f"---\n{yaml.safe_dump(data, sort_keys=False, allow_unicode=True)}---"
 

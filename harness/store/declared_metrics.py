@@ -1,12 +1,20 @@
 """What stands beside samples about their metrics: lm-eval's ``results_*.json``, or a run's lock."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from harness.errors import DataError
-from harness.inputs import parse_json, read_input
+from harness.inputs import first_problem, parse_json, read_input
 from harness.records import Document
+from harness.store.interchange.lm_eval_results import DECLARED
+
+_TEXT = TypeAdapter(str)
+_NAME = TypeAdapter[str | None](str | None)
+_SCALE = TypeAdapter(tuple[float, float])
+_MARGIN = TypeAdapter(float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +97,28 @@ def _of_results(results: Document, suite: str) -> DeclaredMetrics | None:
         if directions.get(name) is None:
             directions[name] = _flag(flag)
     filters = [str(_mapping(entry).get("name")) for entry in _list(config.get("filter_list"))]
-    return DeclaredMetrics(directions=directions, filters=tuple(filters))
+    declared = DeclaredMetrics(directions=directions, filters=tuple(filters))
+    return _with_suite(declared, _mapping(_mapping(config.get("metadata")).get(DECLARED)))
+
+
+def _with_suite(declared: DeclaredMetrics, suite: Mapping[str, object]) -> DeclaredMetrics:
+    """Add what a suite of ours declared, where a run's scores were written as lm-eval's."""
+    if not suite:
+        return declared
+    try:
+        return replace(
+            declared,
+            own=_TEXT.validate_python(suite["metric"]),
+            scale=_SCALE.validate_python(suite["scale"]),
+            margin=_MARGIN.validate_python(suite["margin"]),
+            cluster=_NAME.validate_python(suite["cluster"]),
+            strata=_NAME.validate_python(suite["strata"]),
+        )
+    except (KeyError, ValidationError) as error:
+        raise DataError(
+            "results that a run wrote must say how its suites were declared: "
+            f"{first_problem(error)}; export them again"
+        ) from error
 
 
 def _of_lock(lock: Path, suite: str) -> DeclaredMetrics:

@@ -5,6 +5,7 @@ from pathlib import Path
 from harness import report
 from harness.errors import StudyError, nearest
 from harness.files import whole_folder, write_text
+from harness.models.hub_id import hub_id
 from harness.pipeline.conclude import reopen
 from harness.store.run_folder import RunFolder
 from harness.training import export_weights
@@ -56,7 +57,8 @@ def export(
         else:
             export_weights.copy(source, part, base_model=study.base.model)
         shown = report.without_texts(result)  # a card is published
-        card = report.model_card(shown, candidate, form=form, licence=licence)
+        base_id = hub_id(study.base.model, folder.base_path(study))
+        card = report.model_card(shown, candidate, form=form, base_id=base_id, licence=licence)
         write_text(part / "README.md", card)
     if gguf:
         export_weights.gguf(out, trust_remote_code=trust_remote_code)
