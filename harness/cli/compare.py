@@ -35,6 +35,9 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write the decision here.")
     ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write reports, gate.json and junit.xml into this folder.")
+    ] = None,
 ) -> None:
     """Compare two sets of scores item by item; loads no model.
 
@@ -68,5 +71,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     if json_out is not None:
         write_text(json_out, json.dumps(report.gate_json(result), indent=2) + "\n")
         console.say(f"the verdict for programs is in {json_out}")
+    if out is not None:
+        report.write(result, out)
+        console.show_files(out, console.RUN_FILES)
     console.say(f"verdict: {result.verdict}")
     raise typer.Exit(result.exit_code)
