@@ -41,8 +41,9 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
 ) -> None:
     """Compare two sets of scores item by item; loads no model.
 
-    Each side is a run's samples folder, a JSONL with `id`, `score` and optionally `cluster`, or
-    lm-eval's `samples_*.jsonl` (a file or a folder). Metric and direction are those of lm-eval's
+    Each side is a run's samples folder, a JSONL with `id`, `score` and optionally `cluster`,
+    lm-eval's `samples_*.jsonl` (a file or a folder), or Every Eval Ever's `*_samples.jsonl` with
+    its record beside it. Metric and direction are those of that record, of lm-eval's
     `results_*.json` beside its samples, of the built-in suite, or of a well-known name.
 
     Exit code: 0 pass, 1 regression, 2 usage error, 3 invalid comparison, 4 inconclusive.

@@ -9,6 +9,12 @@ from pydantic import TypeAdapter, ValidationError
 from harness.errors import DataError
 from harness.inputs import first_problem, parse_json, read_input
 from harness.records import Document
+from harness.store.interchange.evaluation_files import (
+    EvaluationFile,
+    EvaluationScore,
+    is_evaluation,
+    record_beside,
+)
 from harness.store.interchange.lm_eval_results import DECLARED
 
 _TEXT = TypeAdapter(str)
@@ -40,13 +46,29 @@ class MetricReader:
 
     def __init__(self) -> None:
         self._read: dict[Path, Document] = {}
+        self._records: dict[Path, EvaluationFile] = {}
 
-    def beside(self, file: Path, suite: str) -> DeclaredMetrics:
+    def record(self, file: Path) -> EvaluationFile:
+        """Return Every Eval Ever's record beside samples; see `record_beside`."""
+        if file not in self._records:
+            self._records[file] = record_beside(file)
+        return self._records[file]
+
+    def beside(self, file: Path, suite: str, metric: str = "") -> DeclaredMetrics:
         """Return what is declared about a suite of a samples file.
+
+        Args:
+            file: The samples.
+            suite: Its name in them.
+            metric: What they say that they are scored by, where they do.
 
         Raises:
             DataError: If a ``results_*.json`` is no JSON object.
         """
+        if is_evaluation(file):
+            scores = self.record(file).evaluation_results if metric else []
+            named = [s for s in scores if (s.evaluation_name, s.metric) == (suite, metric)]
+            return _of_evaluation(named[0]) if named else DeclaredMetrics()
         samples = file.absolute().parent.parent
         lock = samples.parent / "study.lock.json"
         if samples.name == "samples" and lock.is_file():
@@ -57,6 +79,11 @@ class MetricReader:
             if declared := _of_results(self._read[found], suite):
                 return declared
         return DeclaredMetrics()
+
+
+def _of_evaluation(score: EvaluationScore) -> DeclaredMetrics:
+    directions = {score.metric: not score.metric_config.lower_is_better}
+    return DeclaredMetrics(directions=directions, own=score.metric, scale=score.scale)
 
 
 def _results(file: Path) -> list[Path]:

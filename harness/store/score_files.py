@@ -1,4 +1,4 @@
-"""Scores to compare, from wherever they come: a run of ours, plain JSONL, lm-eval's samples."""
+"""Scores to compare, from wherever they come: a run of ours, plain JSONL, other tools' samples."""
 
 import json
 import math
@@ -8,11 +8,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import ValidationError
+
 from harness.errors import ComparisonError, DataError
-from harness.inputs import not_utf8, open_input, parse_json
+from harness.inputs import first_problem, not_utf8, open_input, parse_json
 from harness.records import Document
 from harness.store.declared_metrics import DeclaredMetrics, MetricReader
 from harness.store.format_version import require_known
+from harness.store.interchange.evaluation_files import (
+    ENDING,
+    EvaluatedSample,
+    EvaluationFile,
+    of_one_model,
+)
 from harness.store.samples import FORMAT, FORMAT_KEY
 
 OWN = ""
@@ -85,7 +93,8 @@ def read_scores(path: Path) -> dict[str, LoggedSuite]:
 
     Args:
         path: A JSONL with ``id``, ``score`` and optionally ``cluster`` and ``suite``; lm-eval's
-            ``samples_<task>_<date>.jsonl``, or a folder that holds such files; or an arm's
+            ``samples_<task>_<date>.jsonl``, or a folder that holds such files; Every Eval Ever's
+            ``<uuid>_samples.jsonl`` beside its record, or a folder of one model's; or an arm's
             ``samples`` folder in a run of ours.
 
     Raises:
@@ -104,13 +113,16 @@ def logs_of(path: Path) -> list[Path]:
     """Return the files that `read_scores` may read for a side."""
     if not path.is_dir():
         return [path]
-    return [file for name in ("samples_*.jsonl", "results_*.json") for file in path.rglob(name)]
+    names = ("samples_*.jsonl", "results_*.json", f"*{ENDING}")
+    return [file for name in names for file in path.rglob(name)]
 
 
 def _below(path: Path) -> list[Path]:
     """Find the samples of a run folder or of lm-eval's output folder with one model in it."""
     found = sorted(path.glob("**/samples_*.jsonl"))
     folders = sorted({file.parent for file in found})
+    if not folders and (evaluations := sorted(path.rglob(f"*{ENDING}"))):
+        return of_one_model(evaluations)
     if not folders:
         raise DataError(f"scores must be a JSONL file or samples_*.jsonl: found none in {path}")
     if len(folders) > 1:
@@ -140,7 +152,7 @@ def _joined(files: list[Path]) -> dict[str, LoggedSuite]:
     for file in files:
         for suite, filter_, item in _items(file, reader):
             if suite not in suites:
-                declared = reader.beside(file, suite)
+                declared = reader.beside(file, suite, item.measure)
                 suites[suite] = LoggedSuite(
                     declared=replace(declared, own=declared.own or item.measure)
                 )
@@ -190,7 +202,12 @@ def _items(file: Path, reader: MetricReader) -> Iterator[tuple[str, str, LoggedI
                 try:
                     row = _parse(line)
                     require_known(row.get(FORMAT_KEY, 1), FORMAT, what="samples", path=file)
-                    yield _logged(row, seen) if "doc_hash" in row else _plain(row, seen)
+                    if "doc_hash" in row:
+                        yield _logged(row, seen)
+                    elif "evaluation_id" in row:
+                        yield _evaluated(row, seen, reader.record(file))
+                    else:
+                        yield _plain(row, seen)
                 except (ValueError, KeyError, TypeError) as error:
                     raise DataError(f"{file}:{number}: {_reason(error)}") from error
     except OSError as error:
@@ -202,6 +219,8 @@ def _items(file: Path, reader: MetricReader) -> Iterator[tuple[str, str, LoggedI
 def _reason(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"each line must be one JSON object: {error.msg} at column {error.colno}"
+    if isinstance(error, ValidationError):
+        return first_problem(error)
     return str(error.args[0]) if error.args else repr(error)
 
 
@@ -260,6 +279,28 @@ def _plain(row: Document, seen: _Lines) -> tuple[str, str, LoggedItem]:
         {OWN: _number(row["score"])},
         key[0] if cluster is None else str(cluster),
         measure=str(row.get("measure") or ""),
+    )
+    return suite, "", item
+
+
+def _evaluated(row: Document, seen: _Lines, record: EvaluationFile) -> tuple[str, str, LoggedItem]:
+    """Read a sample of Every Eval Ever; its score becomes a share of the metric's scale."""
+    sample = EvaluatedSample.model_validate(row)
+    suite, key = sample.evaluation_name, (sample.sample_id,)
+    if seen.again(suite, key):
+        raise ValueError(f"each sample must stand once: {sample.sample_id!r} is there again")
+    if sample.model_id != record.model_info.id:
+        raise ValueError(
+            f"a sample must be of its record's model: found {sample.model_id!r}, the record is of "
+            f"{record.model_info.id!r}"
+        )
+    by = record.score_of(suite, sample.evaluation_result_id or "")
+    item = LoggedItem(
+        key,
+        {OWN: by.share(sample.evaluation.score)},
+        (sample.metadata or {}).get("cluster", key[0]),
+        sample.sample_hash or "",
+        measure=by.metric,
     )
     return suite, "", item
 

@@ -1,6 +1,7 @@
 """A run's scores in the formats of other tools, read by what those tools read them with."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ from support.command import harness_here
 from support.finished_runs import write_run
 from support.paths import ROOT
 
-from harness.errors import StudyError
+from harness.errors import ComparisonError, DataError, StudyError
 from harness.pipeline.conclude import reopen
 from harness.pipeline.finished.compare_scores import compare
 from harness.pipeline.finished.export_scores import export_scores
-from harness.store import read_samples
+from harness.store import OWN, read_samples, read_scores
 from harness.store.run_folder import RunFolder
 
 SCHEMAS = ROOT / "tests" / "support" / "every_eval_ever"
@@ -147,6 +148,80 @@ def test_records_are_valid_and_say_what_the_run_says(run: RunFolder, records: Pa
         )
         assert {row["evaluation_id"] for row in rows} == {record["evaluation_id"]}
         assert record["detailed_evaluation_results"]["total_rows"] == len(rows) == score.n
+
+
+def side(records: Path, model: str, out: Path) -> Path:
+    """Copy the records of one model."""
+    for file in records.rglob(f"{model}/*"):
+        (out / file.parent.parent.parent.name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, out / file.parent.parent.parent.name / file.name)
+    return out
+
+
+def test_records_decide_as_the_run_does(run: RunFolder, records: Path, tmp_path: Path) -> None:
+    """Read again, they have the run's means, changes and intervals."""
+    base, tuned = (
+        side(records, "builtin_tiny", tmp_path / "a"), side(records, "made.mixed", tmp_path / "b"),
+    )  # fmt: skip
+    again = compare(base, tuned, max_unscored=1.0)
+    decided = {c.suite.name: c for c in again.comparisons}
+    _, original = reopen(run)
+    compared = 0
+    for ours in original.comparisons:
+        theirs = decided[ours.suite.name]
+        assert theirs.suite.metric == ours.suite.metric
+        if ours.decision and theirs.decision:
+            assert theirs.decision.delta == pytest.approx(ours.decision.delta)
+            assert theirs.decision.ci_low == pytest.approx(ours.decision.ci_low)
+            compared += 1
+    assert compared
+
+
+def test_records_of_two_models_are_no_side(records: Path, tmp_path: Path) -> None:
+    """A folder of both models, or with an evaluation twice, is refused; so are samples alone."""
+    with pytest.raises(ComparisonError, match="one model"):
+        read_scores(records)
+    twice = side(records, "made.mixed", tmp_path / "a")
+    shutil.copytree(twice / "my_sql", twice / "again")
+    with pytest.raises(ComparisonError, match="my_sql stand in several"):
+        read_scores(twice)
+    [lone] = (twice / "my_sql").glob("*_samples.jsonl")
+    lone.with_name(lone.name.replace("_samples.jsonl", ".json")).unlink()
+    with pytest.raises(DataError, match="record beside"):
+        read_scores(lone)
+
+
+@pytest.mark.parametrize(
+    ("metric", "score", "expected"),
+    [
+        ({"lower_is_better": True, "metric_id": "wer"}, 0.25, 0.25),
+        ({"lower_is_better": False, "min_score": 0, "max_score": 100}, 25, 0.25),
+        ({"lower_is_better": False, "has_unknown_level": True, "max_score": 4}, -1, None),
+        ({"lower_is_better": False, "max_score": "Infinity"}, 0.5, "two ends"),
+        ({"lower_is_better": False}, 7, "between 0 and 1"),
+    ],
+)
+def test_a_score_is_read_on_its_metrics_scale(
+    tmp_path: Path, metric: dict[str, Any], score: float, expected: float | str | None
+) -> None:
+    """Direction and scale are the record's; what fits no scale is refused, the unknown unscored."""
+    record = {
+        "model_info": {"id": "org/m"},
+        "evaluation_results": [{"evaluation_name": "e", "metric_config": metric}],
+    }
+    line = {
+        "evaluation_id": "x", "model_id": "org/m", "evaluation_name": "e", "sample_id": "1",
+        "evaluation": {"score": score, "is_correct": False},
+    }  # fmt: skip
+    (tmp_path / "u.json").write_text(json.dumps(record))
+    (tmp_path / "u_samples.jsonl").write_text(json.dumps(line) + "\n")
+    if isinstance(expected, str):
+        with pytest.raises(DataError, match=expected):
+            read_scores(tmp_path / "u_samples.jsonl")
+        return
+    suite = read_scores(tmp_path)["e"]
+    assert suite.by_filter[""][0].scores == {OWN: expected}
+    assert list(suite.declared.directions.values()) == [not metric["lower_is_better"]]
 
 
 def test_the_command_says_where_the_scores_are(run: RunFolder, tmp_path: Path) -> None:
