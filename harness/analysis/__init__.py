@@ -24,6 +24,7 @@ __all__ = [
     "answer_text",
     "choices",
     "findings",
+    "named",
     "pair",
     "plain",
     "primary_label",

@@ -2,19 +2,24 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from harness.analysis.intervals import scored
 from harness.analysis.transitions import choices
-from harness.records import Comparison, Item, Pair, Sample
-from harness.stats.reliability import Reliability, marginal_homogeneity, reliability
+from harness.records import Comparison, Item, ItemKey, Pair, Sample
+from harness.stats.reliability import Reliability, bins_of, marginal_homogeneity, reliability
 
 MIN_CHOICES = 20
 """Choices below which neither letters nor confidence say anything."""
 
 SHIFTED = 0.001
 """p-value below which the letters that an arm chooses have moved."""
+
+RIGHT = "right letter"
+CHOSEN = ("letter chosen by the base", "letter chosen by the candidate")
+SURE = ("confidence of the base", "confidence of the candidate")
+"""Groups of items by what an arm chose, and by how sure it was."""
 
 
 class Letter(NamedTuple):
@@ -52,9 +57,8 @@ class Sureness(NamedTuple):
 
 def letters(comparison: Comparison) -> Letters | None:
     """Count the letters of a choice suite; None where fewer than 20 items are choices."""
-    pairs = [pair for pair in scored(comparison) if _chosen(pair.base) is not None]
-    pairs = [pair for pair in pairs if _chosen(pair.tuned) is not None]
-    if len(pairs) < MIN_CHOICES:
+    pairs = _both(comparison, _chosen)
+    if not pairs:
         return None
     base, tuned = ([_chosen(s) or 0 for s in arm] for arm in _sides(pairs))
     golds = [_gold(pair.base) for pair in pairs]
@@ -68,15 +72,36 @@ def letters(comparison: Comparison) -> Letters | None:
 
 def sureness(comparison: Comparison) -> tuple[Sureness, Sureness] | None:
     """Return how sure base and candidate are of their choices; None without likelihoods."""
-    pairs = [
-        pair
-        for pair in scored(comparison)
-        if _confidence(pair.base) is not None and _confidence(pair.tuned) is not None
-    ]
-    if len(pairs) < MIN_CHOICES:
+    pairs = _both(comparison, _confidence)
+    if not pairs:
         return None
     base, tuned = (_sureness(samples) for samples in _sides(pairs))
     return base, tuned
+
+
+def choice_groups(comparison: Comparison) -> Iterator[tuple[ItemKey, tuple[str, str]]]:
+    """Yield what ``letters`` and ``sureness`` count an item under, as names and values."""
+    for pair in _both(comparison, _chosen):
+        key, gold = pair.base.item.key, _gold(pair.base)
+        if gold is not None:
+            yield key, (RIGHT, _letter(gold))
+        for name, sample in zip(CHOSEN, (pair.base, pair.tuned), strict=True):
+            yield key, (name, _letter(_chosen(sample) or 0))
+    pairs = _both(comparison, _confidence)
+    for name, samples in zip(SURE, _sides(pairs), strict=True):
+        sure = [(_confidence(sample) or (0.0, 0.0))[0] for sample in samples]
+        for pair, number in zip(pairs, bins_of(sure), strict=True):
+            yield pair.base.item.key, (name, f"bin {number}")
+
+
+def _both(comparison: Comparison, known: Callable[[Sample], object | None]) -> list[Pair]:
+    """Return the scored pairs of which both answers have it; none where fewer than 20 do."""
+    pairs = [
+        pair
+        for pair in scored(comparison)
+        if known(pair.base) is not None and known(pair.tuned) is not None
+    ]
+    return pairs if len(pairs) >= MIN_CHOICES else []
 
 
 def _sureness(samples: Sequence[Sample]) -> Sureness:

@@ -1,14 +1,16 @@
 """Warnings: a score that measures something else, or a model that has collapsed."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
+from itertools import compress
 from typing import NamedTuple
 
-from harness.analysis.choice_patterns import letters, sureness
+from harness.analysis.choice_patterns import CHOSEN, choice_groups, letters, sureness
 from harness.analysis.form import has_form, is_generated
 from harness.analysis.transitions import answer_text, target_text
-from harness.records import Comparison, Finding, Pair, Sample
+from harness.records import Comparison, Finding, ItemKey, Pair, Sample
 from harness.scoring.answer_languages import language_of
 from harness.scoring.near_answers import GARBLED
 from harness.scoring.response_faults import abstains
@@ -156,22 +158,39 @@ def _changed_shares(comparison: Comparison) -> list[Finding | None]:
         meaning = share.more if change > 0 else share.fewer
         if abs(change) < NOTABLE or meaning is None or (share is _FORM and found):
             continue
-        keys = [p.base.item.key for p, b, t in zip(pairs, base, tuned, strict=True) if b != t]
-        found.append(
-            Finding(
-                kind="warning",
-                candidate=comparison.candidate,
-                suite=comparison.suite.name,
-                title=share.title,
-                text=f"{sum(base)} before, {sum(tuned)} after, of {len(pairs)}: {meaning}",
-                base_count=sum(base),
-                tuned_count=sum(tuned),
-                total=len(pairs),
-                delta=change,
-                keys=tuple(keys),
-            )
-        )
+        text = f"{sum(base)} before, {sum(tuned)} after, of {len(pairs)}: {meaning}"
+        sides = [_keys(compress(pairs, shown)) for shown in (base, tuned)]
+        warned = _warning(comparison, share.title, text, *sides, total=len(pairs))
+        found.append(replace(warned, delta=change))
     return found
+
+
+def _warning(
+    comparison: Comparison,
+    title: str,
+    text: str,
+    base: tuple[ItemKey, ...] = (),
+    tuned: tuple[ItemKey, ...] = (),
+    *,
+    total: int = 0,
+) -> Finding:
+    """Warn of something that an arm's answers to these items show, of so many looked at."""
+    return Finding(
+        kind="warning",
+        candidate=comparison.candidate,
+        suite=comparison.suite.name,
+        title=title,
+        text=text,
+        base_count=len(base),
+        tuned_count=len(tuned),
+        total=total,
+        base_keys=base,
+        tuned_keys=tuned,
+    )
+
+
+def _keys(pairs: Iterable[Pair]) -> tuple[ItemKey, ...]:
+    return tuple(pair.base.item.key for pair in pairs)
 
 
 def _is_worth_counting(share: _Share, pairs: Sequence[Pair]) -> bool:
@@ -197,14 +216,12 @@ def _sameness(comparison: Comparison) -> Finding | None:
     total = len(comparison.pairs)
     if total < MIN_ITEMS or len(same) < 0.99 * total:
         return None
-    return Finding(
-        kind="warning",
-        candidate=comparison.candidate,
-        suite=comparison.suite.name,
-        title="both arms answer the same",
-        text=f"{len(same)} of {total} answers are identical: check that the adapter is applied",
-        base_count=len(same),
-        tuned_count=len(same),
+    return _warning(
+        comparison,
+        "both arms answer the same",
+        f"{len(same)} of {total} answers are identical: check that the adapter is applied",
+        _keys(same),
+        _keys(same),
         total=total,
     )
 
@@ -218,18 +235,16 @@ def _one_answer(comparison: Comparison) -> Finding | None:
     allowed = max(targets.most_common(1)[0][1], targets[answer])
     if not answer or count < len(pairs) / 2 or count < 2 * allowed:
         return None
-    before = sum(answer_text(pair.base).strip() == answer for pair in pairs)
+    before = [pair for pair in pairs if answer_text(pair.base).strip() == answer]
+    after = [pair for pair in pairs if answer_text(pair.tuned).strip() == answer]
     shown = answer if len(answer) <= 40 else answer[:39] + "…"
-    return Finding(
-        kind="warning",
-        candidate=comparison.candidate,
-        suite=comparison.suite.name,
-        title="one answer to everything",
-        text=f"the tuned model says {shown!r} to {count} of {len(pairs)} different questions",
-        base_count=before,
-        tuned_count=count,
+    return _warning(
+        comparison,
+        "one answer to everything",
+        f"the tuned model says {shown!r} to {count} of {len(pairs)} different questions",
+        _keys(before),
+        _keys(after),
         total=len(pairs),
-        keys=tuple(p.base.item.key for p in pairs if answer_text(p.tuned).strip() == answer),
     )
 
 
@@ -243,18 +258,19 @@ def _one_position(comparison: Comparison) -> Finding | None:
     if places.total() < MIN_ITEMS:
         return None
     place, count = places.most_common(1)[0]
-    before = sum(base == place for base, _ in chosen)
-    if count < len(chosen) / 2 or count - before < 2 * NOTABLE * len(chosen):
+    base, tuned = (
+        _keys(compress(comparison.pairs, [one == place for one in arm]))
+        for arm in zip(*chosen, strict=True)
+    )
+    if count < len(chosen) / 2 or count - len(base) < 2 * NOTABLE * len(chosen):
         return None
-    return Finding(
-        kind="warning",
-        candidate=comparison.candidate,
-        suite=comparison.suite.name,
-        title="one position whatever it says",
-        text=f"the tuned model chooses option {place + 1} for {count} of {len(chosen)} questions, "
-        f"the base for {before}",
-        base_count=before,
-        tuned_count=count,
+    return _warning(
+        comparison,
+        "one position whatever it says",
+        f"the tuned model chooses option {place + 1} for {count} of {len(chosen)} questions, "
+        f"the base for {len(base)}",
+        base,
+        tuned,
         total=len(chosen),
     )
 
@@ -265,17 +281,18 @@ def _leans(comparison: Comparison) -> Finding | None:
     favoured = found.favoured if found else None
     if found is None or favoured is None:
         return None
-    return Finding(
-        kind="warning",
-        candidate=comparison.candidate,
-        suite=comparison.suite.name,
-        title="leans towards one letter",
-        text=f"the tuned model chooses {favoured.name} for {favoured.tuned} of {found.total} "
+    return _warning(
+        comparison,
+        "leans towards one letter",
+        f"the tuned model chooses {favoured.name} for {favoured.tuned} of {found.total} "
         f"questions, the base for {favoured.base}, and it is right for {favoured.gold}",
-        base_count=favoured.base,
-        tuned_count=favoured.tuned,
+        *(_choosing(comparison, name, favoured.name) for name in CHOSEN),
         total=found.total,
     )
+
+
+def _choosing(comparison: Comparison, name: str, letter: str) -> tuple[ItemKey, ...]:
+    return tuple(key for key, group in choice_groups(comparison) if group == (name, letter))
 
 
 TOO_SURE = 0.10
@@ -289,20 +306,14 @@ def _too_sure(comparison: Comparison) -> Finding | None:
         return None
     base, tuned = both
     how = "more sure than right" if tuned.confidence > tuned.right else "less sure than right"
-    total = sum(one.items for one in tuned.reliability.bins)
-    return Finding(
-        kind="warning",
-        candidate=comparison.candidate,
-        suite=comparison.suite.name,
-        title="confidence that means less",
-        text=f"the tuned model is {how}: {tuned.confidence:.0%} sure and {tuned.right:.0%} right; "
+    warned = _warning(
+        comparison,
+        "confidence that means less",
+        f"the tuned model is {how}: {tuned.confidence:.0%} sure and {tuned.right:.0%} right; "
         f"its calibration error is {tuned.reliability.ece:.2f}, the base's "
         f"{base.reliability.ece:.2f}",
-        base_count=round(base.reliability.ece * total),
-        tuned_count=round(tuned.reliability.ece * total),
-        total=total,
-        delta=tuned.reliability.ece - base.reliability.ece,
     )
+    return replace(warned, delta=tuned.reliability.ece - base.reliability.ece)
 
 
 def _unscored(comparison: Comparison) -> Finding | None:
@@ -311,20 +322,15 @@ def _unscored(comparison: Comparison) -> Finding | None:
         return None
     reasons = Counter(_reason(pair) for pair in missing)
     listed = ", ".join(f"{reason} ({count})" for reason, count in sorted(reasons.items()))
-    sides = [
-        sum(getattr(p, side).verdict.outcome == "unscored" for p in missing)
-        for side in ("base", "tuned")
-    ]
-    return Finding(
-        kind="warning",
-        candidate=comparison.candidate,
-        suite=comparison.suite.name,
-        title="items without a score",
-        text=f"{len(missing)} of {len(comparison.pairs)} items count for neither arm: {listed}",
-        base_count=sides[0],
-        tuned_count=sides[1],
+    base = [pair for pair in missing if pair.base.verdict.outcome == "unscored"]
+    tuned = [pair for pair in missing if pair.tuned.verdict.outcome == "unscored"]
+    return _warning(
+        comparison,
+        "items without a score",
+        f"{len(missing)} of {len(comparison.pairs)} items count for neither arm: {listed}",
+        _keys(base),
+        _keys(tuned),
         total=len(comparison.pairs),
-        keys=tuple(pair.base.item.key for pair in missing),
     )
 
 

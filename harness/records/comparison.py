@@ -114,7 +114,9 @@ class Finding:
     the adjusted p-value on items that the search did not see), ``theme`` (lost items that share
     words) or ``warning``. ``keys`` are the items that show it, ``conditions`` the names and values
     by which a group's items are found. Of a cause, ``entered`` items have it that did not
-    (``broken`` of them were right), and ``left`` have it no more (``mended`` are right now).
+    (``broken`` of them were right), and ``left`` have it no more (``mended`` are right now). A
+    warning that counts items has them in ``base_keys`` and ``tuned_keys``; ``total`` is 0 where it
+    counts none.
     """
 
     kind: Literal["cause", "slice", "stands_out", "theme", "warning"]
@@ -136,3 +138,5 @@ class Finding:
     broken: int = 0
     left: int = 0
     mended: int = 0
+    base_keys: tuple[ItemKey, ...] = ()
+    tuned_keys: tuple[ItemKey, ...] = ()

@@ -4,30 +4,43 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from harness.analysis.choice_patterns import Letters, Sureness, letters, sureness
+from harness.analysis import named
+from harness.analysis.choice_patterns import (
+    CHOSEN,
+    RIGHT,
+    SURE,
+    Letters,
+    Sureness,
+    letters,
+    sureness,
+)
 from harness.records import Comparison
 from harness.report import charts
+from harness.report.item_links import items_link
 from harness.report.wording import percent
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterRow:
-    """One letter: how often it is right, how often each arm chose it."""
+    """One letter: how often it is right, how often each arm chose it.
+
+    ``links`` open those items: where it is right, where the base chose it, where the candidate did.
+    """
 
     name: str
     gold: int
     base: int
     tuned: int
+    links: tuple[str, str, str]
     chart: Markup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BinRow:
-    """One bin of the reliability diagram, per arm: confidence, share right and items in words."""
+    """One bin of the reliability diagram: per arm its shares in words, its items and their link."""
 
     number: int
-    base: str
-    tuned: str
+    arms: tuple[tuple[str, int, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +60,24 @@ def choice_view(comparison: Comparison) -> ChoiceView | None:
     if found is None and both is None:
         return None
     return ChoiceView(
-        letters=_letters(found) if found else (),
+        letters=_letters(found, comparison) if found else (),
         letter_words=_letter_words(found) if found else "",
         sure_words=_sure_words(*both) if both else (),
         chart=_diagram(*both) if both else Markup(""),
-        bins=_bins(*both) if both else (),
+        bins=_bins(both, comparison) if both else (),
     )
 
 
-def _letters(found: Letters) -> tuple[LetterRow, ...]:
+def _link(comparison: Comparison, name: str, value: str) -> str:
+    return items_link(comparison.candidate, comparison.suite.name, slice=named((name, value)))
+
+
+def _links(comparison: Comparison, letter: str) -> tuple[str, str, str]:
+    right, base, tuned = (_link(comparison, name, letter) for name in (RIGHT, *CHOSEN))
+    return right, base, tuned
+
+
+def _letters(found: Letters, comparison: Comparison) -> tuple[LetterRow, ...]:
     most = max(max(one.base, one.tuned) for one in found.letters)
     return tuple(
         LetterRow(
@@ -63,6 +85,7 @@ def _letters(found: Letters) -> tuple[LetterRow, ...]:
             gold=one.gold,
             base=one.base,
             tuned=one.tuned,
+            links=_links(comparison, one.name),
             chart=charts.twin(
                 one.base, one.tuned, most, f"{one.name}: base {one.base}, tuned {one.tuned}"
             ),
@@ -103,13 +126,19 @@ def _diagram(base: Sureness, tuned: Sureness) -> Markup:
     )
 
 
-def _bins(base: Sureness, tuned: Sureness) -> tuple[BinRow, ...]:
-    both = zip(base.reliability.bins, tuned.reliability.bins, strict=True)
+def _bins(both: tuple[Sureness, Sureness], comparison: Comparison) -> tuple[BinRow, ...]:
+    bins = zip(*(arm.reliability.bins for arm in both), strict=True)
     return tuple(
         BinRow(
             number=number,
-            base=f"{percent(old.confidence)} sure, {percent(old.right)} right, {old.items} items",
-            tuned=f"{percent(new.confidence)} sure, {percent(new.right)} right, {new.items} items",
+            arms=tuple(
+                (
+                    f"{percent(one.confidence)} sure, {percent(one.right)} right, ",
+                    one.items,
+                    _link(comparison, name, f"bin {number}"),
+                )
+                for name, one in zip(SURE, arms, strict=True)
+            ),
         )
-        for number, (old, new) in enumerate(both, start=1)
+        for number, arms in enumerate(bins, start=1)
     )

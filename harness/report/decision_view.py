@@ -1,5 +1,6 @@
 """The decision at a glance: candidates by suites, and those that pass beside each other."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -7,6 +8,8 @@ from harness.analysis.several_candidates import candidates_of, gravest
 from harness.records import BASE, ArmScore, Comparison, GateVerdict, Result, Suite
 from harness.report.costs_view import is_longer
 from harness.report.headline import Check, check
+from harness.report.item_browser import FLIPS
+from harness.report.item_links import items_link
 from harness.report.wording import VERDICT_SYMBOLS, VERDICT_WORDS, percent, suite_title
 
 LEAST_BASE = 0.1
@@ -38,13 +41,15 @@ class Column:
 class MatrixCell:
     """One candidate on one suite; ``retention`` is its score as a share of the base's, in words.
 
-    ``length`` says how long its answers are.
+    ``length`` says how long its answers are. ``moved`` are the items lost and gained: how many,
+    which, and the address of exactly these.
     """
 
     check: Check
     score: str
     retention: str
     length: str
+    moved: tuple[tuple[int, str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,5 +157,17 @@ def _cell(comparison: Comparison, scores: Scores) -> MatrixCell:
         retention = f"{tuned / base:.0%} of base"
     length = _length(scores.get((comparison.candidate, suite.name)), scores.get((BASE, suite.name)))
     return MatrixCell(
-        check=check(comparison), score=percent(tuned), retention=retention, length=length
+        check=check(comparison),
+        score=percent(tuned),
+        retention=retention,
+        length=length,
+        moved=_moved(comparison),
+    )
+
+
+def _moved(comparison: Comparison) -> tuple[tuple[int, str, str], ...]:
+    counts = Counter(pair.transition for pair in comparison.pairs)
+    place = (comparison.candidate, comparison.suite.name)
+    return tuple(
+        (counts[name], name, items_link(*place, show=name)) for name in FLIPS if counts[name]
     )

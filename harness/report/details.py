@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from typing import NamedTuple
 
 from markupsafe import Markup
 
@@ -16,6 +16,7 @@ from harness.report.choice_view import ChoiceView, choice_view
 from harness.report.groups_view import GroupsView, extent, groups_view
 from harness.report.headline import Check, check
 from harness.report.item_browser import item_id
+from harness.report.item_links import cause_link, items_link, warning_links
 from harness.report.standouts import form_words
 from harness.report.without_texts import LEFT_OUT
 from harness.report.wording import TRANSITION_WORDS, early, percent, precise
@@ -34,6 +35,15 @@ class Move:
     words: str
     count: int
     share: str
+    link: str
+
+
+class Counted(NamedTuple):
+    """A number of items, what to say after it, and the address of exactly these items."""
+
+    items: int
+    words: str
+    link: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +54,11 @@ class Cause:
     words: str
     base: int
     tuned: int
+    link: str
     base_link: str
     tuned_link: str
-    left: str
-    entered: str
+    left: tuple[Counted, ...]
+    entered: tuple[Counted, ...]
     change: str
     extent: str
     is_clear: bool
@@ -79,7 +90,7 @@ class ComparisonDetails:
     groups: GroupsView
     form: str
     choices: ChoiceView | None
-    warnings: tuple[Finding, ...]
+    warnings: tuple[tuple[Finding, tuple[str, str]], ...]
     examples: tuple[LostItem, ...]
     method: str
     notes: tuple[str, ...]
@@ -106,27 +117,29 @@ def _section(comparison: Comparison, result: Result) -> ComparisonDetails:
     decision = comparison.decision
     return ComparisonDetails(
         check=check(comparison),
-        moves=_moves(counts, len(comparison.pairs)),
+        moves=_moves(counts, comparison),
         bar=_bar(counts),
         causes=_causes(causes[:SHOWN_CAUSES]),
         more_causes=max(0, len(causes) - SHOWN_CAUSES),
         groups=groups_view(comparison, mine),
         form=form_words(comparison),
         choices=choice_view(comparison),
-        warnings=tuple(finding for finding in mine if finding.kind == "warning"),
+        warnings=tuple((f, warning_links(f)) for f in mine if f.kind == "warning"),
         examples=_examples(comparison),
         method=decision.method + early(comparison) if decision else "",
         notes=decision.notes if decision else (),
     )
 
 
-def _moves(counts: Counter[str], total: int) -> tuple[Move, ...]:
+def _moves(counts: Counter[str], comparison: Comparison) -> tuple[Move, ...]:
+    total = len(comparison.pairs)
     return tuple(
         Move(
             name=name,
             words=TRANSITION_WORDS[name],
             count=counts[name],
             share=percent(counts[name] / total) if total else "–",
+            link=items_link(comparison.candidate, comparison.suite.name, show=name),
         )
         for name in TRANSITIONS
         if counts[name] or name != "unscored"
@@ -147,10 +160,17 @@ def _causes(findings: Sequence[Finding]) -> tuple[Cause, ...]:
             words=plain(f.title),
             base=f.base_count,
             tuned=f.tuned_count,
-            base_link=_cause_link(f, "base"),
-            tuned_link=_cause_link(f, "tuned"),
-            left=f"{f.left:,}, {f.mended:,} of them right now" if f.left else "–",
-            entered=f"{f.entered:,}, {f.broken:,} of them right before" if f.entered else "–",
+            link=cause_link(f),
+            base_link=cause_link(f, "base"),
+            tuned_link=cause_link(f, "tuned"),
+            left=_counted(
+                Counted(f.left, "", cause_link(f, "base-alone")),
+                Counted(f.mended, " of them right now", cause_link(f, "base", "gained")),
+            ),
+            entered=_counted(
+                Counted(f.entered, "", cause_link(f, "tuned-alone")),
+                Counted(f.broken, " of them right before", cause_link(f, "tuned", "lost")),
+            ),
             change=precise(f.delta or 0.0),
             extent=extent(f),
             is_clear=not (f.ci_low or 0.0) <= 0.0 <= (f.ci_high or 0.0),
@@ -160,10 +180,9 @@ def _causes(findings: Sequence[Finding]) -> tuple[Cause, ...]:
     )
 
 
-def _cause_link(finding: Finding, arm: str) -> str:
-    """Return the address of the items whose answer by one arm has a cause."""
-    wanted = {"candidate": finding.candidate, "suite": finding.suite}
-    return "#" + urlencode({**wanted, "label": finding.title, "arm": arm})
+def _counted(*counts: Counted) -> tuple[Counted, ...]:
+    """Keep what counts any item."""
+    return tuple(count for count in counts if count.items)
 
 
 def _examples(comparison: Comparison) -> tuple[LostItem, ...]:

@@ -6,11 +6,12 @@ from urllib.parse import urlencode
 
 from markupsafe import Markup
 
-from harness.analysis.groups.facets import named
+from harness.analysis import named
 from harness.display_text import clip, visible
 from harness.records import Comparison, Finding
 from harness.report import charts
 from harness.report.item_browser import item_id, question
+from harness.report.item_links import items_link
 from harness.report.wording import percent, precise
 
 SHOWN_SLICES = 14
@@ -133,14 +134,13 @@ def _slice(finding: Finding, comparison: Comparison, axis: charts.Axis) -> Slice
     )
 
 
-def group_link(finding: Finding, show: str = "") -> str:
-    """Return the address of a group's items in the item browser, of one transition if asked."""
-    wanted = {"candidate": finding.candidate, "suite": finding.suite, "show": show}
-    wanted |= {
-        key: visible(named(group))
-        for key, group in zip(("slice", "and"), finding.conditions, strict=False)
-    }
-    return "#" + urlencode({key: value for key, value in wanted.items() if value})
+def group_link(finding: Finding, show: str = "scored") -> str:
+    """Return the address of a group's items in the item browser, of one transition if asked.
+
+    Figures of a group are of its items with a score.
+    """
+    groups = zip(("slice", "and"), map(named, finding.conditions), strict=False)
+    return items_link(finding.candidate, finding.suite, show=show, **dict(groups))
 
 
 def _apart(finding: Finding, comparison: Comparison) -> ApartRow:

@@ -14,8 +14,19 @@ from markupsafe import Markup
 from harness.analysis import TRANSITIONS, answer_text, choices, plain, target_text
 from harness.analysis.several_candidates import candidates_of
 from harness.display_text import clip, visible
-from harness.records import Comparison, Document, Item, ItemKey, Pair, Result, Sample, Verdict
+from harness.records import (
+    Comparison,
+    Document,
+    Item,
+    ItemKey,
+    Pair,
+    Result,
+    Sample,
+    Transition,
+    Verdict,
+)
 from harness.report.evidence_tables import TABLES, EvidenceTable, evidence_tables
+from harness.report.item_links import pair_groups
 from harness.report.outline import outline
 from harness.report.packed_texts import packed
 from harness.report.wording import TRANSITION_WORDS
@@ -29,7 +40,7 @@ MOST_ROWS = 60_000
 PLAIN = 2_500_000
 """Characters of texts up to which a page holds them uncompressed."""
 
-FLIPS = ("lost", "gained")
+FLIPS: tuple[Transition, ...] = ("lost", "gained")
 
 _OUTCOMES = ("correct", "incorrect", "refused", "unscored")
 
@@ -77,16 +88,18 @@ def item_data(result: Result) -> Document:
     Returns:
         ``strings`` (lines), ``suites``, ``candidates``, ``transitions``, ``labels`` (each with
         plain words), ``items``, ``answers``, and ``rows``: per candidate and item the transition
-        and the two answers, in the order in which a person wants to read them.
+        the two answers, and where there are any the groups that only this pair is in, in the order
+        in which a person wants to read them.
     """
     share = _Held.of(result)
     block = _Block(result)
     rows = [
-        block.row(comparison, pair)
+        block.row(comparison, pair, groups.get(pair.base.item.key, ()))
         for comparison in _in_reading_order(result, block.suites)
+        for groups in [pair_groups(comparison, result.findings)]
         for pair in filter(share.holds, comparison.pairs)
     ]
-    rows.sort(key=lambda row: row[2])
+    rows.sort(key=_transition)
     return {
         "strings": list(block.strings.index),
         "suites": [
@@ -102,6 +115,12 @@ def item_data(result: Result) -> Document:
     }
 
 
+def _transition(row: BrowserRow) -> int:
+    place = row[2]
+    assert isinstance(place, int)
+    return place
+
+
 class _Block:
     """Items and answers of a run, each once, in the order in which rows first name them."""
 
@@ -115,15 +134,17 @@ class _Block:
         self._item_places: dict[ItemKey, int] = {}
         self._answer_places: dict[tuple[str, ItemKey], int] = {}
 
-    def row(self, comparison: Comparison, pair: Pair) -> tuple[int, int, int, int, int]:
-        """Return candidate, item, transition, and both answers by their places."""
-        return (
+    def row(self, comparison: Comparison, pair: Pair, groups: Sequence[str]) -> BrowserRow:
+        """Return candidate, item, transition, both answers, and groups if any, by their places."""
+        places = tuple([self.strings.line(visible(name)) for name in groups])
+        row = (
             self.candidates.index(comparison.candidate),
             self._item(pair.base.item, self.suites[comparison.suite.name]),
             TRANSITIONS.index(pair.transition),
             self._answer(pair.base),
             self._answer(pair.tuned),
         )
+        return (*row, places) if places else row
 
     def _item(self, item: Item, suite: int) -> int:
         place = self._item_places.setdefault(item.key, len(self.items))

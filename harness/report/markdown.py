@@ -286,7 +286,7 @@ def _recipes(result: Result) -> list[str]:
 def _warnings(result: Result) -> list[str]:
     lines = []
     for warned in warnings(result):
-        places = "; ".join(f"{escape(place)} ({counts})" for _, place, counts in warned.places)
+        places = "; ".join(f"{escape(place.name)} ({place.counts})" for place in warned.places)
         lines.append(f"- **{escape(warned.title)}**: {places}")
     return ["## Look at this", "\n".join(lines)] if lines else []
 

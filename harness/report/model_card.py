@@ -12,7 +12,7 @@ import yaml
 from harness.records import BASE, Arm, Comparison, Document, Finding, Result
 from harness.report.data_card_view import training_data
 from harness.report.markdown import code, escape, training_rows
-from harness.report.wording import between, level, percent, precise, title_of
+from harness.report.wording import between, counted, level, percent, precise, title_of
 
 _FORM = {
     "adapter": ("peft", "a PEFT adapter: load it on top of its base model"),
@@ -120,7 +120,5 @@ def _limits(result: Result, compared: Sequence[Comparison], found: Sequence[Find
         if comparison.verdict != "pass":
             reason = f" ({escape(comparison.reason)})" if comparison.reason else ""
             lines.append(f"- {escape(title_of(comparison))}: gate {comparison.verdict}{reason}.")
-    lines += [
-        f"- {escape(f.title)}: {f.base_count:,} → {f.tuned_count:,} of {f.total:,}" for f in found
-    ]
+    lines += [f"- {escape(f.title)}: {counted(f)}" for f in found]
     return "\n".join(lines)

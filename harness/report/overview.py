@@ -1,13 +1,15 @@
 """The overview charts and tables: forest plot, scores, and gain against forgetting."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from markupsafe import Markup
 
-from harness.records import BASE, ArmScore, Comparison, Decision, Result
+from harness.records import BASE, ArmScore, Comparison, Decision, Finding, Result
 from harness.report import charts
 from harness.report.headline import Check, anchor, check
-from harness.report.wording import between, precise, signed, suite_title, title_of
+from harness.report.item_links import warning_links
+from harness.report.wording import between, counted, precise, signed, suite_title, title_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,22 +95,36 @@ def _measured(score: ArmScore | None) -> tuple[str, tuple[tuple[str, str], ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Warned:
-    """One warning, and where it was seen: anchor, name of the comparison, and counts."""
+    """One warning, and where it was seen."""
 
     title: str
-    places: tuple[tuple[str, str, str], ...]
+    places: tuple["WarnedPlace", ...]
+
+
+class WarnedPlace(NamedTuple):
+    """Where a warning was seen: anchor and name of the comparison, what it counts, its items."""
+
+    anchor: str
+    name: str
+    finding: Finding
+    links: tuple[str, str]
+
+    @property
+    def counts(self) -> str:
+        """What the warning counts, in words."""
+        return counted(self.finding)
 
 
 def warnings(result: Result) -> tuple[Warned, ...]:
     """Gather the warnings of all comparisons by what they warn of."""
     titles = {comparison.suite.name: title_of(comparison) for comparison in result.comparisons}
-    found: dict[str, list[tuple[str, str, str]]] = {}
+    found: dict[str, list[WarnedPlace]] = {}
     for finding in result.findings:
         if finding.kind == "warning":
             place = f"{finding.candidate} on {titles.get(finding.suite, finding.suite)}"
-            counts = f"{finding.base_count:,} → {finding.tuned_count:,} of {finding.total:,}"
+            where = anchor(finding.candidate, finding.suite)
             found.setdefault(finding.title, []).append(
-                (anchor(finding.candidate, finding.suite), place, counts)
+                WarnedPlace(where, place, finding, warning_links(finding))
             )
     return tuple(Warned(title=title, places=tuple(places)) for title, places in found.items())
 

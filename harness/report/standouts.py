@@ -9,7 +9,7 @@ from harness.analysis.training_signs import training_signs
 from harness.display_text import visible
 from harness.records import Arm, Comparison, Finding, Result
 from harness.report.groups_view import group_link
-from harness.report.headline import anchor
+from harness.report.item_links import cause_link
 from harness.report.wording import between, percent, precise, title_of
 
 MOST_SAID = 4
@@ -83,7 +83,6 @@ def _said(
     mine = [finding for finding in findings if finding.suite == comparison.suite.name]
     total = max(1, len(comparison.pairs))
     alpha = comparison.decision.alpha if comparison.decision else 0.05
-    place = "#" + anchor(comparison.candidate, comparison.suite.name)
     for finding in mine:
         here, there = finding.delta or 0.0, finding.elsewhere or 0.0
         apart = comparison.suite.gain(here - there)
@@ -108,7 +107,8 @@ def _said(
                 f"{finding.tuned_count:,} items"
             )
             new = finding.entered - finding.broken
-            yield (finding.broken + new / 4) / total, Standout(words=words, link=place)
+            link = cause_link(finding, "tuned")
+            yield (finding.broken + new / 4) / total, Standout(words=words, link=link)
 
 
 def _is_lost(finding: Finding) -> bool:

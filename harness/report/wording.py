@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from harness.records import Comparison, Decision, GateVerdict, Label, Suite
+from harness.records import Comparison, Decision, Finding, GateVerdict, Label, Suite
 from harness.stats import SequentialDecision
 
 MINUS = "−"
@@ -222,3 +222,10 @@ def grouping(suite: Suite) -> str:
             "these, too"
         )
     return "every item on its own"
+
+
+def counted(finding: Finding) -> str:
+    """Return what a finding counts before and after, or its change where it counts no items."""
+    if not finding.total:
+        return f"{precise(finding.delta or 0.0)} points"
+    return f"{finding.base_count:,} → {finding.tuned_count:,} of {finding.total:,}"

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from harness.stats.scores import Floats, Ints
+
 
 class Bin(NamedTuple):
     """Choices of like confidence: mean confidence, share that is right, how many."""
@@ -43,11 +45,28 @@ def reliability(confidence: Sequence[float], right: Sequence[bool], bins: int = 
     0.0
     """
     sure, hit = np.asarray(confidence, dtype=np.float64), np.asarray(right, dtype=np.float64)
-    order = np.argsort(sure, kind="stable")
-    parts = [part for part in np.array_split(order, bins) if len(part)]
+    parts = _parts(sure, bins)
     found = tuple(Bin(float(sure[p].mean()), float(hit[p].mean()), len(p)) for p in parts)
     ece = sum(one.items * abs(one.confidence - one.right) for one in found) / max(1, len(sure))
     return Reliability(found, float(ece), float(np.mean((sure - hit) ** 2)) if len(sure) else 0.0)
+
+
+def bins_of(confidence: Sequence[float], bins: int = 10) -> list[int]:
+    """Return the bin of ``reliability`` that each choice is in, counted from 1.
+
+    >>> bins_of([0.9, 0.2, 0.5], bins=3)
+    [3, 1, 2]
+    """
+    places = np.zeros(len(confidence), dtype=int)
+    for number, part in enumerate(_parts(np.asarray(confidence, dtype=np.float64), bins), start=1):
+        places[part] = number
+    return [int(place) for place in places]
+
+
+def _parts(sure: Floats, bins: int) -> list[Ints]:
+    """Part the places of choices into bins of equal mass, least confident first."""
+    order = np.argsort(sure, kind="stable")
+    return [part for part in np.array_split(order, bins) if len(part)]
 
 
 def marginal_homogeneity(before: Sequence[int], after: Sequence[int], classes: int) -> float:

@@ -28,15 +28,18 @@ const start = (data) => {
   };
   fill(controls.candidate, data.candidates.map((one) => [one, one]));
   fill(controls.suite, data.suites);
-  fill(controls.show, data.transitions);
-  // A wrong answer counts under its first label alone, as in the tables of causes above; what is
-  // said of others is apart, so that a figure opens exactly its items.
-  const labelled = (answer) => {
+  fill(controls.show, [...data.transitions, ["scored", "anything with a score"]]);
+  // A wrong answer to a scored item counts under its first label alone, as in the tables of causes
+  // above; what is said of others is apart, so that a figure opens exactly its items.
+  const unscored = data.transitions.findIndex(([move]) => move === "unscored");
+  const labelled = (row, arm) => {
+    const answer = sides(row)[arm];
     const found = answer[ANSWER.labels].map((index) => data.labels[index][0]);
-    const isWrong = OUTCOMES[answer[ANSWER.outcome]].startsWith("wrong");
-    return isWrong ? [found[0] ?? "unlabelled"] : found.map((label) => `${OUTCOMES[answer[ANSWER.outcome]]}: ${label}`);
+    const outcome = OUTCOMES[row[ROW.transition] === unscored ? 3 : answer[ANSWER.outcome]];
+    return outcome.startsWith("wrong") ? [found[0] ?? "unlabelled"] : found.map((label) => `${outcome}: ${label}`);
   };
-  const named = new Set(data.answers.flatMap(labelled));
+  const named = new Set();
+  for (const row of data.rows) for (const arm of [0, 1]) for (const one of labelled(row, arm)) named.add(one);
   const inWords = new Map(data.labels);
   fill(controls.label, [...named].sort((a, b) => a.includes(":") - b.includes(":")).map((one) => {
     const [label, outcome] = one.split(": ").reverse();
@@ -44,6 +47,7 @@ const start = (data) => {
   }));
   const groups = new Map();  // a group's name -> the number of its line
   for (const item of data.items) for (const index of item[ITEM.slices]) groups.set(index, true);
+  for (const row of data.rows) for (const index of row[ROW.groups] ?? []) groups.set(index, true);
   const slices = new Map([...groups.keys()].map((index) => [line(index), index]));
   const first = [...slices.keys()].sort().slice(0, 500).map((one) => [one, one]);
   for (const select of [controls.slice, controls.and]) fill(select, first);
@@ -66,16 +70,20 @@ const start = (data) => {
     const candidate = place(controls.candidate, data.candidates);
     const suite = place(controls.suite, firsts(data.suites));
     const move = place(controls.show, firsts(data.transitions));
+    const isScored = controls.show.value === "scored";
     const label = controls.label.value;
     const wanted = [controls.slice.value, controls.and.value].filter(Boolean).map((one) => slices.get(one) ?? -1);
-    const arms = { base: [0], tuned: [1] }[controls.arm.value] ?? [0, 1];
+    const [base, tuned] = [0, 1].map((arm) => (row) => labelled(row, arm).includes(label));
+    const shows = {
+      base, tuned, "base-alone": (row) => base(row) && !tuned(row), "tuned-alone": (row) => tuned(row) && !base(row),
+    }[controls.arm.value] ?? ((row) => base(row) || tuned(row));
     const words = controls.q.value.toLowerCase().split(/\s+/).filter(Boolean).map(matching);
     found = data.rows.filter((row) =>
       (candidate === null || row[ROW.candidate] === candidate) &&
       (suite === null || itemOf(row)[ITEM.suite] === suite) &&
-      (move === null || row[ROW.transition] === move) &&
-      (!label || arms.some((arm) => labelled(sides(row)[arm]).includes(label))) &&
-      wanted.every((group) => itemOf(row)[ITEM.slices].includes(group)) &&
+      (move === null || (isScored ? row[ROW.transition] !== unscored : row[ROW.transition] === move)) &&
+      (!label || shows(row)) &&
+      wanted.every((group) => itemOf(row)[ITEM.slices].includes(group) || row[ROW.groups]?.includes(group)) &&
       words.every((matches) => matches(row)));
     if (controls.sort.value === "loss") found = found.map((row) => [loss(row), row]).sort((a, b) => b[0] - a[0]).map((pair) => pair[1]);
     page = 0;

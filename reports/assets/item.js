@@ -1,6 +1,6 @@
 // One question with every arm's answer.
 // Columns of the data, as harness/report/item_browser.py writes them.
-const ROW = { candidate: 0, item: 1, transition: 2, base: 3, tuned: 4 };
+const ROW = { candidate: 0, item: 1, transition: 2, base: 3, tuned: 4, groups: 5 };
 const ITEM = { id: 0, suite: 1, doc: 2, prompt: 3, target: 4, slices: 5, choices: 6, question: 7, cut: 8, turns: 9 };
 const ANSWER = { text: 0, extracted: 1, score: 2, labels: 3, why: 4, logprobs: 5, cut: 6, outcome: 7, evidence: 8, tables: 9 };
 const SUITE = { name: 0, title: 1, higherIsBetter: 2, judge: 3 };

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from support.example_result import XSS, example_result, saying
 from support.pages import NEEDS_CHROMIUM
-from support.paths import ROOT
 
 from harness import report
 from harness.records import Response, Sample
@@ -387,40 +386,3 @@ def test_a_prompt_is_read_as_turns(visit: object, judged: Path) -> None:
     assert not page.locator("#item pre.prompt").is_visible()
     page.locator("#item .prompt-box summary").click()
     assert page.locator("#item pre.prompt").inner_text().startswith("<|im_start|>system")
-
-
-FIGURES = """async () => {
-  const number = (text) => Number(text.replaceAll(",", "").match(/\\d+/)[0]);
-  const claims = [];
-  const claim = (link, text) => claims.push([link.getAttribute("href"), number(text)]);
-  const all = (selector) => [...document.querySelectorAll(selector)];
-  all(".moves a").forEach((link) => claim(link, link.textContent));
-  all(".comparison table a[href*='label=']").filter((link) => /^[\\d,]+$/.test(link.textContent))
-    .forEach((link) => claim(link, link.textContent));
-  all(".comparison tr").filter((row) => /^[\\d,]+ items$/.test(row.cells[2]?.textContent ?? ""))
-    .forEach((row) => claim(row.querySelector("th a"), row.cells[2].textContent));
-  all(".comparison th small").filter((note) => / items,/.test(note.textContent))
-    .forEach((note) => claim(note.parentElement.querySelector("a"), note.textContent));
-  all(".comparison li").filter((line) => / of [\\d,]+ right/.test(line.textContent))
-    .forEach((line) => claim(line.querySelector("a"), line.textContent.match(/ of ([\\d,]+)/)[1]));
-  const count = document.getElementById("count");
-  const wrong = [];
-  for (const [href, wanted] of claims) {
-    count.textContent = "";
-    location.hash = "";
-    location.hash = href;
-    while (!count.textContent) await new Promise((done) => setTimeout(done, 1));
-    const shown = number(count.textContent);
-    if (shown !== wanted) wrong.push(`${href}: ${wanted}, shows ${shown}`);
-  }
-  return [claims.length, wrong];
-}"""
-
-
-@pytest.mark.parametrize("which", ["made up", "the quickstart's"])
-def test_every_count_opens_exactly_its_items(visit: object, example: Path, which: str) -> None:
-    """Transitions, causes of either arm, groups of one condition or two, small groups."""
-    path = example if which == "made up" else ROOT / "examples" / "report" / "report.html"
-    claims, wrong = visit(path).evaluate(FIGURES)
-    assert claims > 40
-    assert wrong == []
