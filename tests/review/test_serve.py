@@ -278,7 +278,9 @@ def test_control_c_ends_it_cleanly(tmp_path: Path) -> None:
     """The command says where the ratings are, and ends with 0 and no traceback."""
     draw = tmp_path / "1f2e3d4c"
     drawn(draw)
-    with started(*HARNESS, "review", "serve", draw) as process:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run where
+    with started(*HARNESS, "review", "serve", draw) as process:  # it is ignored, and pass that on
+        signal.signal(signal.SIGINT, before)
         while "Ctrl-C" not in process.stdout.readline():
             pass
         process.send_signal(signal.SIGINT)
