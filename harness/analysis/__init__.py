@@ -14,7 +14,14 @@ from harness.analysis.groups.themes import themes
 from harness.analysis.labels import plain
 from harness.analysis.slices import slices
 from harness.analysis.symptoms import symptoms
-from harness.analysis.transitions import TRANSITIONS, answer_text, choices, pair, target_text
+from harness.analysis.transitions import (
+    TRANSITIONS,
+    answer_text,
+    asked_text,
+    choices,
+    pair,
+    target_text,
+)
 from harness.records import Comparison, Finding, ItemKey
 
 __all__ = [
@@ -22,6 +29,7 @@ __all__ = [
     "Analysis",
     "analyse",
     "answer_text",
+    "asked_text",
     "choices",
     "findings",
     "named",

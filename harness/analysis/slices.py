@@ -9,6 +9,7 @@ from collections import defaultdict
 
 from harness.analysis.groups.facets import MIN_ITEMS, Facets
 from harness.analysis.intervals import Interval, difference, scored
+from harness.analysis.transitions import right_counts
 from harness.records import Comparison, Finding, Pair, Suite
 
 MAX_SLICES = 40
@@ -49,8 +50,7 @@ def slices(comparison: Comparison, facets: Facets) -> tuple[Finding, ...]:
 
 
 def _counted(group: tuple[str, str], pairs: list[Pair], comparison: Comparison) -> Finding:
-    base = sum(pair.base.verdict.outcome == "correct" for pair in pairs)
-    tuned = sum(pair.tuned.verdict.outcome == "correct" for pair in pairs)
+    base, tuned = right_counts(pairs)
     return Finding(
         kind="slice",
         candidate=comparison.candidate,
@@ -77,14 +77,15 @@ def _finding(
     )
     overall = decision.delta if decision else None
     wanted = "lost" if comparison.suite.gain(delta) < 0 else "gained"
+    base_right, tuned_right = right_counts(pairs)
     return Finding(
         kind="slice",
         candidate=comparison.candidate,
         suite=comparison.suite.name,
         title=f"{group[0]} = {group[1]}",
         text=_sentence((delta, low, high), overall, looks, comparison.suite),
-        base_count=sum(pair.base.verdict.outcome == "correct" for pair in pairs),
-        tuned_count=sum(pair.tuned.verdict.outcome == "correct" for pair in pairs),
+        base_count=base_right,
+        tuned_count=tuned_right,
         total=len(pairs),
         delta=delta,
         ci_low=low,

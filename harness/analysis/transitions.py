@@ -40,6 +40,22 @@ def answer_text(sample: Sample) -> str:
     return "\n".join(texts) if texts else sample.verdict.answer or ""
 
 
+def right_counts(pairs: Sequence[Pair]) -> tuple[int, int]:
+    """Return how many items the base answered right, and how many the candidate did."""
+    base = sum(pair.base.verdict.outcome == "correct" for pair in pairs)
+    tuned = sum(pair.tuned.verdict.outcome == "correct" for pair in pairs)
+    return base, tuned
+
+
+def asked_text(item: Item) -> str | None:
+    """Return what a document asks: its last turn, else its question; None if that is no text."""
+    asked = item.doc.get("question")
+    turns = item.doc.get("messages")
+    if isinstance(turns, list | tuple) and turns and isinstance(turns[-1], Mapping):
+        asked = turns[-1].get("content")
+    return asked if isinstance(asked, str) else None
+
+
 def choices(item: Item) -> tuple[str, ...]:
     """Return the options of a multiple-choice document, in either shape that data sets use.
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from harness.engine.adapters.switch import ActiveArm, AdapterSwitch, AttachedArm
-from harness.engine.answering import Answering, Asked
+from harness.engine.answering import Answering, Asked, answers_of_one
 from harness.engine.prefix.parity_check import probe_ids, use_packed_attention
 from harness.engine.prefix.prefill import Runner
 from harness.models.fingerprint import BaseIdentity, base_identity
@@ -147,8 +147,7 @@ class Engine:
         self, arm: str, requests: Sequence[Request], *, drafts: Drafts | None = None
     ) -> Iterator[AnswerBatch]:
         """Answer requests of any kinds for one arm; see `answer_arms`."""
-        for batch in self.answer_arms({arm: requests}, drafts={arm: drafts or {}}):
-            yield [(request, response) for _, request, response in batch]
+        return answers_of_one(self, arm, requests, drafts)
 
     def answer_arms(
         self,

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from harness.analysis import TRANSITIONS, answer_text, choices, plain, target_text
+from harness.analysis import TRANSITIONS, answer_text, asked_text, choices, plain, target_text
 from harness.analysis.several_candidates import candidates_of
 from harness.display_text import clip, visible
 from harness.records import (
@@ -235,11 +235,8 @@ def question(item: Item) -> str:
 
     A prompt often ends in a bare cue such as ``Answer:``, which asks nothing.
     """
-    asked = item.doc.get("question")
-    turns = item.doc.get("messages")
-    if isinstance(turns, list | tuple) and turns and isinstance(turns[-1], Mapping):
-        asked = turns[-1].get("content")
-    if not isinstance(asked, str):
+    asked = asked_text(item)
+    if asked is None:
         lines = [line.strip() for line in item.prompt.splitlines() if line.strip()]
         asked = next((line for line in reversed(lines) if len(line.split()) > 1), item.prompt)
     return " ".join(visible(asked).split())

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from harness.analysis.groups.facets import MIN_ITEMS, Facets
 from harness.analysis.intervals import FEW_CLUSTERS, scored
+from harness.analysis.transitions import right_counts
 from harness.records import Comparison, Finding, Pair
 from harness.stats import design_effect, holm
 
@@ -243,6 +244,7 @@ def _finding(
     held = back(float(items.gain[group.member & ~items.searched].mean()))
     mine = [pair for pair, is_in in zip(items.pairs, group.member, strict=True) if is_in]
     wanted = "lost" if back(here - there) < 0 else "gained"
+    base_right, tuned_right = right_counts(mine)
     how = (
         f"confirmed on the other ({held * 100:+.1f} there)"
         if p <= alpha
@@ -255,8 +257,8 @@ def _finding(
         title=" and ".join(f"{name} = {value}" for name, value in names),
         text=f"{here * 100:+.1f} points on {len(mine)} items against {there * 100:+.1f} on all "
         f"others; found on one half of the items, {how}; p {p:.2g} among {found} looked at",
-        base_count=sum(pair.base.verdict.outcome == "correct" for pair in mine),
-        tuned_count=sum(pair.tuned.verdict.outcome == "correct" for pair in mine),
+        base_count=base_right,
+        tuned_count=tuned_right,
         total=len(mine),
         delta=here,
         elsewhere=there,

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from typing import NamedTuple
 
-from harness.analysis.transitions import target_text
+from harness.analysis.transitions import asked_text, target_text
 from harness.records import Comparison, Finding, Item, Pair
 
 LEAST_LOST = 8
@@ -72,11 +72,8 @@ def themes(comparison: Comparison, *, learned: bool | None = None) -> tuple[Find
 
 
 def _words(item: Item) -> frozenset[str]:
-    asked = item.doc.get("question")
-    turns = item.doc.get("messages")
-    if isinstance(turns, list | tuple) and turns and isinstance(turns[-1], Mapping):
-        asked = turns[-1].get("content")
-    text = asked if isinstance(asked, str) else item.prompt
+    asked = asked_text(item)
+    text = item.prompt if asked is None else asked
     return frozenset(_WORD.findall(f"{text} {target_text(item)}".lower()))
 
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.engine.adapters.switch import AdapterSwitch
+from harness.engine.answering import answers_of_one
 from harness.engine.model import Engine
 from harness.engine.verified import calibration
 from harness.engine.verified.calibration import ErrorBound
@@ -180,8 +181,7 @@ class VerifiedEngine:
         self, arm: str, requests: Sequence[Request], *, drafts: Drafts | None = None
     ) -> Iterator[AnswerBatch]:
         """Answer requests of any kinds for one arm; see `answer_arms`."""
-        for batch in self.answer_arms({arm: requests}, drafts={arm: drafts or {}}):
-            yield [(request, response) for _, request, response in batch]
+        return answers_of_one(self, arm, requests, drafts)
 
     def answer_arms(
         self,
