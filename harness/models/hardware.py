@@ -1,6 +1,7 @@
 """Which device to run on, and which number formats it computes with; looked up, never assumed."""
 
 import gc
+import os
 import platform
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,7 +25,8 @@ _NO_MEMORY = (
 def device_of(wanted: str) -> "torch.device":
     """Return the torch device for a study's ``device``.
 
-    ``auto`` takes the first CUDA card, else Apple's GPU (MPS), else the CPU.
+    ``auto`` takes the first CUDA card, else Apple's GPU (MPS), else the CPU. Of several processes
+    that torchrun or accelerate started on one machine, each takes a card of its own.
 
     Raises:
         ModelError: If it is none of these, or not there.
@@ -41,6 +43,9 @@ def device_of(wanted: str) -> "torch.device":
     if device.type not in ("cpu", "cuda", "mps"):
         raise ModelError(f"no device {wanted!r}: use {_DEVICES}")
     count = torch.cuda.device_count()
+    if device.type == "cuda" and device.index is None and (own := own_card(count)) is not None:
+        device = torch.device("cuda", own)
+        torch.cuda.set_device(device)  # kernels that are not told a device run on this one
     if device.type == "cuda" and (device.index or 0) >= count:
         raise ModelError(f"no device {wanted!r}: {count} CUDA devices found; set 'device: auto'")
     if device.type == "mps" and not has_mps:
@@ -49,6 +54,25 @@ def device_of(wanted: str) -> "torch.device":
             "built for it; set 'device: auto'"
         )
     return device
+
+
+def own_card(cards: int) -> int | None:
+    """Return which of a machine's cards belongs to this process, by its ``LOCAL_RANK``.
+
+    None where nothing was said, or where each process sees its own card only.
+
+    Raises:
+        ModelError: If there are more processes than cards.
+    """
+    given = os.environ.get("LOCAL_RANK", "")
+    if not given.isdecimal() or cards < 2:
+        return None
+    if (rank := int(given)) >= cards:
+        raise ModelError(
+            f"processes side by side need a GPU each: this is number {rank + 1} on a machine with "
+            f"{cards}; start {cards} on it"
+        )
+    return rank
 
 
 def check_quantization(bits: str, device: "torch.device") -> None:
