@@ -40,9 +40,14 @@ def _show_devices() -> None:
         return
     import torch
 
-    from harness.models.hardware import device_of, has_bf16
+    from harness.models.hardware import device_of, precision_of
+    from harness.models.scoring_dtype import facts_of, scoring_dtype
+    from harness.study import BaseSection
 
     devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     console.say(f"{'devices':<18} {', '.join(devices) or f'CPU, {os.cpu_count()} cores'}")
-    multiplies_bf16 = has_bf16(device_of("auto"))
-    console.say(f"{'bfloat16':<18} {'yes' if multiplies_bf16 else 'no: training uses float32'}")
+    device = facts_of("auto")
+    trained = "yes" if device.has_bf16 else f"no: training uses {precision_of(device_of('auto'))}"
+    console.say(f"{'bfloat16':<18} {trained}")
+    precision = scoring_dtype(BaseSection(model="a"), device)
+    console.say(f"{'dtype auto':<18} {precision.dtype}: {precision.why}")

@@ -56,13 +56,15 @@ def command(
         console.say(note)
     for suite in suites:
         _tell(suite)
+    if planned.precision:
+        console.say(planned.precision.sentence)
     arms = len(planned.arms)
     timed = [suite.seconds for suite in suites if suite.seconds is not None]
     if timed:
         console.say(
             f"answering takes about {_time(arms * sum(timed))} here for {arms} arms, from "
-            f"{PROBED} items a suite: less where many items share a beginning; training "
-            "and judging come on top"
+            f"{PROBED} items a suite in {planned.study.base.weights_dtype}: less where arms share "
+            "passes, items a beginning, or bf16 answers first; training and judging come on top"
         )
     console.say(
         f"(supposing that base and tuned differ on {DISAGREEMENT:.0%} of the items; with "

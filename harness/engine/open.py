@@ -18,9 +18,9 @@ from harness.models.fingerprint import (
     base_identity,
     endpoint_fingerprint,
 )
-from harness.models.hardware import device_of, has_bf16
 from harness.models.load_model import base_section, load_tokenizer
 from harness.models.protocols import PretrainedTokenizer
+from harness.models.scoring_dtype import DeviceFacts, scoring_dtype
 from harness.records import Answerer, Arm
 from harness.study import VERIFIED, BaseSection, Study
 from harness.suites.load_suite import LoadedSuite
@@ -58,7 +58,11 @@ class LocalEngine(Answerer, Protocol):
 
 
 def open_engine(
-    base: BaseSection, model: str, *, suites: Sequence[LoadedSuite] = ()
+    base: BaseSection,
+    model: str,
+    *,
+    suites: Sequence[LoadedSuite] = (),
+    device: DeviceFacts | None = None,
 ) -> LocalEngine:
     """Load a study's base, once or, for verified bf16, in two precisions.
 
@@ -67,19 +71,15 @@ def open_engine(
         model: Hub name or folder.
         suites: What will be answered. Verified bf16 measures its bounds on a probe of it, and
             answers in float32 what is not decided by a best choice or a text.
+        device: What is known of the base's device; looked up by default.
 
     Raises:
         ModelError: If model or tokenizer cannot be loaded.
     """
-    exact = Engine.from_base(base, model)
-    if base.dtype != VERIFIED:
-        return exact
-    if not has_bf16(exact.runner.like.device):
-        exact.notes.append(
-            f"answered in float32: {exact.runner.like.device.type} here has no bf16 instructions, "
-            f"so dtype {VERIFIED} would be slower than float32"
-        )
-        log.warning("%s", exact.notes[-1])
+    precision = scoring_dtype(base, device)
+    exact = Engine.from_base(base.model_copy(update={"dtype": precision.dtype}), model)
+    exact.notes += precision.notes
+    if precision.dtype != VERIFIED:
         return exact
     work = tuple(request for suite in suites for request in suite.requests)
     return VerifiedEngine(exact, work, numeric_suites(suites))
@@ -114,7 +114,7 @@ def arm_fingerprints(
         return found
     base, model = study.base, study.model_path
     base_fingerprint = base_identity(model, base, load_tokenizer(model, base)).fingerprint
-    verified = base.dtype == VERIFIED and has_bf16(device_of(base.device))
+    verified = scoring_dtype(base).dtype == VERIFIED
     numeric = numeric_suites(suites) if verified else []
     for arm in local:
         exact = base_fingerprint

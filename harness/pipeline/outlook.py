@@ -120,7 +120,9 @@ def _probe(planned: PlannedRun) -> dict[str, float]:
     if planned.study.base.backend:
         return {}  # an endpoint answers, and others may be using it
     with planned.progress.task("time a few items", len(planned.loaded)) as advance:
-        engine = open_engine(planned.study.base, planned.study.model_path, suites=planned.loaded)
+        base = planned.study.base
+        exact = base.model_copy(update={"dtype": base.weights_dtype})
+        engine = open_engine(exact, planned.study.model_path)
         found = {}
         for done, loaded in enumerate(planned.loaded):
             advance(done=done, note=loaded.suite.name)

@@ -25,6 +25,7 @@ from harness.study import (
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
+    from harness.models.scoring_dtype import ScoringDtype
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,8 @@ class PlannedRun:
     """A checked study: everything that can be refused has been, and nothing is written yet.
 
     ``loaded`` are the suites with the items that judge, ``choosing`` those with the items that
-    choose checkpoints, ``set_apart`` says which items judge nothing and why.
+    choose checkpoints, ``set_apart`` says which items judge nothing and why, ``precision`` what the
+    weights are scored in and why.
     """
 
     study: Study
@@ -45,6 +47,7 @@ class PlannedRun:
     choosing: Mapping[str, "LoadedSuite"] = field(default_factory=dict)
     set_apart: tuple[str, ...] = ()
     must_pass: Mapping[str, Sequence[ItemKey]] = field(default_factory=dict)
+    precision: "ScoringDtype | None" = None
 
     @property
     def suites(self) -> tuple[Suite, ...]:
@@ -60,7 +63,9 @@ class PlannedRun:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know about the suites' prompts and items."""
-        return (*(note for loaded in self.loaded for note in loaded.notes), *self.set_apart)
+        precision = self.precision.notes if self.precision else ()
+        of_suites = (note for loaded in self.loaded for note in loaded.notes)
+        return (*of_suites, *self.set_apart, *precision)
 
     @property
     def arms(self) -> tuple[str, ...]:
@@ -86,6 +91,9 @@ def plan(
     folder.check(study)
     check_installed(study)
     check_hub(study)
+    precision = _in_one_precision(study, folder)
+    if precision:
+        study = _scored_in(study, precision.dtype)
     study = _judge_by_path(_dated(study, folder))
     if until_decided and study.data.overlap == "exclude":
         raise StudyError(
@@ -125,7 +133,27 @@ def plan(
         allow_identical=allow_identical,
         until_decided=until_decided,
         must_pass=required,
+        precision=precision,
     )
+
+
+def _in_one_precision(study: Study, folder: RunFolder) -> "ScoringDtype | None":
+    """Return the precision of a run's whole life, None where its base answers elsewhere.
+
+    Raises:
+        ComparisonError: If an earlier run of the folder was scored in another one.
+    """
+    from harness.models.scoring_dtype import scoring_dtype
+
+    if study.base.backend:
+        return None
+    found = scoring_dtype(study.base)
+    folder.check_dtype(found)
+    return found
+
+
+def _scored_in(study: Study, dtype: str) -> Study:
+    return study.model_copy(update={"base": study.base.model_copy(update={"dtype": dtype})})
 
 
 def _dated(study: Study, folder: RunFolder) -> Study:

@@ -8,7 +8,7 @@ score is one changed line.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,17 +35,20 @@ class BaselineItem(NamedTuple):
 class Baseline:
     """Scores to be held against: ``items`` by suite and `item_id`, ``declared`` by suite.
 
-    ``date`` is the day that the chat template wrote, empty where it wrote none.
+    ``date`` is the day that the chat template wrote, empty where it wrote none; ``sql`` has the
+    releases of what judged SQL, empty where no suite has any.
     """
 
     study: str
     arm: str
     date: str = ""
+    sql: Mapping[str, str] = field(default_factory=dict)
     declared: Mapping[str, Document]
     items: Mapping[str, Mapping[str, BaselineItem]]
 
 
 _SUITE, _SCORED = TypeAdapter(Suite), TypeAdapter(BaselineItem)
+_RELEASES = TypeAdapter(dict[str, str])
 _ORDINARY = Suite(name="", metric="")
 
 
@@ -78,14 +81,15 @@ def write_baseline(
     scored: Sequence[tuple[Suite, Sequence[Sample]]],
     *,
     date: str = "",
+    sql: Mapping[str, str] | None = None,
 ) -> None:
-    """Write an arm's scores; equal scores give equal bytes.
+    """Write an arm's scores; equal scores by the same judges give equal bytes.
 
     Raises:
         InfrastructureError: If the file cannot be written.
     """
-    dated = {"date": date} if date else {}
-    lines = [_line({"baseline": FORMAT, "study": study, "arm": arm, **dated})]
+    known = {name: value for name, value in {"date": date, "sql": sql}.items() if value}
+    lines = [_line({"baseline": FORMAT, "study": study, "arm": arm, **known})]
     for suite, samples in scored:
         lines.append(_line({"suite": suite.name, "declared": declaration(suite)}))
         rows = sorted(
@@ -133,6 +137,7 @@ def read_baseline(path: Path) -> Baseline:
             study=str(first["study"]),
             arm=str(first["arm"]),
             date=str(first.get("date", "")),
+            sql=_RELEASES.validate_python(first.get("sql", {})),
             declared=declared,
             items=items,
         )

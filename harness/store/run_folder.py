@@ -7,7 +7,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import StudyError
+from harness.errors import ComparisonError, StudyError
 from harness.files import IN_USE, alone, inside, refuse_links
 from harness.records import AnswerTime, Arm, TrainingData
 from harness.store.answer_times import added_up
@@ -23,6 +23,7 @@ from harness.store.run_lock import (
 )
 
 if TYPE_CHECKING:
+    from harness.models.scoring_dtype import ScoringDtype
     from harness.study import Study
 
 
@@ -160,6 +161,21 @@ class RunFolder:
             raise StudyError(
                 f"{self.path} belongs to study {lock.study!r} on base {lock.base!r}; this is "
                 f"study {study.name!r} on {study.base.title!r}; give another --out"
+            )
+
+    def check_dtype(self, precision: "ScoringDtype") -> None:
+        """Refuse to score in another precision than an earlier run of this folder.
+
+        Raises:
+            ComparisonError: If the folder was begun in another one; its answers are kept.
+        """
+        lock = self.read_lock()
+        begun = lock.dtype if lock else None
+        if begun is not None and begun != precision.dtype:
+            raise ComparisonError(
+                f"a run is scored in one precision: {self.path} was begun in {begun} and would now "
+                f"be {precision.sentence}; set 'dtype: {begun}' under 'base', go on where it was "
+                "begun, or give another --out"
             )
 
     def claim(self, study: "Study") -> None:

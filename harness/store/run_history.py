@@ -9,7 +9,7 @@ from harness.records import BASE, Arm
 from harness.store.run_lock import RunLock
 
 _SCALARS = (
-    ("gate", "max_unscored"), ("base", "dtype"), ("base", "quantization"), ("base", "revision"),
+    ("gate", "max_unscored"), ("base", "quantization"), ("base", "revision"),
 )  # fmt: skip
 """Section and key of what a study may change and must not hide."""
 _SUITE, _CANDIDATE, _MODEL = "suite", "candidate", "model of "
@@ -66,8 +66,9 @@ def _facts(lock: RunLock) -> Iterator[tuple[str, str]]:
             yield _CANDIDATE, arm.name
         if known := _model(arm):
             yield _MODEL + arm.name, known
-    if device := lock.versions.get("device"):
-        yield "device", device
+    yield from lock.versions.items()
+    if lock.dtype:
+        yield "dtype", lock.dtype
     yield "seed", str(lock.study_file.get("seed"))
     for section, key in _SCALARS:
         values = lock.study_file.get(section)

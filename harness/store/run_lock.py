@@ -83,6 +83,13 @@ class RunLock:
     scored: Mapping[str, Mapping[str, ScoredFile]] = field(default_factory=dict)
     history: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def dtype(self) -> str | None:
+        """The precision that weights loaded here are scored in; None where there are none yet."""
+        base = self.study_file.get("base")
+        known = base if isinstance(base, Mapping) and not base.get("backend") else {}
+        return str(known["dtype"]) if "dtype" in known else None
+
 
 def merge_declarations(
     earlier: Declarations | None, new: Declarations, *, lock_file: Path
@@ -156,6 +163,7 @@ def read_lock(path: Path) -> RunLock | None:
             "another --out"
         ) from error
     require_known(data.pop("format", 1), FORMAT, what="a run's lock", path=path)
+    _forget_idle_dtype(data.get("study_file"))
     try:
         data["schedules"] = data.pop("until_decided", None) or {}
         declared = TypeAdapter(Declarations).validate_python(data) if "suites" in data else None
@@ -167,6 +175,14 @@ def read_lock(path: Path) -> RunLock | None:
             f"a run folder's lock must hold what a run declares: {path}: {where}: {first['msg']}; "
             "move the folder away or give another --out, and run the study again"
         ) from error
+
+
+def _forget_idle_dtype(study_file: object) -> None:
+    """Drop the precision of endpoints, which earlier versions kept although it meant nothing."""
+    study = study_file if isinstance(study_file, dict) else {}
+    for section in (study.get("base"), (study.get("review") or {}).get("judge")):
+        if isinstance(section, dict) and section.get("backend"):
+            section.pop("dtype", None)
 
 
 def write_lock(path: Path, lock: RunLock) -> None:

@@ -6,6 +6,7 @@ relative to the study file, so that a study folder can be moved to another machi
 
 from harness.study.endpoint import ArmSection
 from harness.study.sections import (
+    AUTO,
     VERIFIED,
     BaseSection,
     CandidateSection,
@@ -20,6 +21,7 @@ from harness.study.study_file import BUILTIN_PREFIX, Study, json_schema, load, r
 from harness.study.training_data import DataSection, Query
 
 __all__ = [
+    "AUTO",
     "BUILTIN_PREFIX",
     "VERIFIED",
     "ArmSection",

@@ -11,7 +11,8 @@ from harness.records import SMALLEST, Gate
 from harness.study.endpoint import OF_TRAINING, ArmSection, Section, is_set
 from harness.study.training_data import Query
 
-VERIFIED = "bfloat16_verified"
+AUTO, VERIFIED = "auto", "bfloat16_verified"
+"""Precisions that are no format of weights: as the device allows, and bf16 checked by float32."""
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -29,11 +30,12 @@ class BaseSection(ArmSection):
         "and chat template make the prompts",
     )
     revision: str | None = Field(None, description="commit or tag of a hub model")
-    dtype: Literal["float32", "bfloat16", "float16", "bfloat16_verified"] = Field(
-        "float32",
-        description="precision of scoring; float32 makes scores reproducible; bfloat16_verified "
-        "gives float32's verdicts faster: a first pass in bf16, a second in float32 where a "
-        "verdict could flip (needs both copies of the weights; trains in float32)",
+    dtype: Literal["auto", "float32", "bfloat16", "float16", "bfloat16_verified"] = Field(
+        "auto",
+        description="precision of scoring; auto: float32 on a processor, bfloat16_verified on a "
+        "GPU that has bf16; float32 makes scores reproducible; bfloat16_verified gives float32's "
+        "verdicts faster: a first pass in bf16, a second in float32 where a verdict could flip "
+        "(needs room for both copies of the weights; trains in float32)",
     )
     device: str = Field("auto", description="auto, cpu, cuda, cuda:N or mps")
     quantization: Literal["none", "4bit", "8bit"] = Field(
@@ -63,7 +65,7 @@ class BaseSection(ArmSection):
     @property
     def weights_dtype(self) -> str:
         """The precision of the weights that are trained on, and that have the last word."""
-        return "float32" if self.dtype == VERIFIED else self.dtype
+        return "float32" if self.dtype in (AUTO, VERIFIED) else self.dtype
 
     @property
     def title(self) -> str:

@@ -1,6 +1,7 @@
 """What every command promises: help with an example, documented exit codes, no traceback."""
 
 import re
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,16 @@ def test_init_writes_a_study_that_loads(tmp_path: Path) -> None:
     again = harness("init", folder=tmp_path)
     assert again.returncode == 2
     assert "--force" in again.stderr
+
+
+def test_doctor_says_what_scores_and_judges_here() -> None:
+    """The precision that ``dtype: auto`` comes to with its reason, and the engines that run SQL."""
+    done = harness("doctor")
+    assert done.returncode == 0, done.stderr
+    told = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
+    assert told["dtype"].startswith(("auto         float32: ", "auto         bfloat16_verified: "))
+    assert told["sqlite"] == sqlite3.sqlite_version
+    assert told["duckdb"]
 
 
 def test_the_version_is_the_package_s() -> None:

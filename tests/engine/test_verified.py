@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.tiny_models import answers, llama, lora, prompt, question, random_tree
 
-import harness.engine.open as engine_open
 from harness import content
 from harness.engine import Engine, LoadedSuite, VerifiedEngine, load_suite
 from harness.engine.open import load_engine, open_engine
@@ -19,6 +18,7 @@ from harness.engine.verified import calibration, margins
 from harness.engine.verified.decided import is_decided_by_best
 from harness.errors import ModelError, StudyError
 from harness.models.hardware import has_bf16
+from harness.models.scoring_dtype import DeviceFacts
 from harness.records import BASE, Request, Response
 from harness.store import AnswerStore
 from harness.study import VERIFIED, BaseSection, SuiteSection, load
@@ -191,16 +191,15 @@ def test_adapters_are_attached_to_both(base: Path, tmp_path: Path) -> None:
     assert any("early: bf16 choices" in note or "early: choices" in note for note in engine.notes)
 
 
-def test_without_bf16_instructions_it_is_float32_and_says_so(
-    base: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_bf16_instructions_it_is_float32_and_says_so(base: Path) -> None:
     """A processor that only emulates bf16 would be slower, so the engine is float32's own."""
-    monkeypatch.setattr(engine_open, "has_bf16", lambda _: False)
-    engine = load_engine(str(base), dtype=VERIFIED, device="cpu")
+    section = BaseSection(model=str(base), dtype=VERIFIED, device="cpu")
+    plain = DeviceFacts("cpu", "cpu", has_bf16=False)
+    engine = open_engine(section, str(base), device=plain)
     exact = Engine.load(str(base), device="cpu")
     assert isinstance(engine, Engine)
     assert engine.fingerprint(BASE) == exact.fingerprint(BASE)
-    assert any("answered in float32: cpu here has no bf16" in note for note in engine.notes)
+    assert any("scored in float32 (dtype bfloat16_verified): no bf16" in n for n in engine.notes)
 
 
 def test_with_bf16_instructions_the_study_s_base_opens_it(tiny: Engine) -> None:

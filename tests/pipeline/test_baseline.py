@@ -181,6 +181,16 @@ def test_added_items_and_suites_are_said(finished: Path, tmp_path: Path) -> None
     assert "domain_qa is not in the baseline and is not compared" in result.notes
 
 
+def test_a_baseline_that_another_sqlite_judged_is_said(finished: Path, tmp_path: Path) -> None:
+    """A query may give other rows there; without SQL a baseline keeps no releases at all."""
+    head, *rows = (finished / "baseline.jsonl").read_text().splitlines()
+    assert "sql" not in json.loads(head)
+    older = tmp_path / "older.jsonl"
+    older.write_text("\n".join([json.dumps({**json.loads(head), "sql": {"sqlite": "3.9"}}), *rows]))
+    result = compare_with_baseline(RunFolder(finished / "run"), older)
+    assert any(note.startswith("SQL was judged by sqlite 3.9 and 3.") for note in result.notes)
+
+
 def test_a_baseline_of_half_a_run_is_refused(finished: Path, tmp_path: Path) -> None:
     """An early end leaves items without a score; several candidates need a choice."""
     early = run_study(
@@ -223,6 +233,8 @@ def test_a_plan_counts_cost_and_warns_of_a_hopeless_verdict(finished: Path, tmp_
     assert "suite arc_mini: 150 items" in done.stdout
     assert "prompt tokens" in done.stdout
     assert "distinct, about" in done.stdout
+    assert "scored in " in done.stdout
+    assert " items a suite in float32: less where arms share passes" in done.stdout
     assert done.stdout.count("warning: too few items") == 1
     assert not list(tmp_path.iterdir())
     quick = harness_here("plan", str(finished / "study.yaml"), "--no-probe", folder=tmp_path)

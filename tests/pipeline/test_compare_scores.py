@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from harness.records import Item, ItemKey, Response, Sample, Suite, Verdict
 from harness.report import gate_json
 from harness.report.wording import check_sentence
 from harness.store import read_scores, write_samples
-from harness.store.run_lock import Declarations, RunLock, write_lock
+from harness.store.run_lock import Declarations, RunLock, read_lock, write_lock
 from harness.study import SuiteSection
 from harness.suites.lm_eval_task import load_task, quiet
 
@@ -255,6 +256,22 @@ def test_a_runs_own_margin_and_grouping_hold(tmp_path: Path) -> None:
     run_of(tmp_path / "b", Suite(name="shop", metric="acc", margin=0.03), tuned=0.5)
     with pytest.raises(StudyError, match=r"runs of shop declare 0.03 and 0.2; say with --margin"):
         harness.compare(base, tmp_path / "b" / "samples" / "tuned")
+
+
+def test_sql_that_other_releases_judged_is_said(tmp_path: Path) -> None:
+    """Two runs whose queries another SQLite ran; nothing is said of suites without SQL."""
+    for judge, sentences in (("sql", 1), (None, 0)):
+        suite = Suite(name="shop", metric="acc", judge=judge, kind="graded")
+        for side, release in (("a", "3.40.1"), ("b", "3.45.0")):
+            run_of(tmp_path / side, suite, **{side: 0.6})
+            lock = read_lock(tmp_path / side / "study.lock.json")
+            assert lock is not None
+            versions = {"sqlite": release, "duckdb": "1.4.0", "torch": release}
+            write_lock(tmp_path / side / "study.lock.json", replace(lock, versions=versions))
+        result = harness.compare(*(tmp_path / side / "samples" / side for side in ("a", "b")))
+        told = [note for note in result.notes if note.startswith("SQL was judged by")]
+        assert len(told) == sentences
+        assert all("by sqlite 3.40.1 and 3.45.0, first for a, then for b" in one for one in told)
 
 
 @pytest.mark.model

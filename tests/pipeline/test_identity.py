@@ -236,11 +236,14 @@ def test_a_model_stays_the_same_while_it_answers(copied: Path) -> None:
 
 
 def test_what_was_tried_before_in_a_folder_is_told(copied: Path) -> None:
-    """Another seed, share of unscored items, precision, suite or candidate: each is a note."""
+    """Another seed, share of unscored items, suite, candidate or release: each is a note."""
     other_weights(copied)
+    lock = lock_of(copied)
+    lock["versions"]["python"] = "3.1"
+    (copied / "run" / "study.lock.json").write_text(json.dumps(lock))
     changed = run(
         copied,
-        base={"model": "./base", "dtype": "bfloat16"},
+        base={"model": "./base", "quantization": "none"},
         candidates=[{"name": "given", "adapter": "given"}],
         suites=SUITES[:1],
         seed=7,
@@ -253,13 +256,48 @@ def test_what_was_tried_before_in_a_folder_is_told(copied: Path) -> None:
         "'given' had other weights or arguments in this folder before (",
         "seed was 0 in this folder before and is 7 now",
         "max_unscored was 0.05 in this folder before and is 0.5 now",
-        "dtype was float32 in this folder before and is bfloat16 now",
+        "python was 3.1 in this folder before and is 3.",
     ):
         assert sentence in told
     _, again = reopen(RunFolder(copied / "run"))
     assert again.notes == changed.notes
     for name in ("gate.json", "report.md", "report.html"):
         assert "is left out now" in (copied / "run" / name).read_text(), name
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "bfloat16_verified"])
+def test_a_run_is_scored_in_one_precision(copied: Path, dtype: str) -> None:
+    """A folder that was begun in another one, say on a GPU, is refused whole, with exit code 3."""
+    lock = lock_of(copied)
+    assert lock["study_file"]["base"]["dtype"] == "float32"
+    lock["study_file"]["base"]["dtype"] = dtype
+    (copied / "run" / "study.lock.json").write_text(json.dumps(lock))
+    before = {path: path.read_bytes() for path in (copied / "run").rglob("*") if path.is_file()}
+    write(copied, base={"model": "./base", "device": "cpu"})
+    for verb in ("plan", "run"):
+        done = harness_here(verb, copied / "study.yaml", "--out", copied / "run")
+        told = " ".join(done.stderr.split())
+        assert done.returncode == 3, told
+        assert f"was begun in {dtype} and would now be scored in float32 (dtype auto)" in told
+        assert f"set 'dtype: {dtype}' under 'base', go on where" in told
+    write(copied, base={"model": "./base", "dtype": dtype, "device": "cpu"})
+    if dtype == "bfloat16":
+        planned = plan(study.load(copied / "study.yaml"), out=copied / "run")
+        assert planned.study.base.dtype == dtype
+    after = {path: path.read_bytes() for path in (copied / "run").rglob("*") if path.is_file()}
+    assert after == before
+
+
+def test_an_endpoint_has_no_precision(copied: Path) -> None:
+    """Earlier versions kept float32 for it, which is read as nothing."""
+    lock = lock_of(copied)
+    lock["study_file"]["base"] |= {"backend": "local-completions", "dtype": "float32"}
+    path = copied / "run" / "study.lock.json"
+    path.write_text(json.dumps(lock))
+    known = RunFolder(copied / "run").read_lock()
+    assert known is not None
+    assert known.dtype is None
+    assert "dtype" not in known.study_file["base"]
 
 
 @pytest.fixture(scope="module")

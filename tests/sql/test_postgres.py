@@ -146,6 +146,17 @@ def test_a_db_id_names_a_database_or_a_schema(server: Server, judge: Judge) -> N
         assert verdict.outcome == "correct", verdict
 
 
+def test_which_postgresql_judges_is_known(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of a user's server, of one named for scripts, and of the installed programs."""
+    place = databases_at(server.url("reader"))
+    assert isinstance(place, postgres.PostgresServer)
+    release = postgres.server_release(place)
+    assert release[0].isdigit()
+    assert postgres.scratch_release() == release
+    monkeypatch.setenv(postgres.SCRATCH, server.url("judge", "postgres"))
+    assert postgres.scratch_release() == release
+
+
 @pytest.mark.parametrize(
     ("role", "database", "kind", "said"),
     [

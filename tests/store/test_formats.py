@@ -191,7 +191,8 @@ def test_samples_without_a_format_are_read(tmp_path: Path) -> None:
 def test_a_baseline_of_the_future_is_refused(tmp_path: Path) -> None:
     """Today's is read."""
     path = tmp_path / "baseline.jsonl"
-    write_baseline(path, "s", "base", [(SQL, samples())])
+    write_baseline(path, "s", "base", [(SQL, samples())], sql={"sqlite": "3.40.1"})
+    assert read_baseline(path).sql == {"sqlite": "3.40.1"}
     assert read_baseline(path).declared["sql"]["metric"] == "acc"
     head, *lines = path.read_text().splitlines(keepends=True)
     assert json.loads(head)["baseline"] == 1

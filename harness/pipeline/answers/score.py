@@ -11,6 +11,7 @@ from harness.pipeline.answers import until_decided
 from harness.pipeline.answers.ask import AnswerSession
 from harness.pipeline.answers.join_endpoints import join_endpoints
 from harness.pipeline.answers.scored_run import Scored
+from harness.pipeline.checks.suite_rows import postgres_releases
 from harness.pipeline.plan import PlannedRun
 from harness.records import Answerer, Arm, Sample
 from harness.store import AnswerStore, write_samples
@@ -73,7 +74,7 @@ def _declare(planned: PlannedRun, declared: Declarations, arms: Sequence[Arm]) -
         study,
         declared,
         arms=arms,
-        versions={**versions(), **_device(study)},
+        versions={**versions(), **postgres_releases(planned.loaded), **_device(study)},
         fingerprints=fingerprints,
         settings=settings_of_arms(study, arms),
         backend_files=backend_files(study),

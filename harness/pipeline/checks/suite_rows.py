@@ -70,6 +70,32 @@ def check_databases(loaded: Sequence["LoadedSuite"]) -> None:
             known.add(item.doc.get("db_id"))
 
 
+def postgres_releases(loaded: Sequence["LoadedSuite"]) -> dict[str, str]:
+    """Return which PostgreSQL judges the suites, as a lock's versions name it; none where none.
+
+    Raises:
+        InfrastructureError: If a server cannot be reached.
+    """
+    from harness.sql.execute.postgres import (
+        PostgresServer,
+        databases_at,
+        scratch_release,
+        server_release,
+    )
+    from harness.sql.question import database_on
+
+    found: dict[str, str] = {}
+    for suite in loaded:
+        if suite.suite.judge != "sql" or not suite.items:
+            continue
+        place = databases_at(suite.databases or "")
+        if isinstance(place, PostgresServer):
+            found["postgresql"] = server_release(database_on(place, suite.items[0].doc))
+        elif any(item.doc.get("dialect") == "postgres" for item in suite.items):
+            found.setdefault("postgresql", scratch_release())
+    return {part: release for part, release in found.items() if release}
+
+
 def _scored_file(section: SuiteSection, study: Study) -> Path | None:
     """Return the file whose rows are scored; None where loading the suite says what is wrong."""
     path = study.path(section.data or "")

@@ -21,6 +21,7 @@ from harness.store.baseline_file import (
     write_baseline,
 )
 from harness.store.run_folder import RunFolder
+from harness.versions import sql_differences, sql_versions
 
 NAMED = 5
 """How many removed items a reason names."""
@@ -52,7 +53,11 @@ def save_baseline(folder: RunFolder, file: Path, *, arm: str | None = None) -> s
                 f"{schedule.planned} of {suite.name}; run the study without --until-decided first"
             )
     day = run.study.base.date
-    write_baseline(file, run.study.name, arm, scored, date=day.isoformat() if day else "")
+    write_baseline(
+        file, run.study.name, arm, scored,
+        date=day.isoformat() if day else "",
+        sql=sql_versions(run.versions) if any(s.judge == "sql" for s in run.suites) else {},
+    )  # fmt: skip
     return arm
 
 
@@ -97,6 +102,7 @@ def compare_with_baseline(folder: RunFolder, file: Path) -> Result:
             f"Compared with the scores of {known.arm} in {known.study}, kept in {file.name}, not "
             "with the base model.",
             *run.notes,
+            *_rejudged(run, known),
             *_added(run, known),
         ),
         recipes=compare_recipes(run.arms, comparisons, run.study.gate.rates),
@@ -183,6 +189,13 @@ def _remembered(now: Sample, known: BaselineItem, suite: Suite) -> Sample:
 
 def _suite(declared: Mapping[str, object]) -> Suite:
     return Suite(**declared)  # type: ignore[arg-type]
+
+
+def _rejudged(run: ScoredRun, known: Baseline) -> list[str]:
+    """Say where SQL was judged by other releases on the two sides."""
+    others = sql_differences(known.sql, run.versions)
+    told = f"SQL was judged by {', '.join(others)}, first in the baseline, then here: a query may "
+    return [f"{told}give other rows; write a new baseline to be sure"] if others else []
 
 
 def _added(run: ScoredRun, known: Baseline) -> Sequence[str]:

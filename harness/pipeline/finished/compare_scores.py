@@ -1,14 +1,17 @@
 """Compare two sets of scores that exist already: runs of ours, plain scores, lm-eval's samples."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from harness.analysis.decisions import compare_scores, settle
 from harness.analysis.run_result import result_of
-from harness.errors import ComparisonError
+from harness.errors import ComparisonError, HarnessError
 from harness.pipeline.finished.choose_metric import MetricChoice, Wanted, choose
 from harness.records import BASE, Arm, Comparison, Gate, Result
 from harness.store import ScoredItem, read_scores
+from harness.store.run_folder import RunFolder
+from harness.versions import sql_differences
 
 TUNED = "tuned"
 
@@ -68,8 +71,30 @@ def compare(  # noqa: PLR0913 - one keyword per declaration
         arms=(Arm(name=BASE, path=str(base)), Arm(name=TUNED, path=str(tuned))),
         suites=[comparison.suite for comparison in comparisons],
         gate=gate,
-        notes=[note for choice in chosen for note in choice.notes],
+        notes=[
+            *(note for choice in chosen for note in choice.notes),
+            *_rejudged(base, tuned, left.keys()),
+        ],
     )
+
+
+def _rejudged(base: Path, tuned: Path, suites: Collection[str]) -> list[str]:
+    """Say where two runs of ours had SQL judged by other releases."""
+    others = sql_differences(_sql_versions(base, suites), _sql_versions(tuned, suites))
+    told = f"SQL was judged by {', '.join(others)}, first for {base.name}, then for {tuned.name}"
+    return [f"{told}: a query may give other rows; run one of the two again"] if others else []
+
+
+def _sql_versions(side: Path, suites: Collection[str]) -> Mapping[str, str]:
+    """Return what judged SQL in the run that scores lie in; none where there is none."""
+    place = side.absolute()
+    for folder in (place, *place.parents[:3]):  # RUN/samples/<arm>/samples_<suite>.jsonl
+        with suppress(HarnessError):
+            lock = RunFolder(folder).read_lock()
+            declared = lock.declared.suites if lock and lock.declared else {}
+            if lock and any(declared[name].judge == "sql" for name in declared.keys() & suites):
+                return lock.versions
+    return {}
 
 
 def _compared(choice: MetricChoice, gate: Gate) -> Comparison:

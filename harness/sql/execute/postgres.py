@@ -264,6 +264,35 @@ def can_load_scripts() -> bool:
     return find_spec("pg8000") is not None and bool(os.environ.get(SCRATCH) or _programs())
 
 
+def server_release(server: PostgresServer) -> str:
+    """Return which PostgreSQL a server is, such as ``15.3``.
+
+    Raises:
+        InfrastructureError: If it cannot be reached.
+    """
+    connection = _connected(server)
+    try:
+        return str(connection.rows("SHOW server_version")[0][0]).split()[0]
+    finally:
+        connection.close()
+
+
+def scratch_release() -> str:
+    """Return which PostgreSQL scripts are loaded on; empty where none is named or installed.
+
+    Raises:
+        InfrastructureError: If the named one cannot be reached.
+    """
+    if url := os.environ.get(SCRATCH):
+        return server_release(PostgresServer.from_url(url))
+    programs = _programs()
+    if programs is None or not can_load_scripts():
+        return ""
+    asked = [str(programs / "postgres"), "--version"]  # "postgres (PostgreSQL) 15.3 (Debian ...)"
+    said = subprocess.run(asked, capture_output=True, text=True, check=False).stdout
+    return said.partition(")")[2].split()[0] if ")" in said else ""
+
+
 @lru_cache(maxsize=4)
 def scratch_server(url: str) -> ServerSpec:
     """Return the scratch server; an own one is started where no url is given.
