@@ -212,17 +212,22 @@ def kept_until_whole(path: Path, name: str) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
+def alone(folder: Path, name: str = IN_USE, *, shared: bool = False) -> Iterator[None]:
     """Keep every other command that asks for a folder out of it; ends with the process, if killed.
+
+    Args:
+        folder: Where the command works; it is made if it does not exist.
+        name: Of the file that stands for what is asked for: all of the folder, or a part.
+        shared: Let those in that share it, too, and keep out who wants it alone.
 
     Raises:
         InfrastructureError: If another command is at work there, or the folder is not writable.
     """
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / IN_USE).open("ab")
+        file = (folder / name).open("ab")
     with file:
-        if _locked(file) is False:
+        if _locked(file, shared=shared) is False:
             raise InfrastructureError(
                 f"one command at a time may work in a folder: another is at work in {folder}; wait "
                 "for its end, or give another --out"
@@ -280,15 +285,19 @@ def _is_at(file: IO[bytes], path: Path) -> bool:
     return path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
 
 
-def _locked(file: IO[bytes]) -> bool | None:
+def _locked(file: IO[bytes], *, shared: bool = False) -> bool | None:
     """Lock an open file until it is closed or its process ends.
 
     Returns:
-        False where another process has it, None where the file system knows no locks.
+        False where another process has it, None where the file system knows no locks, or (on
+        Windows) none that are shared.
     """
     try:
         if sys.platform == "win32":
             import msvcrt
+
+            if shared:
+                return None
 
             file.seek(1 << 30)  # beyond what anybody reads
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -296,7 +305,7 @@ def _locked(file: IO[bytes]) -> bool | None:
         else:
             import fcntl
 
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except OSError as error:
         return False if error.errno in _TAKEN else None
     return True

@@ -2,15 +2,24 @@
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from harness.cli import console
 from harness.cli.run import Out, StudyFile, load_study
 
+Only = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME", help="Train just this candidate; may be given several times."),
+]
 
-def command(study: StudyFile, out: Out = None) -> None:
+
+def command(study: StudyFile, out: Out = None, only: Only = None) -> None:
     """Train the candidates that are not trained yet.
 
-    On several GPUs or hosts: `accelerate launch -m harness train study.yaml`
+    On several GPUs or hosts: `accelerate launch -m harness train study.yaml`. Several processes may
+    train different candidates of one study, each with its own --only.
 
     Example: `harness train study.yaml`
     """
@@ -19,13 +28,15 @@ def command(study: StudyFile, out: Out = None) -> None:
     with console.stoppable(folder):
         from harness import training
         from harness.pipeline.plan import plan
-        from harness.pipeline.train import train
+        from harness.pipeline.train import chosen, train
 
         told = training.is_first()
         progress = console.TerminalProgress() if told else None
         planned = plan(loaded, out=folder, progress=progress)
-        with planned.folder.held() if told else nullcontext():  # the others are ranks of the first
-            arms = train(planned)
+        names = [one.name for one in chosen(planned, only or ())]
+        held = planned.folder.held_for(names) if only else planned.folder.held()
+        with held if told else nullcontext():  # the others are ranks of the first
+            arms = train(planned, only=only or ())
     if not told:
         return
     for arm in arms[1:]:

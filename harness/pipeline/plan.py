@@ -1,5 +1,6 @@
 """Plan a run: check the whole study before anything is written, trained or generated."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -59,6 +60,11 @@ class PlannedRun:
 
     def _margin(self, section: SuiteSection, suite: Suite) -> float:
         return section.margin or self.study.gate.margin or suite.margin
+
+    @property
+    def items(self) -> dict[str, str]:
+        """The sha256 of each suite's items and token ids."""
+        return {loaded.suite.name: _items_sha256(loaded) for loaded in self.loaded}
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -243,3 +249,8 @@ def _check_context(loaded: Sequence["LoadedSuite"], fits: int) -> None:
                 f"suite {suite.suite.name!r} does not fit the base: its shortest prompt has "
                 f"{shortest} tokens and the context holds {fits}; take a base with a longer context"
             )
+
+
+def _items_sha256(loaded: "LoadedSuite") -> str:
+    lines = sorted(f"{item.key}:{item.prompt_hash}" for item in loaded.items)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -1,12 +1,12 @@
 """Train every candidate that is not trained yet."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import training
-from harness.errors import StudyError
+from harness.errors import StudyError, nearest
 from harness.files import weights_sha256
 from harness.pipeline.answers.join_endpoints import remote_base, remote_candidate
 from harness.pipeline.candidates import PlannedCandidate
@@ -22,22 +22,60 @@ if TYPE_CHECKING:
     from harness.models.protocols import CausalLM
 
 
-def train(planned: PlannedRun) -> tuple[Arm, ...]:
-    """Train every candidate that is not trained yet; return all arms, the base first."""
+def train(planned: PlannedRun, *, only: Collection[str] = ()) -> tuple[Arm, ...]:
+    """Train every candidate that is not trained yet; return all arms, the base first.
+
+    Args:
+        planned: The study.
+        only: Names of candidates, or of candidates with seeds; the others are left as they are and
+            are no arms then.
+
+    Raises:
+        StudyError: If a name is no candidate's.
+    """
+    candidates = chosen(planned, only)
     if training.is_first():
         planned.folder.claim(planned.study)
-        for candidate in planned.candidates:
+        for candidate in candidates:
             if candidate.card and candidate.source:
                 write_card(planned.folder.path, candidate.card, candidate.source.touched)
+    return _arms(planned, candidates, must_be_trained=False)
+
+
+def trained(planned: PlannedRun) -> tuple[Arm, ...]:
+    """Return all arms, the base first, without training anything; nothing is written.
+
+    Raises:
+        StudyError: If a candidate is not trained yet.
+    """
+    return _arms(planned, planned.candidates, must_be_trained=True)
+
+
+def chosen(planned: PlannedRun, only: Collection[str]) -> list[PlannedCandidate]:
+    """Return the candidates of these names, all where none is given.
+
+    Raises:
+        StudyError: If a name is no candidate's.
+    """
+    known = {name for one in planned.candidates for name in (one.name, one.recipe) if name}
+    for name in only:
+        if name not in known:
+            raise StudyError(f"the study has no candidate {name!r}{nearest(name, known)}")
+    return [one for one in planned.candidates if not only or {one.name, one.recipe} & {*only}]
+
+
+def _arms(
+    planned: PlannedRun, candidates: Sequence[PlannedCandidate], *, must_be_trained: bool
+) -> tuple[Arm, ...]:
     arms = [remote_base(planned) if planned.study.base.backend else _untuned(planned)]
-    for candidate in planned.candidates:
+    for candidate in candidates:
         section = candidate.section
         if section.backend:
             arm = remote_candidate(section)
         elif section.adapter:
             arm = _trained_elsewhere(section, planned.study.path(section.adapter))
         else:
-            arm = _train_one(planned, candidate)
+            arm = _train_one(planned, candidate, must_be_trained=must_be_trained)
         arms.append(replace(arm, recipe=candidate.recipe))
     return tuple(arms)
 
@@ -61,7 +99,7 @@ def _trained_elsewhere(candidate: CandidateSection, path: Path) -> Arm:
     )
 
 
-def _train_one(planned: PlannedRun, candidate: PlannedCandidate) -> Arm:
+def _train_one(planned: PlannedRun, candidate: PlannedCandidate, *, must_be_trained: bool) -> Arm:
     assert candidate.rows is not None  # every candidate that is trained here has rows
     watch = score_while_training(candidate.section, planned.loaded, planned.choosing)
     latest = dict[str, float]()
@@ -85,6 +123,7 @@ def _train_one(planned: PlannedRun, candidate: PlannedCandidate) -> Arm:
                 seed=candidate.seed,
                 on_progress=report,
                 watch=replace(watch, score=score) if watch else None,
+                must_be_trained=must_be_trained,
             )
         except ValueError as error:
             said = str(error).partition("\n")[0]
@@ -92,7 +131,7 @@ def _train_one(planned: PlannedRun, candidate: PlannedCandidate) -> Arm:
                 f"candidate {candidate.name!r} cannot be trained with these settings and arguments:"
                 f" {said}; change them"
             ) from error
-    if candidate.section.keep and training.is_first():
+    if candidate.section.keep and training.is_first() and not must_be_trained:
         used = {name: planned.choosing[name].items for name in candidate.section.keep.suites}
         write_items_used(Path(str(arm.path)), used)
     return arm

@@ -1,7 +1,7 @@
 """The folder that a run leaves: where its files are, and which study it belongs to."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from harness.models.scoring_dtype import ScoringDtype
     from harness.study import Study
 
+
+SHARDS = "answers"
 
 ELSEWHERE = "trained elsewhere"
 """The method of a candidate that the study names by its folder."""
@@ -54,6 +56,11 @@ class RunFolder:
     def answers(self) -> Path:
         """The SQLite file of every answer."""
         return self.path / "answers.db"
+
+    @property
+    def shards(self) -> Path:
+        """The files of several processes that answer, each its own; see `shard_file`."""
+        return self.path / SHARDS
 
     @property
     def hashes(self) -> Path:
@@ -109,6 +116,18 @@ class RunFolder:
         """Keep every other command that writes out of the folder; see `files.alone`."""
         return alone(self.path)
 
+    @contextmanager
+    def held_for(self, candidates: Collection[str]) -> Iterator[None]:
+        """Keep others out of some candidates, and out of the folder who wants it alone.
+
+        Others may hold other candidates of the same folder.
+        """
+        with ExitStack() as held:
+            held.enter_context(alone(self.path, shared=True))
+            for name in sorted(set(candidates)):
+                held.enter_context(alone(self.path, inside(self.path, f"{IN_USE}.{name}").name))
+            yield
+
     def files(self) -> Iterator[Path]:
         """Yield what a comparison of this run is made from."""
         yield from (self.lock_file, self.answers)
@@ -152,7 +171,7 @@ class RunFolder:
         others = [] if lock or not self.path.exists() else self.path.iterdir()
         if (self.path / IN_USE).is_symlink():
             refuse_links(self.path)
-        if any(each.name != IN_USE for each in others):
+        if any(each.name != SHARDS and not each.name.startswith(IN_USE) for each in others):
             raise StudyError(
                 f"an output folder must be empty or hold an earlier run of this study: {self.path} "
                 "holds other files; give another --out"

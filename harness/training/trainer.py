@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, StudyError
 from harness.files import explained, write_text
 from harness.models.hardware import forget_peak, machine_title, peak_bytes
 from harness.models.load_model import load_tokenizer
@@ -36,7 +36,7 @@ OnProgress = Callable[[LossPoint, int], None]
 """Is called with each point of the loss curve and the number of steps in all."""
 
 
-def train(
+def train(  # noqa: PLR0913 - what a training is made of, and how it is watched
     candidate: CandidateSection,
     rows: TrainingRows,
     *,
@@ -46,6 +46,7 @@ def train(
     seed: int,
     on_progress: OnProgress | None = None,
     watch: Watch | None = None,
+    must_be_trained: bool = False,
 ) -> Arm:
     """Train a candidate, or return the arm that a training with the same inputs left in ``out``.
 
@@ -62,9 +63,11 @@ def train(
         on_progress: Called with each point of the loss curve and the number of steps in all, and
             once more when the point gets its validation loss.
         watch: Suites to score on the way, and whether they choose the checkpoint that is kept.
+        must_be_trained: Refuse to train, and write nothing.
 
     Raises:
-        StudyError: If method, settings or training arguments are not known.
+        StudyError: If method, settings or training arguments are not known, or it is not trained
+            and has to be.
         DataError: If rows cannot be learnt from.
         ModelError: If the base cannot be loaded or trained so, the training diverges, or no
             checkpoint stays within the limits of ``watch``.
@@ -86,6 +89,8 @@ def train(
     def fit(section: CandidateSection, folder: Path, report: OnProgress | None) -> Arm:
         job = _job(section, work=_work_folder(folder), model=model, base=base, seed=seed)
         fingerprint = fingerprint_of(section)
+        if must_be_trained:
+            return _trained(folder, fingerprint, candidate.name)
         shown = {"run_name": f"{candidate.name}-{fingerprint[:8]}", "project": "harness"}
         job = replace(job, watch=watch, arguments={**shown, **job.arguments})
         with reporting(job.arguments, out.parent / LOGS):
@@ -103,6 +108,17 @@ def train(
             on_progress=on_progress,
         )
     return replace(arm, name=candidate.name, note=candidate.note)
+
+
+def _trained(folder: Path, fingerprint: str, name: str) -> Arm:
+    """Return the arm that a training has left."""
+    done = saved.finished(folder, fingerprint)
+    if done is None:
+        raise StudyError(
+            f"candidate {name!r} must be trained before its answers are shared out: {folder} has "
+            f"no such training; run 'harness train STUDY --only {name}' first"
+        )
+    return done
 
 
 def _job(

@@ -16,7 +16,7 @@ from harness import content, study
 from harness.engine import arm_fingerprints, open_engine
 from harness.engine.reply import prompt_of
 from harness.errors import ComparisonError
-from harness.pipeline.answers.score import check_unchanged
+from harness.pipeline.answers.engine_when_asked import check_unchanged
 from harness.pipeline.answers.scored_run import read_run
 from harness.pipeline.conclude import reopen
 from harness.pipeline.finished.baseline import compare_with_baseline, save_baseline

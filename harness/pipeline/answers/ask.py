@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from harness.pipeline.progress import Advance
 from harness.records import Answerer, Answers, Drafts, ItemKey, Request, Sample
-from harness.store import AnswerStore
 from harness.store.answer_times import AnswerClock
+from harness.store.answers import AnswerTable
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -18,7 +18,7 @@ class AnswerSession:
     """What answers, and where its answers are stored; it remembers those of this session."""
 
     answerer: Answerer
-    store: AnswerStore
+    store: AnswerTable
     advance: Advance
     clock: AnswerClock = field(default_factory=AnswerClock)
     done: int = 0

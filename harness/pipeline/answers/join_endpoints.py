@@ -1,21 +1,25 @@
 """Join arms that are endpoints to those that the local engine answers for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from harness.pipeline.plan import PlannedRun
-from harness.records import BASE, Answerer, Arm
-from harness.store import AnswerStore
+from harness.records import BASE, Answerer, Arm, Request
+from harness.store.answers import AnswerTable
 from harness.study import CandidateSection
 
 
 def join_endpoints(
-    planned: PlannedRun, store: AnswerStore, local: Callable[[], Answerer]
+    planned: PlannedRun,
+    requests: Sequence[Request],
+    table: AnswerTable,
+    local: Callable[[], Answerer],
 ) -> Answerer:
     """Open whatever answers a study, and try every endpoint that still has something to answer.
 
     Args:
         planned: The study; without endpoints, what ``local`` opens is all there is.
-        store: An endpoint whose answers are all stored is not asked, and may be gone.
+        requests: What is to be answered.
+        table: An endpoint whose answers are all stored is not asked, and may be gone.
         local: Opens the engine; not called where all arms answer elsewhere.
 
     Raises:
@@ -27,9 +31,8 @@ def join_endpoints(
     remote = remote_arms(planned.study, planned.loaded, allow_identical=planned.allow_identical)
     if not remote:
         return local()
-    requests = [request for loaded in planned.loaded for request in loaded.requests]
     for arm in remote.values():
-        known = store.get(arm.fingerprint, requests)
+        known = table.get(arm.fingerprint, requests)
         arm.check([r for r in requests if r.key not in known])
     return Arms(None if BASE in remote else local(), remote)
 

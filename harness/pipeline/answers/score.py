@@ -1,19 +1,18 @@
 """Generate missing responses and score all."""
 
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import ComparisonError
 from harness.files import sha256_of
 from harness.pipeline.answers import until_decided
 from harness.pipeline.answers.ask import AnswerSession
-from harness.pipeline.answers.join_endpoints import join_endpoints
+from harness.pipeline.answers.engine_when_asked import check_unchanged
+from harness.pipeline.answers.open_arms import open_arms
 from harness.pipeline.answers.scored_run import Scored
+from harness.pipeline.answers.shards import merge_shards, shard_origin
 from harness.pipeline.checks.suite_rows import postgres_releases
 from harness.pipeline.plan import PlannedRun
-from harness.records import Answerer, Arm, Sample
+from harness.records import Arm, Sample
 from harness.store import AnswerStore, write_samples
 from harness.store.answer_times import AnswerClock
 from harness.store.at_hand import backend_files, check_models, settings_of_arms
@@ -22,7 +21,7 @@ from harness.study import Study
 from harness.versions import versions
 
 if TYPE_CHECKING:
-    from harness.engine import LoadedSuite
+    pass
 
 
 def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
@@ -36,11 +35,12 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
     declared = _declarations(planned)
     fingerprints = _declare(planned, declared, arms)
     store = AnswerStore(folder.answers)
+    unreadable = merge_shards(planned, store, shard_origin(planned, fingerprints))
     total = len(arms) * sum(len(loaded.requests) for loaded in planned.loaded)
     with planned.progress.task("answer", total) as advance:
         clock = AnswerClock(_machines(planned.study, arms))
-        session = AnswerSession(open_arms(planned, arms, store), store, advance, clock)
-        folder.mark_identical(session.answerer.identical)
+        answerer = open_arms(planned, arms, store, fingerprints, planned.loaded)
+        session = AnswerSession(answerer, store, advance, clock)
         if planned.until_decided:
             samples = until_decided.until_decided(
                 planned, arms, session, schedules=declared.schedules
@@ -51,7 +51,8 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
             session.ask(names[1:], planned.loaded)
             samples = {}
     check_unchanged(fingerprints, session.answerer)
-    folder.note([*planned.notes, *session.answerer.notes])
+    folder.mark_identical(session.answerer.identical)
+    folder.note([*planned.notes, *session.answerer.notes, *unreadable])
     folder.clock(clock.times)
     samples = samples or _scored(planned, arms, session, ordered=declared.schedules)
     scored: dict[str, dict[str, ScoredFile]] = {}
@@ -98,25 +99,6 @@ def _machines(study: Study, arms: Sequence[Arm]) -> dict[str, str]:
     return {arm.name: "a server" if arm.name in served or not here else here for arm in arms}
 
 
-def check_unchanged(fingerprints: Mapping[str, str], answerer: Answerer) -> None:
-    """Refuse answers of a model that became another one after it was declared.
-
-    Raises:
-        ComparisonError: Naming the arm.
-    """
-    for arm, declared in fingerprints.items():
-        if (now := answerer.fingerprint(arm)) != declared:
-            raise ComparisonError(
-                f"a model must stay the same while it answers: {arm!r} was {declared[:8]} when the "
-                f"run began and is {now[:8]} now; run the study again"
-            )
-
-
-def open_arms(planned: PlannedRun, arms: Sequence[Arm], store: AnswerStore) -> Answerer:
-    """Open whatever answers for these arms, here or elsewhere."""
-    return join_endpoints(planned, store, lambda: _engine(planned, arms))
-
-
 def _scored(
     planned: PlannedRun, arms: Sequence[Arm], session: AnswerSession, *, ordered: Collection[str]
 ) -> dict[tuple[str, str], list[Sample]]:
@@ -134,20 +116,6 @@ def _scored(
     return samples
 
 
-def _engine(planned: PlannedRun, arms: Sequence[Arm]) -> Answerer:
-    """Load the base once and attach every candidate, checked before anything is scored."""
-    from harness.engine import check_same_ids, open_engine
-
-    study = planned.study
-    engine = open_engine(study.base, study.model_path, suites=planned.loaded)
-    for arm in arms:
-        if arm.path is not None:
-            check_same_ids(planned.loaded, Path(arm.path), day=study.base.date)
-            engine.attach(arm.name, Path(arm.path), allow_identical=planned.allow_identical)
-    planned.folder.note([*planned.notes, *engine.notes])
-    return engine
-
-
 def _declarations(planned: PlannedRun) -> Declarations:
     """Return what the comparison is, fixed before a tuned answer is scored."""
     lock = planned.folder.read_lock()
@@ -158,13 +126,8 @@ def _declarations(planned: PlannedRun) -> Declarations:
         alpha=gate.alpha,
         beta=gate.beta,
         suites={suite.name: suite for suite in planned.suites},
-        items={loaded.suite.name: _items_sha256(loaded) for loaded in planned.loaded},
+        items=planned.items,
         must_pass={name: tuple(keys) for name, keys in planned.must_pass.items()},
         schedules=until_decided.schedules(planned) if may_end_early else {},
         overlap=planned.study.data.overlap,
     )
-
-
-def _items_sha256(loaded: "LoadedSuite") -> str:
-    lines = sorted(f"{item.key}:{item.prompt_hash}" for item in loaded.items)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

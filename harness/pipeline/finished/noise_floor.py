@@ -12,7 +12,7 @@ from harness.analysis.decisions import compare_pairs, settle
 from harness.analysis.run_result import result_of
 from harness.files import write_text
 from harness.pipeline.answers.ask import AnswerSession, part
-from harness.pipeline.answers.score import open_arms
+from harness.pipeline.answers.open_arms import open_arms
 from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Answers, Arm, Comparison, Result
 from harness.store import AnswerStore
@@ -52,6 +52,8 @@ def noise_floor(planned: PlannedRun) -> tuple[Result, tuple[Noise, ...]]:
 
 
 def _noise_floor(planned: PlannedRun) -> tuple[Result, tuple[Noise, ...]]:
+    from harness.engine import arm_fingerprints
+
     planned.folder.claim(planned.study)
     store = AnswerStore(planned.folder.answers)
     base = Arm(name=BASE, method="untuned")
@@ -59,7 +61,9 @@ def _noise_floor(planned: PlannedRun) -> tuple[Result, tuple[Noise, ...]]:
     gate = planned.study.gate.rates
     total = 2 * sum(len(loaded.requests) for loaded in planned.loaded)
     with planned.progress.task("answer twice", total) as advance:
-        session = AnswerSession(open_arms(planned, (base,), store), store, advance)
+        fingerprints = arm_fingerprints(planned.study, [base], suites=planned.loaded)
+        answerer = open_arms(planned, (base,), store, fingerprints, planned.loaded)
+        session = AnswerSession(answerer, store, advance)
         for suite, loaded in zip(planned.suites, planned.loaded, strict=True):
             first, second = session.answers(BASE, loaded), _again(session, loaded)
             samples = loaded.samples(BASE, first), loaded.samples(AGAIN, second)

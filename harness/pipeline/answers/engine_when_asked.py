@@ -1,0 +1,142 @@
+"""An engine that is loaded only when something is asked that nobody has answered."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import ComparisonError, ModelError
+from harness.records import (
+    BASE,
+    AnswerBatch,
+    Answerer,
+    Arm,
+    ArmAnswerBatch,
+    Drafts,
+    Request,
+)
+from harness.store.answers import AnswerTable, Loaded, Shown
+
+
+def check_unchanged(fingerprints: Mapping[str, str], answerer: Answerer) -> None:
+    """Refuse answers of a model that became another one after it was declared.
+
+    Raises:
+        ComparisonError: Naming the arm.
+    """
+    for arm, declared in fingerprints.items():
+        if (now := answerer.fingerprint(arm)) != declared:
+            raise ComparisonError(
+                f"a model must stay the same while it answers: {arm!r} was {declared[:8]} when the "
+                f"run began and is {now[:8]} now; run the study again"
+            )
+
+
+@dataclass(slots=True)
+class EngineWhenAsked:
+    """Answers for the arms that are loaded here; weights are loaded with the first request.
+
+    What loading shows (that an adapter was applied, that a candidate is the base itself) is
+    remembered in the table by the arms' fingerprints, which say by which weights, settings and
+    versions. Where all is known and nothing is missing, no weights are loaded; where anything is
+    not known, they are loaded at once.
+
+    Args:
+        arms: The base and the candidates that are loaded here.
+        fingerprints: By arm.
+        table: Where answers are stored.
+        load: Loads the base and attaches every candidate.
+        allow_identical: Accept a candidate that is the base itself.
+    """
+
+    arms: Sequence[Arm]
+    fingerprints: Mapping[str, str]
+    table: AnswerTable
+    load: Callable[[], Answerer]
+    allow_identical: bool
+    _known: Mapping[str, Shown] = field(default_factory=dict)
+    _shown: dict[str, Shown] = field(default_factory=dict)
+    _notes: list[str] = field(default_factory=list)
+    _engine: Answerer | None = None
+
+    def __post_init__(self) -> None:
+        known = self.table.loaded()
+        self._known = {fingerprint: one.shown for fingerprint, one in known.items()}
+        for arm in self.arms:
+            one = known.get(self.fingerprints[arm.name])
+            shown = one.shown if one else None
+            if arm.name != BASE and not self.allow_identical:
+                if shown == "identical":
+                    raise ModelError(
+                        f"the adapter changes nothing: {arm.path} gives the base's own logits; "
+                        "train it, or pass --allow-identical if that is meant"
+                    )
+                if shown == "attached":
+                    shown = None  # it was loaded where it was allowed to change nothing
+            if one is None or shown is None:
+                self._loaded()
+                return
+            self._shown[arm.name] = shown
+            self._notes += one.notes
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know about how the arms answered, now or when they did."""
+        return self._engine.notes if self._engine else list(dict.fromkeys(self._notes))
+
+    @property
+    def identical(self) -> frozenset[str]:
+        """The candidates that are proven to give the base's own logits on any prompt."""
+        if self._engine is not None:
+            return self._engine.identical
+        return frozenset(name for name, shown in self._shown.items() if shown == "identical")
+
+    def fingerprint(self, arm: str) -> str:
+        """Return the sha256 of everything that can change an answer of this arm."""
+        return self._engine.fingerprint(arm) if self._engine else self.fingerprints[arm]
+
+    def attach(self, name: str, path: Path, *, allow_identical: bool = False) -> str:
+        """Load the engine and add a candidate to it."""
+        return self._loaded().attach(name, path, allow_identical=allow_identical)
+
+    def answer(
+        self, arm: str, requests: Sequence[Request], *, drafts: Drafts | None = None
+    ) -> Iterator[AnswerBatch]:
+        """Answer requests of any kinds for one arm; see `answer_arms`."""
+        if requests:
+            yield from self._loaded().answer(arm, requests, drafts=drafts)
+            self._remember()
+
+    def answer_arms(
+        self,
+        asked: Mapping[str, Sequence[Request]],
+        *,
+        drafts: Mapping[str, Drafts] | None = None,
+    ) -> Iterator[ArmAnswerBatch]:
+        """Answer what each arm is asked, yielding batches as they are done, in no set order."""
+        if any(asked.values()):
+            yield from self._loaded().answer_arms(asked, drafts=drafts)
+            self._remember()
+
+    def _loaded(self) -> Answerer:
+        if self._engine is None:
+            engine = self.load()
+            check_unchanged({arm.name: self.fingerprints[arm.name] for arm in self.arms}, engine)
+            self._engine = engine
+            self._remember()
+        return self._engine
+
+    def _remember(self) -> None:
+        """Keep what is known of the loaded arms; notes belong to the base, which all share."""
+        assert self._engine is not None
+        shown: dict[str, Shown] = {}
+        for arm in self.arms:
+            mark = self.fingerprints[arm.name]
+            if arm.name in self._engine.identical:
+                shown[mark] = "identical"
+            elif self._known.get(mark) == "changes" or not self.allow_identical:
+                shown[mark] = "changes"
+            else:
+                shown[mark] = "attached"
+        found = {mark: Loaded(one) for mark, one in shown.items()}
+        found[self.fingerprints[BASE]] = Loaded("attached", tuple(self._engine.notes))
+        self.table.note_loaded(found)

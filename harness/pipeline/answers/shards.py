@@ -1,0 +1,340 @@
+"""Several processes answer one study: each a part into a file of its own, merged by `run`.
+
+Engines answer faster in one process than in many where prompts share prefixes, so the work is cut
+where little is shared (`cut`). Every process plans the study by itself and comes to the same cut;
+none waits for another, and none writes anything but its own file, so they may run anywhere that
+sees the run folder, die, and be started again. Only the process that merges writes the lock, the
+samples and ``answers.db``.
+"""
+
+import logging
+import re
+from collections.abc import Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import ComparisonError, InfrastructureError, StudyError
+from harness.pipeline.answers.ask import AnswerSession, part
+from harness.pipeline.answers.open_arms import open_arms
+from harness.pipeline.plan import PlannedRun
+from harness.records import Arm, ItemKey, Request, Response
+from harness.store import AnswerStore
+from harness.store.answers import answer_key
+from harness.store.shard_file import ENDING, ShardFile, ShardOrigin, foreign
+
+if TYPE_CHECKING:
+    from harness.engine import LoadedSuite
+
+log = logging.getLogger("harness.pipeline")
+
+_ROUNDING = 1e-3
+"""By how much float32 sums of one model may differ, in nats, or in parts of a large one: ten times
+what other batches make of them."""
+_HALF_ROUNDING = 0.05
+"""The same in bf16 and float16, and where bf16's numbers stand that decide nothing."""
+_STEP = "SLURM_ARRAY_TASK_STEP"
+_PLAY = 0.05
+"""How far a cut may move for the sake of a shorter shared prefix, in shares of one shard's work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Part ``index`` of ``count``, counted from 1.
+
+    Raises:
+        StudyError: If there is no such part.
+    """
+
+    index: int
+    count: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.index <= self.count:
+            raise StudyError(
+                f"a shard is K/N with K from 1 to N, such as 3/16: found {self.index}/{self.count}"
+            )
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """Return the shard that ``K/N`` names.
+
+        >>> Shard.parse("3/16")
+        Shard(index=3, count=16)
+
+        Raises:
+            StudyError: If the text is no shard.
+        """
+        if not re.fullmatch(r"[0-9]{1,6}/[0-9]{1,6}", text):
+            raise StudyError(f"a shard is K/N with K from 1 to N, such as 3/16: found {text!r}")
+        index, count = map(int, text.split("/"))
+        return cls(index, count)
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Shard | None":
+        """Return the shard that a launcher gave this process, None where there is none.
+
+        ``torchrun`` and ``accelerate launch`` set RANK and WORLD_SIZE, a Slurm array
+        SLURM_ARRAY_TASK_ID with its first number, step and count.
+
+        >>> Shard.from_environment({"RANK": "2", "WORLD_SIZE": "16"})
+        Shard(index=3, count=16)
+
+        Raises:
+            StudyError: If only a part of it is set, or it is no shard.
+        """
+        if "RANK" in environment or "WORLD_SIZE" in environment:
+            rank, count = _numbers(environment, "RANK", "WORLD_SIZE")
+            if count > 1 or "SLURM_ARRAY_TASK_ID" not in environment:
+                return cls(rank + 1, count) if count != 1 else None
+        if "SLURM_ARRAY_TASK_ID" in environment:
+            names = ("SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_COUNT")
+            number, first, count = _numbers(environment, *names)
+            [step] = _numbers(
+                {"SLURM_ARRAY_TASK_STEP": "1", **environment}, "SLURM_ARRAY_TASK_STEP"
+            )
+            steps, rest = divmod(number - first, max(1, step))
+            if rest or not 0 <= steps < count:
+                raise StudyError(
+                    "a Slurm array that answers shards has evenly spaced numbers, such as 1-16: "
+                    f"found {number} among {count} from {first}; give --shard K/N"
+                )
+            return cls(steps + 1, count)
+        return None
+
+
+def leave_launcher(environment: MutableMapping[str, str]) -> None:
+    """Take this process's own GPU, and forget that a launcher started others beside it.
+
+    Otherwise libraries would wait for the others, as in a training.
+    """
+    local = environment.get("LOCAL_RANK", "")
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        environment.pop(name, None)
+    if local.isdecimal():
+        import torch
+
+        if count := torch.cuda.device_count():
+            torch.cuda.set_device(int(local) % count)
+
+
+def _numbers(environment: Mapping[str, str], *names: str) -> list[int]:
+    """Return the whole numbers that some variables hold."""
+    for name in names:
+        if not environment.get(name, "").isdecimal():
+            raise StudyError(
+                f"a shard of a launcher needs {' and '.join(names)} as whole numbers: {name} is "
+                f"{environment.get(name)!r}; set it, or give --shard K/N"
+            )
+    return [int(environment[name]) for name in names]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The requests of an item in the order of their tokens.
+
+    ``work`` counts the tokens to be read after what is shared with the item before, and to be
+    generated; ``shared`` those that are.
+    """
+
+    requests: tuple[Request, ...]
+    work: int
+    shared: int
+
+
+def cut(requests: Sequence[Request], count: int) -> list[list[Request]]:
+    """Cut requests into so many runs that are about as much work each and share few prefixes.
+
+    Requests of each kind are sorted by their token ids, so that those with a common prefix are
+    neighbours, and cut into runs that follow each other; near the even cuts those are taken where
+    neighbours have least in common. The requests of an item stay together, so that one process
+    decides between its choices. The cut depends on nothing else.
+
+    Returns:
+        ``count`` lists; some are empty where there are fewer items.
+    """
+    kinds: dict[str, dict[ItemKey, list[Request]]] = {}
+    for request in requests:
+        kinds.setdefault(request.kind, {}).setdefault(request.item, []).append(request)
+    runs: list[list[Request]] = [[] for _ in range(count)]
+    for kind in sorted(kinds):
+        groups = _sorted_groups(list(kinds[kind].values()))
+        ends = [0, *_cuts(groups, count), len(groups)]
+        for run, (start, end) in zip(runs, pairwise(ends), strict=True):
+            run += [request for group in groups[start:end] for request in group.requests]
+    return runs
+
+
+def _sorted_groups(items: Sequence[Sequence[Request]]) -> list[_Group]:
+    from harness.engine.prefix.trie import common_prefix_length
+
+    groups: list[_Group] = []
+    before: tuple[int, ...] = ()
+    for requests in sorted((sorted(item, key=_ids) for item in items), key=lambda g: _ids(g[0])):
+        shared, work = common_prefix_length(before, _ids(requests[0])), 0
+        for request in requests:
+            ids = _ids(request)
+            work += len(ids) - common_prefix_length(before, ids)
+            work += int(request.settings.get("max_new_tokens", 0))
+            before = ids
+        groups.append(_Group(tuple(requests), work, shared))
+    return groups
+
+
+def _ids(request: Request) -> tuple[int, ...]:
+    return request.context_ids + request.continuation_ids
+
+
+def _cuts(groups: Sequence[_Group], count: int) -> list[int]:
+    """Return before which group each run but the first begins."""
+    done = [0]
+    for group in groups:
+        done.append(done[-1] + group.work)
+    share = done[-1] / count
+    cuts = [0]
+    place = 0
+    for number in range(1, count):
+        even = number * share
+        while place < len(groups) and done[place + 1] <= even - share * _PLAY:
+            place += 1
+        near = [place]  # the last one before the play, and all within it
+        while near[-1] < len(groups) and done[near[-1]] < even + share * _PLAY:
+            near.append(near[-1] + 1)
+        inside = [n for n in near if abs(done[n] - even) <= share * _PLAY]
+
+        def least(n: int, even: float = even) -> tuple[int, float]:
+            return (groups[n].shared if n < len(groups) else 0, abs(done[n] - even))
+
+        def nearest(n: int, even: float = even) -> float:
+            return abs(done[n] - even)
+
+        cuts.append(max(cuts[-1], min(inside, key=least) if inside else min(near, key=nearest)))
+    return cuts[1:]
+
+
+def answer_shard(planned: PlannedRun, arms: Sequence[Arm], shard: Shard) -> Path:
+    """Answer one part of a study into a file of its own, which `merge_shards` takes in.
+
+    What the run folder or other shards' files have is not asked again; what an earlier process of
+    this shard has answered is kept. All arms answer together. Nothing is loaded where nothing is
+    missing.
+
+    Args:
+        planned: The study.
+        arms: Everything that answers; candidates are trained.
+        shard: Which part.
+
+    Returns:
+        The file below ``answers/`` in the run folder.
+
+    Raises:
+        HarnessError: For everything a user can mend; what is answered is kept.
+    """
+    from harness.engine import arm_fingerprints
+
+    fingerprints = arm_fingerprints(planned.study, arms, suites=planned.loaded)
+    mine = _part_of(planned, shard)
+    folder = planned.folder
+    path = folder.shards / f"shard-{shard.index}-of-{shard.count}{ENDING}"
+    table = ShardFile.opened(path, shard_origin(planned, fingerprints), folder.answers)
+    total = len(arms) * sum(len(suite.requests) for suite in mine)
+    try:
+        with planned.progress.task(f"answer shard {shard}", total) as advance:
+            answerer = open_arms(planned, arms, table, fingerprints, mine)
+            AnswerSession(answerer, table, advance).ask([arm.name for arm in arms], mine)
+    finally:
+        table.write()
+    return path
+
+
+def shard_origin(planned: PlannedRun, fingerprints: Mapping[str, str]) -> ShardOrigin:
+    """Return what the answers of a study's shards belong to."""
+    return ShardOrigin(
+        study=planned.study.name,
+        base=planned.study.base.title,
+        items=planned.items,
+        fingerprints=fingerprints,
+    )
+
+
+def _part_of(planned: PlannedRun, shard: Shard) -> list["LoadedSuite"]:
+    """Return the suites with the items that are a shard's."""
+    requests = [request for loaded in planned.loaded for request in loaded.requests]
+    mine = {request.item for request in cut(requests, shard.count)[shard.index - 1]}
+    found = []
+    for loaded in planned.loaded:
+        places = [place for place, item in enumerate(loaded.items) if item.key in mine]
+        if places:
+            found.append(part(loaded, places))
+    return found
+
+
+def merge_shards(planned: PlannedRun, store: AnswerStore, scored: ShardOrigin) -> list[str]:
+    """Take the answers of all shards into a run's own, once each.
+
+    What is stored already stays. A file whose answers are taken in is not read again until it
+    changes; it may then belong to what was scored before.
+
+    Args:
+        planned: The study.
+        store: The run's answers.
+        scored: What the answers have to belong to.
+
+    Returns:
+        Notes on the files that cannot be read; their requests are asked again.
+
+    Raises:
+        ComparisonError: If a file belongs to another study, other items or another model, or two
+            answers of one arm to one request differ by more than rounding.
+    """
+    unreadable, merged = [], store.merged()
+    for path in sorted(planned.folder.shards.glob(f"*{ENDING}")):
+        try:
+            file = ShardFile.read(path)
+        except InfrastructureError as error:
+            log.warning("%s", error)
+            unreadable.append(f"not merged, its requests were asked again: {path.name}")
+            continue
+        if file.sha256 in merged:
+            continue
+        if problem := file.origin.differs(scored):
+            raise foreign(path, problem)
+        exact = planned.study.base.dtype == "float32"
+        key = store.take_in(file, sha256=file.sha256, agree=_agree if exact else _agree_roughly)
+        if key is not None:
+            raise ComparisonError(
+                "one model has one answer to a request: that "
+                f"{_asked(planned, key, scored)} is another in {path} than in what was merged "
+                "before; find out which process ran something else, delete its file, and run again"
+            )
+    return unreadable
+
+
+def _agree(one: Response, other: Response) -> bool:
+    """Whether two answers may be of one model: the same text, or equal but for rounding."""
+    return _near(one, other, _ROUNDING)
+
+
+def _agree_roughly(one: Response, other: Response) -> bool:
+    """The same in half precision."""
+    return _near(one, other, _HALF_ROUNDING)
+
+
+def _near(one: Response, other: Response, noise: float) -> bool:
+    if one.logprob is None or other.logprob is None:
+        return one.text == other.text
+    return abs(one.logprob - other.logprob) <= noise * max(1.0, abs(one.logprob))
+
+
+def _asked(planned: PlannedRun, key: bytes, scored: ShardOrigin) -> str:
+    """Return which arm and item a stored answer is of."""
+    for arm, fingerprint in scored.fingerprints.items():
+        for loaded in planned.loaded:
+            for request in loaded.requests:
+                if answer_key(fingerprint, request) == key:
+                    return f"of {arm!r} to {loaded.suite.name} item {request.item.doc_hash[:12]}"
+    return "to what is not asked now"
