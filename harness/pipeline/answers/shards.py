@@ -9,9 +9,10 @@ samples and ``answers.db``.
 
 import logging
 import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,8 +36,8 @@ what other batches make of them."""
 _HALF_ROUNDING = 0.05
 """The same in bf16 and float16, and where bf16's numbers stand that decide nothing."""
 _STEP = "SLURM_ARRAY_TASK_STEP"
-_PLAY = 0.05
-"""How far a cut may move for the sake of a shorter shared prefix, in shares of one shard's work."""
+_PLAY = 0.2
+"""How far a cut may move to where less is shared, in parts of one shard's work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,28 +192,23 @@ def _ids(request: Request) -> tuple[int, ...]:
 
 def _cuts(groups: Sequence[_Group], count: int) -> list[int]:
     """Return before which group each run but the first begins."""
-    done = [0]
-    for group in groups:
-        done.append(done[-1] + group.work)
+    done = [0, *accumulate(group.work for group in groups)]
     share = done[-1] / count
+    shared = [*(group.shared for group in groups), 0]
     cuts = [0]
-    place = 0
     for number in range(1, count):
         even = number * share
-        while place < len(groups) and done[place + 1] <= even - share * _PLAY:
-            place += 1
-        near = [place]  # the last one before the play, and all within it
-        while near[-1] < len(groups) and done[near[-1]] < even + share * _PLAY:
-            near.append(near[-1] + 1)
-        inside = [n for n in near if abs(done[n] - even) <= share * _PLAY]
 
-        def least(n: int, even: float = even) -> tuple[int, float]:
-            return (groups[n].shared if n < len(groups) else 0, abs(done[n] - even))
+        def costs(place: int, even: float = even) -> float:
+            """Tokens that are read twice, and half of what one run has more than another."""
+            return shared[place] + abs(done[place] - even) / 2
 
-        def nearest(n: int, even: float = even) -> float:
-            return abs(done[n] - even)
-
-        cuts.append(max(cuts[-1], min(inside, key=least) if inside else min(near, key=nearest)))
+        first = bisect_left(done, even - _PLAY * share)
+        last = bisect_right(done, even + _PLAY * share)
+        if first == last:  # one item is more work than that
+            first, last = first - 1, last + 1
+        near = range(max(first, cuts[-1]), min(last, len(done)))
+        cuts.append(min(near, key=costs, default=cuts[-1]))
     return cuts[1:]
 
 
