@@ -1,7 +1,6 @@
 """Generate missing responses and score all."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from harness.files import sha256_of
 from harness.pipeline.answers import until_decided
@@ -19,9 +18,6 @@ from harness.store.at_hand import backend_files, check_models, settings_of_arms
 from harness.store.run_lock import Declarations, ScoredFile
 from harness.study import Study
 from harness.versions import versions
-
-if TYPE_CHECKING:
-    pass
 
 
 def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:

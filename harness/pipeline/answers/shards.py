@@ -12,6 +12,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -109,18 +110,12 @@ class Shard:
 
 
 def leave_launcher(environment: MutableMapping[str, str]) -> None:
-    """Take this process's own GPU, and forget that a launcher started others beside it.
+    """Forget that a launcher started other processes: libraries would wait for them.
 
-    Otherwise libraries would wait for the others, as in a training.
+    Which card is this one's (``LOCAL_RANK``) stays.
     """
-    local = environment.get("LOCAL_RANK", "")
-    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+    for name in ("RANK", "WORLD_SIZE"):
         environment.pop(name, None)
-    if local.isdecimal():
-        import torch
-
-        if count := torch.cuda.device_count():
-            torch.cuda.set_device(int(local) % count)
 
 
 def _numbers(environment: Mapping[str, str], *names: str) -> list[int]:
@@ -287,6 +282,10 @@ def merge_shards(planned: PlannedRun, store: AnswerStore, scored: ShardOrigin) -
         ComparisonError: If a file belongs to another study, other items or another model, or two
             answers of one arm to one request differ by more than rounding.
     """
+    from harness.models.scoring_dtype import scoring_dtype
+
+    exact = scoring_dtype(planned.study.base).dtype == "float32"
+    agree = partial(_agree, noise=_ROUNDING if exact else _HALF_ROUNDING)
     unreadable, merged = [], store.merged()
     for path in sorted(planned.folder.shards.glob(f"*{ENDING}")):
         try:
@@ -299,8 +298,7 @@ def merge_shards(planned: PlannedRun, store: AnswerStore, scored: ShardOrigin) -
             continue
         if problem := file.origin.differs(scored):
             raise foreign(path, problem)
-        exact = planned.study.base.dtype == "float32"
-        key = store.take_in(file, sha256=file.sha256, agree=_agree if exact else _agree_roughly)
+        key = store.take_in(file, sha256=file.sha256, agree=agree)
         if key is not None:
             raise ComparisonError(
                 "one model has one answer to a request: that "
@@ -310,17 +308,8 @@ def merge_shards(planned: PlannedRun, store: AnswerStore, scored: ShardOrigin) -
     return unreadable
 
 
-def _agree(one: Response, other: Response) -> bool:
+def _agree(one: Response, other: Response, *, noise: float) -> bool:
     """Whether two answers may be of one model: the same text, or equal but for rounding."""
-    return _near(one, other, _ROUNDING)
-
-
-def _agree_roughly(one: Response, other: Response) -> bool:
-    """The same in half precision."""
-    return _near(one, other, _HALF_ROUNDING)
-
-
-def _near(one: Response, other: Response, noise: float) -> bool:
     if one.logprob is None or other.logprob is None:
         return one.text == other.text
     return abs(one.logprob - other.logprob) <= noise * max(1.0, abs(one.logprob))
