@@ -40,6 +40,7 @@ EXTRAS = {
     "train": Extra("training", ("accelerate", "ftfy", "pyarrow", "trl"), includes="engine"),
     "metrics": Extra("an evaluate module", ("datasets", "evaluate")),
     "databases": Extra("reading from a database server", ("pg8000", "sqlalchemy")),
+    "history": Extra("a history of runs", (), includes="databases"),
     "endpoints": Extra("asking an endpoint", ("tenacity",), includes="engine"),
     "languages": Extra("choosing rows by language", ("py3langid",)),
     "sweep": Extra("a sweep with 'trials' (not a grid of lists)", ("optuna",)),

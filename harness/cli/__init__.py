@@ -18,6 +18,7 @@ from harness.cli import (
     doctor,
     export,
     gate,
+    history,
     init,
     lm_eval,
     mcp,
@@ -49,6 +50,7 @@ for verb in VERBS:
     app.command(verb.__name__.rpartition(".")[2])(verb.command)
 app.command("lm-eval", context_settings=lm_eval.CONTEXT, add_help_option=False)(lm_eval.command)
 app.add_typer(data.app)
+app.add_typer(history.app)
 app.add_typer(review.app)
 app.add_typer(tasks.app)
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
+from harness.display_text import clip, visible
 from harness.records import LossPoint
 
 
@@ -213,6 +214,41 @@ def scores(points: Sequence[tuple[int, float]], words: str) -> Markup:
     return _svg("curve", drawn, words)
 
 
+MOST_MARKS = 5
+"""Names under a trend; where there are more marks, some are named."""
+
+
+def trend(means: Sequence[float | None], marks: Sequence[tuple[int, str]], words: str) -> Markup:
+    """Draw a score in [0, 1] over runs, with a named dot at some of them.
+
+    Args:
+        means: By run; None where it has no score.
+        marks: Runs that have a dot, by their place, with names.
+        words: What the chart shows, for those who cannot see it.
+    """
+    known = [(float(place), mean) for place, mean in enumerate(means) if mean is not None]
+    values = [mean for _, mean in known] or [0.0]
+    room = max(max(values) - min(values), 0.1)
+    width = max(len(means) - 1.0, 1.0)
+    x = Axis(-0.08 * width, width)  # numbers stand at its left
+    y = Axis(min(values) - 0.25 * room, max(values) + 0.25 * room)
+    drawn = [_grid(y, value, horizontal=False) for value in ticks(y)]
+    drawn.append(_path(known, x, y, "loss"))
+    dots = [(place, name, mean) for place, name in marks if (mean := means[place]) is not None]
+    named = {dots[round(i * (len(dots) - 1) / (MOST_MARKS - 1))][0] for i in range(MOST_MARKS)} if (
+        len(dots) > MOST_MARKS
+    ) else {place for place, *_ in dots}  # fmt: skip
+    for place, name, mean in dots:
+        left = x.at(place)
+        dot = '<circle class="point" cx="{}" cy="{}" r="4"><title>{}: {:.1%}</title></circle>'
+        drawn.append(Markup(dot).format(left, _flip(y.at(mean)), visible(name), mean))
+        if place in named:
+            side = "start" if _number(left) < 10 else "end" if _number(left) > 90 else "middle"
+            label = '<text class="tick" x="{}" y="100%" dy="15" text-anchor="{}">{}</text>'
+            drawn.append(Markup(label).format(left, side, clip(visible(name), 12)))
+    return _svg("curve trend", drawn, words)
+
+
 def reliability(
     base: Sequence[tuple[float, float]], tuned: Sequence[tuple[float, float]], words: str
 ) -> Markup:
@@ -275,4 +311,4 @@ def _rect(css: str, start: str, end: str) -> Markup:
 def _svg(css: str, parts: Sequence[Markup], words: str) -> Markup:
     inner = Markup("").join(parts)
     frame = Markup('<svg class="{}" role="img" aria-label="{}">{}</svg>')
-    return frame.format(css, escape(words), inner)
+    return frame.format(css, escape(visible(words)), inner)

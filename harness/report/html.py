@@ -4,7 +4,7 @@ Everything a model or a data set says is foreign text: Jinja2 escapes it once, t
 allows exactly one style sheet and one script, named by their hashes, and nothing from outside.
 """
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from harness.content import REPORTS, asset, page_policy
@@ -31,15 +31,7 @@ def html(result: Result) -> str:
     """Render the report of a run; the same run gives the same bytes."""
     style, script = asset("report.css"), "\n".join(['"use strict";', *map(asset, SCRIPTS)])
     found = overview.tradeoffs(result)
-    environment = Environment(
-        loader=FileSystemLoader(REPORTS / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
-    return environment.get_template("report.html.j2").render(
+    return page_template("report.html.j2").render(
         result=result,
         policy=page_policy(style, script),
         style=Markup(style),
@@ -71,6 +63,19 @@ def html(result: Result) -> str:
         suites=[_declared(suite) for suite in result.suites],
         versions=sorted(result.versions.items()),
     )
+
+
+def page_template(name: str) -> Template:
+    """Return the template of a page: it escapes every text and lets none hide or steer."""
+    environment = Environment(
+        loader=FileSystemLoader(REPORTS / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    return environment.get_template(name)
 
 
 def _shown(value: object) -> object:

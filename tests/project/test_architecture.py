@@ -17,7 +17,7 @@ PACKAGE = ROOT / "harness"
 TIERS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli", "__init__", "callbacks"}),
-    frozenset({"quickstart", "mcp"}),
+    frozenset({"quickstart", "mcp", "history"}),
     frozenset({"pipeline"}),
     frozenset({"training", "engine", "store", "report", "review", "ingest"}),
     frozenset({"suites", "metrics"}),

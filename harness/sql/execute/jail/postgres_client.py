@@ -42,7 +42,7 @@ class PostgresConnection:
             server["user"],
             database=database,
             password=server.get("password") or None,
-            ssl_context=_encryption(server.get("sslmode", "")) if "host" in where else False,
+            ssl_context=encryption(server.get("sslmode", "")) if "host" in where else False,
             timeout=PATIENCE,
             application_name="finetune-harness",
             **where,
@@ -120,7 +120,7 @@ def literal(cell: Cell) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _encryption(mode: str) -> ssl.SSLContext | bool | None:
+def encryption(mode: str) -> ssl.SSLContext | bool | None:
     """Return pg8000's setting for libpq's ``sslmode``; by default as the server likes."""
     if mode in {"verify-ca", "verify-full"}:
         context = ssl.create_default_context()
