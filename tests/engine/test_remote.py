@@ -14,10 +14,16 @@ import pytest
 import yaml
 from support.servers import PromptLogprobs, transformers_serve
 
-import harness
 from harness import content, study
 from harness.engine.remote.arm import RemoteArm
-from harness.errors import HarnessError, InfrastructureError, ModelError, StudyError
+from harness.errors import (
+    ComparisonError,
+    HarnessError,
+    InfrastructureError,
+    ModelError,
+    StudyError,
+)
+from harness.pipeline.answers.served_proofs import PROBES
 from harness.pipeline.plan import plan
 from harness.pipeline.run import run_study
 from harness.records import ItemKey, Request, Result
@@ -99,13 +105,14 @@ def test_a_study_whose_arms_all_answer_elsewhere(
     url, log = served
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     loaded = load(tmp_path, chat(url, seed=7), base=chat(url))
-    first = harness.run(loaded, out=tmp_path / "run")
+    first = run_study(loaded, out=tmp_path / "run", allow_identical=True)
     assert [(score.n, score.unscored) for score in first.scores] == [(8, 0), (8, 0), (4, 0), (4, 0)]
     assert first.base_model == f"{TINY} at {url}/chat/completions"
     assert any("cannot be hashed" in note for note in first.notes)
     asked = log.read_text().count("POST /v1/chat/completions")
-    assert asked == 2 * (8 + 4 + 1)  # each arm is asked every item once, after one trial
-    again = harness.run(loaded, out=tmp_path / "run")
+    proofs = 1 + 3 * PROBES  # one trial; what knows the server again: twice before, once after
+    assert asked == 2 * (8 + 4 + proofs)  # each arm is asked every item once
+    again = run_study(loaded, out=tmp_path / "run", allow_identical=True)
     assert again.scores == first.scores
     assert log.read_text().count("POST /v1/chat/completions") == asked
     written = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
@@ -150,12 +157,160 @@ def check_same_likelihoods(folder: Path) -> None:
         assert [r.is_greedy for r in theirs] == [r.is_greedy for r in ours]
 
 
-@pytest.mark.parametrize("logprobs", [{"begin": [1]}], indirect=True)
-def test_shifted_log_likelihoods_are_refused(tmp_path: Path, logprobs: PromptLogprobs) -> None:
-    """A server that counts one token more than lm-eval would score the wrong tokens."""
-    with pytest.raises(ModelError, match="must add up"):
+@pytest.mark.parametrize(
+    ("logprobs", "expected"),
+    [
+        ({"begin": [1]}, "counts other tokens than lm-eval"),
+        ({"fault": "no echo"}, "ignores 'echo'"),
+        ({"fault": "no logprobs"}, "returns none"),
+        ({"fault": "truncates", "context": 4}, "cuts prompts short"),
+    ],
+    indirect=["logprobs"],
+)
+def test_log_likelihoods_of_other_tokens_are_refused(
+    tmp_path: Path, logprobs: PromptLogprobs, expected: str
+) -> None:
+    """A server that reads or returns other tokens than it is sent would score the wrong ones."""
+    with pytest.raises(ModelError, match=expected):
         run(tmp_path, text(logprobs.url, tokenized_requests=False), suites=CHOICES)
     assert not (tmp_path / "run" / "samples").exists()
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "expected"),
+    [
+        ({"fault": "truncates", "context": 100}, "the server read only 100 tokens of a prompt of"),
+        ({"context": 100}, "refused by the server"),
+    ],
+    indirect=["logprobs"],
+)
+def test_an_answer_to_a_part_of_a_prompt_is_unscored(
+    logprobs: PromptLogprobs, expected: str
+) -> None:
+    """Whether a server refuses a long prompt or cuts it, no text is an answer to all of it."""
+    asked = [generation("Who wrote it? " * words) for words in (2, 100)]
+    answers = [answer for batch in lone_text(logprobs).answer(asked) for _, answer in batch]
+    assert [answer.unscored is None for answer in answers] == [True, False]
+    assert expected in str(answers[1].unscored)
+
+
+def test_lm_eval_cuts_no_prompt(tmp_path: Path, logprobs: PromptLogprobs) -> None:
+    """lm-eval would drop the beginning of a prompt beyond its own max_length, 2,048 by default."""
+    arm = lone_text(logprobs, max_length=60)
+    asked = [generation("Who wrote it? " * words) for words in (2, 40)]
+    answers = [answer for batch in arm.answer(asked) for _, answer in batch]
+    assert {answer.unscored for answer in answers} == {
+        None, "162 tokens with its answer are more than max_length 60"
+    }  # fmt: skip
+    long = generation("a b c d " * 400)
+    logprobs.context = 10**6
+    arm = lone_text(logprobs)
+    assert [answer.unscored for batch in arm.answer([long]) for _, answer in batch] == [None]
+    assert len(logprobs.bodies[-1]["prompt"][0]) == len(long.context_ids)
+
+
+def lone_text(server: PromptLogprobs, **more: Any) -> RemoteArm:
+    """Return an arm that takes token ids, and belongs to no study."""
+    section = ArmSection(**text(server.url, batch_size=1, **more))
+    args = {**section.model_args, "tokenizer": TINY, "tokenizer_backend": "huggingface"}
+    return RemoteArm("there", section, args, {}, tokenizer=server.tokenizer)
+
+
+def generation(prompt: str) -> Request:
+    """Return a request for one token after a prompt."""
+    from transformers import AutoTokenizer
+
+    ids = AutoTokenizer.from_pretrained(TINY).encode(prompt, add_special_tokens=False)
+    return Request(
+        kind="generate_until", item=ItemKey("s", "none", prompt, 0), index=0, context=prompt,
+        continuation="", context_ids=tuple(ids), settings={"until": [], "max_new_tokens": 1},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("logprobs", [{"fault": "null text"}], indirect=True)
+def test_no_text_is_an_empty_answer(tmp_path: Path, logprobs: PromptLogprobs) -> None:
+    """A model that thought until its limit said nothing; lm-eval's placeholder is no answer."""
+    run(tmp_path, text(logprobs.url), suites=SUITES[:1])
+    _, there = responses(tmp_path, "domain_qa")
+    assert {(r.text, r.finish) for (r,) in there} == {("", "length")}
+
+
+TUNED = "tuned"
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "expected"),
+    [
+        ({"fault": "one model", "tuned": TUNED}, "the reply is of 'tuned', which is another arm's"),
+        ({}, "answers 8 of 8 requests exactly as the base"),
+        ({"fault": "varies"}, "must say the same again: of 8 greedy requests"),
+    ],
+    indirect=["logprobs"],
+)
+def test_a_server_that_answers_as_another_model_is_refused(
+    tmp_path: Path, logprobs: PromptLogprobs, expected: str
+) -> None:
+    """A name that a server ignores, or several models behind one, would be scored as one arm."""
+    loaded = load(
+        tmp_path,
+        text(logprobs.url, model=TUNED),
+        base=text(logprobs.url) | {"model": "builtin:tiny"},
+        suites=SUITES[:1] if logprobs.fault == "varies" else CHOICES,
+    )
+    with pytest.raises(ModelError, match=expected):
+        run_study(loaded, out=tmp_path / "run")
+    assert not (tmp_path / "run" / "samples").exists()
+
+
+@pytest.mark.parametrize("logprobs", [{"tuned": TUNED}], indirect=True)
+def test_weights_that_change_behind_a_name_are_noticed(
+    tmp_path: Path, logprobs: PromptLogprobs
+) -> None:
+    """Stored answers of other weights would be compared with those of today's: exit 3."""
+    base = text(logprobs.url) | {"model": "builtin:tiny"}
+    first = load(tmp_path, text(logprobs.url, model=TUNED), base=base, suites=CHOICES)
+    before = run_study(first, out=tmp_path / "run")
+    logprobs.tuned = ""  # both names are the base from now on
+    more = load(
+        tmp_path,
+        text(logprobs.url, model=TUNED),
+        base=base,
+        suites=[*CHOICES, {"name": "domain_qa", "limit": 4}],
+    )
+    with pytest.raises(ComparisonError, match="must stay the same model while it is compared"):
+        run_study(more, out=tmp_path / "run")
+    assert run_study(first, out=tmp_path / "run").scores == before.scores  # nothing was lost
+
+
+@pytest.mark.parametrize("logprobs", [{"tuned": TUNED}], indirect=True)
+def test_weights_that_change_while_they_answer_are_noticed(
+    tmp_path: Path, logprobs: PromptLogprobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deployment in the middle of a run is told at its end."""
+    base = text(logprobs.url) | {"model": "builtin:tiny"}
+    loaded = load(tmp_path, text(logprobs.url, model=TUNED), base=base, suites=CHOICES)
+    answered = RemoteArm.answer
+
+    def deploy(arm: RemoteArm, requests: Any) -> Iterator[Any]:
+        yield from answered(arm, requests)
+        logprobs.moved = arm.name == "there"
+
+    monkeypatch.setattr(RemoteArm, "answer", deploy)
+    with pytest.raises(ComparisonError, match=r"answers \d of 8 stored requests otherwise"):
+        run_study(loaded, out=tmp_path / "run")
+    assert not (tmp_path / "run" / "samples").exists()
+
+
+@pytest.mark.parametrize("concurrent", [1, 4])
+@pytest.mark.parametrize("logprobs", [{"fault": "fails at times"}], indirect=True)
+def test_a_server_s_own_words_are_told(
+    tmp_path: Path, logprobs: PromptLogprobs, concurrent: int
+) -> None:
+    """An HTTP error comes with the server's text, also where lm-eval asks several at once."""
+    with pytest.raises(InfrastructureError, match=r"500: .*an internal fault"):
+        run(tmp_path, text(logprobs.url, num_concurrent=concurrent), suites=CHOICES)
+    run(tmp_path, text(logprobs.url, max_retries=3, num_concurrent=concurrent), suites=CHOICES)
+    check_same_likelihoods(tmp_path)
 
 
 @pytest.mark.parametrize("logprobs", [{"context": 21}], indirect=True)
@@ -167,7 +322,7 @@ def test_what_a_server_refuses_is_unscored(tmp_path: Path, logprobs: PromptLogpr
     assert reasons == {None, 'refused by the server: {"error": "too long"}'}
 
 
-@pytest.mark.parametrize("logprobs", [{"patience": 20}], indirect=True)
+@pytest.mark.parametrize("logprobs", [{"patience": 40}], indirect=True)
 def test_a_server_that_fails_midway_loses_nothing(tmp_path: Path, logprobs: PromptLogprobs) -> None:
     """What was answered before a failure is not asked again after it."""
     far = text(logprobs.url)
@@ -178,7 +333,7 @@ def test_a_server_that_fails_midway_loses_nothing(tmp_path: Path, logprobs: Prom
     run(tmp_path, far, suites=CHOICES)
     check_same_likelihoods(tmp_path)
     after = [body["prompt"] for body in logprobs.bodies[len(before) :]]
-    assert len(after) < 4 * 8  # four choices of eight items, less what had been answered
+    assert len(after) < 4 * 8 + 1 + 2 * PROBES  # four choices of eight items, less those answered
 
 
 def test_every_sample_of_an_item_has_its_own_seed(logprobs: PromptLogprobs) -> None:

@@ -9,12 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.command import PYTHON, SAFETY_NET, started
 
 from harness import content
+
+if TYPE_CHECKING:
+    import torch
 
 
 class PromptLogprobs(ThreadingHTTPServer):
@@ -23,15 +26,27 @@ class PromptLogprobs(ThreadingHTTPServer):
     ``begin`` is put before every prompt that comes as text, as a server with a beginning-of-text
     token does; prompts of more than ``context`` tokens are refused; a request to ``/locked`` is
     refused with the key that it bore; once ``patience`` requests were answered, all others fail.
-    ``bodies`` are the requests that were answered.
+    ``bodies`` are the requests that were answered. It generates greedily where ``echo`` is not
+    asked for. What it does wrong is in ``fault``: ``no echo``, ``no logprobs``, ``truncates``
+    (prompts to ``context`` tokens), ``one model`` (says so, and is another arm's), ``null text``,
+    ``fails at times`` (a 500 for every tenth request), ``varies`` (another model each time).
+    ``moved`` lets it answer with other weights from then on, as ``tuned`` lets the model of that
+    name do all along.
     """
 
     def __init__(
-        self, *, begin: list[int] | None = None, context: int = 2048, patience: int = 10**9
+        self,
+        *,
+        begin: list[int] | None = None,
+        context: int = 2048,
+        patience: int = 10**9,
+        fault: str = "",
+        tuned: str = "",
     ) -> None:
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
         self.begin, self.context, self.patience = begin or [], context, patience
+        self.fault, self.tuned, self.moved, self.asked = fault, tuned, False, 0
         self.bodies: list[dict[str, Any]] = []
         self.model = AutoModelForCausalLM.from_pretrained(_TINY, dtype="float32").eval()
         self.tokenizer = AutoTokenizer.from_pretrained(_TINY)
@@ -42,25 +57,62 @@ class PromptLogprobs(ThreadingHTTPServer):
         """Where it answers."""
         return f"http://127.0.0.1:{self.server_port}/v1/completions"
 
-    def completion(self, prompt: Any) -> dict[str, Any] | None:
-        """Return the prompt's log-likelihoods and those of one more token, or None if too long."""
-        import torch
+    def completion(self, asked: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the prompt's log-likelihoods and those of one more token, or a generated text.
 
-        if isinstance(prompt, str):
-            ids = self.begin + self.tokenizer.encode(prompt, add_special_tokens=False)
+        None if the prompt is too long.
+        """
+        prompts = asked["prompt"]
+        if isinstance(prompts, str):
+            ids = self.begin + self.tokenizer.encode(prompts, add_special_tokens=False)
         else:
-            (ids,) = prompt
+            (ids,) = prompts
+        if self.fault == "truncates":
+            ids = ids[-self.context :]
         if len(ids) > self.context:
             return None
+        said = self.tuned if self.fault == "one model" else asked["model"]
+        other = (asked["model"] == self.tuned) != self.moved
+        other = other or (self.fault == "varies" and self.asked // 3 % 2 == 1)
+        choice = self._prompt_logprobs(ids, other) if asked.get("echo") else None
+        choice = choice or self._generated(ids, other, asked)
+        usage = {"prompt_tokens": len(ids)}
+        return {"model": said, "usage": usage, "choices": [{"index": 0, **choice}]}
+
+    def _logprobs(self, ids: list[int], other: bool) -> "torch.Tensor":
+        import torch
+
         with torch.no_grad():
-            logprobs = self.model(torch.tensor([ids])).logits[0].float().log_softmax(-1)
+            logits = self.model(torch.tensor([ids])).logits[0].float()
+        if other:  # the vocabulary's second half becomes unlikely
+            logits[:, logits.shape[1] // 2 :] -= 8
+        return logits.log_softmax(-1)
+
+    def _prompt_logprobs(self, ids: list[int], other: bool) -> dict[str, Any]:
+        if self.fault == "no logprobs":
+            return {"text": "", "logprobs": None}
+        logprobs = self._logprobs(ids, other)
         best = logprobs.max(-1)
         ids = [*ids, int(best.indices[-1])]
         chosen = [float(row[token]) for row, token in zip(logprobs, ids[1:], strict=True)]
         top = [{"best": float(value)} for value in best.values]
         found = {"token_logprobs": [None, *chosen], "top_logprobs": [None, *top]}
-        text = self.tokenizer.decode(ids[-1:])
-        return {"choices": [{"index": 0, "text": text, "logprobs": found}]}
+        if self.fault == "no echo":
+            found = {name: values[-1:] for name, values in found.items()}
+        return {"text": self.tokenizer.decode(ids[-1:]), "logprobs": found}
+
+    def _generated(self, ids: list[int], other: bool, asked: dict[str, Any]) -> dict[str, Any]:
+        if self.fault == "null text":
+            return {"text": None, "finish_reason": "length"}
+        written = list(ids)
+        for _ in range(asked["max_tokens"]):
+            written.append(int(self._logprobs(written, other)[-1].argmax()))
+            if written[-1] == self.tokenizer.eos_token_id:
+                return {
+                    "text": self.tokenizer.decode(written[len(ids) : -1]),
+                    "finish_reason": "stop",
+                }
+        return {"text": self.tokenizer.decode(written[len(ids) :]), "finish_reason": "length"}
 
 
 class _Completions(BaseHTTPRequestHandler):
@@ -72,8 +124,11 @@ class _Completions(BaseHTTPRequestHandler):
             return self._reply(401, {"error": f"wrong key: {self.headers['Authorization']}"})
         if len(self.server.bodies) >= self.server.patience:
             return self._reply(503, {"error": "overloaded"})
+        self.server.asked += 1
+        if self.server.fault == "fails at times" and self.server.asked % 10 == 0:
+            return self._reply(500, {"error": "an internal fault"})
         self.server.bodies.append(asked)
-        found = self.server.completion(asked["prompt"])
+        found = self.server.completion(asked)
         return self._reply(200, found) if found else self._reply(400, {"error": "too long"})
 
     def _reply(self, status: int, body: Any) -> None:

@@ -3,9 +3,10 @@
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from harness.engine.remote.served_reply import ReplyReader, SaidByServer, ServedText
 from harness.errors import HarnessError, InfrastructureError, ModelError
 from harness.models.fingerprint import endpoint_fingerprint
 from harness.models.protocols import Tokenizer
@@ -26,8 +27,17 @@ REFUSED = frozenset({400, 413, 422})
 _OPENAI = ("local-", "openai-")
 _BUSY = 429
 _SEED = 1234
+_WINDOWS = "loglikelihood_rolling"
+"""The kind of request whose texts are read in windows of ``max_length`` tokens."""
 _TOLERANCE = 0.5
 _PROBED = 300
+_LAYOUT = 64
+"""Tokens by which a server's chat template may be shorter than ours."""
+_WHOLE = 0.9
+"""The least share of our count of a prompt's tokens that a server reads which reads all of it."""
+_WINDOW = 2048
+_NEVER_CUT = 2**31
+"""A ``max_length`` for lm-eval, which else cuts prompts at `_WINDOW` tokens without a word."""
 
 
 @dataclass(slots=True)
@@ -35,7 +45,7 @@ class RemoteArm:
     """One arm behind an lm-eval backend; nothing is contacted before the first request.
 
     ``conversations`` is empty where the endpoint takes text. ``tokenizer``, where there is one,
-    only counts an answer's tokens.
+    only counts tokens. ``others`` are the names by which the study's other arms ask for a model.
     """
 
     name: str
@@ -43,7 +53,9 @@ class RemoteArm:
     model_args: Mapping[str, object]
     conversations: Conversations
     tokenizer: Tokenizer | None = None
+    others: frozenset[str] = frozenset()
     model: "LM | None" = None
+    _said: SaidByServer = field(default_factory=SaidByServer)
 
     @property
     def fingerprint(self) -> str:
@@ -77,6 +89,10 @@ class RemoteArm:
         """
         for kind in sorted({request.kind for request in requests}):
             mine = [request for request in requests if request.kind == kind]
+            too_long = [(request, why) for request in mine if (why := self._too_long(request))]
+            if too_long:
+                yield [(request, Response(unscored=why)) for request, why in too_long]
+                mine = [request for request in mine if not self._too_long(request)]
             for start in range(0, len(mine), self._batch_size):
                 part = mine[start : start + self._batch_size]
                 try:
@@ -86,6 +102,17 @@ class RemoteArm:
                         raise self._explain(error) from error
                     batch = [self._ask_alone(request) for request in part]
                 yield batch
+
+    def _too_long(self, request: Request) -> str | None:
+        """Return why lm-eval would cut a prompt short without a word, None where it would not."""
+        limit = self.section.model_args.get("max_length")
+        new = int(request.settings.get("max_new_tokens", 0))
+        tokens = len(request.context_ids) + len(request.continuation_ids) + new
+        if limit is None or self.tokenizer is None or request.kind == _WINDOWS:
+            return None
+        if tokens < int(str(limit)):
+            return None
+        return f"{tokens:,} tokens with its answer are more than max_length {limit}"
 
     @property
     def _batch_size(self) -> int:
@@ -104,7 +131,8 @@ class RemoteArm:
         except Exception as error:
             if _status(error) not in REFUSED:
                 raise self._explain(error) from error
-            return request, Response(unscored=f"refused by the server: {_reason(error)}")
+            why = _reason(error, self._said.text)
+            return request, Response(unscored=f"refused by the server: {why}")
 
     def _ask_or_explain(self, requests: Sequence[Request]) -> AnswerBatch:
         try:
@@ -117,7 +145,10 @@ class RemoteArm:
         from lm_eval.api.instance import Instance
 
         model = self._lm_eval_model()
-        with quiet():
+        if "base_url" in self.model_args:
+            window = int(str(self.model_args.get("max_length") or _WINDOW)) - 1
+            model.max_length = window if requests[0].kind == _WINDOWS else _NEVER_CUT
+        with quiet(), self._said.listening():
             made = [
                 Instance(
                     request_type=request.kind, doc={}, arguments=self._arguments(request), idx=n
@@ -133,6 +164,7 @@ class RemoteArm:
     def _lm_eval_model(self) -> "LM":
         if self.model is None:
             from lm_eval.api.registry import get_model
+            from lm_eval.models.api_models import TemplateAPI
 
             assert self.section.backend is not None
             with quiet():
@@ -143,6 +175,8 @@ class RemoteArm:
                         f"{self.name!r} needs lm-eval's {self.section.backend}, which cannot "
                         f"start: {_reason(error)}"
                     ) from error
+            if isinstance(made, TemplateAPI):
+                ReplyReader.install(made, arm=self.name, others=self.others)
             self.model = made
             logging.getLogger("asyncio").addFilter(_is_not_orphaned)
         return self.model
@@ -150,7 +184,7 @@ class RemoteArm:
     def _arguments(self, request: Request) -> tuple[object, ...]:
         if request.kind == "loglikelihood":
             return request.context, request.continuation
-        if request.kind == "loglikelihood_rolling":
+        if request.kind == _WINDOWS:
             return (request.context,)
         settings = self._generation_kwargs(request.settings)
         if not self.conversations:
@@ -175,19 +209,43 @@ class RemoteArm:
                 kwargs["seed"] = int(settings.get("seed", _SEED)) + int(settings.get("repeat", 0))
         return kwargs
 
+    def ask_alone(self, requests: Sequence[Request]) -> AnswerBatch:
+        """Answer requests one after another, so that none shares a batch with another.
+
+        Raises:
+            ModelError: As `answer` does.
+            InfrastructureError: As `answer` does.
+        """
+        return [self._ask_alone(request) for request in requests]
+
     def _response(self, request: Request, answer: tuple[float, bool] | float | str) -> Response:
         if isinstance(answer, tuple):
             return Response(logprob=float(answer[0]), is_greedy=bool(answer[1]))
-        if request.kind == "loglikelihood_rolling":
+        if request.kind == _WINDOWS:
             return Response(logprob=float(answer))
         text = str(answer)
         for stop in filter(None, request.settings["until"]):
             text = text.partition(stop)[0]  # some servers leave it in; lm-eval sends only four
-        if self.tokenizer is None:
+        served = answer if isinstance(answer, ServedText) else ServedText(answer)
+        if why := self._why_unscored(request, served):
+            return Response(unscored=why)
+        if self.tokenizer is None and served.finish is None:
             return Response(text=text)
-        tokens = len(self.tokenizer.encode(text, add_special_tokens=False))
-        full = text == answer and tokens >= request.settings["max_new_tokens"]
+        tokens = len(self.tokenizer.encode(text, add_special_tokens=False)) if self.tokenizer else 0
+        full = text == answer and (
+            served.finish == "length"
+            or (served.finish is None and tokens >= request.settings["max_new_tokens"])
+        )
         return Response(text=text, finish="length" if full else "stop", tokens=tokens)
+
+    def _why_unscored(self, request: Request, served: ServedText) -> str | None:
+        """Return why a text is no answer of the model to the whole prompt, None where it is."""
+        if served.finish == "content_filter":
+            return "stopped by the server's content filter"
+        ours, theirs = len(request.context_ids), served.prompt_tokens
+        if theirs is None or self.tokenizer is None or theirs + _LAYOUT >= _WHOLE * ours:
+            return None
+        return f"the server read only {theirs:,} tokens of a prompt of {ours:,}"
 
     def _check_sums(self, like: Request) -> None:
         """Refuse log-likelihoods of the wrong tokens: those of parts must add up to the whole's.
@@ -227,7 +285,8 @@ class RemoteArm:
         """Return an error of ours that says in one sentence what went wrong."""
         if isinstance(error, HarnessError):
             return error
-        status, reason, where = _status(error), _reason(error), self.section.endpoint
+        status, where = _status(error), self.section.endpoint
+        reason = _reason(error, self._said.text)
         if status is not None and 400 <= status < 500 and status != _BUSY:
             return ModelError(
                 f"{self.name!r} ({where}) refused a request ({status}): {reason}; change its "
@@ -257,7 +316,12 @@ def _is_not_orphaned(record: logging.LogRecord) -> bool:
     return "exception was never retrieved" not in str(record.msg)
 
 
-def _reason(error: Exception) -> str:
-    """Return what a server or library gave as its reason: one short line without any key."""
-    text = getattr(getattr(error, "response", None), "text", "") or str(error)
+def _reason(error: Exception, said: str = "") -> str:
+    """Return what a server or library gave as its reason: one short line without any key.
+
+    Args:
+        error: What was raised.
+        said: The server's own words, where the exception lacks them.
+    """
+    text = getattr(getattr(error, "response", None), "text", "") or said or str(error)
     return " ".join(redact(text).split())[:200] or type(error).__name__

@@ -1,8 +1,8 @@
 """Which arms of a study are remote, and whether their endpoints can answer its suites."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.engine.remote.arm import RemoteArm
@@ -25,7 +25,8 @@ from harness.suites.text_tokenizer import MessageTemplate, TextTokenizer
 COMPLETIONS = "local-completions"
 
 UNPROVEN = (
-    "an endpoint's weights cannot be hashed, so a change behind the same name goes unnoticed; "
+    "an endpoint's weights cannot be hashed; it is known by its answers to a few requests, so a "
+    "small change behind the same name may go unnoticed; "
     "token ids were not compared, but all arms were sent the same texts (to a chat endpoint: the "
     "same messages, which the server lays out by its own chat template)"
 )
@@ -33,10 +34,16 @@ UNPROVEN = (
 
 @dataclass(frozen=True, slots=True)
 class Arms:
-    """All arms of a study, local and remote; ``local`` is None where all are remote."""
+    """All arms of a study, local and remote; ``local`` is None where all are remote.
+
+    ``unmoved`` has by remote arm what raises an error if it is another model now; it is called
+    after the arm's last answer. ``proven`` is what trying them has shown.
+    """
 
     local: Answerer | None
     remote: Mapping[str, RemoteArm]
+    unmoved: Mapping[str, Callable[[], None]] = field(default_factory=dict)
+    proven: tuple[str, ...] = ()
 
     @property
     def notes(self) -> list[str]:
@@ -44,7 +51,7 @@ class Arms:
         local = self.local.notes if self.local else []
         remote = [f"{name} is {arm.section.endpoint}" for name, arm in self.remote.items()]
         keys = [sent for name, arm in self.remote.items() if (sent := key_sent(name, arm.section))]
-        return [*local, *remote, *keys, UNPROVEN]
+        return [*local, *remote, *keys, *self.proven, UNPROVEN]
 
     @property
     def identical(self) -> frozenset[str]:
@@ -79,9 +86,12 @@ class Arms:
         self, arm: str, requests: Sequence[Request], *, drafts: Drafts | None = None
     ) -> Iterator[AnswerBatch]:
         """Answer requests of any kinds, yielding batches as they are done, in no set order."""
-        if arm in self.remote:
-            return self.remote[arm].answer(requests)
-        return self._engine.answer(arm, requests, drafts=drafts)
+        if arm not in self.remote:
+            yield from self._engine.answer(arm, requests, drafts=drafts)
+            return
+        yield from self.remote[arm].answer(requests)
+        if arm in self.unmoved:
+            self.unmoved[arm]()
 
     def answer_arms(
         self,
@@ -91,7 +101,7 @@ class Arms:
     ) -> Iterator[ArmAnswerBatch]:
         """Answer what each arm is asked: endpoints by themselves, the rest as the engine does."""
         for arm in [arm for arm in asked if arm in self.remote]:
-            for batch in self.remote[arm].answer(asked[arm]):
+            for batch in self.answer(arm, asked[arm]):
                 yield [(arm, request, response) for request, response in batch]
         here = {arm: requests for arm, requests in asked.items() if arm not in self.remote}
         if here:
@@ -206,7 +216,9 @@ def remote_arms(
         ModelError: If a candidate is the base's own endpoint and model, unless allowed.
     """
     made: dict[str, RemoteArm] = {}
-    for name, section in remote_sections(study).items():
+    sections = remote_sections(study)
+    models = frozenset(str(section.model_args.get("model", "")) for section in sections.values())
+    for name, section in sections.items():
         tokenizer = loaded[0].tokenizer
         counts = not isinstance(tokenizer, TextTokenizer)
         made[name] = RemoteArm(
@@ -215,6 +227,7 @@ def remote_arms(
             model_args=_with_tokenizer(section, study.model_path if counts else None),
             conversations=dict(_conversations(loaded)) if takes_messages(section) else {},
             tokenizer=tokenizer if counts else None,
+            others=models,
         )
     base = made.get(BASE)
     for name, arm in made.items():

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from harness.pipeline.plan import PlannedRun
-from harness.records import BASE, Answerer, Arm, Request
+from harness.records import BASE, Answerer, Answers, Arm, Request
 from harness.store.answers import AnswerTable
 from harness.study import CandidateSection
 
@@ -27,14 +27,46 @@ def join_endpoints(
         InfrastructureError: If it cannot be reached.
     """
     from harness.engine.remote.endpoints import Arms, remote_arms
+    from harness.pipeline.answers.served_proofs import (
+        ServedProof,
+        probes_of,
+        require_different,
+    )
 
     remote = remote_arms(planned.study, planned.loaded, allow_identical=planned.allow_identical)
     if not remote:
         return local()
-    for arm in remote.values():
+    probes = probes_of([request for loaded in planned.loaded for request in loaded.requests])
+    proofs: dict[str, ServedProof] = {}
+    notes: list[str] = []
+    for name, arm in remote.items():
         known = table.get(arm.fingerprint, requests)
-        arm.check([r for r in requests if r.key not in known])
-    return Arms(None if BASE in remote else local(), remote)
+        if missing := [r for r in requests if r.key not in known]:
+            arm.check(missing)
+            proofs[name] = ServedProof(arm, probes, table)
+            notes += filter(None, [proofs[name].begin()])
+    engine = None if BASE in remote else local()
+    candidates = [proof for name, proof in proofs.items() if name != BASE]
+    if candidates:
+        said = ServedProof(remote[BASE], probes, table).said if BASE in remote else None
+        base = _words(engine, probes, table) if engine else said or {}
+        found = [
+            require_different(one, base, allow_identical=planned.allow_identical)
+            for one in candidates
+        ]
+        notes += filter(None, found)
+    return Arms(engine, remote, {name: proof.hold for name, proof in proofs.items()}, tuple(notes))
+
+
+def _words(engine: Answerer, probes: Sequence[Request], table: AnswerTable) -> Answers:
+    """Return what a base that is loaded here says to the probes."""
+    from harness.pipeline.answers.served_proofs import alone
+
+    name = alone(engine.fingerprint(BASE))
+    known = table.get(name, probes)
+    for batch in engine.answer(BASE, [probe for probe in probes if probe.key not in known]):
+        known |= {request.key: response for request, response in table.put(name, batch)}
+    return known
 
 
 def remote_base(planned: PlannedRun) -> Arm:
