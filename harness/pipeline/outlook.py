@@ -1,8 +1,6 @@
 """Statistical power and cost of a study, before it is run."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,6 +13,7 @@ from harness.pipeline.answers.until_decided import order_of
 from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Request
 from harness.report.wording import grouping
+from harness.suites.tokenize import distinct_tokens
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -82,20 +81,6 @@ def outlook(planned: PlannedRun, *, probe: bool = True) -> tuple[Outlook, ...]:
         for suite, loaded in zip(planned.suites, planned.loaded, strict=True)
         for sizes in (_cluster_sizes(loaded),)
     )
-
-
-def distinct_tokens(sequences: Sequence[tuple[int, ...]]) -> int:
-    """Count the tokens that remain when every shared prefix is prefilled once.
-
-    >>> distinct_tokens([(1, 2, 3), (1, 2, 4), (5,)])
-    5
-    """
-    found, before = 0, tuple[int, ...]()
-    for ids in sorted(sequences):
-        pairs = zip(ids, before, strict=False)
-        found += len(ids) - sum(1 for _ in takewhile(lambda both: both[0] == both[1], pairs))
-        before = ids
-    return found
 
 
 def _ids(request: Request) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from harness.errors import ModelError, StudyError
@@ -120,6 +121,20 @@ def generation_settings(raw: Mapping[str, Any]) -> dict[str, Any]:
         names = ", ".join(sorted(remaining))
         raise StudyError(f"generation settings must be ones the engine obeys: found {names}")
     return settings
+
+
+def distinct_tokens(sequences: Sequence[tuple[int, ...]]) -> int:
+    """Count the tokens that remain when every shared prefix is prefilled once.
+
+    >>> distinct_tokens([(1, 2, 3), (1, 2, 4), (5,)])
+    5
+    """
+    found, before = 0, tuple[int, ...]()
+    for ids in sorted(sequences):
+        pairs = zip(ids, before, strict=False)
+        found += len(ids) - sum(1 for _ in takewhile(lambda both: both[0] == both[1], pairs))
+        before = ids
+    return found
 
 
 def tokens_needed(request: Request) -> int:

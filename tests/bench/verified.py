@@ -10,6 +10,8 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from lm_eval.api.instance import Instance
 from harness import content
 from harness.engine import Engine, VerifiedEngine, load_suite
 from harness.engine.lm_eval_model import _item, _request
+from harness.engine.verified import calibration
 from harness.engine.verified.margins import by_item
 from harness.records import BASE, Request
 from harness.study import SuiteSection
@@ -68,6 +71,27 @@ def answer(engine: Any, arm: str, requests: list[Request]) -> tuple[Answers, flo
     return found, time.perf_counter() - wall, time.process_time() - cpu
 
 
+@contextmanager
+def probe_seconds() -> Iterator[list[float]]:
+    """Collect the processor seconds of probes' readings; those that write answers do not count."""
+    seconds: list[float] = []
+    scored = calibration.scored_answers
+
+    def timed(engine: Engine, asked: Any) -> Any:
+        begun = time.process_time()
+        found = scored(engine, asked)
+        first = next(request for requests in asked.values() for request in requests)
+        if first.kind == "loglikelihood" or first.item.suite == "probe":
+            seconds.append(time.process_time() - begun)
+        return found
+
+    calibration.scored_answers = timed
+    try:
+        yield seconds
+    finally:
+        calibration.scored_answers = scored
+
+
 def verdicts(requests: list[Request], found: Answers) -> dict[Any, Any]:
     """Return what each item comes to: a text, or the choices by the three accuracies."""
     decided = {}
@@ -89,7 +113,8 @@ def compare(exact: Engine, arm: str, requests: list[Request]) -> dict[str, Any]:
     verified = VerifiedEngine(exact, requests)
     verified._bf16()
     truth, wall, cpu = answer(exact, arm, requests)
-    found, wall_verified, cpu_verified = answer(verified, arm, requests)
+    with probe_seconds() as probed:
+        found, wall_verified, cpu_verified = answer(verified, arm, requests)
     raw, wall_bf16, cpu_bf16 = answer(verified._bf16(), arm, requests)
     right, kept, plain = (verdicts(requests, answers) for answers in (truth, found, raw))
     return {
@@ -99,6 +124,7 @@ def compare(exact: Engine, arm: str, requests: list[Request]) -> dict[str, Any]:
         "asked_again": verified.rechecked,
         "kept": verified.accepted,
         "notes": verified.notes,
+        "probe_of_float32_s_processor_time": sum(probed) / cpu,
         "times_faster": wall / wall_verified,
         "times_less_processor_time": cpu / cpu_verified,
         "bf16_alone_times_less_processor_time": cpu / cpu_bf16,

@@ -1,8 +1,7 @@
 """Calibration of bf16 against float32: both answer a probe, whose errors set what is trusted.
 
 An `ErrorBound` is the largest error seen on the probe times a declared factor; a bf16 answer stands
-if its margin exceeds the bound. The probe is drawn by hash, so it is the same whatever the order of
-work.
+if its margin exceeds the bound. Which items a probe has is said in `probes`.
 """
 
 import math
@@ -11,12 +10,21 @@ from dataclasses import dataclass, replace
 
 from harness.engine.model import Engine
 from harness.engine.verified.margins import choice_margin, margin_error
+from harness.engine.verified.probes import (
+    MAX_SHARE,
+    MIN_PROBE,
+    PROBE_CHOICES,
+    PROBE_TEXTS,
+    TOO_FEW,
+    AskedSoFar,
+    affordable,
+)
 from harness.models.fingerprint import text_hash
 from harness.records import Answers, ItemKey, Request, Response
 from harness.study import VERIFIED
 
-PROBE_CHOICES, PROBE_TEXTS, PROBE_TOKENS = 64, 32, 64
-"""Items of each kind in a probe, and how many tokens of each of its texts are compared."""
+PROBE_TOKENS = 64
+"""How many tokens of each text of a probe are compared."""
 
 CHOICE_FACTOR, TEXT_FACTOR = 4.0, 2.0
 """How many times the largest error of the probe an answer's margin must exceed.
@@ -53,19 +61,6 @@ class ErrorBound:
         return self.clear > 0 and self.clear >= MIN_CLEAR_SHARE * self.probed
 
 
-def draw_probe(items: Mapping[ItemKey, list[Request]], count: int) -> list[list[Request]]:
-    """Draw items by the hash of their keys, in turn from each suite."""
-    suites: dict[str, list[tuple[str, ItemKey]]] = {}
-    for item in items:
-        suites.setdefault(item.suite, []).append((text_hash(item), item))
-    ranked = sorted(
-        (rank, digest, item)
-        for of_suite in suites.values()
-        for rank, (digest, item) in enumerate(sorted(of_suite))
-    )
-    return [items[item] for _, _, item in ranked[:count]]
-
-
 def scored_answers(engine: Engine, asked: Mapping[str, Sequence[Request]]) -> dict[str, Answers]:
     """Return the answers of some arms, unscored ones left out."""
     found: dict[str, Answers] = {arm: {} for arm in asked}
@@ -97,9 +92,18 @@ def calibrate_choices(
 
 
 def calibrate_texts(
-    bf16: Engine, float32: Engine, probes: Mapping[str, Sequence[Request]]
+    bf16: Engine,
+    float32: Engine,
+    probes: Mapping[str, Sequence[Request]],
+    asked: AskedSoFar,
 ) -> dict[str, tuple[ErrorBound, Answers]]:
     """Measure by how much the gap between a token's logit and the best other one is off.
+
+    Args:
+        bf16: Generates the probe, whose texts are answers like any other.
+        float32: Reads with bf16 as many of them again as the work pays for.
+        probes: By arm.
+        asked: What pays for that.
 
     Returns:
         By arm the bound, and what bf16 generated.
@@ -108,12 +112,18 @@ def calibrate_texts(
     generated = scored_answers(bf16, probes)
     # 2. Both choose the next token after every prefix of that text, so that they are compared on
     #    the same prefixes.
-    steps: dict[str, list[Request]] = {arm: [] for arm in probes}
+    steps: dict[str, list[Request]] = {}
     for arm, probe in probes.items():
-        for number, request in enumerate(probe):
-            response = generated[arm].get(request.key)
-            if response is not None:
-                steps[arm] += _next_token_requests(request, response.text or "", number, bf16)
+        texts = [
+            list(_next_token_requests(request, answer.text or "", number, bf16))
+            for number, request in enumerate(probe)
+            if (answer := generated[arm].get(request.key))
+        ]
+        written = [answer.tokens or 0 for answer in generated[arm].values()]
+        length = sum(written) / max(1, len(written))
+        work = asked.tokens[arm, "texts"] + length * asked.items[arm, "texts"]
+        paid = affordable([[text[-1].context_ids] for text in texts], work, readings=2)
+        steps[arm] = [step for text in texts[:paid] for step in text]
     bf16_answers = scored_answers(bf16, steps)
     float32_answers = scored_answers(float32, steps)
     # 3. The gaps are compared.
@@ -121,7 +131,7 @@ def calibrate_texts(
     for arm in probes:
         half, full = bf16_answers[arm], float32_answers[arm]
         errors = [_gap_error(half[key], full[key]) for key in half.keys() & full.keys()]
-        gaps = [response.gap or 0.0 for response in generated[arm].values()]
+        gaps = [response.gap or 0.0 for response in generated[arm].values() if errors]
         found[arm] = ErrorBound.of(errors, gaps, TEXT_FACTOR), generated[arm]
     return found
 
@@ -166,13 +176,15 @@ def verified_fingerprint(exact: str, numeric: Iterable[str]) -> str:
     """
     rule = [
         CHOICE_FACTOR, TEXT_FACTOR, MIN_CLEAR_SHARE,
-        PROBE_CHOICES, PROBE_TEXTS, PROBE_TOKENS,
+        PROBE_CHOICES, PROBE_TEXTS, PROBE_TOKENS, MIN_PROBE, MAX_SHARE,
     ]  # fmt: skip
     return text_hash([exact, VERIFIED, [*rule, *sorted(numeric)]])
 
 
 def bound_note(arm: str, kind: str, bound: ErrorBound) -> str:
     """Say in a sentence what a bound came to."""
+    if not bound.probed:
+        return f"{arm}: {kind} are answered in float32 alone: {TOO_FEW}"
     unit = "logits" if kind == "texts" else "nats per root token"
     clear = f"{bound.clear} of {bound.probed} in the probe exceed {bound.value:.3g} {unit}"
     if bound.is_worth_it:

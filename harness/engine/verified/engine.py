@@ -9,8 +9,8 @@ decided by a best choice or a text.
 
 1. Calibrate (`calibration`), once for each arm and kind: both precisions answer a probe, and the
    largest error seen there, times a declared factor, is the bound. The probe is drawn by hash from
-   all that is planned, so it depends neither on the order of work nor on what an earlier,
-   interrupted run has answered already.
+   what is asked, and grows with it: it costs at most a tenth (`probes`). Until enough was asked,
+   and where memory has no room for a second copy of the weights, float32 answers alone.
 2. Answer in bf16. An answer whose margin (`margins`) exceeds the bound is accepted. Where less than
    half of the probe exceeded it, a first pass would not pay and is left out.
 3. Answer the rest in float32, with bf16's texts as drafts, and compare: an error beyond the bound
@@ -18,10 +18,13 @@ decided by a best choice or a text.
 """
 
 import logging
+import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import torch
 
 from harness.engine.adapters.switch import AdapterSwitch
 from harness.engine.answering import answers_of_one
@@ -37,7 +40,9 @@ from harness.engine.verified.margins import (
     margin_error,
     token_ids,
 )
+from harness.engine.verified.probes import AskedSoFar
 from harness.models.fingerprint import BaseIdentity
+from harness.models.hardware import free_bytes, release_memory
 from harness.models.protocols import PretrainedTokenizer
 from harness.records import (
     AnswerBatch,
@@ -51,6 +56,12 @@ from harness.records import (
 )
 
 log = logging.getLogger("harness.engine")
+
+ROOM = 1.25
+"""Free memory that loading bf16 needs, as a multiple of its weights."""
+
+NOT_YET = ErrorBound(math.inf, 0, 0)
+"""The bound where nothing was measured."""
 
 RequestsByItem = dict[ItemKey, list[Request]]
 """Requests by the item that they belong to."""
@@ -74,6 +85,8 @@ class VerifiedEngine:
         planned: All that will be asked, where that is known.
         numeric_suites: Suites in it that are answered in float32 alone.
         bounds: What was measured for the ``choices`` and ``texts`` of each arm.
+        asked: How much each arm has been asked, which is what probes are paid for by.
+        free: Returns the bytes that a device has left.
         largest_error: Per arm, the largest error of choices that float32 has answered since.
         accepted: Items whose bf16 answers stood.
         rechecked: Items whose bf16 answers did not, so that float32 answered them again.
@@ -83,6 +96,8 @@ class VerifiedEngine:
     planned: Sequence[Request] = ()
     numeric_suites: Sequence[str] = ()
     bounds: dict[tuple[str, str], ErrorBound] = field(default_factory=dict)
+    asked: AskedSoFar = field(default_factory=AskedSoFar)
+    free: Callable[[torch.device], int] = free_bytes
     largest_error: dict[str, float] = field(default_factory=dict)
     accepted: int = 0
     rechecked: int = 0
@@ -93,6 +108,7 @@ class VerifiedEngine:
         default_factory=dict
     )
     _bf16_engine: Engine | None = None
+    _has_room: bool | None = None
 
     def __post_init__(self) -> None:
         self._items = by_item(self.planned)
@@ -145,9 +161,10 @@ class VerifiedEngine:
                 f"answered in float32 alone: {', '.join(self.numeric_suites)}, whose metric is not "
                 "decided by a best choice or a text"
             )
-        notes += [
-            calibration.bound_note(*name, bound) for name, bound in sorted(self.bounds.items())
-        ]
+        if self._has_room is False:
+            notes.append("answered in float32 alone: no room for a second copy of the weights")
+        known = dict.fromkeys(self.asked.items, NOT_YET) | self.bounds
+        notes += [calibration.bound_note(*name, bound) for name, bound in sorted(known.items())]
         for arm, error in sorted(self.largest_error.items()):
             if error > self.bounds[arm, "choices"].value:
                 notes.append(
@@ -195,6 +212,9 @@ class VerifiedEngine:
         answered whole, because its verdict is to come from one pass; other items belong whole into
         one call.
         """
+        if not self._has_room_for_bf16():
+            yield from self.exact.answer_arms(asked, drafts=drafts)
+            return
         passes = {arm: Float32Pass(drafts=dict((drafts or {}).get(arm, {}))) for arm in asked}
         choices: dict[str, RequestsByItem] = {}
         texts: dict[str, list[Request]] = {}
@@ -232,10 +252,11 @@ class VerifiedEngine:
         left: dict[str, list[Request]] = {}
         for arm, items in choices.items():
             probed = self._probe_choices.get(arm, {})
+            bound = self.bounds.get((arm, "choices"), NOT_YET)
             for group in items.values():
                 if all(token_ids(request) in probed for request in group):
                     yield [(arm, request, probed[token_ids(request)]) for request in group]
-                elif self.bounds[arm, "choices"].is_worth_it:
+                elif bound.is_worth_it:
                     left.setdefault(arm, []).extend(group)
                 else:
                     passes[arm].requests += group
@@ -275,8 +296,11 @@ class VerifiedEngine:
         # 1. The probe has bf16's texts already.
         left: dict[str, list[Request]] = {}
         for arm, requests in texts.items():
-            if not self.bounds[arm, "texts"].is_worth_it:
+            if not self.bounds.get((arm, "texts"), NOT_YET).is_worth_it:
                 passes[arm].requests += requests
+                for request in requests:
+                    if known_text := self._probed_text(arm, request):
+                        passes[arm].drafts[request.key] = (known_text.text or "",)
                 continue
             known = [(arm, r, text) for r in requests if (text := self._probed_text(arm, r))]
             left[arm] = [r for r in requests if self._probed_text(arm, r) is None]
@@ -328,11 +352,11 @@ class VerifiedEngine:
 
     def _calibrate_choices(self, choices: Mapping[str, RequestsByItem]) -> None:
         """Calibrate choices, once for each arm."""
-        planned = self._sort(self.planned, Float32Pass())[0]
         probes = {
-            arm: calibration.draw_probe(planned or items, calibration.PROBE_CHOICES)
+            arm: probe
             for arm, items in choices.items()
             if (arm, "choices") not in self.bounds
+            and (probe := self.asked.probe_choices(arm, items))
         }
         found = calibration.calibrate_choices(self._bf16(), self.exact, probes) if probes else {}
         for arm, (bound, exact) in found.items():
@@ -347,14 +371,16 @@ class VerifiedEngine:
 
     def _calibrate_texts(self, texts: Mapping[str, Sequence[Request]]) -> None:
         """Calibrate texts, once for each arm."""
-        planned = self._sort(self.planned, Float32Pass())[1]
-        probes = {
-            arm: calibration.draw_probe(by_item(planned or asked), calibration.PROBE_TEXTS)
+        firsts = {
+            arm: probe
             for arm, asked in texts.items()
-            if (arm, "texts") not in self.bounds
+            if (arm, "texts") not in self.bounds and (probe := self.asked.probe_texts(arm, asked))
         }
-        firsts = {arm: [group[0] for group in probe] for arm, probe in probes.items()}
-        found = calibration.calibrate_texts(self._bf16(), self.exact, firsts) if firsts else {}
+        found = (
+            calibration.calibrate_texts(self._bf16(), self.exact, firsts, self.asked)
+            if firsts
+            else {}
+        )
         for arm, (bound, generated) in found.items():
             self.bounds[arm, "texts"] = bound
             self._probe_texts[arm] = {
@@ -363,6 +389,17 @@ class VerifiedEngine:
                 if request.key in generated
             }
             log.info("%s", calibration.bound_note(arm, "texts", bound))
+
+    def _has_room_for_bf16(self) -> bool:
+        """Tell whether memory has room for a copy of the weights in bf16, and for working with it.
+
+        Asked once: what ran in float32 is not to fail by being verified.
+        """
+        if self._has_room is None:
+            release_memory()
+            weights = 2 * sum(tensor.numel() for tensor in self.switch.base.state_dict().values())
+            self._has_room = self.free(self.exact.runner.like.device) > ROOM * weights
+        return self._has_room
 
     def _bf16(self) -> Engine:
         """Load the bf16 copy of the base at its first use."""
