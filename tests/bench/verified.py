@@ -8,6 +8,7 @@ them, on its 115M base and adapters with ARC-Challenge and Spider::
 
 import argparse
 import json
+import random
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,8 +22,9 @@ from lm_eval.api.instance import Instance
 from harness import content
 from harness.engine import Engine, VerifiedEngine, load_suite
 from harness.engine.lm_eval_model import _item, _request
-from harness.engine.verified import calibration
-from harness.engine.verified.margins import by_item
+from harness.engine.verified import calibration, probes
+from harness.engine.verified.calibration import ErrorBound
+from harness.engine.verified.margins import by_item, choice_margin, is_choice, margin_error
 from harness.records import BASE, Request
 from harness.study import SuiteSection
 from harness.suites.tokenize import Encoder, generation_settings
@@ -108,6 +110,35 @@ def verdicts(requests: list[Request], found: Answers) -> dict[Any, Any]:
     return decided
 
 
+def is_choices(requests: list[Request]) -> bool:
+    """Say whether every item asks for the best of several continuations."""
+    return all(is_choice(group) for group in by_item(requests).values())
+
+
+def beyond(requests: list[Request], float32: Answers, bf16: Answers) -> dict[str, list[int]]:
+    """Draw work and probes of it; count how often an error is beyond the bound, by sizes.
+
+    Returns:
+        By "items, probe": of 1,000 draws those with such an error, and those in which an answer
+        that stands could be another.
+    """
+    draw = random.Random(0)
+    groups = by_item(requests).values()
+    rows = [(choice_margin(g, bf16), margin_error(g, bf16, float32)) for g in groups]
+    found = {}
+    for items, probe in ((100, 8), (160, 16), (240, 24), (480, 44)):
+        over = flips = 0
+        for _ in range(1000 if len(rows) >= items else 0):
+            some = draw.sample(rows, items)
+            seen, rest = [error for _, error in some[:probe]], some[probe:]
+            share = probe / probes.PROBE_CHOICES
+            bound = ErrorBound.of(seen, [], calibration.CHOICE_FACTOR, share).value
+            over += any(error > bound for _, error in rest)
+            flips += any(error >= margin > bound for margin, error in rest)
+        found[f"{items}, {probe}"] = [over, flips]
+    return found
+
+
 def compare(exact: Engine, arm: str, requests: list[Request]) -> dict[str, Any]:
     """Answer in float32, then in a fresh verified engine with the bf16 model loaded before."""
     verified = VerifiedEngine(exact, requests)
@@ -117,7 +148,8 @@ def compare(exact: Engine, arm: str, requests: list[Request]) -> dict[str, Any]:
         found, wall_verified, cpu_verified = answer(verified, arm, requests)
     raw, wall_bf16, cpu_bf16 = answer(verified._bf16(), arm, requests)
     right, kept, plain = (verdicts(requests, answers) for answers in (truth, found, raw))
-    return {
+    drawn = {"draws_beyond_the_bound": beyond(requests, truth, raw)} if is_choices(requests) else {}
+    return drawn | {
         "items": len(right),
         "flips": sum(right[item] != kept[item] for item in right),
         "flips_of_bf16_alone": sum(right[item] != plain[item] for item in right),

@@ -1,11 +1,10 @@
 """Probes: which items of the work both precisions answer, and how many of them the work pays for.
 
-What a probe costs beyond the work is at most a tenth of it, in tokens. Of choices float32's answers
-stand, so one of the two readings is work that had to be done; texts are written in bf16 like any
-other, and those that are read again are read again by both. So the probe is about the same share of
-the work whatever its size, and with it the guarantee: by how much the largest error among all
-answers exceeds the largest of the probe depends on that share (for tails like a power law's on
-nothing else). Work that is too small for the smallest probe is answered in float32 alone.
+What both precisions read of a probe is at most a tenth of the work, in tokens; texts are written in
+bf16 before, like any other. So the probe is about the same share of the work whatever its size, and
+with it the guarantee: by how much the largest error among all answers exceeds the largest of the
+probe depends on that share (for tails like a power law's on nothing else). Work that is too small
+for the smallest probe is answered in float32 alone.
 """
 
 from collections import Counter
@@ -21,7 +20,7 @@ PROBE_CHOICES, PROBE_TEXTS = 64, 32
 """Most items of each kind in a probe."""
 
 MAX_SHARE = 0.1
-"""The most that a probe may cost beyond what is asked, as a share of the tokens of that."""
+"""The most that reading a probe in both precisions may take of the tokens of all that is asked."""
 
 MIN_PROBE = 8
 """Items below which a largest error says too little, whatever it is multiplied by."""
@@ -83,23 +82,20 @@ def read_of(requests: Iterable[Request]) -> list[tuple[int, ...]]:
     return [(*request.context_ids, *request.continuation_ids[:-1]) for request in requests]
 
 
-def affordable(
-    probe: Iterable[Sequence[tuple[int, ...]]], work: float, *, readings: int = 1
-) -> int:
+def affordable(probe: Iterable[Sequence[tuple[int, ...]]], work: float) -> int:
     """Return how many items of a probe, from its first, are paid for; 0 where those are too few.
 
     Args:
         probe: The token ids that are read of each item.
         work: Tokens that all that is asked takes.
-        readings: How often the probe is read beyond that.
 
-    >>> [affordable([[(n, n)] for n in range(9)], work) for work in (159, 160, 400)]
+    >>> [affordable([[(n, n)] for n in range(9)], work) for work in (319, 320, 400)]
     [0, 8, 9]
     """
     items = list(probe)
     while len(items) >= MIN_PROBE:
         read = distinct_tokens([ids for item in items for ids in item])
-        if readings * read <= MAX_SHARE * work:
+        if 2 * read <= MAX_SHARE * work:
             return len(items)
         items.pop()
     return 0
