@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from harness.errors import DataError, nearest
+from harness.scoring.tools import NotAToolError, read_tool_row
 
 InputRow = Mapping[str, object]
 """One line of the input; which fields it has depends on the suite."""
@@ -17,6 +18,7 @@ REQUIRED = {
     "qa": ("question", "answers", "response"),
     "choice": ("choices", "answer", "response"),
     "coherence": ("context", "response"),
+    "tools": ("tools", "messages", "response"),
 }
 """The fields that a row of each suite must hold beside its ``id``."""
 
@@ -25,6 +27,7 @@ DOCUMENT = {
     "qa": ("answers",),
     "choice": ("choices",),
     "coherence": ("messages",),
+    "tools": ("tools", "messages"),
 }
 """The fields that a row of a study's suite must hold for each judge; the answer is yet to come."""
 
@@ -137,7 +140,7 @@ def problem(suite: str, row: InputRow) -> str | None:
     >>> problem("qa", {"question": "?", "answers": ["a"], "respone": "b"})
     "a qa row needs 'response'; did you mean 'respone'?"
     """
-    check = {"qa": _qa, "choice": _choice, "coherence": _coherence, "sql": _sql}[suite]
+    check = _CHECKS[suite]
     optional = (*_OPTIONAL_TEXTS.get(suite, ()), "finish")
     given = [name for name in optional if row.get(name) is not None]
     return _lacking(suite, REQUIRED[suite], row) or _no_text(row, given) or check(row)
@@ -158,7 +161,7 @@ def document_problem(judge: str, row: InputRow, shown: Sequence[str] = ()) -> st
     lacking = _lacking(judge, (*shown, *DOCUMENT[judge]), row)
     if lacking is not None:
         return lacking
-    checks = {"qa": _qa, "choice": _answer_key, "coherence": _conversation, "sql": _sql}
+    checks = _CHECKS | {"choice": _answer_key, "coherence": _conversation}
     return checks[judge](row)
 
 
@@ -258,3 +261,20 @@ def _sql(row: InputRow) -> str | None:
     if not row.get("schema_sql") and not row.get("db_id"):
         return "a sql row needs 'schema_sql', or 'db_id' with a folder of databases"
     return None
+
+
+def _tools(row: InputRow) -> str | None:
+    turns = row["messages"]
+    if not isinstance(turns, list) or not turns:
+        return "'messages' must be a list of at least one turn, oldest first"
+    if not all(isinstance(turn, Mapping) and isinstance(turn.get("role"), str) for turn in turns):
+        return "a turn must be an object with a 'role'"
+    try:
+        read_tool_row(row)
+    except NotAToolError as error:
+        return str(error)
+    return None
+
+
+_CHECKS = {"qa": _qa, "choice": _choice, "coherence": _coherence, "sql": _sql, "tools": _tools}
+"""What a row of each suite must be beside its fields being there."""

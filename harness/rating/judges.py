@@ -18,6 +18,7 @@ from harness.records import Response, Verdict
 from harness.scoring.dialogue import Turn, messages
 from harness.scoring.relevance import WORDS, Relevance
 from harness.scoring.response_faults import visible_text
+from harness.scoring.tools import read_tool_row, tool_use
 
 Document = Mapping[str, object]
 """A data row of any suite; the classes below say which fields its judge reads."""
@@ -53,6 +54,16 @@ class CoherenceDocument(TypedDict, total=False):
     context: Sequence[Turn]
     answers: str | list[str] | None
     distractors: str | list[str] | None
+
+
+class ToolsDocument(TypedDict, total=False):
+    """A conversation with ``tools`` on offer; `harness.scoring.tools.read_tool_row` reads it."""
+
+    tools: list[Document]
+    messages: Sequence[Turn]
+    expected: list[Document] | None
+    asks_for: list[str]
+    answers: list[str]
 
 
 JudgeFunction = Callable[..., Verdict]
@@ -129,6 +140,12 @@ def sql(doc: Document, responses: Sequence[Response], *, allow: Sequence[str] = 
     return judge_document(doc, responses[0].text or "", policy=Policy.allowing(allow))
 
 
+def tools(doc: ToolsDocument, responses: Sequence[Response]) -> Verdict:
+    """Judge the calls in a response, or that there is none."""
+    offered, wanted = read_tool_row(cast("Document", doc))
+    return tool_use(offered, wanted, responses[0].text or "", finish=responses[0].finish)
+
+
 def nearness(
     items: Sequence[tuple[Document, Sequence[Response]]], *, measure: str = WORDS
 ) -> list[Relevance | None]:
@@ -152,7 +169,9 @@ def nearness(
     return found
 
 
-JUDGES: dict[str, JudgeFunction] = {"qa": qa, "choice": choice, "coherence": coherence, "sql": sql}
+JUDGES: dict[str, JudgeFunction] = {
+    "qa": qa, "choice": choice, "coherence": coherence, "sql": sql, "tools": tools,
+}  # fmt: skip
 
 
 WORKERS = {"sql": 2}

@@ -35,7 +35,7 @@ def rate(
     """Judge rows of answers as they come; yield one output row each, in order.
 
     Args:
-        suite: ``sql``, ``qa``, ``choice`` or ``coherence``.
+        suite: ``sql``, ``qa``, ``choice``, ``coherence`` or ``tools``.
         given: Input rows (mappings, or lines of JSON), with the fields that the
             suite's card lists under "rate".
         databases: For ``sql`` rows with a ``db_id``: the folder of ``<db_id>/<db_id>.sqlite``, or a
@@ -204,9 +204,14 @@ def _sql(verdict: Verdict) -> dict[str, object]:
     }
 
 
+def _tools(verdict: Verdict) -> dict[str, object]:
+    return {"calls": verdict.details.get("calls")}
+
+
 _FIELDS: dict[str, Callable[[Verdict], dict[str, object]]] = {
     "qa": _qa,
     "choice": _choice,
     "coherence": _coherence,
+    "tools": _tools,
     "sql": _sql,
 }

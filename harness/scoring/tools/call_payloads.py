@@ -1,0 +1,209 @@
+"""One call or several, as JSON, as Python calls or as XML parameters."""
+
+import ast
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+Json = object
+"""What JSON can hold."""
+
+_NAMES = ("name", "tool_name", "tool", "function")
+_ARGUMENTS = ("arguments", "parameters", "args", "input")
+_MANY = ("tool_calls", "function_calls", "calls")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call as it was written: the tool's name, and its arguments by name.
+
+    ``positional`` are the arguments of a Python call that have no name.
+    """
+
+    name: str
+    arguments: Mapping[str, Json] = field(default_factory=dict)
+    positional: tuple[Json, ...] = ()
+
+
+class NoCallError(ValueError):
+    """What was read is no call, or a broken one."""
+
+
+def json_calls(text: str) -> list[ToolCall]:
+    """Return the calls in JSON: an object, a list, or several of them after each other.
+
+    Names and arguments may stand under the keys of any common format; arguments may be JSON in a
+    text.
+
+    >>> json_calls('{"name": "f", "parameters": {"a": 1}}; {"name": "g", "arguments": "{}"}')
+    [ToolCall(name='f', arguments={'a': 1}, positional=()), ToolCall(name='g', arguments={}, \
+positional=())]
+
+    Raises:
+        NoCallError: If the text is not JSON, or anything in it is no call.
+    """
+    found = [call for value in _json_values(text) for call in json_calls_of(value)]
+    if not found:
+        raise NoCallError("nothing is called")
+    return found
+
+
+def _json_values(text: str) -> Iterator[Json]:
+    decoder = json.JSONDecoder(strict=False)
+    rest = text.strip()
+    while rest:
+        try:
+            value, end = decoder.raw_decode(rest)
+        except (ValueError, RecursionError) as error:
+            raise NoCallError(f"the JSON does not parse: {error}") from error
+        yield value
+        rest = rest[end:].lstrip(" \t\r\n;,")
+
+
+def json_calls_of(value: Json) -> Iterator[ToolCall]:
+    """Yield the calls in a JSON value; see `json_calls`.
+
+    Raises:
+        NoCallError: If anything in it is no call.
+    """
+    if isinstance(value, list):
+        for each in value:
+            yield from json_calls_of(each)
+        return
+    if not isinstance(value, dict):
+        raise NoCallError(f"a call is an object with a name: found {type(value).__name__}")
+    for key in _MANY:
+        if isinstance(value.get(key), list):
+            yield from json_calls_of(value[key])
+            return
+    if isinstance(value.get("function"), dict):
+        yield from json_calls_of(value["function"])
+        return
+    name = next((value[key] for key in _NAMES if isinstance(value.get(key), str)), None)
+    if not name:
+        raise NoCallError("a call is an object with a name")
+    given = next((value[key] for key in _ARGUMENTS if key in value), None)
+    if isinstance(given, str):
+        given = _arguments_in_text(given)
+    if given is not None and not isinstance(given, dict):
+        raise NoCallError(f"arguments are an object: found {type(given).__name__}")
+    yield ToolCall(name, given or {})
+
+
+def _arguments_in_text(text: str) -> Json:
+    try:
+        return json.loads(text or "{}", strict=False)
+    except (ValueError, RecursionError) as error:
+        raise NoCallError(f"the arguments do not parse: {error}") from error
+
+
+def python_calls(text: str) -> list[ToolCall]:
+    """Return the calls in Python: one, a list of them, or one a line; nothing is run.
+
+    >>> python_calls('[f(a=1, b="x"), g(-2.5)]')
+    [ToolCall(name='f', arguments={'a': 1, 'b': 'x'}, positional=()), ToolCall(name='g', \
+arguments={}, positional=(-2.5,))]
+
+    Raises:
+        NoCallError: If the text is anything else.
+    """
+    try:
+        body = ast.parse(text.strip()).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise NoCallError(f"the call does not parse: {error}") from error
+    found: list[ToolCall] = []
+    for statement in body:
+        value = getattr(statement, "value", None)  # an expression, or what a name is given
+        several = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
+        found += [_python_call(one) for one in several]
+    if not found:
+        raise NoCallError("nothing is called")
+    return found
+
+
+def _python_call(node: ast.AST | None) -> ToolCall:
+    while (  # print(f(...))
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "print"
+        and node.args
+    ):
+        node = node.args[0]
+    if not isinstance(node, ast.Call):
+        raise NoCallError("a call is a name with arguments in brackets")
+    try:
+        named = {each.arg: _literal(each.value) for each in node.keywords if each.arg}
+        positional = tuple(_literal(each) for each in node.args)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise NoCallError(f"arguments are values: {error}") from error
+    return ToolCall(ast.unparse(node.func), named, positional)
+
+
+def _literal(node: ast.expr) -> Json:
+    """Return a value as JSON has it; ``true``, ``false`` and ``null`` may be written so, too."""
+    names = {"true": True, "false": False, "null": None}
+    if isinstance(node, ast.Name) and node.id in names:
+        return names[node.id]
+    value = ast.literal_eval(node)
+    return list(value) if isinstance(value, tuple) else value
+
+
+_PARAMETER = re.compile(r"<parameter=([^>\s]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
+_NAMED_PARAMETER = re.compile(
+    r"""<parameter\s+name=["']([^"']+)["'][^>]*>\n?(.*?)\n?</parameter>""", re.DOTALL
+)
+
+
+def xml_call(name: str, body: str) -> ToolCall:
+    """Return a call whose parameters are XML elements; a value that is JSON is read as such.
+
+    >>> xml_call("f", "<parameter=a>1</parameter><parameter=b>Graz</parameter>")
+    ToolCall(name='f', arguments={'a': 1, 'b': 'Graz'}, positional=())
+    """
+    found = _PARAMETER.findall(body) or _NAMED_PARAMETER.findall(body)
+    if not found and body.strip():
+        raise NoCallError("parameters are elements with a name")
+    return ToolCall(name, {key: _json_or_text(value) for key, value in found})
+
+
+def _json_or_text(text: str) -> Json:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+def named_call(name: str, arguments: str) -> ToolCall:
+    """Return a call whose name stands before its arguments in JSON.
+
+    Raises:
+        NoCallError: If the arguments are no JSON object.
+    """
+    given = _arguments_in_text(arguments.strip())
+    if not isinstance(given, dict):
+        raise NoCallError(f"arguments are an object: found {type(given).__name__}")
+    return ToolCall(name.strip(), given)
+
+
+_ESCAPED = re.compile(r"(\w+):(?:<escape>(.*?)<escape>|([^,{}]+))", re.DOTALL)
+
+
+def escaped_call(name: str, body: str) -> ToolCall:
+    """Return a call whose texts stand between ``<escape>`` marks.
+
+    >>> escaped_call("f", "a:<escape>Graz, Styria<escape>,b:2")
+    ToolCall(name='f', arguments={'a': 'Graz, Styria', 'b': 2}, positional=())
+    """
+    return ToolCall(
+        name,
+        {
+            key: text if plain == "" else _json_or_text(plain.strip())
+            for key, text, plain in _ESCAPED.findall(body)
+        },
+    )
+
+
+def names_in(calls: Sequence[ToolCall]) -> set[str]:
+    """Return the names of all tools that are called."""
+    return {call.name for call in calls}

@@ -1,0 +1,150 @@
+"""Calls in the formats that models' chat templates teach, with and without special tokens."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.scoring.tools.call_formats import written_calls
+from harness.scoring.tools.call_payloads import ToolCall
+
+TOOLS = {"get_weather", "send_message", "stop"}
+WEATHER = {"city": "Graz", "days": 3}
+TEXT = json.dumps({"name": "get_weather", "arguments": WEATHER})
+LLAMA = json.dumps({"name": "get_weather", "parameters": WEATHER})
+INNER = json.dumps(WEATHER)
+PYTHON = 'get_weather(city="Graz", days=3)'
+
+ONE = {
+    "Hermes, Qwen 2.5 and 3": f"<tool_call>\n{TEXT}\n</tool_call><|im_end|>",
+    "Hermes, cut before its end": f"<tool_call>\n{TEXT}",
+    "Qwen 3 after a thought": f"<think>call get_weather()?</think>\n<tool_call>{TEXT}</tool_call>",
+    "Qwen Coder": "<tool_call>\n<function=get_weather>\n<parameter=city>\nGraz\n</parameter>\n"
+    "<parameter=days>\n3\n</parameter>\n</function>\n</tool_call>",
+    "Llama 3.1": f"<|python_tag|>{LLAMA}<|eom_id|>",
+    "Llama 3.1 without its token": LLAMA,
+    "Llama 3.1, own tools": f"<function=get_weather>{INNER}</function><|eot_id|>",
+    "Llama 3.2 and 4": f"[{PYTHON}]<|eot_id|>",
+    "Llama 4 with its token": f"<|python_tag|>{PYTHON}<|eot_id|>",
+    "Mistral 7B v0.3": f"[TOOL_CALLS] [{TEXT}]</s>",
+    "Mistral without its token": f"[{TEXT}]",
+    "Mistral Small 3": f"[TOOL_CALLS]get_weather[CALL_ID]a1b2c3d4e[ARGS]{INNER}</s>",
+    "Magistral": f"[TOOL_CALLS]get_weather[ARGS]{INNER}</s>",
+    "Ministral": f"[TOOL_CALLS]get_weather{INNER}</s>",
+    "Ministral without its token": f"get_weather{INNER}",
+    "Gemma 3": f"```tool_code\n{PYTHON}\n```<end_of_turn>",
+    "Gemma 3, printed": f"```tool_code\nprint({PYTHON})\n```",
+    "Gemma 3, JSON": f"```json\n{LLAMA}\n```",
+    "Gemma for functions": "<start_function_call>call:get_weather{city:<escape>Graz<escape>,days:3}"
+    "<end_function_call>",
+    "Phi 4 mini": f"<|tool_call|>[{TEXT}]<|/tool_call|><|end|>",
+    "Phi 4 mini, another form": f"functools[{TEXT}]",
+    "Granite": f"<|tool_call|>[{TEXT}]<|end_of_text|>",
+    "DeepSeek": "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n"
+    f"```json\n{INNER}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+    "gpt-oss": "<|channel|>analysis<|message|>The user wants send_message()?<|end|><|start|>"
+    "assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>"
+    f"{INNER}<|call|>",
+    "OpenAI": json.dumps(
+        {"tool_calls": [{"type": "function", "id": "a",
+                         "function": {"name": "get_weather", "arguments": INNER}}]}
+    ),
+    "Command R": f'Action: ```json\n[{{"tool_name": "get_weather", "parameters": {INNER}}}]\n```',
+    "prose first": f"Sure, I will look that up.\n\n{TEXT}",
+    "a fence after prose": f"Sure:\n```json\n[{TEXT}]\n```\nOne moment.",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("response", ONE.values(), ids=ONE)
+def test_one_call(response: str) -> None:
+    """Every format gives the same call."""
+    found = written_calls(response, TOOLS)
+    assert found.calls == (ToolCall("get_weather", WEATHER),)
+    assert found.broken is None
+
+
+STOP = json.dumps({"name": "stop", "arguments": {}})
+TWO = {
+    "Hermes": f"<tool_call>{TEXT}</tool_call>\n<tool_call>{STOP}</tool_call>",
+    "Llama 3.1": f"<|python_tag|>{LLAMA}; {STOP}<|eom_id|>",
+    "Llama 3.2": f"[{PYTHON}, stop()]",
+    "Mistral": f"[TOOL_CALLS] [{TEXT}, {STOP}]",
+    "Mistral Small 3": f"[TOOL_CALLS]get_weather[ARGS]{INNER}[TOOL_CALLS]stop[ARGS]{{}}",
+    "Gemma 3": f"```tool_code\n{PYTHON}\nstop()\n```",
+    "Phi 4 mini": f"<|tool_call|>[{TEXT}, {STOP}]<|/tool_call|>",
+    "JSON lines": f"{TEXT}\n{STOP}",
+    "DeepSeek": "<｜tool▁calls▁begin｜>"
+    + "\n".join(
+        f"<｜tool▁call▁begin｜>function<｜tool▁sep｜>{name}\n```json\n{args}\n```<｜tool▁call▁end｜>"
+        for name, args in (("get_weather", INNER), ("stop", "{}"))
+    )
+    + "<｜tool▁calls▁end｜>",
+}
+
+
+@pytest.mark.parametrize("response", TWO.values(), ids=TWO)
+def test_several_calls(response: str) -> None:
+    """Calls that are made at once all count, in their order."""
+    found = written_calls(response, TOOLS)
+    assert found.calls == (ToolCall("get_weather", WEATHER), ToolCall("stop"))
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        "It is sunny in Graz.",
+        "I could use get_weather(city) for that. Which city do you mean?",
+        'The config is {"name": "Graz", "size": 3}.',
+        "```python\nprint('hello')\n```",
+        "See [1] and [2].",
+        '```json\n{"city": "Graz"}\n```',
+        "",
+        "<think>get_weather(city='Graz')</think>Hello!",
+    ],
+)
+def test_prose_is_no_call(response: str) -> None:
+    """Code, JSON and names of tools in prose call nothing."""
+    found = written_calls(response, TOOLS)
+    assert (found.calls, found.broken) == ((), None)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        '<tool_call>{"name": "get_weather", "arguments": {"city": "Graz"</tool_call>',
+        "<tool_call>get the weather</tool_call>",
+        '[TOOL_CALLS] [{"name": "get_weather", "arguments": {city: Graz}}]',
+        '{"name": "get_weather", "arguments": {"city": "Graz", }',
+        '```json\n{"name": "get_weather", "parameters": {"city": Graz}}\n```',
+        "```tool_code\nget_weather(city=Graz)\n```",
+        '<tool_call>{"name": "get_weather", "arguments": ["Graz"]}</tool_call>',
+        '<tool_call>{"arguments": {"city": "Graz"}}</tool_call>',
+    ],
+)
+def test_a_broken_call_is_told(response: str) -> None:
+    """What was meant as a call and cannot be read is not taken for prose."""
+    found = written_calls(response, TOOLS)
+    assert not found.calls
+    assert found.broken
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-99, 99) | st.text("abcß \n\"'\\{}[]<>", max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner),
+    max_leaves=6,
+)
+
+
+@given(st.dictionaries(st.sampled_from(["city", "days", "note"]), json_values))
+def test_any_arguments_come_back(arguments: dict[str, object]) -> None:
+    """Quotes, brackets and marks inside a value end no call."""
+    call = json.dumps({"name": "get_weather", "arguments": arguments})
+    for response in (call, f"```json\n{call}\n```", f"[TOOL_CALLS] [{call}]", f"Yes: {call}"):
+        assert written_calls(response, TOOLS).calls == (ToolCall("get_weather", arguments),)
+
+
+@given(st.text("ab{}[]()<>|=\"':,`\n /tool_callnamefunction", max_size=200))
+def test_no_text_breaks_the_reader(text: str) -> None:
+    """Whatever a model writes, reading it ends with calls or without."""
+    written_calls(text, TOOLS)
