@@ -22,15 +22,17 @@ def rows_of(lengths: list[int]) -> list[dict[str, list[int]]]:
     return rows
 
 
-@given(lengths=LENGTHS)
-def test_sharing_keeps_every_row_whole(lengths: list[int]) -> None:
-    """Each row appears once, contiguous, with its own positions and labels; no line is longer."""
+@given(lengths=LENGTHS, most=st.sampled_from([0, 30, 45, 1000]))
+def test_sharing_keeps_every_row_whole(lengths: list[int], most: int) -> None:
+    """Each row appears once, contiguous, with its own positions and labels; no line is too long."""
     from harness.training.rows.packing import padded, shared
 
     rows = rows_of(lengths)
-    batch = shared(rows, pad=0)
+    batch = shared(rows, pad=0, most=most)
     assert batch["input_ids"].shape == batch["labels"].shape == batch["position_ids"].shape
-    assert batch["input_ids"].shape[1] == max(lengths)
+    longest = max(lengths)
+    assert longest <= batch["input_ids"].shape[1] <= max(longest, min(most, 1.5 * longest))
+    assert batch["input_ids"].numel() <= shared(rows, pad=0)["input_ids"].numel()
     assert batch["input_ids"].shape[0] <= len(rows)
     found = []
     for ids, labels, places in zip(
@@ -45,6 +47,49 @@ def test_sharing_keeps_every_row_whole(lengths: list[int]) -> None:
     assert sorted(found) == sorted((tuple(r["input_ids"]), tuple(r["labels"])) for r in rows)
     alone = padded(rows, pad=0)
     assert (alone["labels"] != -100).sum() == (batch["labels"] != -100).sum()
+
+
+@pytest.mark.parametrize(("most", "lines", "width"), [(0, 5, 50), (60, 5, 50), (200, 3, 70)])
+def test_lines_are_longer_than_a_row_where_that_wastes_less(
+    most: int, lines: int, width: int
+) -> None:
+    """Rows of which no two fit into the longest are paired in longer lines, where these may be."""
+    from harness.training.rows.packing import shared
+
+    batch = shared(rows_of([50, 35, 35, 35, 35]), pad=0, most=most)
+    assert batch["input_ids"].shape == (lines, width)
+
+
+@pytest.mark.parametrize(
+    ("longest", "bf16", "taken"), [(128, True, "eager"), (129, True, "sdpa"), (50, False, "sdpa")]
+)
+def test_short_rows_in_bfloat16_take_the_attention_that_is_faster_on_a_cpu(
+    tiny_base: Path, *, longest: int, bf16: bool, taken: str
+) -> None:
+    """Plain attention is taken for short rows only, and its loss and gradients are the same."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from harness.training.rows.packing import shared
+    from harness.training.trl.peft_model import speed_attention
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.float32)
+    weight = model.model.layers[0].self_attn.q_proj.weight
+    batch = shared(rows_of([33, 20, 12, 9, 5, 4]), 0)
+
+    def step() -> tuple[float, Any]:
+        model.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = model(**batch, use_cache=False).loss
+        loss.backward()
+        return loss.item(), weight.grad.clone()
+
+    loss, gradient = step()
+    speed_attention(model, longest=longest, bf16=bf16)
+    assert model.config._attn_implementation == taken
+    again, other = step()
+    assert again == pytest.approx(loss, abs=2e-3)
+    assert (gradient - other).norm() < 0.02 * gradient.norm()
 
 
 def test_sharing_changes_neither_loss_nor_gradient(tiny_base: Path) -> None:

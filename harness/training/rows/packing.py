@@ -5,6 +5,7 @@ positions restart with each one), with fewer padding tokens.
 """
 
 from collections.abc import Mapping, Sequence
+from heapq import heapreplace
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 Batch = dict[str, torch.Tensor]
-Rows = Sequence[Mapping[str, Sequence[int]]]
+Row = Mapping[str, Sequence[int]]
+Rows = Sequence[Row]
+Line = list[Row]
 
 
 def padded(rows: Rows, pad: int) -> Batch:
@@ -33,40 +36,66 @@ def padded(rows: Rows, pad: int) -> Batch:
     }
 
 
-def shared(rows: Rows, pad: int) -> Batch:
-    """Pack rows into sequences as long as the longest row (best fit, longest first).
+def shared(rows: Rows, pad: int, most: int = 0) -> Batch:
+    """Pack rows into lines of nearly equal length: as many lines as waste least.
 
     ``position_ids`` restart at 0 with every row, which is how transformers keeps rows apart when
     no attention mask is given.
+
+    Args:
+        rows: What is learnt in one step.
+        pad: The token that fills a line.
+        most: Tokens of the longest line; one line takes the longest row in any case.
     """
-    width = max(len(row["input_ids"]) for row in rows)
-    lines: list[list[Mapping[str, Sequence[int]]]] = []
-    free_tokens: list[int] = []
-    for row in sorted(rows, key=lambda row: -len(row["input_ids"])):
-        length = len(row["input_ids"])
-        fitting = [i for i, free in enumerate(free_tokens) if free >= length]
-        if fitting:
-            best = min(fitting, key=lambda i: free_tokens[i])
-        else:
-            best = len(lines)
-            lines.append([])
-            free_tokens.append(width)
-        lines[best].append(row)
-        free_tokens[best] -= length
+    lines = _lines(rows, most)
+    width = max(map(_tokens, lines))
+    tails = [width - _tokens(line) for line in lines]
+    filled = list(zip(lines, tails, strict=True))
     return {
         "input_ids": torch.tensor(
-            [
-                _joined(line, "input_ids", [pad] * free)
-                for line, free in zip(lines, free_tokens, strict=True)
-            ]
+            [_joined(line, "input_ids", [pad] * tail) for line, tail in filled]
         ),
-        "labels": torch.tensor(
-            [_labels(line, [IGNORED] * free) for line, free in zip(lines, free_tokens, strict=True)]
-        ),
-        "position_ids": torch.tensor(
-            [_positions(line, free) for line, free in zip(lines, free_tokens, strict=True)]
-        ),
+        "labels": torch.tensor([_labels(line, [IGNORED] * tail) for line, tail in filled]),
+        "position_ids": torch.tensor([_positions(line, tail) for line, tail in filled]),
     }
+
+
+WIDER = 1.5
+"""Longest line as a share of the longest row: what attention costs grows with its square."""
+
+
+def _lines(rows: Rows, most: int) -> list[Line]:
+    """Spread rows over the number of lines that takes the fewest tokens, padding included.
+
+    Each number is tried with the longest row first, always into the emptiest line (LPT: Graham
+    1969), until no line is longer than a row. Of two alike the one with shorter lines is taken.
+    """
+    by_length = sorted(rows, key=lambda row: -len(row["input_ids"]))
+    longest = len(by_length[0]["input_ids"])
+    limit = max(longest, min(most, int(WIDER * longest)))
+    best = [[row] for row in by_length]
+    for count in range(-(-_tokens(rows) // limit), len(rows) + 1):
+        lines = _spread(by_length, count)
+        width = max(map(_tokens, lines))
+        if width <= limit and count * width <= len(best) * max(map(_tokens, best)):
+            best = lines
+        if width == longest:
+            break
+    return best
+
+
+def _spread(by_length: Rows, count: int) -> list[Line]:
+    lines: list[Line] = [[] for _ in range(count)]
+    emptiest = [(0, number) for number in range(count)]  # a heap: tokens, line
+    for row in by_length:
+        tokens, number = emptiest[0]
+        lines[number].append(row)
+        heapreplace(emptiest, (tokens + len(row["input_ids"]), number))
+    return lines
+
+
+def _tokens(line: Rows) -> int:
+    return sum(len(row["input_ids"]) for row in line)
 
 
 def _joined(line: Rows, key: str, tail: list[int]) -> list[int]:

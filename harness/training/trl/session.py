@@ -27,14 +27,18 @@ from harness.training.trl.callback import (
     scores_by_step,
     suite_points,
 )
-from harness.training.trl.peft_model import linear_names, load_base, peft_config
+from harness.training.trl.peft_model import linear_names, load_base, peft_config, speed_attention
 from harness.training.trl.preference import TRAINERS, pairs
 from harness.training.trl.sft import CompletionTrainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from peft import PeftConfig
-    from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
+    from transformers import (
+        PreTrainedTokenizerBase,
+        TrainerCallback,
+        TrainingArguments,
+    )
 
 CHECKPOINT_SECONDS = 20.0
 """Seconds between checkpoints (more where writing one is slow)."""
@@ -62,6 +66,7 @@ def build(
     """
     loaded = load_base(job.model, job.base, job.method)
     config = arguments.config(job, loaded, rows.max_length, evaluated=validation is not None)
+    speed_attention(loaded, longest=max(row.length for row in rows.rows), bf16=config.bf16)
     tokens = sum(row.length for row in rows.rows)
     monitor = Monitor(on_progress, CHECKPOINT_SECONDS, tokens, job.watch)
     callbacks: list[TrainerCallback] = [monitor]
@@ -94,7 +99,7 @@ def build(
     if not (learns_pairs or config.packing or job.method.virtual_tokens):
         probe = [trainer.train_dataset[i] for i in range(min(64, len(trainer.train_dataset)))]
         if keeps_rows_apart(trainer.model, probe, pad):
-            trainer.data_collator = partial(shared, pad=pad)
+            trainer.data_collator = partial(shared, pad=pad, most=rows.max_length)
     return trainer
 
 
