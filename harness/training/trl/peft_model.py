@@ -12,7 +12,6 @@ from harness.training.config.methods import Method, Settings
 if TYPE_CHECKING:
     import torch
     from peft import PeftConfig
-    from transformers import PreTrainedModel
 
 
 def load_base(model: str, base: BaseSection, method: Method) -> Any:
@@ -28,27 +27,6 @@ def load_base(model: str, base: BaseSection, method: Method) -> Any:
         raise ModelError("full fine-tuning needs unquantized weights; choose qlora instead")
     compute = torch.bfloat16 if has_bf16(device_of(base.device)) else torch.float32
     return load_model(model, base, quantization=wanted, compute_dtype=compute)
-
-
-SHORT = 128
-"""Tokens of the longest row up to which plain attention is faster on a CPU in bfloat16."""
-
-
-def speed_attention(model: "PreTrainedModel", *, longest: int, bf16: bool) -> None:
-    """Take plain attention where PyTorch's fused one is slower: on a CPU, for short rows.
-
-    Forward and backward pass of the fused one take 3.5 times as long in bfloat16 at 90 tokens,
-    twice as long at 128, and as long at 256 (PyTorch 2.13, processor time on one thread). The
-    result is the same but for rounding.
-
-    Args:
-        model: The base, before an adapter is put on it.
-        longest: Tokens of the longest row.
-        bf16: Whether it is trained in bfloat16.
-    """
-    fused = model.config._attn_implementation == "sdpa"
-    if fused and bf16 and longest <= SHORT and model.device.type == "cpu":
-        model.set_attn_implementation("eager")
 
 
 def peft_config(

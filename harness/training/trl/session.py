@@ -12,6 +12,7 @@ from transformers import Trainer
 from transformers.trainer_callback import EarlyStoppingCallback, PrinterCallback
 
 from harness.errors import InfrastructureError, ModelError
+from harness.models.float32_attention import SHORT, take_float32_attention
 from harness.models.hardware import is_out_of_memory
 from harness.records import LossPoint
 from harness.training.config.job import Job
@@ -27,18 +28,14 @@ from harness.training.trl.callback import (
     scores_by_step,
     suite_points,
 )
-from harness.training.trl.peft_model import linear_names, load_base, peft_config, speed_attention
+from harness.training.trl.peft_model import linear_names, load_base, peft_config
 from harness.training.trl.preference import TRAINERS, pairs
 from harness.training.trl.sft import CompletionTrainer
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from peft import PeftConfig
-    from transformers import (
-        PreTrainedTokenizerBase,
-        TrainerCallback,
-        TrainingArguments,
-    )
+    from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainingArguments
 
 CHECKPOINT_SECONDS = 20.0
 """Seconds between checkpoints (more where writing one is slow)."""
@@ -66,7 +63,8 @@ def build(
     """
     loaded = load_base(job.model, job.base, job.method)
     config = arguments.config(job, loaded, rows.max_length, evaluated=validation is not None)
-    speed_attention(loaded, longest=max(row.length for row in rows.rows), bf16=config.bf16)
+    if config.bf16 and max(row.length for row in rows.rows) <= SHORT:
+        take_float32_attention(loaded)
     tokens = sum(row.length for row in rows.rows)
     monitor = Monitor(on_progress, CHECKPOINT_SECONDS, tokens, job.watch)
     callbacks: list[TrainerCallback] = [monitor]
