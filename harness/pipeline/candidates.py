@@ -177,11 +177,13 @@ class CandidatePlanner:
         training.check(section)
         training.check_fits(section, model=self._base, base=self._study.base)
         form = training.token_form(training.settings_of(section), training.training_of(section))
+        rows = self._reader.rows_of(section, seed=seed)
+        training.check_warmup(section, rows=len(rows.learnt))
         return replace(
             planned,
             virtual_tokens=form.virtual_tokens,
             source=self._reader.read(section.train),
-            rows=self._reader.rows_of(section, seed=seed),
+            rows=rows,
         )
 
     def check_with_suites(

@@ -8,7 +8,7 @@ from harness.training.config.keep import KeepRule
 from harness.training.config.methods import METHODS, Method
 from harness.training.config.objectives import OBJECTIVES, Objective, check_rows
 from harness.training.config.search_space import space_of
-from harness.training.config.settings import check, settings_of, training_of
+from harness.training.config.settings import check, check_warmup, settings_of, training_of
 from harness.training.distributed import is_first
 from harness.training.rows.card import DataCard
 from harness.training.rows.encode import marked
@@ -40,6 +40,7 @@ __all__ = [
     "check",
     "check_fits",
     "check_rows",
+    "check_warmup",
     "data_sha256",
     "fingerprint",
     "finished",

@@ -70,6 +70,29 @@ def test_init_writes_a_study_that_loads(tmp_path: Path) -> None:
     assert "--force" in again.stderr
 
 
+@pytest.mark.parametrize(
+    ("verb", "steps", "message"),
+    [
+        ("plan", "{learning_rate: 0}", "'learning_rate' must be above 0: found 0"),
+        ("train", "{warmup_steps: 9}", "'warmup_steps' must be no more than all steps: found 9 of"),
+    ],
+)
+def test_settings_that_teach_nothing_are_refused_before_anything_is_loaded(
+    tmp_path: Path, verb: str, steps: str, message: str
+) -> None:
+    """A training that would go on in vain is one sentence and exit code 2, with no run begun."""
+    (tmp_path / "rows.jsonl").write_text('{"question": "a?", "answer": "b"}\n' * 8)
+    (tmp_path / "study.yaml").write_text(
+        "{name: a, base: 'builtin:tiny', suites: [sql], candidates: "
+        f"[{{name: mine, train: rows.jsonl, training: {steps}}}]}}"
+    )
+    done = harness(verb, "study.yaml", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert "candidate 'mine'" in done.stderr
+    assert not list(tmp_path.rglob("adapters"))
+
+
 def test_doctor_says_what_scores_and_judges_here() -> None:
     """The precision that ``dtype: auto`` comes to with its reason, and the engines that run SQL."""
     done = harness("doctor")

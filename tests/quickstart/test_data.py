@@ -10,6 +10,7 @@ import pytest
 
 from harness import study
 from harness.content import TASKS
+from harness.errors import StudyError
 from harness.quickstart.databases import scripts
 from harness.quickstart.handbook import documents, handbook_facts
 from harness.quickstart.pools import held_out, made_up_word, number_split, pools
@@ -156,3 +157,17 @@ def test_data_files_are_plain_json_lines() -> None:
     for path in sorted(Path(TASKS).glob("*/data/*.jsonl")):
         for line in path.read_text(encoding="utf-8").splitlines():
             assert "id" in json.loads(line)
+
+
+@pytest.mark.parametrize("changed", ["study.yaml", "data/mixed.jsonl"])
+def test_the_quickstart_keeps_what_a_user_changed(tmp_path: Path, changed: str) -> None:
+    """An edited study or file of rows is refused in one sentence, and stays as it is."""
+    path = write_study(tmp_path)
+    assert write_study(tmp_path, every_candidate=True) == path
+    assert write_study(tmp_path) == path
+    edited = tmp_path / changed
+    edited.write_bytes(edited.read_bytes() + b"# mine: \xff\n")
+    before = {file: file.read_bytes() for file in tmp_path.rglob("*.*")}
+    with pytest.raises(StudyError, match=f"keeps what was changed: .*{changed} is not as it"):
+        write_study(tmp_path)
+    assert {file: file.read_bytes() for file in tmp_path.rglob("*.*")} == before

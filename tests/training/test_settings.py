@@ -13,6 +13,7 @@ from harness.training.config.library_fields import peft_fields, training_fields
 from harness.training.config.settings import (
     OURS_IN_SETTINGS,
     OURS_IN_TRAINING,
+    check_warmup,
     settings_of,
     training_of,
 )
@@ -108,6 +109,37 @@ def test_checking_loads_no_model_library() -> None:
             "compares answers within a batch: set 'per_device_train_batch_size' to 2 or more",
         ),
         ({"training": {"beta": 0.1}}, "'beta' is unknown"),
+        ({"training": {"learning_rate": -1e-4}}, "'learning_rate' must be above 0: found -0.0001"),
+        ({"training": {"learning_rate": 0}}, "'learning_rate' must be above 0: found 0"),
+        ({"training": {"learning_rate": "nan"}}, "'learning_rate' must be a finite number"),
+        ({"training": {"weight_decay": float("inf")}}, "'weight_decay' must be a finite number"),
+        ({"training": {"max_steps": 0}}, "'max_steps' must be at least 1: found 0"),
+        ({"training": {"max_steps": -5}}, "'max_steps' must be at least 1: found -5"),
+        ({"training": {"num_train_epochs": 0}}, "'num_train_epochs' must be above 0: found 0"),
+        (
+            {"training": {"per_device_train_batch_size": 0}},
+            "'per_device_train_batch_size' must be at least 1: found 0",
+        ),
+        ({"training": {"warmup_steps": -1}}, "'warmup_steps' must be at least 0: found -1"),
+        (
+            {"training": {"warmup_steps": 51, "max_steps": 50}},
+            "'warmup_steps' must be no more than all steps: found 51 of 50; a number below 1",
+        ),
+        ({"training": {"adam_beta2": 1.0}}, "'adam_beta2' must be at least 0 and below 1: found"),
+        ({"settings": {"lora_dropout": 1.0}}, "'lora_dropout' must be at least 0 and below 1"),
+        ({"settings": {"lora_alpha": 0}}, "'lora_alpha' must be above 0: found 0"),
+        ({"settings": {"r": 0}}, "'r' must be at least 1: found 0"),
+        (
+            {"method": "p_tuning", "settings": {"num_virtual_tokens": 0}},
+            "'num_virtual_tokens' must be at least 1: found 0",
+        ),
+        (
+            {
+                "sweep": {"training.learning_rate": [1e-3, 0.0]},
+                "validation": 0.1,
+            },
+            "'learning_rate' must be above 0: found 0.0",
+        ),
     ],
 )
 def test_what_is_not_known_is_refused(fields: dict[str, Any], message: str) -> None:
@@ -116,6 +148,18 @@ def test_what_is_not_known_is_refused(fields: dict[str, Any], message: str) -> N
         check(candidate(**fields))
     assert message in str(caught.value)
     assert "candidate 'mine'" in str(caught.value)
+
+
+def test_a_warm_up_must_end_before_the_rows_do() -> None:
+    """Without 'max_steps' the rows say how many steps there are."""
+    short = candidate(training={"warmup_steps": 31, "num_train_epochs": 3})
+    check(short)
+    with pytest.raises(StudyError, match="no more than all steps: found 31 of 30"):
+        check_warmup(short, rows=80)
+    check_warmup(short, rows=88)
+    check_warmup(
+        short.model_copy(update={"training": {"max_steps": 40, "warmup_steps": 31}}), rows=8
+    )
 
 
 def test_numbers_that_yaml_takes_for_text_are_read() -> None:

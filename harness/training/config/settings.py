@@ -1,5 +1,6 @@
 """PEFT settings and TRL arguments of a candidate: checked, and merged with the defaults."""
 
+import math
 import re
 from collections.abc import Collection, Mapping
 
@@ -7,6 +8,7 @@ from harness.errors import StudyError, nearest
 from harness.study import CandidateSection
 from harness.training.config.library_fields import peft_fields, training_fields
 from harness.training.config.methods import METHODS, TRAINING, Method, Settings
+from harness.training.config.number_limits import check_limits
 from harness.training.config.objectives import OBJECTIVES, Objective
 from harness.training.config.search_space import chosen, examples_of, space_of
 from harness.training.trl.reporters import reporters_of
@@ -44,8 +46,8 @@ def check(candidate: CandidateSection) -> None:
     """Check method, settings and training arguments of a candidate against the installed libraries.
 
     Raises:
-        StudyError: If one is unknown (with the nearest known name), not a study's to set, or no
-            number where a number is needed.
+        StudyError: If one is unknown (with the nearest known name), not a study's to set, no
+            number where a number is needed, or one with which nothing would be learnt.
     """
     if candidate.adapter is not None:
         return  # the study allows it nothing of a training
@@ -57,9 +59,34 @@ def check(candidate: CandidateSection) -> None:
             f"candidate {candidate.name!r}: objective 'kto' compares answers within a batch: set "
             "'per_device_train_batch_size' to 2 or more"
         )
+    check_warmup(candidate)
     if candidate.sweep is not None:
         for choice in examples_of(space_of(candidate)):
             check(chosen(candidate, choice))
+
+
+def check_warmup(candidate: CandidateSection, *, rows: int = 0) -> None:
+    """Refuse a warm-up that outlasts the training: its learning rate would never be reached.
+
+    Args:
+        candidate: What is trained.
+        rows: How many rows it learns from: the steps, where ``max_steps`` does not say them. 0
+            where that is not known yet.
+
+    Raises:
+        StudyError: If the rate would still rise after the last step.
+    """
+    arguments = training_of(candidate)
+    warmup, steps = number(arguments, "warmup_steps"), whole_number(arguments, "max_steps")
+    if steps < 1 and rows:
+        batch = whole_number(arguments, "per_device_train_batch_size") or 1
+        batch *= whole_number(arguments, "gradient_accumulation_steps") or 1
+        steps = math.ceil(math.ceil(rows / batch) * number(arguments, "num_train_epochs"))
+    if 1 <= steps < warmup:
+        raise StudyError(
+            f"candidate {candidate.name!r}: 'warmup_steps' must be no more than all steps: found "
+            f"{warmup:g} of {steps}; a number below 1 is a share of them"
+        )
 
 
 def method_of(candidate: CandidateSection) -> Method:
@@ -93,7 +120,10 @@ def settings_of(candidate: CandidateSection) -> dict[str, object]:
     for name in candidate.settings:
         if name not in known and name in training:
             raise StudyError(f"{where}: {name!r} belongs under 'training', not under 'settings'")
-    return {**method.settings, **_checked(candidate.settings, known, f"{where}: setting")}
+    merged = {**method.settings, **_checked(candidate.settings, known, f"{where}: setting")}
+    if method.config in ("LoraConfig", "VeraConfig") and whole_number(merged, "r") < 1:
+        raise StudyError(f"{where}: setting 'r' must be at least 1: found {merged['r']!r}")
+    return merged
 
 
 def training_of(candidate: CandidateSection) -> dict[str, object]:
@@ -164,6 +194,7 @@ def _checked(given: Settings, known: Mapping[str, str], where: str) -> dict[str,
         if name not in known:
             raise StudyError(f"{where} {name!r} is unknown{nearest(name, known)}")
         checked[name] = _typed(value, _kinds(known[name]), f"{where} {name!r}")
+    check_limits(checked, where)
     return checked
 
 
