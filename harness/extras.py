@@ -50,6 +50,7 @@ EXTRAS = {
     "judges-light": Extra(
         "relevance by word embeddings", ("wordllama", "safetensors", "tokenizers")
     ),
+    "ray": Extra("a Ray cluster", ("ray",), includes="engine"),
     "mcp": Extra("serving other programs", ("mcp",)),
     "monitor": Extra("reporting curves", ("tensorboard", "trackio")),
 }

@@ -1,5 +1,6 @@
 """``harness plan``: check a study and say what it will do, before paying for it."""
 
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +29,7 @@ def command(
 
     Example: `harness plan study.yaml --no-probe`
     """
+    begun = monotonic()
     loaded = load_study(study)
     with console.stoppable(out or study.parent):
         from harness import training
@@ -35,6 +37,7 @@ def command(
         from harness.pipeline.plan import plan
 
         planned = plan(loaded, out=out, progress=console.TerminalProgress())
+        planning = monotonic() - begun
         suites = outlook(planned, probe=probe)
     for candidate in planned.candidates:
         section = candidate.section
@@ -66,11 +69,28 @@ def command(
             f"{PROBED} items a suite in {planned.study.base.weights_dtype}: less where arms share "
             "passes, items a beginning, or bf16 answers first; training and judging come on top"
         )
+        _tell_shards(arms * sum(timed), planning + (suites[0].loading or 0.0))
     console.say(
         f"(supposing that base and tuned differ on {DISAGREEMENT:.0%} of the items; with "
         "--until-decided a clear verdict needs fewer)"
     )
     console.say(f"arms: {', '.join(planned.arms)}; run folder: {planned.folder.path}")
+
+
+def _tell_shards(answering: float, starting: float) -> None:
+    """Say how far the work can be cut, where more than one process would pay.
+
+    Args:
+        answering: Seconds that all arms take.
+        starting: Seconds from a process's start to its first answer.
+    """
+    from harness.pipeline.outlook import shards_that_pay
+
+    if (most := shards_that_pay(answering, starting)) > 1:
+        console.say(
+            f"  up to {most} shards pay, of about {_time(answering / most + starting)} each, "
+            "a tenth of it to start and to load (docs/scale.md)"
+        )
 
 
 def _tell(suite: "Outlook") -> None:

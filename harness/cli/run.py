@@ -1,5 +1,6 @@
 """``harness run``: the whole job."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,16 +28,30 @@ UntilDecided = Annotated[
 ]
 
 
+class ClusterKind(StrEnum):
+    """What spreads a study over several machines."""
+
+    RAY = "ray"
+
+
+On = Annotated[
+    ClusterKind | None,
+    typer.Option("--on", help="Train and answer on a Ray cluster: RAY_ADDRESS, or this machine."),
+]
+
+
 def command(
     study: StudyFile,
     out: Out = None,
     allow_identical: AllowIdentical = False,
     until_decided: UntilDecided = False,
     aa: AA = False,
+    on: On = None,
 ) -> None:
     """Train, score, compare and report a study.
 
-    A second run does only what is missing.
+    A second run does only what is missing. With --on ray, the nodes of a cluster train and answer;
+    without one, RAY_ADDRESS or not, one is started here.
 
     Exit code: 0 pass, 1 regression, 2 usage error, 3 invalid comparison, 4 inconclusive.
 
@@ -44,6 +59,10 @@ def command(
     """
     loaded = load_study(study)
     folder = out or Path("runs") / loaded.name
+    if on and (until_decided or aa):
+        raise StudyError(
+            "a cluster answers all items at once: leave --until-decided and --aa out, or --on"
+        )
     with console.stoppable(folder):
         from harness.pipeline.finished.noise_floor import noise_floor
         from harness.pipeline.plan import plan
@@ -66,7 +85,7 @@ def command(
             result, noise = noise_floor(planned)
             folder = planned.folder.aa
         else:
-            result, noise = carry_out(planned), ()
+            result, noise = carry_out(planned, on_ray=on is not None), ()
     console.show(result)
     for each in noise:
         console.say(

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import console
-from harness.cli.run import Out, StudyFile, load_study
+from harness.cli.run import On, Out, StudyFile, load_study
 
 Only = Annotated[
     list[str] | None,
@@ -15,11 +15,12 @@ Only = Annotated[
 ]
 
 
-def command(study: StudyFile, out: Out = None, only: Only = None) -> None:
+def command(study: StudyFile, out: Out = None, only: Only = None, on: On = None) -> None:
     """Train the candidates that are not trained yet.
 
     On several GPUs or hosts: `accelerate launch -m harness train study.yaml`. Several processes may
-    train different candidates of one study, each with its own --only.
+    train different candidates of one study, each with its own --only; --on ray does so on a
+    cluster, no more at once than it has GPUs or nodes.
 
     Example: `harness train study.yaml`
     """
@@ -27,6 +28,7 @@ def command(study: StudyFile, out: Out = None, only: Only = None) -> None:
     folder = out or Path("runs") / loaded.name
     with console.stoppable(folder):
         from harness import training
+        from harness.pipeline.cluster.on_ray import RayCluster, train_on
         from harness.pipeline.plan import plan
         from harness.pipeline.train import chosen, train
 
@@ -36,6 +38,9 @@ def command(study: StudyFile, out: Out = None, only: Only = None) -> None:
         names = [one.name for one in chosen(planned, only or ())]
         held = planned.folder.held_for(names) if only else planned.folder.held()
         with held if told else nullcontext():  # the others are ranks of the first
+            if on:
+                with RayCluster() as cluster:
+                    train_on(cluster, planned, names)
             arms = train(planned, only=only or ())
     if not told:
         return

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 DISAGREEMENT = 0.15
 """Share of items on which base and tuned differ, where no pilot has measured it yet."""
 
+STARTING = 0.1
+"""How much of a shard's time may go by before its first answer."""
+
 CORRELATION = 0.3
 """How alike the changes within one cluster are, where no pilot has measured it yet."""
 
@@ -36,7 +39,7 @@ class Outlook:
     identical outputs pass where the base is always right, ``grouping`` what the decision is about.
     ``distinct`` counts the prompt tokens that are left when shared prefixes are prefilled once,
     ``generated`` the most tokens that one arm may write, ``seconds`` is about how long one arm
-    takes here (None where it was not timed).
+    takes here, ``loading`` how long loading the base took (None where it was not timed).
     """
 
     suite: str
@@ -49,6 +52,7 @@ class Outlook:
     distinct: int
     generated: int
     seconds: float | None
+    loading: float | None
     power: stats.Plan
 
 
@@ -57,7 +61,7 @@ def outlook(planned: PlannedRun, *, probe: bool = True) -> tuple[Outlook, ...]:
 
     With ``probe`` the base is loaded and answers a few items of each suite; nothing is stored.
     """
-    seconds = _probe(planned) if probe else {}
+    seconds, loading = _probe(planned) if probe else ({}, None)
     return tuple(
         Outlook(
             suite=suite.name,
@@ -70,6 +74,7 @@ def outlook(planned: PlannedRun, *, probe: bool = True) -> tuple[Outlook, ...]:
             distinct=distinct_tokens([_ids(request) for request in loaded.requests]),
             generated=sum(int(r.settings.get("max_new_tokens", 0)) for r in loaded.requests),
             seconds=seconds.get(suite.name),
+            loading=loading,
             power=stats.plan(
                 margin=suite.margin,
                 disagreement=DISAGREEMENT,
@@ -81,6 +86,19 @@ def outlook(planned: PlannedRun, *, probe: bool = True) -> tuple[Outlook, ...]:
         for suite, loaded in zip(planned.suites, planned.loaded, strict=True)
         for sizes in (_cluster_sizes(loaded),)
     )
+
+
+def shards_that_pay(answering: float, starting: float) -> int:
+    """Return into how many shards work can be cut before starting is over `STARTING` of each.
+
+    Args:
+        answering: Seconds that all arms take in one process.
+        starting: Seconds from a process's start to its first answer: planning and loading, above 0.
+
+    >>> shards_that_pay(3600, 30)
+    13
+    """
+    return max(1, int(answering * STARTING / ((1 - STARTING) * starting)))
 
 
 def _ids(request: Request) -> tuple[int, ...]:
@@ -98,17 +116,22 @@ def _design_effect(sizes: NDArray[np.float64]) -> float:
     return float(1.0 + (np.sum(sizes**2) / np.sum(sizes) - 1.0) * CORRELATION)
 
 
-def _probe(planned: PlannedRun) -> dict[str, float]:
-    """Time one arm on a few items of each suite; return the seconds that all would take."""
+def _probe(planned: PlannedRun) -> tuple[dict[str, float], float | None]:
+    """Time one arm on a few items of each suite.
+
+    Returns:
+        The seconds that all items would take, by suite, and those of loading the base.
+    """
     from harness.engine import open_engine
 
     if planned.study.base.backend:
-        return {}  # an endpoint answers, and others may be using it
+        return {}, None  # an endpoint answers, and others may be using it
     with planned.progress.task("time a few items", len(planned.loaded)) as advance:
+        begun = monotonic()
         base = planned.study.base
         exact = base.model_copy(update={"dtype": base.weights_dtype})
         engine = open_engine(exact, planned.study.model_path)
-        found = {}
+        loading, found = monotonic() - begun, {}
         for done, loaded in enumerate(planned.loaded):
             advance(done=done, note=loaded.suite.name)
             some = part(loaded, order_of(loaded, planned.study.seed)[:PROBED])
@@ -118,4 +141,4 @@ def _probe(planned: PlannedRun) -> dict[str, float]:
                     pass
                 taken = monotonic() - begun
             found[loaded.suite.name] = taken * len(loaded.items) / len(some.items)
-    return found
+    return found, loading

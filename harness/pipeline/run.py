@@ -8,6 +8,7 @@ from pathlib import Path
 
 from harness.pipeline.answers.score import score
 from harness.pipeline.answers.scored_run import scored_run
+from harness.pipeline.cluster.on_ray import RayCluster, answer_on, train_on
 from harness.pipeline.conclude import compare, conclude, with_people
 from harness.pipeline.finished.rating_sheets import draw_declared
 from harness.pipeline.plan import PlannedRun, plan
@@ -51,9 +52,18 @@ def run_study(
     return carry_out(planned)
 
 
-def carry_out(planned: PlannedRun) -> Result:
-    """Train, score, compare and report what `plan` has checked, alone in its folder."""
+def carry_out(planned: PlannedRun, *, on_ray: bool = False) -> Result:
+    """Train, score, compare and report what `plan` has checked, alone in its folder.
+
+    Args:
+        planned: The study.
+        on_ray: Let a Ray cluster train and answer what is missing.
+    """
     with planned.folder.held():
+        if on_ray:
+            with RayCluster() as cluster:
+                train_on(cluster, planned)
+                answer_on(cluster, planned)
         arms = train(planned)
         samples = score(planned, arms)
         with planned.progress.task("compare"):

@@ -12,6 +12,7 @@ from harness.pipeline.answers.join_endpoints import remote_base, remote_candidat
 from harness.pipeline.candidates import PlannedCandidate
 from harness.pipeline.checks.eval_suites import score_while_training
 from harness.pipeline.plan import PlannedRun
+from harness.pipeline.progress import Silent
 from harness.records import BASE, Arm, LossPoint
 from harness.store.data_cards import write_card
 from harness.store.run_folder import ELSEWHERE
@@ -49,6 +50,18 @@ def trained(planned: PlannedRun) -> tuple[Arm, ...]:
         StudyError: If a candidate is not trained yet.
     """
     return _arms(planned, planned.candidates, must_be_trained=True)
+
+
+def untrained(planned: PlannedRun) -> list[str]:
+    """Return the names of the candidates that `train` would train; nothing is written."""
+    quiet, found = replace(planned, progress=Silent()), []
+    for candidate in planned.candidates:
+        if candidate.section.train is not None:
+            try:
+                _train_one(quiet, candidate, must_be_trained=True)
+            except StudyError:
+                found.append(candidate.name)
+    return found
 
 
 def chosen(planned: PlannedRun, only: Collection[str]) -> list[PlannedCandidate]:

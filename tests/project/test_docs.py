@@ -30,7 +30,8 @@ def test_every_suite_has_a_card_and_goldens(name: str) -> None:
 
 def test_links_lead_somewhere() -> None:
     """Every relative link in the Markdown files points to a file that exists."""
-    folders = (ROOT / "tasks", ROOT / "reports", ROOT / "tests" / "bench")
+    folders = (ROOT / "tasks", ROOT / "reports", ROOT / "docs", ROOT / "examples")
+    folders = (*folders, ROOT / "tests" / "bench")
     pages = [*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))]
     broken = [
         f"{page.relative_to(ROOT)}: {link}"
@@ -39,6 +40,22 @@ def test_links_lead_somewhere() -> None:
         if not (page.parent / link).exists()
     ]
     assert not broken
+
+
+def test_pages_name_commands_and_options_that_exist() -> None:
+    """Whoever types a line of ``docs/`` or ``examples/scale`` finds command and options known."""
+    commands = get_command(app).commands
+    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "examples" / "scale").iterdir()]
+    typed = {
+        (verb, option)
+        for page in pages
+        for line in page.read_text(encoding="utf-8").splitlines()
+        for verb, rest in re.findall(r"harness (train|score|run|plan)\b([^`#;&|]*)", line)
+        for option in ("", *re.findall(r"(?<=\s)--[a-z-]+", rest))
+    }
+    known = {verb: {o for p in commands[verb].params for o in p.opts} | {""} for verb, _ in typed}
+    assert len(typed) > 6
+    assert not [both for both in typed if both[1] not in known[both[0]]]
 
 
 def test_ci_runs_the_readme_s_test_command() -> None:

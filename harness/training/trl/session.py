@@ -1,7 +1,7 @@
 """One training session: build TRL's trainer, fit, resume from a checkpoint, save."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -168,6 +168,7 @@ def write(trainer: Trainer, tokenizer: "PreTrainedTokenizerBase", folder: Path) 
     options: dict[str, object] = {}
     if hasattr(trainer.model, "peft_config"):
         options["save_embedding_layers"] = False
+        _put_in_order(trainer.model.peft_config)
     if _initial(trainer).is_dir():
         options["path_initial_model_for_weight_conversion"] = str(_initial(trainer))
     if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:  # every process holds a part
@@ -175,6 +176,17 @@ def write(trainer: Trainer, tokenizer: "PreTrainedTokenizerBase", folder: Path) 
     if trainer.is_world_process_zero():
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder, **options)
         tokenizer.save_pretrained(folder)
+
+
+def _put_in_order(configs: Mapping[str, "PeftConfig"]) -> None:
+    """Sort what PEFT keeps as sets: the same training then leaves the same bytes in any process.
+
+    A set of names has another order in each, and so would the file, and the hash of the candidate.
+    """
+    for config in configs.values():
+        for name, value in list(vars(config).items()):
+            if isinstance(value, set):
+                setattr(config, name, sorted(value))
 
 
 def facts(trainer: Trainer, keep: KeepRule | None) -> dict[str, object]:
