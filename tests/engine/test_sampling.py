@@ -10,6 +10,7 @@ import torch
 from scipy.stats import chisquare
 from support.suites import loaded
 from support.tiny_models import VOCABULARY, answers, llama, prompt
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoModelForCausalLM
 from transformers.generation.logits_process import (
     LogitsProcessorList,
@@ -19,7 +20,7 @@ from transformers.generation.logits_process import (
 )
 
 from harness.engine import Engine
-from harness.engine.decoding.sampling import SamplingParams, sample_token
+from harness.engine.decoding.sampling import SamplingParams, greedy_tokens, sample_token
 from harness.records import BASE, Request
 from harness.store import AnswerStore
 
@@ -109,6 +110,34 @@ def mixed(seed: int) -> list[Request]:
         settings = {} if n % 5 == 0 else {**WARM, "repeat": n % 3, "seed": 11}
         made.append(prompt(n, context, max_new_tokens=limit, **settings))
     return made
+
+
+class Fetched(TorchDispatchMode):
+    """Counts the numbers that are fetched from a device, for each of which a GPU is waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(
+        self, operation: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Count, and compute as ever."""
+        self.count += operation is torch.ops.aten._local_scalar_dense.default
+        return operation(*args, **(kwargs or {}))
+
+
+def test_a_drawn_token_is_fetched_once() -> None:
+    """With every filter nothing else of a row leaves the device; a gap comes with its token."""
+    logits = torch.linspace(-3, 3, 50)
+    params = SamplingParams(max_new_tokens=1, do_sample=True, top_k=20, top_p=0.9, seed=1)
+    with Fetched() as fetched:
+        token = sample_token(logits, params, (1, 2), 0)
+    assert fetched.count == 1
+    assert 30 <= token < 50
+    found = greedy_tokens(torch.tensor([[0.0, 2.5, 2.0], [7.0, 1.0, 6.75]]))
+    assert found == [(1, 0.5), (0, 0.25)]
+    assert all(type(token) is int for token, _ in found)
 
 
 def test_neither_mates_nor_order_nor_rows_nor_packing_change_a_sample(engine: Engine) -> None:

@@ -62,10 +62,15 @@ class NextToken(NamedTuple):
 
 
 def greedy_tokens(logits: Tensor) -> list[NextToken]:
-    """Return the most likely token of each row of ``(R, V)``."""
+    """Return the most likely token of each row of ``(R, V)``.
+
+    A GPU is waited for once: token and gap come back as one tensor.
+    """
     values, tokens = logits.float().topk(2, dim=-1)  # (R, 2)
-    gaps = values[:, 0] - values[:, 1]
-    return list(map(NextToken, tokens[:, 0].tolist(), gaps.tolist()))
+    if logits.device.type == "mps":  # which has no float64
+        tokens, values = tokens.cpu(), values.cpu()
+    both = torch.stack((tokens[:, 0].double(), (values[:, 0] - values[:, 1]).double()))  # (2, R)
+    return [NextToken(int(token), gap) for token, gap in zip(*both.tolist(), strict=True)]
 
 
 def sample_token(logits: Tensor, params: SamplingParams, context: Sequence[int], step: int) -> int:
@@ -95,5 +100,5 @@ def sample_token(logits: Tensor, params: SamplingParams, context: Sequence[int],
     u = random.Random(hashlib.sha256(key.encode()).digest()).random()
     # 4. Inverse transform sampling.
     cdf = probs.cumsum(0)
-    rank = int(torch.searchsorted(cdf, u * float(cdf[-1]), right=True))
-    return int(order[min(rank, int((probs > 0).sum()) - 1)])
+    rank = torch.searchsorted(cdf, u * cdf[-1:], right=True)  # (1,)
+    return int(order[torch.minimum(rank, (probs > 0).sum() - 1)])  # a GPU is waited for here alone
