@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -168,6 +168,7 @@ def _build(
     from lm_eval.tasks import TaskManager
 
     name = section.name
+    _compile_templates_once()
     with quiet():
         manager = TaskManager(include_defaults=False, metadata=extra)
         try:
@@ -190,6 +191,14 @@ def _build(
     elif fixed is None:
         task.set_config(key="num_fewshot", value=0)
     return task
+
+
+@cache
+def _compile_templates_once() -> None:
+    """Keep a task's compiled templates: lm-eval compiles them anew for every item and field."""
+    from lm_eval import utils
+
+    utils.env.from_string = lru_cache(maxsize=1024)(utils.env.from_string)
 
 
 def _own(folder: Path, name: str) -> Path:

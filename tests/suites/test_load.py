@@ -420,3 +420,21 @@ def test_fixed_strata_make_items_the_unit(tmp_path: Path) -> None:
     assert clusters(strata="document") == 6
     with pytest.raises(StudyError, match="only by a field of its rows: strata is 'documnet'"):
         clusters(strata="documnet")
+
+
+def test_a_template_is_compiled_once(tmp_path: Path) -> None:
+    """A task's few templates serve all of its items, and write what lm-eval alone would write."""
+    from jinja2 import BaseLoader, Environment
+    from lm_eval import utils
+
+    task = load_task(SuiteSection(name="arc_mini"), tmp_path)
+    before = utils.env.from_string.cache_info()
+    rows = list(task.eval_docs)[:50]
+    plain = Environment(loader=BaseLoader(), keep_trailing_newline=True)
+    template = task.config.doc_to_text
+    assert [task.doc_to_text(row) for row in rows] == [
+        plain.from_string(template).render(**row) for row in rows
+    ]
+    after = utils.env.from_string.cache_info()
+    assert after.misses - before.misses <= 1
+    assert after.hits - before.hits >= 49
