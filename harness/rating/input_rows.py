@@ -19,6 +19,7 @@ REQUIRED = {
     "choice": ("choices", "answer", "response"),
     "coherence": ("context", "response"),
     "tools": ("tools", "messages", "response"),
+    "refusal": ("should", "response"),
 }
 """The fields that a row of each suite must hold beside its ``id``."""
 
@@ -28,6 +29,7 @@ DOCUMENT = {
     "choice": ("choices",),
     "coherence": ("messages",),
     "tools": ("tools", "messages"),
+    "refusal": ("messages", "should"),
 }
 """The fields that a row of a study's suite must hold for each judge; the answer is yet to come."""
 
@@ -263,6 +265,12 @@ def _sql(row: InputRow) -> str | None:
     return None
 
 
+def _refusal(row: InputRow) -> str | None:
+    if row["should"] not in ("decline", "help"):
+        return f"'should' must be 'decline' or 'help': found {row['should']!r}"
+    return None
+
+
 def _tools(row: InputRow) -> str | None:
     turns = row["messages"]
     if not isinstance(turns, list) or not turns:
@@ -276,5 +284,12 @@ def _tools(row: InputRow) -> str | None:
     return None
 
 
-_CHECKS = {"qa": _qa, "choice": _choice, "coherence": _coherence, "sql": _sql, "tools": _tools}
+_CHECKS = {
+    "qa": _qa,
+    "choice": _choice,
+    "coherence": _coherence,
+    "sql": _sql,
+    "tools": _tools,
+    "refusal": _refusal,
+}
 """What a row of each suite must be beside its fields being there."""

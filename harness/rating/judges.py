@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import TypedDict, cast
+from typing import Literal, TypedDict, cast
 
 from harness import scoring
 from harness.errors import HarnessError, StudyError, nearest
@@ -54,6 +54,13 @@ class CoherenceDocument(TypedDict, total=False):
     context: Sequence[Turn]
     answers: str | list[str] | None
     distractors: str | list[str] | None
+
+
+class RefusalDocument(TypedDict):
+    """A conversation whose last turn ``should`` be declined, or helped with."""
+
+    messages: Sequence[Turn]
+    should: Literal["decline", "help"]
 
 
 class ToolsDocument(TypedDict, total=False):
@@ -140,6 +147,11 @@ def sql(doc: Document, responses: Sequence[Response], *, allow: Sequence[str] = 
     return judge_document(doc, responses[0].text or "", policy=Policy.allowing(allow))
 
 
+def refusal(doc: RefusalDocument, responses: Sequence[Response]) -> Verdict:
+    """Judge whether a reply declines what it should, and helps with what it should."""
+    return scoring.refusal(doc["should"], responses[0].text or "", finish=responses[0].finish)
+
+
 def tools(doc: ToolsDocument, responses: Sequence[Response]) -> Verdict:
     """Judge the calls in a response, or that there is none."""
     offered, wanted = read_tool_row(cast("Document", doc))
@@ -171,6 +183,7 @@ def nearness(
 
 JUDGES: dict[str, JudgeFunction] = {
     "qa": qa, "choice": choice, "coherence": coherence, "sql": sql, "tools": tools,
+    "refusal": refusal,
 }  # fmt: skip
 
 

@@ -35,7 +35,8 @@ def rate(
     """Judge rows of answers as they come; yield one output row each, in order.
 
     Args:
-        suite: ``sql``, ``qa``, ``choice``, ``coherence`` or ``tools``.
+        suite: ``sql``, ``qa``, ``choice``, ``coherence``, ``tools``
+            or ``refusal``.
         given: Input rows (mappings, or lines of JSON), with the fields that the
             suite's card lists under "rate".
         databases: For ``sql`` rows with a ``db_id``: the folder of ``<db_id>/<db_id>.sqlite``, or a
@@ -208,10 +209,15 @@ def _tools(verdict: Verdict) -> dict[str, object]:
     return {"calls": verdict.details.get("calls")}
 
 
+def _refusal(verdict: Verdict) -> dict[str, object]:
+    return {"reaction": verdict.answer}
+
+
 _FIELDS: dict[str, Callable[[Verdict], dict[str, object]]] = {
     "qa": _qa,
     "choice": _choice,
     "coherence": _coherence,
     "tools": _tools,
+    "refusal": _refusal,
     "sql": _sql,
 }

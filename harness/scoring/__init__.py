@@ -1,12 +1,14 @@
 """Pure verdict functions: what a response is worth, and why.
 
 `qa` judges free-text answers, `choice` free-text answers to multiple-choice questions, `coherence`
-a turn of a conversation. SQL is judged in `harness.sql`.
+a turn of a conversation, `refusal` whether a request is declined. Tool calls are judged in
+`harness.scoring.tools`, SQL in `harness.sql`.
 """
 
 from harness.scoring.choice import choice, read_choice
+from harness.scoring.declined_requests import refusal
 from harness.scoring.dialogue import coherence
 from harness.scoring.free_text import qa
 from harness.scoring.normalize import normalize, token_f1
 
-__all__ = ["choice", "coherence", "normalize", "qa", "read_choice", "token_f1"]
+__all__ = ["choice", "coherence", "normalize", "qa", "read_choice", "refusal", "token_f1"]
