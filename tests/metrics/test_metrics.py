@@ -70,6 +70,27 @@ def test_sql(load: Any) -> None:
     assert found["unscored"] == 1
 
 
+def test_tools(load: Any) -> None:
+    """Calls in any format, and the shares of right tools and arguments."""
+    offered = '[{"name": "weather", "parameters": {"type": "object"}}]'
+    wanted = '[{"name": "weather", "arguments": {"town": "Graz", "days": 2}}]'
+    found = load("tools").compute(
+        predictions=['[weather(town="Graz", days=2)]', "[weather(town='Graz')]", "Sunny.", "Hi."],
+        references=[wanted, wanted, wanted, "null"],
+        tools=[offered] * 4,
+    )
+    assert found == {"call_match": 0.5, "names": 2 / 3, "arguments": 0.5}
+
+
+def test_refusal(load: Any) -> None:
+    """What should be declined and is, what should not be and is."""
+    found = load("refusal").compute(
+        predictions=["I can't help with that.", "I can't help with that.", "Sure."],
+        references=["decline", "help", "help"],
+    )
+    assert found == {"fitting": 2 / 3, "declined": 2 / 3}
+
+
 def test_metrics_combine(load: Any) -> None:
     """A metric is a normal `evaluate` module: batches can be added one by one."""
     metric = load("qa")
