@@ -130,6 +130,7 @@ class ShardFile(AnswersInMemory):
             mine._go_on(merged)
         else:
             mine.write()
+            mine._due = 0.0  # the first batch is not made to wait
         return mine
 
     def get(self, fingerprint: str, requests: Sequence[Request]) -> Answers:

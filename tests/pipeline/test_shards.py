@@ -1,20 +1,26 @@
 """Several processes answer parts of one study: merged, they say what one process says."""
 
 import json
+import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support.killing import harness_killed
 from support.tiny_models import lora
 
 from harness import content, study
-from harness.pipeline.answers.shards import Shard, answer_shard
+from harness.engine import arm_fingerprints
+from harness.errors import ComparisonError, ModelError, StudyError
+from harness.pipeline.answers.shards import Shard, answer_shard, shard_origin
 from harness.pipeline.plan import PlannedRun, plan
 from harness.pipeline.run import carry_out
 from harness.pipeline.train import trained
-from harness.records import Result
+from harness.records import Response, Result
+from harness.store.shard_file import ShardFile
 
 pytestmark = pytest.mark.model
 
@@ -97,30 +103,123 @@ def alone(folder: Path) -> tuple[Path, Result]:
     return folder / "alone", carry_out(plan(write_study(folder), out=folder / "alone"))
 
 
+@pytest.mark.parametrize("count", [2, pytest.param(8, marks=pytest.mark.nightly)])
 def test_shards_merged_say_what_one_process_says(
-    folder: Path, alone: tuple[Path, Result], loads: Loads
+    folder: Path, alone: tuple[Path, Result], loads: Loads, count: int
 ) -> None:
-    """Verdicts and texts are equal, numbers but for rounding; nothing is asked or loaded again."""
-    loaded, run = write_study(folder), folder / "shared"
-    files = [answer(plan(loaded, out=run), text) for text in ("1/2", "2/2")]
-    assert loads.since() == 2
-    parts = [answers(file) for file in files]
-    assert not parts[0].keys() & parts[1].keys()
-    assert min(map(len, parts)) > 20
+    """One is killed, started again, and one runs twice: verdicts and texts are equal all the same.
 
-    files.append(answer(plan(loaded, out=run), "1/2"))
+    Numbers are equal but for rounding, and nothing is asked or loaded again.
+    """
+    loaded, run = write_study(folder), folder / f"in_{count}"
+    options = ("--shard", f"2/{count}", "--out", run)
+    harness_killed("score", folder / "study.yaml", *options, batches=3, folder=folder)
+    [killed] = (run / "answers").glob("*.db")
+    kept = answers(killed)
+    planned = plan(loaded, out=run)
+    files = [answer(planned, f"{number}/{count}") for number in (*range(1, count + 1), 2)]
+    assert loads.since() == count
+    parts = [answers(file) for file in files[:count]]
+    assert kept
+    assert kept.items() <= parts[1].items(), "what was answered before the kill is kept"
+    assert len(parts[1]) > len(kept)
+
     result = carry_out(plan(loaded, out=run))
     assert loads.since() == 0
-
     one, merged = answers(alone[0] / "answers.db"), answers(run / "answers.db")
-    assert merged == parts[0] | parts[1]
+    assert len(merged) == sum(map(len, parts)), "no request was answered twice"
     assert merged.keys() == one.keys()
     for key, (_, logprob, _, text, *_) in one.items():
         assert merged[key][3] == text
         assert logprob is None or merged[key][1] == pytest.approx(logprob, abs=1e-4)
     assert checks(result) == checks(alone[1])
+
     before = (run / "gate.json").read_bytes()
     carry_out(plan(loaded, out=run))
     assert loads.since() == 0
     assert (run / "gate.json").read_bytes() == before
-    assert json.loads(before)["exit_code"] == result.exit_code
+
+
+def test_other_counts_and_broken_files_leave_nothing_undone(
+    folder: Path, alone: tuple[Path, Result], loads: Loads
+) -> None:
+    """A file that cannot be read is named and only its part is asked again, whatever is cut how."""
+    planned = plan(write_study(folder), out=folder / "mixed")
+    first = answer(planned, "1/2")
+    wholly_known = answer(planned, "1/4")
+    broken = answer(planned, "2/2")
+    assert loads.since() == 2, "the first quarter is in the first half"
+    assert not answers(wholly_known)
+    broken.write_bytes(broken.read_bytes()[:5000])
+
+    result = carry_out(planned)
+    assert loads.since() == 1
+    assert any(broken.name in note for note in result.notes)
+    merged = answers(folder / "mixed/answers.db")
+    assert merged.keys() == answers(alone[0] / "answers.db").keys()
+    assert answers(first).items() <= merged.items()
+    assert checks(result) == checks(alone[1])
+
+
+def test_overlapping_shards_must_agree(folder: Path, alone: tuple[Path, Result]) -> None:
+    """One arm gave two texts to one request: the file, the arm and the item are named."""
+    run = folder / "overlap"
+    shutil.copytree(alone[0], run)
+    planned = plan(write_study(folder), out=run)
+    origin = shard_origin(planned, arm_fingerprints(planned.study, trained(planned)))
+    file = ShardFile.opened(run / "answers/shard-1-of-9.db", origin, run / "nothing.db")
+    request = planned.loaded[1].requests[0]
+    file.put(origin.fingerprints["other"], [(request, Response(text="SELECT 'another'"))])
+    stored = answers(run / "answers.db")
+    with pytest.raises(ComparisonError, match=r"'other' to sql item .*shard-1-of-9\.db") as refused:
+        carry_out(planned)
+    assert refused.value.exit_code == 3
+    assert answers(run / "answers.db") == stored
+    file.path.unlink()
+    assert checks(carry_out(planned)) == checks(alone[1])
+
+
+def test_shards_of_another_study_are_refused(folder: Path, alone: tuple[Path, Result]) -> None:
+    """Items that changed since are another comparison; what was answered is kept."""
+    run = folder / "foreign"
+    file = run / "answers/shard-1-of-2.db"
+    planned = plan(write_study(folder), out=run)
+    origin = shard_origin(planned, arm_fingerprints(planned.study, trained(planned)))
+    ShardFile.opened(file, replace(origin, items={"sql": "0" * 64}), run / "nothing.db")
+    with pytest.raises(ComparisonError, match="other items or prompts of suite 'sql'"):
+        answer(planned, "1/2")
+    with pytest.raises(ComparisonError, match="other items or prompts of suite 'sql'"):
+        carry_out(planned)
+    assert file.exists()
+
+
+def test_a_merge_without_a_load_knows_what_loading_has_shown(folder: Path, loads: Loads) -> None:
+    """A candidate that is the base itself is refused after the merge, too, unless it is meant."""
+    lora(content.BUILTIN_MODELS["tiny"], folder / "same", trained=False)
+    changes = {
+        "name": "unchanged",
+        "candidates": [{"name": "same", "adapter": "same"}],
+        "suites": [{"name": "arc_mini", "limit": 4}],
+    }
+    loaded, run = write_study(folder, **changes), folder / "unchanged"
+    with pytest.raises(ModelError, match="changes nothing"):
+        answer(plan(loaded, out=run), "1/1")
+    meant = plan(loaded, out=run, allow_identical=True)
+    answer(meant, "1/1")
+    loads.since()
+    with pytest.raises(ModelError, match=r"changes nothing: .*same.*--allow-identical"):
+        carry_out(plan(loaded, out=run))
+    result = carry_out(meant)
+    assert loads.since() == 0
+    assert [arm.identical for arm in result.arms] == [False, True]
+
+
+def test_candidates_must_be_trained_before_their_answers_are_shared_out(tmp_path: Path) -> None:
+    """Every shard would train otherwise; nothing is written."""
+    row = {"prompt": "what?", "completion": "that"}
+    (tmp_path / "rows.jsonl").write_text(f"{json.dumps(row)}\n" * 8)
+    changes = {"candidates": [{"name": "late", "train": "rows.jsonl"}]}
+    planned = plan(write_study(tmp_path, **changes), out=tmp_path / "run")
+    with pytest.raises(StudyError, match=r"'late' must be trained.*--only late"):
+        answer(planned, "1/2")
+    assert not (tmp_path / "run").exists()

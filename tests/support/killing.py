@@ -13,18 +13,21 @@ DYING = """
 import os, signal, sys
 from harness.cli import main
 from harness.store import AnswerStore
+from harness.store.shard_file import ShardFile
 
-put, left = AnswerStore.put, int(sys.argv.pop(1))
+left = int(sys.argv.pop(1))
 
-def put_and_die(store, *batch):
-    global left
-    stored = put(store, *batch)
-    left -= 1
-    if left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return stored
+def dying(put):
+    def put_and_die(store, *batch):
+        global left
+        stored = put(store, *batch)
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return stored
+    return put_and_die
 
-AnswerStore.put = put_and_die
+AnswerStore.put, ShardFile.put = dying(AnswerStore.put), dying(ShardFile.put)
 main()
 """
 
