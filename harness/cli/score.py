@@ -1,6 +1,7 @@
 """``harness score``: train what is missing, answer and judge, without comparing; or one shard."""
 
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -56,18 +57,24 @@ def command(
             until_decided=until_decided,
         )
         if part is not None:
-            _answer_part(planned, part, study)
+            again = f"harness run {study}" + (f" --out {out}" if out else "")
+            _answer_part(planned, part, again)
         else:
             _score_all(planned)
 
 
-def _answer_part(planned: "PlannedRun", part: "Shard", study: Path) -> None:
+def _answer_part(planned: "PlannedRun", part: "Shard", run: str) -> None:
     from harness.pipeline.answers.shards import answer_shard
     from harness.pipeline.train import trained
 
-    path = answer_shard(planned, trained(planned), part)
+    # torchrun and Slurm end a process by this signal: what it has answered is written first
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        path = answer_shard(planned, trained(planned), part)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     console.say(f"shard {part} is answered: {path}")
-    console.say(f"when all are: harness run {study} merges them, and asks what is missing")
+    console.say(f"when all are: '{run}' merges them, and asks what is missing")
 
 
 def _score_all(planned: "PlannedRun") -> None:

@@ -25,7 +25,7 @@ from harness.models.load_model import (
 from harness.models.protocols import CausalLM, PretrainedTokenizer
 from harness.records import BASE, AnswerBatch, ArmAnswerBatch, Drafts, Request, Response
 from harness.study import BaseSection
-from harness.suites.tokenize import tokens_needed
+from harness.suites.tokenize import tokens_needed, too_long
 
 log = logging.getLogger("harness.engine")
 
@@ -171,7 +171,7 @@ class Engine:
         sharing = [arm for arm in asked if self.switch.shares(arm)]
         for arm, requests in asked.items():
             for request in requests:
-                reason = self._too_long(request)
+                reason = too_long(request, self.max_length)
                 if reason is not None:
                     unscored.append((arm, request, Response(unscored=reason)))
                 elif arm in sharing and self._fits_window(request):
@@ -233,14 +233,6 @@ class Engine:
 
     def _fits_window(self, request: Request) -> bool:
         return self.window is None or tokens_needed(request) <= self.window
-
-    def _too_long(self, request: Request) -> str | None:
-        if request.kind == "loglikelihood_rolling":
-            return None
-        tokens = tokens_needed(request)
-        if tokens <= self.max_length:
-            return None
-        return f"too long: {tokens} tokens where {self.max_length} fit the context"
 
 
 def _runner(model: CausalLM, dtype: str) -> Runner:

@@ -47,8 +47,8 @@ class Loaded(NamedTuple):
 Row = tuple[bytes, str, float | None, int | None, str | None, str | None, int]
 """A row of answers: key, kind, logprob, is_greedy, text, finish, tokens."""
 
-Agree = Callable[[Response, Response], bool]
-"""Says whether two answers of one arm to one request may be of one model."""
+Agree = Callable[[bytes, Response, Response], bool]
+"""Says of a key whether two answers under it may be of one model."""
 
 _SCHEMA = (
     """
@@ -167,6 +167,8 @@ class AnswersInMemory(AnswerTable):
     def copy_of(cls, path: Path) -> Self:
         """Copy a run's answers, which another process may be writing, without touching them.
 
+        Where there is no such file, there are no answers.
+
         Raises:
             InfrastructureError: If there is a file that cannot be read, or is no such database.
         """
@@ -252,7 +254,7 @@ class AnswerStore(AnswerTable):
             for rows in other.rows():
                 known = _known(connection, [row[0] for row in rows])
                 for row in rows:
-                    if row[0] in known and not agree(known[row[0]], _response(*row[2:])):
+                    if row[0] in known and not agree(row[0], known[row[0]], _response(*row[2:])):
                         connection.rollback()
                         return row[0]
                 connection.executemany("INSERT OR IGNORE INTO answers VALUES (?,?,?,?,?,?,?)", rows)

@@ -119,15 +119,15 @@ class ShardFile(AnswersInMemory):
             ComparisonError: If its file belongs to something else and was not merged yet.
             InfrastructureError: If the file cannot be made.
         """
-        others: list[AnswerTable] = [AnswersInMemory.copy_of(stored)] if stored.exists() else []
-        merged = others[0].merged() if others else set()
+        run = AnswersInMemory.copy_of(stored)
+        others: list[AnswerTable] = [run]
         for other in sorted(path.parent.glob(f"*{ENDING}")):
             with suppress(HarnessError):  # whoever merges says so
                 if other != path:
                     others.append(cls.read(other))
         mine = cls(path, origin, others)
         if path.exists():
-            mine._go_on(merged)
+            mine._go_on(run.merged())
         else:
             mine.write()
             mine._due = 0.0  # the first batch is not made to wait

@@ -145,6 +145,21 @@ def tokens_needed(request: Request) -> int:
     return len(request.context_ids) + max(0, len(request.continuation_ids) - 1)
 
 
+def too_long(request: Request, max_length: int | None) -> str | None:
+    """Return why a request is not answered that does not fit the context, None where it does.
+
+    Args:
+        request: A rolling one is cut into windows and always fits.
+        max_length: How many tokens fit; None where that is not known.
+    """
+    if request.kind == "loglikelihood_rolling" or max_length is None:
+        return None
+    tokens = tokens_needed(request)
+    if tokens <= max_length:
+        return None
+    return f"too long: {tokens} tokens where {max_length} fit the context"
+
+
 def cut_left(
     requests: Sequence[Request], max_tokens: int, tokenizer: Tokenizer
 ) -> tuple[list[Request], int]:

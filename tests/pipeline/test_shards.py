@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from support.command import harness_here
 from support.killing import harness_killed
 from support.tiny_models import lora
 
@@ -16,6 +17,7 @@ from harness import content, study
 from harness.engine import arm_fingerprints
 from harness.errors import ComparisonError, ModelError, StudyError
 from harness.pipeline.answers.shards import Shard, answer_shard, shard_origin
+from harness.pipeline.answers.until_decided import schedules
 from harness.pipeline.plan import PlannedRun, plan
 from harness.pipeline.run import carry_out
 from harness.pipeline.train import trained
@@ -198,14 +200,18 @@ def test_a_merge_without_a_load_knows_what_loading_has_shown(folder: Path, loads
     lora(content.BUILTIN_MODELS["tiny"], folder / "same", trained=False)
     changes = {
         "name": "unchanged",
-        "candidates": [{"name": "same", "adapter": "same"}],
+        "candidates": [{"name": "same", "adapter": "../same"}],
         "suites": [{"name": "arc_mini", "limit": 4}],
     }
-    loaded, run = write_study(folder, **changes), folder / "unchanged"
+    loaded, run = write_study(folder / "meant", **changes), folder / "unchanged"
     with pytest.raises(ModelError, match="changes nothing"):
         answer(plan(loaded, out=run), "1/1")
+    options = ("--shard", "1/1", "--out", run, "--allow-identical")
+    told = harness_here("score", folder / "meant/study.yaml", *options)
+    assert told.returncode == 0, told.stderr
+    assert "shard 1/1 is answered" in told.stdout
+    assert "harness run" in told.stdout
     meant = plan(loaded, out=run, allow_identical=True)
-    answer(meant, "1/1")
     loads.since()
     with pytest.raises(ModelError, match=r"changes nothing: .*same.*--allow-identical"):
         carry_out(plan(loaded, out=run))
@@ -223,3 +229,60 @@ def test_candidates_must_be_trained_before_their_answers_are_shared_out(tmp_path
     with pytest.raises(StudyError, match=r"'late' must be trained.*--only late"):
         answer(planned, "1/2")
     assert not (tmp_path / "run").exists()
+
+
+def test_shards_answer_a_block_each_and_decide_nothing(folder: Path, loads: Loads) -> None:
+    """Items used are those of one process, whatever was answered ahead; run twice asks nothing."""
+    changes = {
+        "name": "early",
+        "candidates": [{"name": "worse", "adapter": "../worse"}],
+        "suites": [{"name": "arc_mini", "limit": 80, "margin": 0.1}],
+    }
+    loaded = write_study(folder / "early", **changes)
+    expected = carry_out(plan(loaded, out=folder / "early/alone", until_decided=True))
+    planned = plan(loaded, out=folder / "early/shared", until_decided=True)
+    sizes = schedules(planned)["arc_mini"].sizes
+    loads.since()
+    files = [answer(planned, text) for text in ("1/3", "3/3", "2/3", "1/3")]
+    assert loads.since() == 3
+    starts, parts = (0, *sizes), [answers(file) for file in files]
+    counts = [2 * 4 * (sizes[n] - starts[n]) for n in (0, 2, 1)]  # arms, choices
+    assert [len(part) for part in parts[:3]] == counts
+    assert len({key for part in parts for key in part}) == sum(counts)
+
+    result = carry_out(planned)
+    assert checks(result) == checks(expected)
+    used = [one.decision.used for one in result.comparisons if one.decision]
+    assert used == [one.decision.used for one in expected.comparisons if one.decision]
+    asked_ahead = [*sizes[:3], used[0]]
+    assert len(answers(planned.folder.answers)) == 2 * 4 * max(asked_ahead)
+    loads.since()
+    after = answer(planned, "1/8")
+    assert not answers(after), "nothing is open any more"
+    assert loads.since() == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "environment", "said"),
+    [
+        (["--shard", "0/3"], {}, "K from 1 to N, such as 3/16: found 0/3"),
+        (["--shard", "a/b"], {}, "such as 3/16: found 'a/b'"),
+        ([], {"RANK": "1"}, "WORLD_SIZE is None; set it, or give --shard K/N"),
+        ([], {"SLURM_ARRAY_TASK_ID": "1"}, "SLURM_ARRAY_TASK_MIN is None"),
+    ],
+)
+def test_what_is_no_shard_ends_in_a_sentence(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: list[str],
+    environment: dict[str, str],
+    said: str,
+) -> None:
+    """Before the study is even read; nothing is written."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    told = harness_here("score", "study.yaml", *options, folder=tmp_path)
+    assert told.returncode == 2
+    assert said in told.stderr
+    assert told.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())

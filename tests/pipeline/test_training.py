@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 import yaml
-from support.command import harness
+from support.command import harness, harness_here
 
 from harness import study
-from harness.errors import DataError, HarnessError, ModelError, StudyError
+from harness.errors import DataError, HarnessError, InfrastructureError, ModelError, StudyError
 from harness.pipeline.answers.score import score
 from harness.pipeline.answers.scored_run import read_run
 from harness.pipeline.plan import plan
 from harness.pipeline.train import train
+from harness.pipeline.train import trained as trained_arms
 from harness.quickstart.row_sets import training_rows
 from harness.records import Arm
+from harness.store.run_folder import RunFolder
 
 pytestmark = pytest.mark.model
 
@@ -64,6 +66,40 @@ def test_forgetting_shows_while_it_happens(tmp_path: Path) -> None:
     assert unwatched.weights_sha256 == arm.weights_sha256
     assert [p.loss for p in unwatched.loss] == [p.loss for p in arm.loss]
     assert unwatched.watched == ()
+
+
+def test_several_processes_train_a_study_s_candidates(tmp_path: Path) -> None:
+    """Each trains what it is told, while another trains something else; a run finds them all."""
+    short = {"train": "rows.jsonl", "training": {"max_steps": 2, "max_length": 192}}
+    candidates = [
+        {"name": "one", **short},
+        {"name": "two", **short, "seeds": [0, 1]},
+    ]
+    loaded = write_study(tmp_path, {}, candidates=candidates)
+    run = RunFolder(tmp_path / "run")
+    planned = plan(loaded, out=run.path)
+    with pytest.raises(StudyError, match=r"no candidate 'tow'.*did you mean 'two'"):
+        train(planned, only=["tow"])
+    with run.held_for(["two-seed0", "two-seed1"]):
+        told = harness_here("train", tmp_path / "study.yaml", "--out", run.path, "--only", "one")
+        assert told.returncode == 0, told.stderr
+        assert [path.name for path in (run.path / "adapters").iterdir()] == ["one"]
+        with pytest.raises(StudyError, match=r"'two-seed0' must be trained .*--only two-seed0"):
+            trained_arms(planned)
+        for name in ("two", "two-seed1"):
+            told = harness_here("train", tmp_path / "study.yaml", "--out", run.path, "--only", name)
+            assert told.returncode == 3
+            assert "another is at work" in told.stderr
+        with pytest.raises(InfrastructureError, match="another is at work"), run.held():
+            pass
+    arms = train(planned, only=["two"])
+    assert [arm.name for arm in arms] == ["base", "two-seed0", "two-seed1"]
+    found = trained_arms(planned)
+    assert [arm.name for arm in found] == ["base", "one", "two-seed0", "two-seed1"]
+    assert found[2:] == arms[1:]
+    told = harness_here("train", tmp_path / "study.yaml", "--out", run.path, "--only", "nobody")
+    assert told.returncode == 2
+    assert told.stderr.endswith("no candidate 'nobody'; known: one, two, two-seed0, two-seed1\n")
 
 
 @pytest.mark.nightly

@@ -46,6 +46,11 @@ def numbers(found: object) -> set[int]:
     return {int(item.doc_hash.removeprefix("doc")) for item, _ in found}
 
 
+def agree(*_: object) -> bool:
+    """Take any two answers for one model's."""
+    return True
+
+
 QUESTIONS = [request(number) for number in range(9)]
 
 
@@ -161,7 +166,7 @@ def test_what_was_merged_may_be_of_an_earlier_model(tmp_path: Path) -> None:
     store, earlier = AnswerStore(tmp_path / "answers.db"), opened(tmp_path)
     earlier.put("bb", batch(1))
     file = ShardFile.read(earlier.path)
-    assert store.take_in(file, sha256=file.sha256, agree=lambda _, __: True) is None
+    assert store.take_in(file, sha256=file.sha256, agree=agree) is None
     changed = replace(ORIGIN, fingerprints={"base": "aa", "tuned": "cc"})
     again = opened(tmp_path, origin=changed)
     again.put("cc", batch(2))
@@ -203,7 +208,7 @@ def test_answers_that_do_not_agree_are_not_taken_in(tmp_path: Path) -> None:
     file.note_loaded({"aa": Loaded("attached")})
     file.write()
 
-    def near(one: Response, other: Response) -> bool:
+    def near(_: bytes, one: Response, other: Response) -> bool:
         return abs((one.logprob or 0) - (other.logprob or 0)) < 1e-6
 
     key = store.take_in(file, sha256="x", agree=near)
@@ -211,7 +216,7 @@ def test_answers_that_do_not_agree_are_not_taken_in(tmp_path: Path) -> None:
     assert numbers(store.get("aa", QUESTIONS)) == {1}
     assert not store.loaded()
     assert not store.merged()
-    assert store.take_in(file, sha256="x", agree=lambda _, __: True) is None
+    assert store.take_in(file, sha256="x", agree=agree) is None
     assert store.get("aa", QUESTIONS)[request(1).key].logprob == -1.0, "what is stored stays"
     assert store.merged() == {"x"}
     assert store.loaded() == {"aa": Loaded("attached")}
@@ -223,5 +228,5 @@ def test_what_loading_has_shown_is_joined(tmp_path: Path) -> None:
     store.note_loaded({"aa": Loaded("attached", ("one",)), "bb": Loaded("changes")})
     file = opened(tmp_path)
     file.note_loaded({"aa": Loaded("attached", ("one", "two")), "bb": Loaded("attached")})
-    store.take_in(file, sha256="x", agree=lambda _, __: True)
+    store.take_in(file, sha256="x", agree=agree)
     assert store.loaded() == {"aa": Loaded("attached", ("one", "two")), "bb": Loaded("changes")}

@@ -13,8 +13,10 @@ from harness.records import (
     ArmAnswerBatch,
     Drafts,
     Request,
+    Response,
 )
 from harness.store.answers import AnswerTable, Loaded, Shown
+from harness.suites.tokenize import too_long
 
 
 def check_unchanged(fingerprints: Mapping[str, str], answerer: Answerer) -> None:
@@ -46,6 +48,7 @@ class EngineWhenAsked:
         table: Where answers are stored.
         load: Loads the base and attaches every candidate.
         allow_identical: Accept a candidate that is the base itself.
+        max_length: What is longer than so many tokens needs no weights to be unscored.
     """
 
     arms: Sequence[Arm]
@@ -53,6 +56,7 @@ class EngineWhenAsked:
     table: AnswerTable
     load: Callable[[], Answerer]
     allow_identical: bool
+    max_length: int | None = None
     _known: Mapping[str, Shown] = field(default_factory=dict)
     _shown: dict[str, Shown] = field(default_factory=dict)
     _notes: list[str] = field(default_factory=list)
@@ -102,9 +106,8 @@ class EngineWhenAsked:
         self, arm: str, requests: Sequence[Request], *, drafts: Drafts | None = None
     ) -> Iterator[AnswerBatch]:
         """Answer requests of any kinds for one arm; see `answer_arms`."""
-        if requests:
-            yield from self._loaded().answer(arm, requests, drafts=drafts)
-            self._remember()
+        for batch in self.answer_arms({arm: requests}, drafts={arm: drafts or {}}):
+            yield [(request, response) for _, request, response in batch]
 
     def answer_arms(
         self,
@@ -113,8 +116,18 @@ class EngineWhenAsked:
         drafts: Mapping[str, Drafts] | None = None,
     ) -> Iterator[ArmAnswerBatch]:
         """Answer what each arm is asked, yielding batches as they are done, in no set order."""
-        if any(asked.values()):
-            yield from self._loaded().answer_arms(asked, drafts=drafts)
+        long: ArmAnswerBatch = []
+        fitting: dict[str, list[Request]] = {}
+        for arm, requests in asked.items():
+            for request in requests:
+                if reason := too_long(request, self.max_length):
+                    long.append((arm, request, Response(unscored=reason)))
+                else:
+                    fitting.setdefault(arm, []).append(request)
+        if long:
+            yield long
+        if fitting:
+            yield from self._loaded().answer_arms(fitting, drafts=drafts)
             self._remember()
 
     def _loaded(self) -> Answerer:

@@ -49,10 +49,25 @@ def open_arms(
             table=table,
             load=lambda: _engine(planned, here),
             allow_identical=planned.allow_identical,
+            max_length=longest(planned),
         )
 
     requests = [request for suite in loaded for request in suite.requests]
     return join_endpoints(planned, requests, table, engine)
+
+
+def longest(planned: PlannedRun) -> int | None:
+    """Return how many tokens fit the context of every arm, None where the base answers elsewhere.
+
+    No weights are loaded for it.
+    """
+    from harness.engine import context_length
+
+    study = planned.study
+    if study.base.backend:
+        return None
+    context = context_length(study.model_path, study.base, planned.loaded[0].tokenizer)
+    return context - max(one.virtual_tokens for one in planned.candidates)
 
 
 def _engine(planned: PlannedRun, arms: Sequence[Arm]) -> Answerer:

@@ -10,15 +10,15 @@ samples and ``answers.db``.
 import logging
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import ComparisonError, InfrastructureError, StudyError
 from harness.pipeline.answers.ask import AnswerSession, part
+from harness.pipeline.answers.next_blocks import next_blocks
 from harness.pipeline.answers.open_arms import open_arms
 from harness.pipeline.plan import PlannedRun
 from harness.records import Arm, ItemKey, Request, Response
@@ -35,7 +35,7 @@ _ROUNDING = 1e-3
 """By how much float32 sums of one model may differ, in nats, or in parts of a large one: ten times
 what other batches make of them."""
 _HALF_ROUNDING = 0.05
-"""The same in bf16 and float16, and where bf16's numbers stand that decide nothing."""
+"""The same where anything else than float32 answers, or a server."""
 _STEP = "SLURM_ARRAY_TASK_STEP"
 _PLAY = 0.2
 """How far a cut may move to where less is shared, in parts of one shard's work."""
@@ -212,7 +212,8 @@ def answer_shard(planned: PlannedRun, arms: Sequence[Arm], shard: Shard) -> Path
 
     What the run folder or other shards' files have is not asked again; what an earlier process of
     this shard has answered is kept. All arms answer together. Nothing is loaded where nothing is
-    missing.
+    missing. With ``planned.until_decided`` its part is a block of the declared order; see
+    `next_blocks`.
 
     Args:
         planned: The study.
@@ -228,15 +229,24 @@ def answer_shard(planned: PlannedRun, arms: Sequence[Arm], shard: Shard) -> Path
     from harness.engine import arm_fingerprints
 
     fingerprints = arm_fingerprints(planned.study, arms, suites=planned.loaded)
-    mine = _part_of(planned, shard)
     folder = planned.folder
     path = folder.shards / f"shard-{shard.index}-of-{shard.count}{ENDING}"
     table = ShardFile.opened(path, shard_origin(planned, fingerprints), folder.answers)
-    total = len(arms) * sum(len(suite.requests) for suite in mine)
+    everyone = tuple(arm.name for arm in arms)
+    if planned.until_decided:
+        work = [(everyone, _part_of(planned, shard, planned.must_pass))]
+        blocks = next_blocks(planned, arms, fingerprints, number=shard.index)
+        work += [(block.arms, [part(block.loaded, block.places)]) for block in blocks]
+    else:
+        work = [(everyone, _part_of(planned, shard))]
+    mine = [suite for _, suites in work for suite in suites]
+    total = sum(len(names) * len(suite.requests) for names, suites in work for suite in suites)
     try:
         with planned.progress.task(f"answer shard {shard}", total) as advance:
             answerer = open_arms(planned, arms, table, fingerprints, mine)
-            AnswerSession(answerer, table, advance).ask([arm.name for arm in arms], mine)
+            session = AnswerSession(answerer, table, advance)
+            for names, suites in work:
+                session.ask(names, suites)
     finally:
         table.write()
     return path
@@ -252,15 +262,22 @@ def shard_origin(planned: PlannedRun, fingerprints: Mapping[str, str]) -> ShardO
     )
 
 
-def _part_of(planned: PlannedRun, shard: Shard) -> list["LoadedSuite"]:
-    """Return the suites with the items that are a shard's."""
-    requests = [request for loaded in planned.loaded for request in loaded.requests]
+def _part_of(
+    planned: PlannedRun, shard: Shard, only: Mapping[str, Collection[ItemKey]] | None = None
+) -> list["LoadedSuite"]:
+    """Return the suites with the items that are a shard's, of all or of some by suite."""
+    suites = []
+    for loaded in planned.loaded:
+        wanted = None if only is None else only[loaded.suite.name]
+        places = [n for n, item in enumerate(loaded.items) if wanted is None or item.key in wanted]
+        suites.append(part(loaded, places))
+    requests = [request for suite in suites for request in suite.requests]
     mine = {request.item for request in cut(requests, shard.count)[shard.index - 1]}
     found = []
-    for loaded in planned.loaded:
-        places = [place for place, item in enumerate(loaded.items) if item.key in mine]
+    for suite in suites:
+        places = [place for place, item in enumerate(suite.items) if item.key in mine]
         if places:
-            found.append(part(loaded, places))
+            found.append(part(suite, places))
     return found
 
 
@@ -282,10 +299,7 @@ def merge_shards(planned: PlannedRun, store: AnswerStore, scored: ShardOrigin) -
         ComparisonError: If a file belongs to another study, other items or another model, or two
             answers of one arm to one request differ by more than rounding.
     """
-    from harness.models.scoring_dtype import scoring_dtype
-
-    exact = scoring_dtype(planned.study.base).dtype == "float32"
-    agree = partial(_agree, noise=_ROUNDING if exact else _HALF_ROUNDING)
+    agreement = _Agreement(planned, scored)
     unreadable, merged = [], store.merged()
     for path in sorted(planned.folder.shards.glob(f"*{ENDING}")):
         try:
@@ -298,28 +312,53 @@ def merge_shards(planned: PlannedRun, store: AnswerStore, scored: ShardOrigin) -
             continue
         if problem := file.origin.differs(scored):
             raise foreign(path, problem)
-        key = store.take_in(file, sha256=file.sha256, agree=agree)
+        key = store.take_in(file, sha256=file.sha256, agree=agreement.holds)
         if key is not None:
             raise ComparisonError(
                 "one model has one answer to a request: that "
-                f"{_asked(planned, key, scored)} is another in {path} than in what was merged "
+                f"of {agreement.asked[key]} is another in {path} than in what was merged "
                 "before; find out which process ran something else, delete its file, and run again"
             )
     return unreadable
 
 
-def _agree(one: Response, other: Response, *, noise: float) -> bool:
-    """Whether two answers may be of one model: the same text, or equal but for rounding."""
-    if one.logprob is None or other.logprob is None:
-        return one.text == other.text
-    return abs(one.logprob - other.logprob) <= noise * max(1.0, abs(one.logprob))
+@dataclass(slots=True)
+class _Agreement:
+    """Whether two answers to one request may be of one model, and who was asked what."""
 
+    planned: PlannedRun
+    scored: ShardOrigin
+    _noise: float = field(init=False)
+    _asked: dict[bytes, str] = field(default_factory=dict)
 
-def _asked(planned: PlannedRun, key: bytes, scored: ShardOrigin) -> str:
-    """Return which arm and item a stored answer is of."""
-    for arm, fingerprint in scored.fingerprints.items():
-        for loaded in planned.loaded:
-            for request in loaded.requests:
-                if answer_key(fingerprint, request) == key:
-                    return f"of {arm!r} to {loaded.suite.name} item {request.item.doc_hash[:12]}"
-    return "to what is not asked now"
+    def __post_init__(self) -> None:
+        from harness.models.scoring_dtype import scoring_dtype
+
+        study = self.planned.study
+        served = study.base.backend or any(one.backend for one in study.candidates)
+        exact = not served and scoring_dtype(study.base).dtype == "float32"
+        self._noise = _ROUNDING if exact else _HALF_ROUNDING
+
+    def holds(self, key: bytes, one: Response, other: Response) -> bool:
+        """Whether both are the same text, or equal but for rounding; what is not scored may vary.
+
+        An endpoint's probes are not scored: it is told by its own rules how it varies.
+        """
+        if one.logprob is None or other.logprob is None:
+            same = one.text == other.text
+        else:
+            same = abs(one.logprob - other.logprob) <= self._noise * max(1.0, abs(one.logprob))
+        return same or key not in self.asked
+
+    @property
+    def asked(self) -> dict[bytes, str]:
+        """The arm and the item of every key; looked up only where two answers differ."""
+        if not self._asked:
+            self._asked = {
+                answer_key(fingerprint, request): f"{arm!r} to {loaded.suite.name} item "
+                f"{request.item.doc_hash[:12]}"
+                for arm, fingerprint in self.scored.fingerprints.items()
+                for loaded in self.planned.loaded
+                for request in loaded.requests
+            }
+        return self._asked
