@@ -184,6 +184,13 @@ class AnswersInMemory(AnswerTable):
                 make_tables(connection)
         return copy
 
+    def add(self, other: "AnswersInMemory") -> None:
+        """Add what another table has and this one lacks."""
+        with self._explained(), self._connection() as connection:
+            for rows in other.rows():
+                connection.executemany("INSERT OR IGNORE INTO answers VALUES (?,?,?,?,?,?,?)", rows)
+        self.note_loaded(other.loaded() | self.loaded())
+
     def rows(self) -> Iterator[list[Row]]:
         """Yield all rows of answers, some hundred at a time."""
         with self._explained(), self._connection() as connection:

@@ -1,13 +1,13 @@
 """The folder that a run leaves: where its files are, and which study it belongs to."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.errors import ComparisonError, StudyError
+from harness.errors import ComparisonError, HarnessError, StudyError
 from harness.files import IN_USE, alone, inside, refuse_links
 from harness.records import AnswerTime, Arm, TrainingData
 from harness.store.answer_times import added_up
@@ -21,6 +21,7 @@ from harness.store.run_lock import (
     read_lock,
     write_lock,
 )
+from harness.store.shard_file import ENDING, ShardFile
 
 if TYPE_CHECKING:
     from harness.models.scoring_dtype import ScoringDtype
@@ -138,9 +139,13 @@ class RunFolder:
         return read_lock(self.lock_file)
 
     def day(self) -> date:
-        """Return the day on which the run was begun: the lock's, else today."""
+        """Return the day on which the run was begun: the lock's, else its shards', else today."""
         lock = self.read_lock()
         known = lock.date if lock else None
+        for file in () if known else self.shards.glob(f"*{ENDING}"):
+            with suppress(HarnessError, ValueError):  # whoever merges says what is wrong with it
+                known = date.fromisoformat(ShardFile.read(file).origin.day)
+                break
         return known or datetime.now().astimezone().date()
 
     def measures(self) -> dict[str, str]:

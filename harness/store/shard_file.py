@@ -21,7 +21,7 @@ from typing import Self
 from harness.errors import ComparisonError, HarnessError, InfrastructureError
 from harness.files import explained, write_bytes
 from harness.records import AnswerBatch, Answers, Request
-from harness.store.answers import FORMAT, AnswersInMemory, AnswerTable, Loaded, make_tables
+from harness.store.answers import FORMAT, AnswersInMemory, Loaded, make_tables
 
 log = logging.getLogger("harness.store")
 
@@ -36,12 +36,14 @@ _SHARE_OF_WRITING = 0.1
 class ShardOrigin:
     """What a shard's answers belong to.
 
-    ``study`` and ``base`` are names, ``items`` has the sha256 of each suite's items and token ids,
-    ``fingerprints`` say by arm which model, settings and libraries answer.
+    ``study`` and ``base`` are names, ``day`` is the date that chat templates write (empty: they
+    write none), ``items`` has the sha256 of each suite's items and token ids, ``fingerprints`` say
+    by arm which model, settings and libraries answer.
     """
 
     study: str = ""
     base: str = ""
+    day: str = ""
     items: Mapping[str, str] = field(default_factory=dict)
     fingerprints: Mapping[str, str] = field(default_factory=dict)
 
@@ -71,13 +73,15 @@ class ShardFile(AnswersInMemory):
     Args:
         path: The file.
         origin: What the answers belong to.
-        others: Where answers may be found that need not be given again.
+        known: Answers of others, which need not be given again.
     """
 
-    def __init__(self, path: Path, origin: ShardOrigin, others: Sequence[AnswerTable] = ()) -> None:
+    def __init__(
+        self, path: Path, origin: ShardOrigin, known: AnswersInMemory | None = None
+    ) -> None:
         super().__init__(path)
         self.origin, self.sha256 = origin, ""
-        self._others = others
+        self._known_elsewhere = known
         self._due = 0.0
         self._is_written = False
         with self._explained(), self._connection() as connection:
@@ -119,15 +123,15 @@ class ShardFile(AnswersInMemory):
             ComparisonError: If its file belongs to something else and was not merged yet.
             InfrastructureError: If the file cannot be made.
         """
-        run = AnswersInMemory.copy_of(stored)
-        others: list[AnswerTable] = [run]
+        known = AnswersInMemory.copy_of(stored)
+        merged = known.merged()
         for other in sorted(path.parent.glob(f"*{ENDING}")):
             with suppress(HarnessError):  # whoever merges says so
                 if other != path:
-                    others.append(cls.read(other))
-        mine = cls(path, origin, others)
+                    known.add(cls.read(other))
+        mine = cls(path, origin, known)
         if path.exists():
-            mine._go_on(run.merged())
+            mine._go_on(merged)
         else:
             mine.write()
             mine._due = 0.0  # the first batch is not made to wait
@@ -136,17 +140,15 @@ class ShardFile(AnswersInMemory):
     def get(self, fingerprint: str, requests: Sequence[Request]) -> Answers:
         """Return the answers that an arm has given already, here or elsewhere."""
         found = super().get(fingerprint, requests)
-        for other in self._others:
-            if missing := [request for request in requests if request.key not in found]:
-                found |= other.get(fingerprint, missing)
+        missing = [request for request in requests if request.key not in found]
+        if missing and self._known_elsewhere:
+            found |= self._known_elsewhere.get(fingerprint, missing)
         return found
 
     def loaded(self) -> dict[str, Loaded]:
         """Return by fingerprint what loading arms has shown, here or elsewhere."""
-        found: dict[str, Loaded] = {}
-        for one in (super().loaded(), *(other.loaded() for other in self._others)):
-            found = one | found
-        return found
+        elsewhere = self._known_elsewhere.loaded() if self._known_elsewhere else {}
+        return elsewhere | super().loaded()
 
     def put(self, fingerprint: str, batch: AnswerBatch) -> AnswerBatch:
         """Take a finished batch; write the file anew unless that was done a moment ago."""

@@ -1,7 +1,9 @@
 """A shard's file: whole whenever it is seen, gone on with after a kill, where it belongs."""
 
+import resource
 import sqlite3
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from harness.errors import ComparisonError, InfrastructureError
 from harness.records import AnswerBatch, ItemKey, Request, Response
 from harness.store import AnswerStore
 from harness.store.answers import Loaded, answer_key
+from harness.store.run_folder import RunFolder
 from harness.store.shard_file import ShardFile, ShardOrigin
 
 ORIGIN = ShardOrigin(
@@ -197,6 +200,36 @@ def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path: Path) -> N
     with pytest.raises(InfrastructureError, match="cannot write") as refused:
         opened(tmp_path)
     assert refused.value.exit_code == 3
+
+
+def test_a_full_disk_keeps_what_was_written(tmp_path: Path) -> None:
+    """The batch is told to be lost in one sentence, and the file is as it was before it."""
+    shard = opened(tmp_path)
+    shard.put("aa", batch(1))
+    before = shard.path.read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
+    try:
+        shard.note_loaded({"aa": Loaded("attached")})
+        with pytest.raises(InfrastructureError, match=r"cannot write .*is kept") as refused:
+            shard.write()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert refused.value.exit_code == 3
+    assert shard.path.read_bytes() == before
+    shard.write()
+    assert ShardFile.read(shard.path).loaded() == {"aa": Loaded("attached")}
+    assert len(list(shard.path.parent.iterdir())) == 1
+
+
+def test_the_day_that_prompts_say_is_that_of_the_first_shard(tmp_path: Path) -> None:
+    """Shards that begin after midnight, before a run has a lock, ask what the others asked."""
+    folder = RunFolder(tmp_path)
+    opened(tmp_path)
+    assert folder.day() == date.today()
+    opened(tmp_path, "two.db", replace(ORIGIN, day="2026-02-03"))
+    (tmp_path / "answers/one.db").unlink()
+    assert folder.day() == date(2026, 2, 3)
 
 
 def test_answers_that_do_not_agree_are_not_taken_in(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import ComparisonError, InfrastructureError, StudyError
+from harness.files import sha256_of
 from harness.pipeline.answers.ask import AnswerSession, part
 from harness.pipeline.answers.next_blocks import next_blocks
 from harness.pipeline.answers.open_arms import open_arms
@@ -257,6 +258,7 @@ def shard_origin(planned: PlannedRun, fingerprints: Mapping[str, str]) -> ShardO
     return ShardOrigin(
         study=planned.study.name,
         base=planned.study.base.title,
+        day=str(planned.study.base.date or ""),
         items=planned.items,
         fingerprints=fingerprints,
     )
@@ -303,12 +305,12 @@ def merge_shards(planned: PlannedRun, store: AnswerStore, scored: ShardOrigin) -
     unreadable, merged = [], store.merged()
     for path in sorted(planned.folder.shards.glob(f"*{ENDING}")):
         try:
+            if sha256_of(path) in merged:
+                continue
             file = ShardFile.read(path)
         except InfrastructureError as error:
             log.warning("%s", error)
             unreadable.append(f"not merged, its requests were asked again: {path.name}")
-            continue
-        if file.sha256 in merged:
             continue
         if problem := file.origin.differs(scored):
             raise foreign(path, problem)
