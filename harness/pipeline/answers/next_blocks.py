@@ -15,7 +15,7 @@ from harness.errors import ComparisonError
 from harness.pipeline.answers import until_decided
 from harness.pipeline.answers.ask import AnswerSession
 from harness.pipeline.answers.engine_when_asked import EngineWhenAsked
-from harness.pipeline.answers.open_arms import longest
+from harness.pipeline.answers.join_endpoints import longest
 from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Answerer, Arm, Suite
 from harness.stats import Schedule, Scores

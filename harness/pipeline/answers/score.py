@@ -6,7 +6,7 @@ from harness.files import sha256_of
 from harness.pipeline.answers import until_decided
 from harness.pipeline.answers.ask import AnswerSession
 from harness.pipeline.answers.engine_when_asked import check_unchanged
-from harness.pipeline.answers.open_arms import open_arms
+from harness.pipeline.answers.join_endpoints import open_arms
 from harness.pipeline.answers.scored_run import Scored
 from harness.pipeline.answers.shards import merge_shards, shard_origin
 from harness.pipeline.checks.suite_rows import postgres_releases

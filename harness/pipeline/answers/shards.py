@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING
 from harness.errors import ComparisonError, InfrastructureError, StudyError
 from harness.files import sha256_of
 from harness.pipeline.answers.ask import AnswerSession, part
+from harness.pipeline.answers.join_endpoints import open_arms
 from harness.pipeline.answers.next_blocks import next_blocks
-from harness.pipeline.answers.open_arms import open_arms
 from harness.pipeline.plan import PlannedRun
 from harness.records import Arm, ItemKey, Request, Response
 from harness.store import AnswerStore

@@ -12,7 +12,7 @@ from harness.analysis.decisions import compare_pairs, settle
 from harness.analysis.run_result import result_of
 from harness.files import write_text
 from harness.pipeline.answers.ask import AnswerSession, part
-from harness.pipeline.answers.open_arms import open_arms
+from harness.pipeline.answers.join_endpoints import open_arms
 from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Answers, Arm, Comparison, Result
 from harness.store import AnswerStore
