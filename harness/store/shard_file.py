@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
 
+from pydantic import TypeAdapter
+
 from harness.errors import ComparisonError, HarnessError, InfrastructureError
 from harness.files import explained, write_bytes
 from harness.records import AnswerBatch, Answers, Request
@@ -141,14 +143,14 @@ class ShardFile(AnswersInMemory):
         """Return the answers that an arm has given already, here or elsewhere."""
         found = super().get(fingerprint, requests)
         missing = [request for request in requests if request.key not in found]
-        if missing and self._known_elsewhere:
+        if missing and self._known_elsewhere is not None:
             found |= self._known_elsewhere.get(fingerprint, missing)
         return found
 
     def loaded(self) -> dict[str, Loaded]:
         """Return by fingerprint what loading arms has shown, here or elsewhere."""
-        elsewhere = self._known_elsewhere.loaded() if self._known_elsewhere else {}
-        return elsewhere | super().loaded()
+        known = self._known_elsewhere
+        return (known.loaded() if known is not None else {}) | super().loaded()
 
     def put(self, fingerprint: str, batch: AnswerBatch) -> AnswerBatch:
         """Take a finished batch; write the file anew unless that was done a moment ago."""
@@ -202,10 +204,11 @@ class ShardFile(AnswersInMemory):
             [problem] = connection.execute("PRAGMA quick_check(1)").fetchone()
             if problem != "ok":
                 raise sqlite3.DatabaseError(problem)
-            [(said,)] = connection.execute("SELECT value FROM origin").fetchall()
+            found = connection.execute("SELECT value FROM origin").fetchall()
         try:
-            return ShardOrigin(**json.loads(said))
-        except (TypeError, ValueError) as error:
+            [(said,)] = found
+            return TypeAdapter(ShardOrigin).validate_json(said)
+        except ValueError as error:
             raise sqlite3.DatabaseError("what it belongs to cannot be read") from error
 
 

@@ -87,8 +87,10 @@ def test_a_shard_goes_on_from_its_own_file_and_all_others(tmp_path: Path) -> Non
     AnswerStore(tmp_path / "answers.db").put("aa", batch(1))
     other = opened(tmp_path, "other.db")
     other.put("aa", batch(2))
-    other.note_loaded({"bb": Loaded("changes")})
     other.write()
+    shown = opened(tmp_path, "shown.db")
+    shown.note_loaded({"bb": Loaded("changes")})
+    shown.write()
     mine = opened(tmp_path)
     mine.put("aa", batch(3))
     mine.note_loaded({"aa": Loaded("attached", ("in plain batches",))})
@@ -176,6 +178,20 @@ def test_what_was_merged_may_be_of_an_earlier_model(tmp_path: Path) -> None:
     again.write()
     assert numbers(again.get("bb", QUESTIONS)) == {1}, "it is in the run's own answers"
     assert ShardFile.read(again.path).origin == changed
+
+
+@pytest.mark.parametrize("said", ["{}}", "5", '{"items": 5}', '{"fingerprints": [1]}', None])
+def test_a_file_that_does_not_say_whose_it_is_is_not_whole(
+    tmp_path: Path, said: str | None
+) -> None:
+    """A stranger's table is told like a broken one."""
+    path = opened(tmp_path).path
+    with sqlite3.connect(path) as database:
+        database.execute("DELETE FROM origin")
+        if said is not None:
+            database.execute("INSERT INTO origin VALUES ('origin', ?)", (said,))
+    with pytest.raises(InfrastructureError, match="belongs to cannot be read"):
+        ShardFile.read(path)
 
 
 def test_suites_and_arms_that_only_one_of_two_has_make_no_difference() -> None:
