@@ -59,6 +59,19 @@ def added_up(times: Iterable[AnswerTime]) -> tuple[AnswerTime, ...]:
     return tuple(total.values())
 
 
+def added_since(
+    times: Iterable[AnswerTime], earlier: Iterable[AnswerTime]
+) -> tuple[AnswerTime, ...]:
+    """Return what was added to some times since they were as ``earlier`` says.
+
+    >>> first = AnswerTime(arm="base", suite="sql", items=2, seconds=1.5, machine="cpu")
+    >>> [(time.items, time.seconds) for time in added_since([first, first], [first])]
+    [(2, 1.5)]
+    """
+    negative = [replace(one, items=-one.items, seconds=-one.seconds) for one in earlier]
+    return tuple(one for one in added_up([*times, *negative]) if one.items > 0)
+
+
 def _sum(one: AnswerTime, more: AnswerTime) -> AnswerTime:
     seconds = round(one.seconds + more.seconds, 3)
     return replace(one, items=one.items + more.items, seconds=seconds)

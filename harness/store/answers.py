@@ -44,6 +44,13 @@ class Loaded(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class Merged(NamedTuple):
+    """A shard's file: its sha256, and the times that it says answering took, as JSON."""
+
+    sha256: str
+    times: str = "[]"
+
+
 Row = tuple[bytes, str, float | None, int | None, str | None, str | None, int]
 """A row of answers: key, kind, logprob, is_greedy, text, finish, tokens."""
 
@@ -62,7 +69,11 @@ _SCHEMA = (
         fingerprint TEXT PRIMARY KEY, shown TEXT NOT NULL, notes TEXT NOT NULL
     ) WITHOUT ROWID
     """,
-    "CREATE TABLE IF NOT EXISTS merged (sha256 TEXT PRIMARY KEY) WITHOUT ROWID",
+    """
+    CREATE TABLE IF NOT EXISTS shards (
+        name TEXT PRIMARY KEY, sha256 TEXT NOT NULL, times TEXT NOT NULL
+    ) WITHOUT ROWID
+    """,
 )
 _AT_ONCE = 500
 _WAIT_SECONDS = 60.0
@@ -134,10 +145,11 @@ class AnswerTable(ABC):
             rows = connection.execute("SELECT fingerprint, shown, notes FROM loaded").fetchall()
         return {mark: Loaded(shown, tuple(json.loads(notes))) for mark, shown, notes in rows}
 
-    def merged(self) -> set[str]:
-        """Return the sha256 of every file whose answers were taken in."""
+    def merged(self) -> dict[str, Merged]:
+        """Return by a shard's name how its file was when its answers were taken in last."""
         with self._explained(), self._connection() as connection:
-            return {sha256 for (sha256,) in connection.execute("SELECT sha256 FROM merged")}
+            rows = connection.execute("SELECT name, sha256, times FROM shards").fetchall()
+        return {name: Merged(sha256, times) for name, sha256, times in rows}
 
     @abstractmethod
     @contextmanager
@@ -237,12 +249,15 @@ class AnswerStore(AnswerTable):
                 if version < FORMAT:
                     connection.execute(f"PRAGMA user_version={FORMAT}")
 
-    def take_in(self, other: AnswersInMemory, *, sha256: str, agree: Agree) -> bytes | None:
+    def take_in(
+        self, other: AnswersInMemory, *, name: str, file: Merged, agree: Agree
+    ) -> bytes | None:
         """Add what another table has and this one lacks, all of it or nothing.
 
         Args:
             other: Its answers, and what loading arms has shown there.
-            sha256: Of the file that they come from; it is remembered as merged.
+            name: Of the shard that they come from.
+            file: Its file, which is remembered as merged.
             agree: What both have answered has to agree; this table's own answer stays.
 
         Returns:
@@ -269,7 +284,7 @@ class AnswerStore(AnswerTable):
                 "INSERT OR REPLACE INTO loaded VALUES (?,?,?)",
                 [(mark, one.shown, json.dumps(one.notes)) for mark, one in loaded.items()],
             )
-            connection.execute("INSERT OR IGNORE INTO merged VALUES (?)", (sha256,))
+            connection.execute("INSERT OR REPLACE INTO shards VALUES (?,?,?)", (name, *file))
         return None
 
     def _open(self) -> sqlite3.Connection:

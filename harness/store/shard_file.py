@@ -12,24 +12,27 @@ import json
 import logging
 import sqlite3
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
+from uuid import uuid4
 
 from pydantic import TypeAdapter
 
 from harness.errors import ComparisonError, HarnessError, InfrastructureError
 from harness.files import explained, write_bytes
-from harness.records import AnswerBatch, Answers, Request
-from harness.store.answers import FORMAT, AnswersInMemory, Loaded, make_tables
+from harness.records import AnswerBatch, Answers, AnswerTime, Request
+from harness.store.answer_times import added_up
+from harness.store.answers import FORMAT, AnswersInMemory, Loaded, Merged, make_tables
 
 log = logging.getLogger("harness.store")
 
 ENDING = ".db"
 _ORIGIN = "CREATE TABLE IF NOT EXISTS origin (name TEXT PRIMARY KEY, value TEXT NOT NULL)"
-_BELONGS = "INSERT OR REPLACE INTO origin VALUES ('origin', ?)"
+_SAYS = "INSERT OR REPLACE INTO origin VALUES (?, ?)"
+_TIMES = TypeAdapter(tuple[AnswerTime, ...])
 _SHARE_OF_WRITING = 0.1
 """How much of a shard's time may go into writing its file again."""
 
@@ -90,7 +93,25 @@ class ShardFile(AnswersInMemory):
             make_tables(connection)
             connection.execute(_ORIGIN)
             connection.execute(f"PRAGMA user_version={FORMAT}")
-            connection.execute(_BELONGS, (json.dumps(asdict(origin)),))
+            connection.executemany(
+                _SAYS,
+                [("origin", json.dumps(asdict(origin))), ("name", uuid4().hex), ("times", "[]")],
+            )
+
+    @property
+    def name(self) -> str:
+        """What this file is told by, unlike one that is begun anew in its place."""
+        return self._said()["name"]
+
+    @property
+    def times(self) -> tuple[AnswerTime, ...]:
+        """How long answering took."""
+        return _TIMES.validate_json(self._said()["times"])
+
+    @property
+    def merged_as(self) -> Merged:
+        """What is remembered of it once its answers are taken in."""
+        return Merged(self.sha256, self._said()["times"])
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -126,7 +147,7 @@ class ShardFile(AnswersInMemory):
             InfrastructureError: If the file cannot be made.
         """
         known = AnswersInMemory.copy_of(stored)
-        merged = known.merged()
+        merged = {file.sha256 for file in known.merged().values()}
         for other in sorted(path.parent.glob(f"*{ENDING}")):
             with suppress(HarnessError):  # whoever merges says so
                 if other != path:
@@ -165,6 +186,13 @@ class ShardFile(AnswersInMemory):
         super().note_loaded(found)
         self._is_written = False
 
+    def add_times(self, times: Iterable[AnswerTime]) -> None:
+        """Add how long answering took this time."""
+        total = added_up([*self.times, *times])
+        with self._explained(), self._connection() as connection:
+            connection.execute(_SAYS, ("times", json.dumps([asdict(one) for one in total])))
+        self._is_written = False
+
     def write(self) -> None:
         """Replace the file by what is known now, whole or not at all; nothing where it is that.
 
@@ -189,11 +217,11 @@ class ShardFile(AnswersInMemory):
             return
         if problem := earlier.origin.differs(self.origin):
             if earlier.sha256 in merged:
-                return
+                return  # it has been used: what is answered now is another model's
             raise foreign(self.path, problem)
         earlier._database.backup(self._database)
         with self._explained(), self._connection() as connection:
-            connection.execute(_BELONGS, (json.dumps(asdict(self.origin)),))
+            connection.execute(_SAYS, ("origin", json.dumps(asdict(self.origin))))
         self._is_written = True
 
     def _checked_origin(self) -> ShardOrigin:
@@ -204,12 +232,21 @@ class ShardFile(AnswersInMemory):
             [problem] = connection.execute("PRAGMA quick_check(1)").fetchone()
             if problem != "ok":
                 raise sqlite3.DatabaseError(problem)
-            found = connection.execute("SELECT value FROM origin").fetchall()
         try:
-            [(said,)] = found
-            return TypeAdapter(ShardOrigin).validate_json(said)
-        except ValueError as error:
+            said = self._said()
+            _TIMES.validate_json(said["times"])
+            return TypeAdapter(ShardOrigin).validate_json(said["origin"])
+        except (KeyError, ValueError) as error:
             raise sqlite3.DatabaseError("what it belongs to cannot be read") from error
+
+    def _said(self) -> dict[str, str]:
+        with self._connection() as connection:
+            return dict(connection.execute("SELECT name, value FROM origin").fetchall())
+
+
+def times_of(file: Merged) -> tuple[AnswerTime, ...]:
+    """Return the times that a file said when it was merged."""
+    return _TIMES.validate_json(file.times)
 
 
 def foreign(path: Path, problem: str) -> ComparisonError:

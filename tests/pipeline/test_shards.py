@@ -161,6 +161,9 @@ def test_other_counts_and_broken_files_leave_nothing_undone(
     assert merged.keys() == answers(alone[0] / "answers.db").keys()
     assert answers(first).items() <= merged.items()
     assert checks(result) == checks(alone[1])
+    took = {(time.arm, time.suite): time.items for time in result.times}
+    assert took == {(time.arm, time.suite): time.items for time in alone[1].times}
+    assert carry_out(planned).times == result.times
 
 
 def test_overlapping_shards_must_agree(folder: Path, alone: tuple[Path, Result]) -> None:
@@ -196,14 +199,23 @@ def test_shards_of_another_study_are_refused(folder: Path, alone: tuple[Path, Re
 
 
 def test_a_merge_without_a_load_knows_what_loading_has_shown(folder: Path, loads: Loads) -> None:
-    """A candidate that is the base itself is refused after the merge, too, unless it is meant."""
+    """A candidate that is the base itself is refused after the merge, too, unless it is meant.
+
+    What does not fit the context is never answered, and needs no weights to say so.
+    """
     lora(content.BUILTIN_MODELS["tiny"], folder / "same", trained=False)
     changes = {
         "name": "unchanged",
         "candidates": [{"name": "same", "adapter": "../same"}],
-        "suites": [{"name": "arc_mini", "limit": 4}],
+        "suites": [{"name": "arc_mini", "limit": 4}, {"name": "domain_qa", "data": "rows.jsonl"}],
     }
     loaded, run = write_study(folder / "meant", **changes), folder / "unchanged"
+    asked = {"short": "When?", "long": "When? " * 2000}
+    rows = [
+        {"id": name, "question": text, "answers": ["now"], "document": name, "fact": name}
+        for name, text in asked.items()
+    ]
+    (folder / "meant/rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(ModelError, match="changes nothing"):
         answer(plan(loaded, out=run), "1/1")
     options = ("--shard", "1/1", "--out", run, "--allow-identical")
@@ -218,6 +230,7 @@ def test_a_merge_without_a_load_knows_what_loading_has_shown(folder: Path, loads
     result = carry_out(meant)
     assert loads.since() == 0
     assert [arm.identical for arm in result.arms] == [False, True]
+    assert {score.unscored for score in result.scores if score.suite == "domain_qa"} == {1}
 
 
 def test_candidates_must_be_trained_before_their_answers_are_shared_out(tmp_path: Path) -> None:

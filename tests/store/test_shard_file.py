@@ -11,7 +11,7 @@ import pytest
 from harness.errors import ComparisonError, InfrastructureError
 from harness.records import AnswerBatch, ItemKey, Request, Response
 from harness.store import AnswerStore
-from harness.store.answers import Loaded, answer_key
+from harness.store.answers import Loaded, Merged, answer_key
 from harness.store.run_folder import RunFolder
 from harness.store.shard_file import ShardFile, ShardOrigin
 
@@ -171,7 +171,7 @@ def test_what_was_merged_may_be_of_an_earlier_model(tmp_path: Path) -> None:
     store, earlier = AnswerStore(tmp_path / "answers.db"), opened(tmp_path)
     earlier.put("bb", batch(1))
     file = ShardFile.read(earlier.path)
-    assert store.take_in(file, sha256=file.sha256, agree=agree) is None
+    assert store.take_in(file, name=file.name, file=file.merged_as, agree=agree) is None
     changed = replace(ORIGIN, fingerprints={"base": "aa", "tuned": "cc"})
     again = opened(tmp_path, origin=changed)
     again.put("cc", batch(2))
@@ -260,14 +260,14 @@ def test_answers_that_do_not_agree_are_not_taken_in(tmp_path: Path) -> None:
     def near(_: bytes, one: Response, other: Response) -> bool:
         return abs((one.logprob or 0) - (other.logprob or 0)) < 1e-6
 
-    key = store.take_in(file, sha256="x", agree=near)
+    key = store.take_in(file, name="x", file=Merged("y"), agree=near)
     assert key == answer_key("aa", request(1))
     assert numbers(store.get("aa", QUESTIONS)) == {1}
     assert not store.loaded()
     assert not store.merged()
-    assert store.take_in(file, sha256="x", agree=agree) is None
+    assert store.take_in(file, name="x", file=Merged("y"), agree=agree) is None
     assert store.get("aa", QUESTIONS)[request(1).key].logprob == -1.0, "what is stored stays"
-    assert store.merged() == {"x"}
+    assert store.merged() == {"x": Merged("y")}
     assert store.loaded() == {"aa": Loaded("attached")}
 
 
@@ -277,5 +277,5 @@ def test_what_loading_has_shown_is_joined(tmp_path: Path) -> None:
     store.note_loaded({"aa": Loaded("attached", ("one",)), "bb": Loaded("changes")})
     file = opened(tmp_path)
     file.note_loaded({"aa": Loaded("attached", ("one", "two")), "bb": Loaded("attached")})
-    store.take_in(file, sha256="x", agree=agree)
+    store.take_in(file, name="x", file=Merged("y"), agree=agree)
     assert store.loaded() == {"aa": Loaded("attached", ("one", "two")), "bb": Loaded("changes")}

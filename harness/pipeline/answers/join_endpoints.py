@@ -56,6 +56,16 @@ def open_arms(
     return join_endpoints(planned, requests, table, engine)
 
 
+def machines_of(planned: PlannedRun, arms: Sequence[Arm]) -> dict[str, str]:
+    """Return by arm what it answers on: times of another say nothing about this one."""
+    from harness.models.hardware import device_of, machine_title
+
+    study = planned.study
+    served = {one.name for one in study.candidates if one.backend}
+    here = "" if study.base.backend else machine_title(device_of(study.base.device))
+    return {arm.name: "a server" if arm.name in served or not here else here for arm in arms}
+
+
 def longest(planned: PlannedRun) -> int | None:
     """Return how many tokens fit the context of every arm, None where the base answers elsewhere.
 

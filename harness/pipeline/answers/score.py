@@ -6,7 +6,7 @@ from harness.files import sha256_of
 from harness.pipeline.answers import until_decided
 from harness.pipeline.answers.ask import AnswerSession
 from harness.pipeline.answers.engine_when_asked import check_unchanged
-from harness.pipeline.answers.join_endpoints import open_arms
+from harness.pipeline.answers.join_endpoints import machines_of, open_arms
 from harness.pipeline.answers.scored_run import Scored
 from harness.pipeline.answers.shards import merge_shards, shard_origin
 from harness.pipeline.checks.suite_rows import postgres_releases
@@ -31,10 +31,11 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
     declared = _declarations(planned)
     fingerprints = _declare(planned, declared, arms)
     store = AnswerStore(folder.answers)
-    unreadable = merge_shards(planned, store, shard_origin(planned, fingerprints))
+    merged = merge_shards(planned, store, shard_origin(planned, fingerprints))
+    folder.clock(merged.times)
     total = len(arms) * sum(len(loaded.requests) for loaded in planned.loaded)
     with planned.progress.task("answer", total) as advance:
-        clock = AnswerClock(_machines(planned.study, arms))
+        clock = AnswerClock(machines_of(planned, arms))
         answerer = open_arms(planned, arms, store, fingerprints, planned.loaded)
         session = AnswerSession(answerer, store, advance, clock)
         if planned.until_decided:
@@ -48,7 +49,7 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
             samples = {}
     check_unchanged(fingerprints, session.answerer)
     folder.mark_identical(session.answerer.identical)
-    folder.note([*planned.notes, *session.answerer.notes, *unreadable])
+    folder.note([*planned.notes, *session.answerer.notes, *merged.notes])
     folder.clock(clock.times)
     samples = samples or _scored(planned, arms, session, ordered=declared.schedules)
     scored: dict[str, dict[str, ScoredFile]] = {}
@@ -84,15 +85,6 @@ def _device(study: Study) -> dict[str, str]:
     from harness.models.hardware import device_of, device_title
 
     return {} if study.base.backend else {"device": device_title(device_of(study.base.device))}
-
-
-def _machines(study: Study, arms: Sequence[Arm]) -> dict[str, str]:
-    """Return by arm what it answers on: times of another say nothing about this one."""
-    from harness.models.hardware import device_of, machine_title
-
-    served = {one.name for one in study.candidates if one.backend}
-    here = "" if study.base.backend else machine_title(device_of(study.base.device))
-    return {arm.name: "a server" if arm.name in served or not here else here for arm in arms}
 
 
 def _scored(

@@ -14,18 +14,19 @@ from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from harness.errors import ComparisonError, InfrastructureError, StudyError
 from harness.files import sha256_of
 from harness.pipeline.answers.ask import AnswerSession, part
-from harness.pipeline.answers.join_endpoints import open_arms
+from harness.pipeline.answers.join_endpoints import machines_of, open_arms
 from harness.pipeline.answers.next_blocks import next_blocks
 from harness.pipeline.plan import PlannedRun
-from harness.records import Arm, ItemKey, Request, Response
+from harness.records import AnswerTime, Arm, ItemKey, Request, Response
 from harness.store import AnswerStore
+from harness.store.answer_times import AnswerClock, added_since
 from harness.store.answers import answer_key
-from harness.store.shard_file import ENDING, ShardFile, ShardOrigin, foreign
+from harness.store.shard_file import ENDING, ShardFile, ShardOrigin, foreign, times_of
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -245,9 +246,12 @@ def answer_shard(planned: PlannedRun, arms: Sequence[Arm], shard: Shard) -> Path
     try:
         with planned.progress.task(f"answer shard {shard}", total) as advance:
             answerer = open_arms(planned, arms, table, fingerprints, mine)
-            session = AnswerSession(answerer, table, advance)
+            clock = AnswerClock(machines_of(planned, arms))
+            session = AnswerSession(answerer, table, advance, clock)
             for names, suites in work:
                 session.ask(names, suites)
+        if clock.times:
+            table.add_times(clock.times)
     finally:
         table.write()
     return path
@@ -283,7 +287,14 @@ def _part_of(
     return found
 
 
-def merge_shards(planned: PlannedRun, store: AnswerStore, scored: ShardOrigin) -> list[str]:
+class MergedShards(NamedTuple):
+    """Notes on the files that cannot be read, and how long answering took in those merged now."""
+
+    notes: Sequence[str]
+    times: Sequence[AnswerTime]
+
+
+def merge_shards(planned: PlannedRun, store: AnswerStore, scored: ShardOrigin) -> MergedShards:
     """Take the answers of all shards into a run's own, once each.
 
     What is stored already stays. A file whose answers are taken in is not read again until it
@@ -294,34 +305,34 @@ def merge_shards(planned: PlannedRun, store: AnswerStore, scored: ShardOrigin) -
         store: The run's answers.
         scored: What the answers have to belong to.
 
-    Returns:
-        Notes on the files that cannot be read; their requests are asked again.
-
     Raises:
         ComparisonError: If a file belongs to another study, other items or another model, or two
             answers of one arm to one request differ by more than rounding.
     """
     agreement = _Agreement(planned, scored)
-    unreadable, merged = [], store.merged()
+    notes, times, merged = list[str](), list[AnswerTime](), store.merged()
+    known = {file.sha256 for file in merged.values()}
     for path in sorted(planned.folder.shards.glob(f"*{ENDING}")):
         try:
-            if sha256_of(path) in merged:
+            if sha256_of(path) in known:
                 continue
             file = ShardFile.read(path)
         except InfrastructureError as error:
             log.warning("%s", error)
-            unreadable.append(f"not merged, its requests were asked again: {path.name}")
+            notes.append(f"not merged, its requests were asked again: {path.name}")
             continue
         if problem := file.origin.differs(scored):
             raise foreign(path, problem)
-        key = store.take_in(file, sha256=file.sha256, agree=agreement.holds)
+        key = store.take_in(file, name=file.name, file=file.merged_as, agree=agreement.holds)
         if key is not None:
             raise ComparisonError(
                 "one model has one answer to a request: that "
                 f"of {agreement.asked[key]} is another in {path} than in what was merged "
                 "before; find out which process ran something else, delete its file, and run again"
             )
-    return unreadable
+        earlier = merged.get(file.name)
+        times += added_since(file.times, times_of(earlier) if earlier else ())
+    return MergedShards(notes, times)
 
 
 @dataclass(slots=True)
