@@ -31,8 +31,7 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
     declared = _declarations(planned)
     fingerprints = _declare(planned, declared, arms)
     store = AnswerStore(folder.answers)
-    merged = merge_shards(planned, store, shard_origin(planned, fingerprints))
-    folder.clock(merged.times)
+    unreadable = merge_shards(planned, store, shard_origin(planned, fingerprints))
     total = len(arms) * sum(len(loaded.requests) for loaded in planned.loaded)
     with planned.progress.task("answer", total) as advance:
         clock = AnswerClock(machines_of(planned, arms))
@@ -49,7 +48,7 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
             samples = {}
     check_unchanged(fingerprints, session.answerer)
     folder.mark_identical(session.answerer.identical)
-    folder.note([*planned.notes, *session.answerer.notes, *merged.notes])
+    folder.note([*planned.notes, *session.answerer.notes, *unreadable])
     folder.clock(clock.times)
     samples = samples or _scored(planned, arms, session, ordered=declared.schedules)
     scored: dict[str, dict[str, ScoredFile]] = {}

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from harness.errors import ComparisonError, InfrastructureError, StudyError
 from harness.files import sha256_of
@@ -22,7 +22,7 @@ from harness.pipeline.answers.ask import AnswerSession, part
 from harness.pipeline.answers.join_endpoints import machines_of, open_arms
 from harness.pipeline.answers.next_blocks import next_blocks
 from harness.pipeline.plan import PlannedRun
-from harness.records import AnswerTime, Arm, ItemKey, Request, Response
+from harness.records import Arm, ItemKey, Request, Response
 from harness.store import AnswerStore
 from harness.store.answer_times import AnswerClock, added_since
 from harness.store.answers import answer_key
@@ -287,15 +287,8 @@ def _part_of(
     return found
 
 
-class MergedShards(NamedTuple):
-    """Notes on the files that cannot be read, and how long answering took in those merged now."""
-
-    notes: Sequence[str]
-    times: Sequence[AnswerTime]
-
-
-def merge_shards(planned: PlannedRun, store: AnswerStore, scored: ShardOrigin) -> MergedShards:
-    """Take the answers of all shards into a run's own, once each.
+def merge_shards(planned: PlannedRun, store: AnswerStore, scored: ShardOrigin) -> list[str]:
+    """Take the answers of all shards into a run's own, once each, and their times into its lock.
 
     What is stored already stays. A file whose answers are taken in is not read again until it
     changes; it may then belong to what was scored before.
@@ -305,12 +298,15 @@ def merge_shards(planned: PlannedRun, store: AnswerStore, scored: ShardOrigin) -
         store: The run's answers.
         scored: What the answers have to belong to.
 
+    Returns:
+        Notes on the files that cannot be read; their requests are asked again.
+
     Raises:
         ComparisonError: If a file belongs to another study, other items or another model, or two
             answers of one arm to one request differ by more than rounding.
     """
     agreement = _Agreement(planned, scored)
-    notes, times, merged = list[str](), list[AnswerTime](), store.merged()
+    notes, merged = list[str](), store.merged()
     known = {file.sha256 for file in merged.values()}
     for path in sorted(planned.folder.shards.glob(f"*{ENDING}")):
         try:
@@ -331,8 +327,9 @@ def merge_shards(planned: PlannedRun, store: AnswerStore, scored: ShardOrigin) -
                 "before; find out which process ran something else, delete its file, and run again"
             )
         earlier = merged.get(file.name)
-        times += added_since(file.times, times_of(earlier) if earlier else ())
-    return MergedShards(notes, times)
+        planned.folder.claim(planned.study)
+        planned.folder.clock(added_since(file.times, times_of(earlier) if earlier else ()))
+    return notes
 
 
 @dataclass(slots=True)
