@@ -37,6 +37,8 @@ def main() -> None:
     except Exception as error:  # noqa: BLE001 - of Ray and of what runs on it
         said = (str(error).strip().splitlines() or [""])[0]
         said = f"a cluster must do its jobs: {type(error).__name__}: {said}"
+        if "RAY_AUTH_MODE" in str(error.__cause__):
+            said += "; it asks for a token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to its own"
         _tell(out, refused=said, exit_code=InfrastructureError.exit_code)
 
 
@@ -59,9 +61,9 @@ def _connect() -> None:
     import ray
     from ray._private.services import canonicalize_bootstrap_address
 
-    address = named if "://" in named else canonicalize_bootstrap_address(None)
-    if not address or not _answers(address):  # none was started here, or it has ended
-        address = "local"
+    found = None if named else canonicalize_bootstrap_address(None)
+    is_new = not named and (found is None or not _answers(found))  # none is here, or it has ended
+    address = "local" if is_new else None  # Ray finds the address, and a token, as it does for all
     ray.init(address=address, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
 
 
