@@ -20,11 +20,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import accumulate
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+from support.finished_runs import written_run
 from support.pages import CHROMIUM
 
 from harness import report
@@ -33,10 +35,6 @@ from harness.analysis.arm_scores import arm_score
 from harness.analysis.decisions import compare_pairs, settle
 from harness.analysis.run_result import result_of
 from harness.records import BASE, Arm, Gate, Item, ItemKey, Response, Result, Sample, Suite, Verdict
-from harness.store import write_samples
-from harness.store.run_folder import RunFolder
-from harness.store.run_lock import Declarations, RunLock, write_lock
-from harness.study import Study
 
 SUITE = Suite(name="qa", metric="exact_match", kind="binary", margin=0.03, slices=("topic",))
 WORDS = 6_000
@@ -50,18 +48,19 @@ class Writer:
         letters = "etaoinshrdlucmfwypvbg"
         self.words = ["".join(self.draw.choices(letters, k=2 + n % 9)) for n in range(WORDS)]
         self.weights = [1.0 / (n + 2.7) for n in range(WORDS)]
+        self.up_to = list(accumulate(self.weights))
 
     def text(self, words: int) -> str:
         """Return a text of so many words."""
-        return " ".join(self.draw.choices(self.words, self.weights, k=words))
+        return " ".join(self.draw.choices(self.words, cum_weights=self.up_to, k=words))
 
 
 def made_run(items: int, candidates: int) -> Result:
     """Return a run of so many items and candidates."""
     writer = Writer(0)
-    asked = [_item(number, writer.text(90), writer.text(4)) for number in range(items)]
+    asked = [made_item(number, writer.text(90), writer.text(4)) for number in range(items)]
     arms = [BASE, *(f"candidate-{n}" for n in range(candidates))]
-    samples = {arm: [_sample(item, arm, writer) for item in asked] for arm in arms}
+    samples = {arm: [made_sample(item, arm, writer) for item in asked] for arm in arms}
     comparisons = [
         found
         for arm in arms[1:]
@@ -83,7 +82,8 @@ def made_run(items: int, candidates: int) -> Result:
     )
 
 
-def _item(number: int, prompt: str, target: str) -> Item:
+def made_item(number: int, prompt: str, target: str) -> Item:
+    """Return a question of its own cluster, in one of twelve groups."""
     return Item(
         key=ItemKey("qa", "none", f"{number:064x}"[::-1], 0),
         doc_id=number,
@@ -96,7 +96,8 @@ def _item(number: int, prompt: str, target: str) -> Item:
     )
 
 
-def _sample(item: Item, arm: str, writer: Writer) -> Sample:
+def made_sample(item: Item, arm: str, writer: Writer) -> Sample:
+    """Return an arm's answer, right in six of ten cases."""
     is_right = writer.draw.random() < 0.6
     return Sample(
         item=item,
@@ -146,26 +147,10 @@ def of_command(items: int, candidates: int) -> dict[str, Any]:
 
 def _write_run(path: Path, result: Result) -> None:
     """Write what a run leaves: its lock, and the samples of every arm."""
-    folder = RunFolder(path)
-    write_samples(folder.samples(BASE, SUITE.name), (p.base for p in result.comparisons[0].pairs))
+    samples = {(BASE, SUITE.name): [p.base for p in result.comparisons[0].pairs]}
     for comparison in result.comparisons:
-        tuned = (pair.tuned for pair in comparison.pairs)
-        write_samples(folder.samples(comparison.candidate, SUITE.name), tuned)
-    names = [comparison.candidate for comparison in result.comparisons]
-    study = {
-        "name": "large",
-        "base": "builtin:tiny",
-        "candidates": [{"name": name, "adapter": name} for name in names],
-        "suites": [SUITE.name],
-    }
-    lock = RunLock(
-        study="large",
-        base="builtin:tiny",
-        declared=Declarations(alpha=0.05, beta=0.05, suites={SUITE.name: SUITE}, items={}),
-        arms=(Arm(name=BASE), *(Arm(name=name) for name in names)),
-        study_file=Study.model_validate(study).model_dump(mode="json"),
-    )
-    write_lock(folder.lock_file, lock)
+        samples[comparison.candidate, SUITE.name] = [pair.tuned for pair in comparison.pairs]
+    written_run(path, [SUITE], samples, study="large", sealed=True)
 
 
 def in_browser(page_file: Path) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from support.example_result import SUITES, example_result
+from support.finished_runs import written_run
 
 from harness.errors import StudyError
 from harness.pipeline.answers.scored_run import Scored, ScoredRun, read_run
@@ -92,7 +93,7 @@ def several(tmp_path: Path) -> RunFolder:
         for n, pair in enumerate(science_pairs)
     ]
     names = [f"candidate{n}" for n in range(10)]
-    folder = RunFolder(tmp_path / "run")
+    written = {}
     for arm in (BASE, *names):
         samples = [replace(sample, arm=arm) for sample in known]
         if arm == "candidate3":
@@ -100,24 +101,8 @@ def several(tmp_path: Path) -> RunFolder:
             for n in right:
                 verdict = replace(samples[n].verdict, outcome="incorrect", score=0.0)
                 samples[n] = replace(samples[n], verdict=verdict)
-        write_samples(folder.samples(arm, science.name), samples)
-    study = Study.model_validate(
-        {
-            "name": "ten",
-            "base": "builtin:tiny",
-            "candidates": [{"name": name, "adapter": name} for name in names],
-            "suites": [science.name],
-        }
-    )
-    lock = RunLock(
-        study="ten",
-        base="builtin:tiny",
-        declared=replace(DECLARED, suites={science.name: science}),
-        arms=(Arm(name=BASE), *(Arm(name=name) for name in names)),
-        study_file=study.model_dump(mode="json"),
-    )
-    write_lock(folder.lock_file, lock)
-    return folder
+        written[arm, science.name] = samples
+    return written_run(tmp_path / "run", [science], written, study="ten")
 
 
 def test_ten_candidates_share_the_rate_of_false_alarms(tmp_path: Path) -> None:

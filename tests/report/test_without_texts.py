@@ -8,16 +8,14 @@ from typing import Any
 import pytest
 from support.command import harness_here
 from support.example_result import SUITES, example_result
+from support.finished_runs import written_run
 
 from harness import report
 from harness.pipeline.conclude import reopen
 from harness.records import BASE, Arm, Copy, Item, Response, Sample, TrainingData
 from harness.report.model_card import model_card
-from harness.store import write_samples
 from harness.store.data_cards import write_card
 from harness.store.run_folder import RunFolder
-from harness.store.run_lock import Declarations, RunLock, write_lock
-from harness.study import Study
 
 CANARY = "the quetzal of Mrs Canary-Smith sings at dawn"
 
@@ -92,7 +90,7 @@ def marked(sample: Sample, arm: str, mark: Marks) -> Sample:
 def canaries(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Marks]:
     """Write a run of a candidate that lost items, must-pass ones among them."""
     path, mark = tmp_path_factory.mktemp("canaries") / "run", Marks()
-    folder, must_pass = RunFolder(path), {}
+    must_pass, written = {}, {}
     for comparison in example_result(size=40).comparisons:
         if comparison.candidate != "narrow":
             continue
@@ -103,7 +101,7 @@ def canaries(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Marks]:
                 said = (Response(unscored=mark("unscored")),)
                 samples[0] = replace(samples[0], verdict=unscored, responses=said)
             name = comparison.suite.name
-            write_samples(folder.samples(arm, name), [marked(s, arm, mark) for s in samples])
+            written[arm, name] = [marked(s, arm, mark) for s in samples]
         lost = [p.base.item.key for p in comparison.pairs if p.transition == "lost"]
         must_pass[comparison.suite.name] = tuple(lost[:2])
     card = TrainingData(
@@ -112,29 +110,18 @@ def canaries(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Marks]:
         copies=(Copy(item=example_result(size=40).comparisons[3].pairs[0].base.item.key,
                      kind="exact", origin="/home/quetzal/rows.jsonl:3", shared=mark("shared")),),
     )  # fmt: skip
-    write_card(path, card, {"near": [mark("touched")]})
-    study = {
-        "name": "canaries",
-        "base": "builtin:tiny",
-        "candidates": [{"name": "narrow", "adapter": "narrow"}],
-        "suites": [suite.name for suite in SUITES],
-    }
-    lock = RunLock(
+    written_run(
+        path,
+        SUITES,
+        written,
         study="canaries",
         base="/home/quetzal/models/tiny",
-        declared=Declarations(
-            alpha=0.05,
-            beta=0.05,
-            suites={suite.name: suite for suite in SUITES},
-            items={},
-            must_pass=must_pass,
-        ),
         arms=(Arm(name=BASE), Arm(name="narrow", path="/home/quetzal/narrow", seconds=1.0,
                                   settings={"init": "/home/quetzal/init.pt"})),
-        study_file=Study.model_validate(study).model_dump(mode="json"),
+        must_pass=must_pass,
         notes=("the tokenizer of /home/quetzal/models/tiny has no template",),
     )  # fmt: skip
-    write_lock(folder.lock_file, lock)
+    write_card(path, card, {"near": [mark("touched")]})
     return path, mark
 
 

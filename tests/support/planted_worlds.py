@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from support.finished_runs import written_run
+
 from harness.rating import judge_all
 from harness.records import (
     BASE,
@@ -27,10 +29,7 @@ from harness.records import (
     SuitePoint,
     Verdict,
 )
-from harness.store import write_samples
 from harness.store.run_folder import RunFolder
-from harness.store.run_lock import Declarations, RunLock, write_lock
-from harness.study import Study
 
 QA = Suite(
     name="handbook", title="Handbook", metric="exact_match", kind="binary", judge="qa",
@@ -456,30 +455,17 @@ SQL_KINDS = frozenset({"a_clause_lost", "a_database_lost", "prose_for_queries"})
 
 def write_world(world: World, path: Path) -> RunFolder:
     """Judge the answers of a world and write it as a finished run."""
-    folder = RunFolder(path)
     suites = [suite for suite in (QA, CHOICE, SQL) if suite.name in world.items]
+    samples = {}
     for suite in suites:
         for arm in (BASE, "tuned"):
             given = world.answers[suite.name, arm]
             verdicts = _judged(suite, world.items[suite.name], given)
             both = zip(world.items[suite.name], given, verdicts, strict=True)
-            samples = [Sample(item=i, arm=arm, responses=r, verdict=v) for i, r, v in both]
-            write_samples(folder.samples(arm, suite.name), samples)
-    plain = {
-        "name": "planted",
-        "base": "builtin:tiny",
-        "candidates": [{"name": "tuned", "adapter": "tuned"}],
-        "suites": [suite.name for suite in suites],
-    }
-    lock = RunLock(
-        study="planted",
-        base="builtin:tiny",
-        declared=Declarations(alpha=0.05, beta=0.05, suites={s.name: s for s in suites}, items={}),
-        arms=(Arm(name=BASE), world.arm),
-        study_file=Study.model_validate(plain).model_dump(mode="json"),
-    )
-    write_lock(folder.lock_file, lock)
-    return folder
+            samples[arm, suite.name] = [
+                Sample(item=i, arm=arm, responses=r, verdict=v) for i, r, v in both
+            ]
+    return written_run(path, suites, samples, study="planted", arms=(Arm(name=BASE), world.arm))
 
 
 def _judged(
