@@ -6,13 +6,16 @@ from harness import stats
 from harness.records import AnswerLength, ArmScore, Sample, Suite
 
 
-def arm_score(arm: str, suite: Suite, samples: Sequence[Sample]) -> ArmScore:
+def arm_score(
+    arm: str, suite: Suite, samples: Sequence[Sample], *, length: AnswerLength | None = None
+) -> ArmScore:
     """Summarise one arm's verdicts on one suite.
 
     Args:
         arm: The arm's name.
         suite: What the suite declares.
         samples: Its scored answers.
+        length: How long they are, where samples have no texts.
 
     Returns:
         The mean score with its 90 % interval, the mean of every further metric, and how long the
@@ -36,7 +39,7 @@ def arm_score(arm: str, suite: Suite, samples: Sequence[Sample]) -> ArmScore:
         ci_low=low,
         ci_high=high,
         metrics=_means(scored),
-        length=_length(samples),
+        length=length or _length(samples),
     )
 
 

@@ -39,6 +39,6 @@ def copy_warnings(
                 text=f"{len(keys):,} items stand whole in the training rows: they measure memory; "
                 "'data: {overlap: exclude}' leaves them out of the verdict",
                 tuned_count=len(keys),
-                total=len(comparison.pairs),
+                total=comparison.items,
                 keys=tuple(keys),
             )

@@ -13,7 +13,7 @@ def diverse_losses(comparison: Comparison, count: int) -> tuple[Pair, ...]:
     The first has the most frequent cause; each next one shares as little as possible with those
     before it, frequent causes first. Short prompts come before long ones where all else is equal.
     """
-    lost = [pair for pair in comparison.pairs if pair.transition == "lost"]
+    lost = [pair for pair in comparison.shown if pair.transition == "lost"]
     frequency = Counter(primary_label(pair.tuned) for pair in lost)
     ordered = sorted(
         lost,

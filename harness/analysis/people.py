@@ -90,37 +90,42 @@ def rankings(reviews: Sequence[Review]) -> tuple[tuple[str, str, tuple[Ranked, .
     return tuple(found)
 
 
-def contradictions(found: Sequence[PeopleBeside]) -> str:
+def contradictions(comparisons: Sequence[Comparison], reviews: Sequence[Review]) -> str:
     """Say where people contradict the scores, as sentences without the last full stop.
 
     Of several draws of a candidate and suite, the one with the most ratings speaks.
     """
-    most: dict[tuple[str, str], PeopleBeside] = {}
-    for one in found:
-        name = one.summary.candidate, one.summary.suite
-        if name not in most or one.summary.judgements > most[name].summary.judgements:
-            most[name] = one
-    return ". ".join(one.disagrees for one in most.values() if one.disagrees)
+    by_name = {(c.candidate, c.suite.name): c for c in comparisons}
+    most: dict[tuple[str, str], SetSummary] = {}
+    for summary in (summary for review in reviews for summary in review.summaries):
+        if not summary.judgements:
+            continue
+        name = summary.candidate, summary.suite
+        if name not in most or summary.judgements > most[name].judgements:
+            most[name] = summary
+    said = [_disagreement(most[name], by_name[name]) for name in most if name in by_name]
+    return ". ".join(filter(None, said))
 
 
 def _beside(
     review: Review, drawn: RatedSet, summary: SetSummary, comparison: Comparison | None
 ) -> PeopleBeside:
     ratings = [r for r in review.ratings if r.set_name == drawn.name and not r.repeats]
-    pairs = {pair.base.item.key: pair for pair in comparison.pairs} if comparison else {}
+    pairs = {pair.base.item.key: pair for pair in comparison.shown} if comparison else {}
     rated = judged_items(ratings, pairs)
     enough = summary.win_rate is not None and len(rated) >= FEWEST
     weights = weights_of(drawn, ratings)
     scored = comparison if comparison and comparison.decision else None
+    is_whole = not (comparison and comparison.moved)  # else no figure of all items can be had
     return PeopleBeside(
         draw=review.draw,
         summary=summary,
         comparison=comparison,
         powered=powered_of(drawn, ratings, comparison)
-        if comparison and scored and enough
+        if comparison and scored and enough and is_whole
         else None,
         worth=worth_of_strata(strata_of(drawn, ratings)) if enough else None,
-        length=length_of(ratings, pairs, weights) if enough else None,
+        length=length_of(ratings, pairs, weights) if enough and is_whole else None,
         metrics=tuple(metrics_of(comparison, rated, weights)) if comparison and enough else (),
         against=tuple(_against(scored, rated)) if scored else (),
         again=tuple(_again(review, drawn)),

@@ -31,7 +31,7 @@ def command(
     Example: `harness gate runs/mine --baseline baseline.jsonl`
     """
     from harness import report
-    from harness.pipeline.conclude import reopen
+    from harness.pipeline import conclude
     from harness.pipeline.finished.baseline import compare_with_baseline, save_baseline
     from harness.store.run_folder import RunFolder
 
@@ -47,7 +47,7 @@ def command(
         return
     where = run
     if baseline is None:
-        _, result = reopen(folder)
+        result = conclude.gate(folder)
     else:
         result = compare_with_baseline(folder, baseline)
         where = folder.baseline

@@ -6,7 +6,7 @@ from pathlib import Path
 from harness.analysis import answer_text, plain, target_text
 from harness.display_text import clip, visible
 from harness.errors import StudyError, nearest
-from harness.pipeline.conclude import reopen
+from harness.pipeline import conclude
 from harness.pipeline.finished import compare_scores
 from harness.records import Comparison, Pair, Result, Sample
 from harness.report.gate_json import gate_json
@@ -44,13 +44,13 @@ def status(run: Path) -> Told:
 
 def finished(run: Path) -> Result:
     """Decide a finished run again from its samples, and write nothing."""
-    _, result = reopen(RunFolder(run), remember=False)
+    _, result = conclude.reopen(RunFolder(run), remember=False)
     return result
 
 
 def gate(run: Path) -> Told:
     """Return what ``gate.json`` of a finished run holds."""
-    return gate_json(finished(run))
+    return gate_json(conclude.gate(RunFolder(run), remember=False))
 
 
 def compare(base: Path, tuned: Path, *, margin: float | None, metric: str | None) -> Told:

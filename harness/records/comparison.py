@@ -1,10 +1,12 @@
 """What the paired scores of base and candidate show: decisions and findings."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from harness.records.items import ItemKey, Suite
-from harness.records.scored import Pair
+from harness.records.scored import Pair, Transition
 
 PREFERENCE = "preference"
 """The metric of what only raters can judge: its pairs have no score, and none is expected."""
@@ -71,7 +73,10 @@ class Comparison:
 
     ``verdict`` is what the gate decides after Holm over the candidate's suites; ``decision`` is
     unadjusted.
-    ``base`` and ``tuned`` are mean scores over the items scored for both arms.
+    ``base`` and ``tuned`` are mean scores over the items scored for both arms. ``pairs`` are the
+    answers to all items; of a large run, whose counts are in ``moved``, those to items that were
+    drawn by their hashes, and ``listed`` further ones that changed between right and wrong: these
+    are shown and take part in no figure.
     """
 
     candidate: str
@@ -85,6 +90,23 @@ class Comparison:
     unscored: int
     reason: str = ""
     reference: str = "base"
+    moved: Mapping[Transition, int] = field(default_factory=dict)
+    listed: tuple[Pair, ...] = ()
+
+    @property
+    def counts(self) -> Mapping[Transition, int]:
+        """How many items made each transition, of all items."""
+        return self.moved or Counter(pair.transition for pair in self.pairs)
+
+    @property
+    def shown(self) -> tuple[Pair, ...]:
+        """All answers that a report lists."""
+        return (*self.pairs, *self.listed)
+
+    @property
+    def items(self) -> int:
+        """How many items were answered."""
+        return sum(self.moved.values()) or len(self.pairs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

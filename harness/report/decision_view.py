@@ -1,14 +1,13 @@
 """The decision at a glance: candidates by suites, and those that pass beside each other."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.analysis.looked_at import FLIPS
 from harness.analysis.several_candidates import candidates_of, gravest
 from harness.records import BASE, ArmScore, Comparison, GateVerdict, Result, Suite
 from harness.report.costs_view import is_longer
 from harness.report.headline import Check, check
-from harness.report.item_browser import FLIPS
 from harness.report.item_links import items_link
 from harness.report.wording import VERDICT_SYMBOLS, VERDICT_WORDS, percent, suite_title
 
@@ -166,8 +165,8 @@ def _cell(comparison: Comparison, scores: Scores) -> MatrixCell:
 
 
 def _moved(comparison: Comparison) -> tuple[tuple[int, str, str], ...]:
-    counts = Counter(pair.transition for pair in comparison.pairs)
+    counts = comparison.counts
     place = (comparison.candidate, comparison.suite.name)
     return tuple(
-        (counts[name], name, items_link(*place, show=name)) for name in FLIPS if counts[name]
+        (counts[name], name, items_link(*place, show=name)) for name in FLIPS if counts.get(name)
     )

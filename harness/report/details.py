@@ -103,7 +103,7 @@ def sections(result: Result) -> tuple[ComparisonDetails, ...]:
 
 def transition_counts(comparison: Comparison) -> Counter[str]:
     """Count the transitions of one comparison."""
-    return Counter(pair.transition for pair in comparison.pairs)
+    return Counter(comparison.counts)
 
 
 def _section(comparison: Comparison, result: Result) -> ComparisonDetails:
@@ -132,7 +132,7 @@ def _section(comparison: Comparison, result: Result) -> ComparisonDetails:
 
 
 def _moves(counts: Counter[str], comparison: Comparison) -> tuple[Move, ...]:
-    total = len(comparison.pairs)
+    total = comparison.items
     return tuple(
         Move(
             name=name,

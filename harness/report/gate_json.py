@@ -61,7 +61,7 @@ def _recipe(found: RecipeComparison) -> dict[str, object]:
 def _check(comparison: Comparison) -> dict[str, object]:
     decision = comparison.decision
     used = decision.n if decision else 0
-    n = max(len(comparison.pairs), used + comparison.unscored)
+    n = max(comparison.items, used + comparison.unscored)
     if isinstance(decision, SequentialDecision):
         n = decision.planned
     return {

@@ -6,12 +6,13 @@ once: every text is a list of lines, every line an index into one list of string
 
 import json
 from collections.abc import Mapping, Sequence
-from hashlib import sha256
+from itertools import chain
 from typing import NamedTuple
 
 from markupsafe import Markup
 
 from harness.analysis import TRANSITIONS, answer_text, asked_text, choices, plain, target_text
+from harness.analysis.looked_at import FLIPS, hashed_place
 from harness.analysis.several_candidates import candidates_of
 from harness.display_text import clip, visible
 from harness.records import (
@@ -22,7 +23,6 @@ from harness.records import (
     Pair,
     Result,
     Sample,
-    Transition,
     Verdict,
 )
 from harness.report.evidence_tables import TABLES, EvidenceTable, evidence_tables
@@ -37,10 +37,11 @@ BrowserRow = Sequence[object]
 MOST_ROWS = 60_000
 """Answers up to which a page holds all of them."""
 
+SAMPLE, CHANGED = 40_000, 30_000
+"""Answers that a page of more of them holds, and how many of these may be changed ones."""
+
 PLAIN = 2_500_000
 """Characters of texts up to which a page holds them uncompressed."""
-
-FLIPS: tuple[Transition, ...] = ("lost", "gained")
 
 _OUTCOMES = ("correct", "incorrect", "refused", "unscored")
 
@@ -97,7 +98,7 @@ def item_data(result: Result) -> Document:
         block.row(comparison, pair, groups.get(pair.base.item.key, ()))
         for comparison in _in_reading_order(result, block.suites)
         for groups in [pair_groups(comparison, result.findings)]
-        for pair in filter(share.holds, comparison.pairs)
+        for pair in filter(share.holds, comparison.shown)
     ]
     rows.sort(key=_transition)
     return {
@@ -162,37 +163,63 @@ class _Block:
 
 
 class _Held(NamedTuple):
-    """How many answers a run has, how many flipped, and which share of the rest a page holds."""
+    """How many answers a run has, how many flipped, and up to which place a page holds either."""
 
     total: int
     flips: int
+    changed: float
     rest: float
 
     @classmethod
     def of(cls, result: Result) -> "_Held":
-        total = sum(len(comparison.pairs) for comparison in result.comparisons)
-        flips = sum(pair.transition in FLIPS for c in result.comparisons for pair in c.pairs)
-        if total <= MOST_ROWS or total == flips:
-            return cls(total, flips, 1.0)
-        return cls(total, flips, max(0, MOST_ROWS - flips) / (total - flips))
+        """Share a page out: to what changed first, most of it; to what did not, what is left."""
+        total = sum(comparison.items for comparison in result.comparisons)
+        flips = sum(c.counts.get(name, 0) for c in result.comparisons for name in FLIPS)
+        if total <= MOST_ROWS:
+            return cls(total, flips, 1.0, 1.0)
+        places: dict[bool, list[float]] = {True: [], False: []}
+        for pair in chain(*(c.shown for c in result.comparisons)):
+            places[pair.transition in FLIPS].append(hashed_place(pair.base.item.key.doc_hash))
+        changed = min(len(places[True]), CHANGED)
+        limits = _limit(places[True], changed), _limit(places[False], SAMPLE - changed)
+        return cls(total, flips, *limits)
 
     def holds(self, pair: Pair) -> bool:
-        """Every flip, and of the rest those whose document hashes below the share."""
-        if self.rest == 1.0 or pair.transition in FLIPS:
-            return True
-        digest = sha256(pair.base.item.key.doc_hash.encode()).hexdigest()
-        return int(digest[:8], 16) < self.rest * 16**8
+        """Decide by the hash of the document, so that it depends on no order."""
+        limit = self.changed if pair.transition in FLIPS else self.rest
+        return limit == 1.0 or hashed_place(pair.base.item.key.doc_hash) < limit
+
+
+def _limit(places: list[float], count: int) -> float:
+    """Return below which place there are so many."""
+    return sorted(places)[count] if count < len(places) else 1.0
 
 
 def left_out(result: Result) -> str:
-    """Say that a page has a sample only; empty where it has every item."""
-    total, flips, rest = _Held.of(result)
-    if rest == 1.0:
+    """Say that a page has a sample only, and what it shows; empty where it has every item."""
+    held = _Held.of(result)
+    if held.total <= MOST_ROWS:
         return ""
+    shown = [p.transition in FLIPS for c in result.comparisons for p in c.shown if held.holds(p)]
+    changed, rest = sum(shown), len(shown) - sum(shown)
+    flips = f"all {held.flips:,}" if changed == held.flips else f"{changed:,} of {held.flips:,}"
     return (
-        f"This page has all {flips:,} answers that changed between right and wrong, and {rest:.1%} "
-        f"of the other {total - flips:,}, drawn by the items' hashes. Every figure above is of all "
-        "of them; the samples beside this file have every answer."
+        f"This page has {flips} answers that changed between right and wrong, and {rest:,} of the "
+        f"other {held.total - held.flips:,}, drawn by the items' hashes. {looked_at_words(result)}"
+        "The samples beside this file have every answer."
+    )
+
+
+def looked_at_words(result: Result) -> str:
+    """Say which figures of a report are of which items."""
+    parts = [c for c in result.comparisons if c.moved]
+    if not parts:
+        return "Every figure above is of all of them. "
+    pairs, items = sum(len(c.pairs) for c in parts), sum(c.items for c in parts)
+    return (
+        "Verdicts, scores, their intervals and how many items were lost and gained are of all of "
+        f"them; causes, groups, warnings and what else is said of texts are of {pairs:,} of "
+        f"{items:,}, drawn so, whatever was answered. "
     )
 
 

@@ -67,10 +67,11 @@ def _case(suite: ElementTree.Element, check: Comparison, study: str) -> None:
 
 
 def _lost_items(check: Comparison) -> str:
-    lost = [pair.base.item for pair in check.pairs if pair.transition == "lost"]
+    lost = [pair.base.item for pair in check.shown if pair.transition == "lost"]
+    count = check.counts.get("lost", 0)
     names = [f"doc {item.doc_id} ({item.key.doc_hash[:10]})" for item in lost[:LISTED_ITEMS]]
-    more = len(lost) - len(names)
-    lines = [f"{len(lost)} items were right before and are wrong now:", *names]
+    more = count - len(names)
+    lines = [f"{count} items were right before and are wrong now:", *names]
     return "\n".join([*lines, f"and {more} more in report.html"] if more else lines)
 
 

@@ -78,8 +78,7 @@ class Losses:
 
 def losses(result: Result) -> Losses | None:
     """Show what the gravest comparison lost; None where nothing was."""
-    counts = [(sum(p.transition == "lost" for p in c.pairs), c) for c in result.comparisons]
-    lost = [(count, comparison) for count, comparison in counts if count]
+    lost = [(c.counts["lost"], c) for c in result.comparisons if c.counts.get("lost")]
     if not lost:
         return None
     best = result.recommended

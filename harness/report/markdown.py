@@ -293,16 +293,16 @@ def _warnings(result: Result) -> list[str]:
 
 def _lost(comparison: Comparison) -> list[str]:
     counts = transition_counts(comparison)
-    lost = [pair for pair in comparison.pairs if pair.transition == "lost"]
-    if not lost:
+    lost = [pair for pair in comparison.shown if pair.transition == "lost"]
+    if not counts["lost"]:
         return []
     title = (
         f"{escape(comparison.candidate)} on {escape(title_of(comparison))}: "
         f"{counts['lost']} lost, {counts['gained']} gained, "
-        f"{percent(counts['both_right'] / len(comparison.pairs))} right before and after"
+        f"{percent(counts['both_right'] / comparison.items)} right before and after"
     )
     items = [_lost_line(lost_item(pair), comparison.candidate) for pair in lost[:_LISTED]]
-    more = len(lost) - len(items)
+    more = counts["lost"] - len(items)
     if more:
         items.append(f"- and {more:,} more in `report.html`")
     body = "\n".join(items)

@@ -289,7 +289,7 @@ def _end(text: str) -> str:
 
 
 def _prompt(key: ItemKey, comparison: Comparison) -> str:
-    found = (pair.base.item.prompt for pair in comparison.pairs if pair.base.item.key == key)
+    found = (pair.base.item.prompt for pair in comparison.shown if pair.base.item.key == key)
     return next(found, "")
 
 

@@ -89,8 +89,10 @@ def _arm(arm: Arm) -> Arm:
 
 
 def _comparison(comparison: Comparison, named: Set[str]) -> Comparison:
-    pairs = tuple(_pair(pair, named) for pair in comparison.pairs)
-    return replace(comparison, pairs=pairs, reason=_reason(comparison.reason))
+    pairs, listed = (
+        tuple(_pair(pair, named) for pair in part) for part in (comparison.pairs, comparison.listed)
+    )
+    return replace(comparison, pairs=pairs, listed=listed, reason=_reason(comparison.reason))
 
 
 def _pair(pair: Pair, named: Set[str]) -> Pair:

@@ -1,7 +1,8 @@
 """What was collected and judged of all draws of a run, held to the answers that it has now."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from harness.analysis import answer_text
@@ -14,28 +15,41 @@ _Pairs = Mapping[tuple[str, ItemKey], Pair]
 """What base and candidate answered, by candidate and item."""
 
 
-def read_reviews(folder: Path, comparisons: Sequence[Comparison]) -> tuple[Review, ...]:
-    """Read the ratings of every draw in a folder.
-
-    Ratings and judgements of answers that the run does not have (any more) are left out and
-    counted.
+def kept_reviews(folder: Path) -> tuple[Review, ...]:
+    """Read the ratings of every draw in a folder, as they were collected.
 
     Args:
         folder: of all draws.
-        comparisons: of the run, those of its chats among them.
 
     Raises:
         DataError: If a file of ratings or judgements is broken.
     """
     files = {path.parent for name in (REVIEW, JUDGED) for path in folder.glob(f"*/{name}")}
-    if not files:
-        return ()
+    return tuple(map(_read, sorted(files)))
+
+
+def rated_items(reviews: Iterable[Review]) -> frozenset[ItemKey]:
+    """Return the items that people or judge models have rated."""
+    ratings = chain(*(review.ratings for review in reviews))
+    judged = chain(*(review.judged.pairs for review in reviews if review.judged))
+    return frozenset((*(one.item for one in ratings), *(one.item for one in judged)))
+
+
+def of_answers(reviews: Sequence[Review], comparisons: Sequence[Comparison]) -> tuple[Review, ...]:
+    """Leave out, and count, ratings and judgements of answers that a run does not have any more.
+
+    Args:
+        reviews: As they were collected.
+        comparisons: of the run, those of its chats among them.
+    """
+    rated = rated_items(reviews)
     pairs = {
         (comparison.candidate, pair.base.item.key): pair
         for comparison in comparisons
-        for pair in comparison.pairs
+        for pair in comparison.shown
+        if pair.base.item.key in rated
     }
-    return tuple(_current(_read(draw), pairs) for draw in sorted(files))
+    return tuple(_current(review, pairs) for review in reviews)
 
 
 def _read(draw: Path) -> Review:

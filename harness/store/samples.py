@@ -7,21 +7,28 @@ lm-eval's keys come first and in its order, so that whatever reads its logs read
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from codecs import BOM_UTF8
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic_core import from_json
 
 from harness.errors import DataError
 from harness.files import json_line, write_lines
-from harness.inputs import first_problem, open_input, parse_json
-from harness.records import Document, Item, ItemKey, Response, Sample
+from harness.inputs import first_problem, parse_json, refuse_pipe
+from harness.records import AnswerLength, Document, Item, ItemKey, Response, Sample, Verdict
 from harness.store.format_version import require_known
 
 FORMAT = 1
 FORMAT_KEY = "harness_format"
 
-_SAMPLE = TypeAdapter(Sample)
+_SAMPLE, _ITEM, _VERDICT = TypeAdapter(Sample), TypeAdapter(Item), TypeAdapter(Verdict)
+Row = Mapping[str, Any]
+"""A line of the file, or the fields of a record."""
+
 _RESPONSE = ("logprob", "is_greedy", "text", "finish", "tokens", "unscored")
 
 
@@ -100,60 +107,182 @@ def _plain(value: object) -> object:
     return item() if callable(item) else str(value)
 
 
-def read_samples(path: Path, items: dict[ItemKey, Item] | None = None) -> list[Sample]:
-    """Read what `write_samples` wrote, line by line.
+class SampleReader:
+    """Reads the samples of several arms, which answer the same items: each item is kept once.
 
     Args:
-        path: One arm's file of one suite.
-        items: Items of other arms, to which this file's are added: arms answer the same items, so
-            an equal one is kept once.
-
-    Raises:
-        DataError: If the file is missing, malformed (with its line number), not a run's of ours, or
-            written by a newer version.
+        texts: The items whose documents, prompts and answers are read, too; by default all. A
+            sample of another item has what a decision needs: scores, labels, cluster, slices and
+            hashes.
     """
-    samples = []
-    known = {} if items is None else items
-    for number, line in _lines(path):
-        try:
-            samples.append(_sample(line, path, known))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DataError(
-                f"a samples file of a run must have one scored item a line: {path}:{number}: "
-                f"{first_problem(error)}"
-            ) from error
-    return samples
+
+    def __init__(self, texts: Container[ItemKey] | None = None) -> None:
+        self._texts = texts
+        self._items: dict[ItemKey, Item] = {}
+        self._verdicts: dict[tuple[object, ...], Verdict] = {}
+        self._slices: dict[tuple[object, ...], Mapping[str, str]] = {}
+        self._written: dict[tuple[str, str], _Written] = {}
+
+    @property
+    def lengths(self) -> dict[tuple[str, str], AnswerLength]:
+        """How long the written answers are that were read, by arm and suite."""
+        return {name: written.length for name, written in self._written.items() if written.answers}
+
+    def read(self, path: Path, *, lines: Container[int] | None = None) -> list[Sample]:
+        """Read what `write_samples` wrote, line by line.
+
+        Args:
+            path: One arm's file of one suite.
+            lines: The places, from 0, of the samples that are wanted; by default all.
+
+        Raises:
+            DataError: If the file is missing, malformed (with its line number), not a run's of
+                ours, or written by a newer version.
+        """
+        samples = []
+        for place, (number, line) in enumerate(_lines(path)):
+            if lines is not None and place not in lines:
+                continue
+            try:
+                samples.append(self._sample(line, path))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise DataError(
+                    f"a samples file of a run must have one scored item a line: {path}:{number}: "
+                    f"{first_problem(error)}"
+                ) from error
+        return samples
+
+    def _sample(self, line: bytes, path: Path) -> Sample:
+        row = _parse(line)
+        require_known(row.get(FORMAT_KEY, 1), FORMAT, what="a run's samples", path=path)
+        key = ItemKey(row["suite"], row["filter"], row["doc_hash"], row["occurrence"])
+        if self._texts is None:
+            return self._whole(row, key)
+        if not isinstance(row["arm"], str):
+            raise TypeError(f"an arm has a name: found {row['arm']!r}")
+        self._written.setdefault((row["arm"], key.suite), _Written()).add(row["responses"])
+        if key in self._texts:
+            return self._whole(row, key)
+        item, verdict = self._item(_bare_fields(row, key)), self._verdict(row)
+        return Sample(item=item, arm=row["arm"], responses=(), verdict=verdict)
+
+    def _whole(self, row: Row, key: ItemKey) -> Sample:
+        fields = _fields(row, key)
+        sample = _SAMPLE.validate_python(
+            {
+                "item": self._known(fields) or fields,
+                "arm": row["arm"],
+                "responses": row["responses"],
+                "verdict": _verdict_fields(row),
+            }
+        )
+        _check_score(sample.verdict)
+        self._items.setdefault(sample.item.key, sample.item)
+        return sample
+
+    def _known(self, fields: Row) -> Item | None:
+        """Return the item of another arm, if it is the same."""
+        same = self._items.get(fields["key"])
+        is_same = same is not None and all(getattr(same, name) == fields[name] for name in fields)
+        return same if is_same else None
+
+    def _item(self, fields: Row) -> Item:
+        item = self._known(fields)
+        if item is None:
+            item = _ITEM.validate_python(fields)
+            slices = self._slices.setdefault(tuple(item.slices.items()), item.slices)
+            item = self._items.setdefault(item.key, replace(item, slices=slices))
+        return item
+
+    def _verdict(self, row: Row) -> Verdict:
+        """Return what was decided, without texts: one record for all that were decided so."""
+        metrics = {name: row[name] for name in row["metrics"]}
+        key = (row["verdict"], row["score"], *row["labels"], *metrics.items())
+        if key not in self._verdicts:
+            fields = {"outcome": row["verdict"], "score": row["score"], "labels": row["labels"]}
+            verdict = _VERDICT.validate_python(fields | {"metrics": metrics})
+            _check_score(verdict)
+            self._verdicts[key] = verdict
+        return self._verdicts[key]
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+@dataclass(slots=True)
+class _Written:
+    """Adds up how long written answers are."""
+
+    answers: int = 0
+    characters: int = 0
+    tokens: int = 0
+
+    def add(self, responses: Sequence[Row]) -> None:
+        texts = [(r["text"], r["tokens"]) for r in responses if r["text"] is not None]
+        self.answers += bool(texts)
+        self.characters += sum(len(text) for text, _ in texts)
+        self.tokens += sum(tokens for _, tokens in texts)
+
+    @property
+    def length(self) -> AnswerLength:
+        return AnswerLength(
+            answers=self.answers,
+            characters=self.characters / self.answers,
+            tokens=self.tokens or None,
+        )
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """Read one arm's file of one suite whole; see `SampleReader.read`."""
+    return SampleReader().read(path)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
-        with open_input(path) as file:
+        refuse_pipe(path)
+        with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
-                if line.strip():
-                    yield number, line
+                if not line.isspace():
+                    yield number, line.removeprefix(BOM_UTF8) if number == 1 else line
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"a samples file must be readable: {path}: {error}") from error
 
 
-def _sample(line: str, path: Path, known: dict[ItemKey, Item]) -> Sample:
-    row = parse_json(line)
-    require_known(row.get(FORMAT_KEY, 1), FORMAT, what="a run's samples", path=path)
-    fields = {
-        "key": ItemKey(row["suite"], row["filter"], row["doc_hash"], row["occurrence"]),
+def _parse(line: bytes) -> Row:
+    try:
+        row = from_json(line, cache_strings="keys")
+    except ValueError:  # half a surrogate pair, which it refuses; or this says what is wrong
+        row = parse_json(line.decode())
+    return dict(row)
+
+
+def _bare_fields(row: Row, key: ItemKey) -> Row:
+    return {
+        "key": key,
         "doc_id": row["doc_id"],
-        "doc": row["doc"],
-        "prompt": row["prompt"],
+        "doc": {},
+        "prompt": "",
         "prompt_hash": row["token_hash"],
-        "target": row["target"],
+        "target": "",
         "cluster": row["cluster"],
         "slices": row["slices"],
+        "arguments": (),
+        "cut": row.get("cut", 0),
+    }
+
+
+def _fields(row: Row, key: ItemKey) -> Row:
+    return {
+        **_bare_fields(row, key),
+        "doc": row["doc"],
+        "prompt": row["prompt"],
+        "target": row["target"],
         "arguments": tuple(
             tuple(row["prompt"] if part == row["prompt"] else part for part in args.values())
             for args in row["arguments"].values()
         ),
-        "cut": row.get("cut", 0),
     }
-    verdict = {
+
+
+def _verdict_fields(row: Row) -> Row:
+    return {
         "outcome": row["verdict"],
         "score": row["score"],
         "labels": row["labels"],
@@ -162,16 +291,11 @@ def _sample(line: str, path: Path, known: dict[ItemKey, Item]) -> Sample:
         "metrics": {name: row[name] for name in row["metrics"]},
         "details": row["details"],
     }
-    same = known.get(fields["key"])
-    is_same = same is not None and all(getattr(same, name) == fields[name] for name in fields)
-    item = same if is_same else fields
-    sample = _SAMPLE.validate_python(
-        {"item": item, "arm": row["arm"], "responses": row["responses"], "verdict": verdict}
-    )
-    score = sample.verdict.score
-    if (score is None) != (sample.verdict.outcome == "unscored"):
+
+
+def _check_score(verdict: Verdict) -> None:
+    score = verdict.score
+    if (score is None) != (verdict.outcome == "unscored"):
         raise ValueError(f"an item is unscored or has a score: found {score}")
     if score is not None and not 0.0 <= score <= 1.0:
         raise ValueError(f"a score must be in [0, 1]: found {score}")
-    known.setdefault(sample.item.key, sample.item)
-    return sample

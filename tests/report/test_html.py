@@ -289,6 +289,7 @@ def test_a_large_run_has_every_flip_and_says_what_is_left_out(
     """Beyond a number of answers the page has a sample of the others; figures are of all."""
     whole = example_result()
     monkeypatch.setattr("harness.report.item_browser.MOST_ROWS", 500)
+    monkeypatch.setattr("harness.report.item_browser.SAMPLE", 700)
     block = item_data(whole)
     moves = [block["transitions"][row[2]][0] for row in block["rows"]]
     flips = [p.transition for c in whole.comparisons for p in c.pairs if p.transition in FLIPS]

@@ -9,6 +9,7 @@ from harness import report
 from harness.analysis import pair
 from harness.analysis.arm_scores import arm_score
 from harness.analysis.decisions import compare_pairs, settle
+from harness.analysis.looked_at import FLIPS
 from harness.analysis.run_result import result_of
 from harness.files import write_text
 from harness.pipeline.answers.ask import AnswerSession, part
@@ -104,8 +105,8 @@ def _noise(comparison: Comparison, first: Answers, second: Answers) -> Noise:
     both = [(response, second[key]) for key, response in first.items()]
     return Noise(
         suite=comparison.suite.name,
-        items=len(comparison.pairs),
-        flips=sum(p.transition in ("lost", "gained") for p in comparison.pairs),
+        items=comparison.items,
+        flips=sum(comparison.counts.get(name, 0) for name in FLIPS),
         texts=sum(one.text != two.text for one, two in both),
         largest=max(
             (
