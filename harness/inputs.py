@@ -14,6 +14,9 @@ from typing import Any, TextIO
 
 from pydantic import ValidationError
 
+Row = dict[str, Any]
+"""A JSON object as it was read, before anything of it is checked."""
+
 Pairs = list[tuple[str, object]]
 """Keys and values of a JSON object in the order of the file."""
 

@@ -11,14 +11,13 @@ from codecs import BOM_UTF8
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 
 from harness.errors import DataError
 from harness.files import json_line, write_lines
-from harness.inputs import first_problem, parse_json, refuse_pipe
+from harness.inputs import Row, first_problem, parse_json, refuse_pipe
 from harness.records import AnswerLength, Document, Item, ItemKey, Response, Sample, Verdict
 from harness.store.format_version import require_known
 
@@ -26,9 +25,6 @@ FORMAT = 1
 FORMAT_KEY = "harness_format"
 
 _SAMPLE, _ITEM, _VERDICT = TypeAdapter(Sample), TypeAdapter(Item), TypeAdapter(Verdict)
-Row = Mapping[str, Any]
-"""A line of the file, or the fields of a record."""
-
 _RESPONSE = ("logprob", "is_greedy", "text", "finish", "tokens", "unscored")
 
 

@@ -68,7 +68,8 @@ def test_a_verdict_is_the_same_without_texts(folder: RunFolder) -> None:
 def test_the_gate_keeps_no_texts(folder: RunFolder) -> None:
     """Only must-pass items, which are named by their rows, and those asked for have texts."""
     lock = folder.read_lock()
-    assert lock and lock.declared
+    assert lock
+    assert lock.declared
     named = {key for keys in lock.declared.must_pass.values() for key in keys}
     run = read_run(folder, texts=frozenset())
     for samples in run.samples.values():
