@@ -7,17 +7,15 @@ lm-eval's keys come first and in its order, so that whatever reads its logs read
 """
 
 import hashlib
-from codecs import BOM_UTF8
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
-from pydantic_core import from_json
 
 from harness.errors import DataError
 from harness.files import json_line, write_lines
-from harness.inputs import Row, first_problem, parse_json, refuse_pipe
+from harness.inputs import Row, first_problem, open_input, parse_json
 from harness.records import AnswerLength, Document, Item, ItemKey, Response, Sample, Verdict
 from harness.store.format_version import require_known
 
@@ -148,8 +146,8 @@ class SampleReader:
                 ) from error
         return samples
 
-    def _sample(self, line: bytes, path: Path) -> Sample:
-        row = _parse(line)
+    def _sample(self, line: str, path: Path) -> Sample:
+        row = parse_json(line)
         require_known(row.get(FORMAT_KEY, 1), FORMAT, what="a run's samples", path=path)
         key = ItemKey(row["suite"], row["filter"], row["doc_hash"], row["occurrence"])
         if self._texts is None:
@@ -230,23 +228,14 @@ def read_samples(path: Path) -> list[Sample]:
     return SampleReader().read(path)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
-        refuse_pipe(path)
-        with path.open("rb") as file:
+        with open_input(path) as file:
             for number, line in enumerate(file, start=1):
-                if not line.isspace():
-                    yield number, line.removeprefix(BOM_UTF8) if number == 1 else line
+                if line.strip():
+                    yield number, line
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"a samples file must be readable: {path}: {error}") from error
-
-
-def _parse(line: bytes) -> Row:
-    try:
-        row = from_json(line, cache_strings="keys")
-    except ValueError:  # half a surrogate pair, which it refuses; or this says what is wrong
-        row = parse_json(line.decode())
-    return dict(row)
 
 
 def _bare_fields(row: Row, key: ItemKey) -> Row:

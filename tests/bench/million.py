@@ -2,23 +2,27 @@
 
     python tests/bench/million.py [--items 25000 250000] [--candidates 3] [--keep FOLDER]
         [--only gate compare report]
+    python tests/bench/million.py --only attach [--adapters 100]
 
 One suite, a base and the candidates: a million answers are 4 arms x 250,000 items. The run folder
 holds prompts of 90 words and answers of 60, as in `report_size.py`, and the hashes of its samples,
 which every command checks. Per command: processor time (user and system) and peak of resident
 memory of a process of its own. ``compare`` sets the base beside the first candidate. With --keep
-the folder stays and is used again.
+the folder stays and is used again. ``attach`` puts LoRA adapters on one small base, one by one, and
+sets the last five beside the five around the tenth.
 """
 
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -75,18 +79,47 @@ def of_size(folder: Path, items: int, candidates: int, only: list[str]) -> Itera
         yield found
 
 
+def attached(folder: Path, adapters: int) -> dict[str, Any]:
+    """Return what it takes to attach the last of many adapters, and the tenth."""
+    from support.tiny_models import llama, lora
+
+    from harness.engine import Engine
+
+    base = llama(folder / "base")
+    path = lora(base, folder / "lora")
+    engine = Engine.load(str(base), device="cpu")
+    taken = []
+    for number in range(adapters):
+        begun = time.process_time()
+        engine.attach(f"arm{number}", path)
+        taken.append(time.process_time() - begun)
+    tenth, last = median(taken[7:12]), median(taken[-5:])
+    return {
+        "command": "attach",
+        "adapters": adapters,
+        "tenth_s": round(tenth, 3),
+        "last_s": round(last, 3),
+        "ratio": round(last / tenth, 2),
+        "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }
+
+
 def main() -> None:
     """Print a line for each command and size."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--items", type=int, nargs="+", default=[25_000, 250_000])
     parser.add_argument("--candidates", type=int, default=3)
     parser.add_argument("--keep", type=Path, help="where the run folders stay")
-    parser.add_argument("--only", nargs="+", choices=COMMANDS, default=list(COMMANDS))
+    parser.add_argument("--only", nargs="+", choices=[*COMMANDS, "attach"], default=list(COMMANDS))
+    parser.add_argument("--adapters", type=int, default=100)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        for items in chosen.items:
+        if "attach" in chosen.only:
+            print(json.dumps(attached(Path(name), chosen.adapters)), flush=True)
+        commands = [command for command in COMMANDS if command in chosen.only]
+        for items in chosen.items if commands else []:
             folder = chosen.keep or Path(name)
-            for line in of_size(folder, items, chosen.candidates, chosen.only):
+            for line in of_size(folder, items, chosen.candidates, commands):
                 print(json.dumps(line), flush=True)
 
 

@@ -51,6 +51,11 @@ every prompt; or a separate model (full fine-tunes, adapters that rewrite base w
 or tokens, or clash with those already injected)."""
 
 
+MOST_INJECTED = 8
+"""Adapters that PEFT holds at once: it walks over all of them whenever one is put in or activated.
+Others are put aside and read again when they are activated."""
+
+
 @dataclass(frozen=True, slots=True)
 class AttachedArm:
     """An arm that can be activated; the base's has no folder.
@@ -102,6 +107,7 @@ class AdapterSwitch:
     _in_use: bool = False
     _low_rank: dict[str, dict[torch.nn.Module, LowRank]] = field(default_factory=dict)
     _attached: int = 0
+    _injected: list[str] = field(default_factory=list)  # as PEFT calls them, the latest last
     _base_state: Tensors = field(init=False)
     _base_logits: Tensor = field(init=False)  # (1, T, V)
 
@@ -195,6 +201,8 @@ class AdapterSwitch:
         return False
 
     def _inject(self, adapter: str, folder: AdapterFolder, tensors: Tensors) -> None:
+        while len(self._injected) >= MOST_INJECTED:
+            self._remove(self._injected.pop(0))
         with _one_sentence(folder):
             self._peft_model = new_adapter(self.base, self._peft_model, adapter, folder)
             try:
@@ -202,7 +210,27 @@ class AdapterSwitch:
             except ModelError:
                 self._remove(adapter)
                 raise
+        self._injected.append(adapter)
         self._peft_model.eval().requires_grad_(requires_grad=False)
+
+    def _inject_again(self, arm: AttachedArm) -> None:
+        """Put in an adapter that was put aside, if it is what it was.
+
+        Raises:
+            ModelError: If its folder holds something else by now.
+        """
+        assert arm.folder is not None
+        if arm.adapter in self._injected:
+            self._injected.remove(arm.adapter)
+            self._injected.append(arm.adapter)
+            return
+        folder = read_adapter_folder(arm.folder.path)
+        if adapter_fingerprint(self.arms[BASE].fingerprint, folder.identity) != arm.fingerprint:
+            raise ModelError(
+                f"an adapter must stay as it is while it answers: {folder.path} changed since it "
+                "was attached; run the study again"
+            )
+        self._inject(arm.adapter, folder, read_tensors(folder, self.base))
 
     def _remove(self, adapter: str) -> None:
         """Take a refused adapter out of the base again."""
@@ -305,6 +333,8 @@ class AdapterSwitch:
         with self._in_turn():
             if self._separate is not None and self._separate[0] != name:
                 self._separate = None
+            if arm.placement == "injected":
+                self._inject_again(arm)
             if self._peft_model is not None:
                 if arm.placement == "injected":
                     self._peft_model.base_model.enable_adapter_layers()
