@@ -72,6 +72,7 @@ def result_of(  # noqa: PLR0913 - one keyword per part of a result
         recommendation=choice.sentence,
         recommended=choice.candidate,
         rivals=choice.rivals,
+        to_confirm=choice.to_confirm,
         times=tuple(times),
         origin=origin or Origin(),
         groups=groups or {},

@@ -16,11 +16,15 @@ SHOWN = 3
 
 
 class Recommendation(NamedTuple):
-    """What a run recommends: a candidate, or none; a sentence; and the comparisons behind it."""
+    """What a run recommends: a candidate, or none; a sentence; and the comparisons behind it.
+
+    ``to_confirm`` says that fresh items have to confirm the candidate before it ships.
+    """
 
     candidate: str | None
     sentence: str
     rivals: tuple[Comparison, ...] = ()
+    to_confirm: bool = False
 
 
 def choose(comparisons: Sequence[Comparison], gate: Gate) -> Recommendation:
@@ -52,7 +56,7 @@ def choose(comparisons: Sequence[Comparison], gate: Gate) -> Recommendation:
         *([_chosen(open_on, names, gate.beta)] if len(names) > 1 else []),
         *([_beside(rivals, others)] if others else []),
     ]
-    return Recommendation(best, ". ".join(said), rivals)
+    return Recommendation(best, ". ".join(said), rivals, to_confirm=bool(open_on))
 
 
 def _deciding(comparisons: Sequence[Comparison]) -> list[Comparison]:

@@ -69,7 +69,8 @@ class Result:
 
     ``reason`` says why ``verdict`` is not the gravest of the candidates' (else it is empty),
     ``recommendation`` what to ship, what that gains and costs, or why nothing can be recommended.
-    ``rivals`` compare the ``recommended`` candidate with the others that pass, item by item.
+    ``rivals`` compare the ``recommended`` candidate with the others that pass, item by item;
+    ``to_confirm`` says that fresh items have to confirm it before it ships.
     ``reviews`` are the draws of which ratings were collected; they change no verdict.
     ``times`` say how long answering took, ``origin`` how to run it again.
     ``groups`` are the names of the groups that each item can be found by.
@@ -92,6 +93,7 @@ class Result:
     reason: str = ""
     recommendation: str = ""
     recommended: str | None = None
+    to_confirm: bool = False
     rivals: tuple[Comparison, ...] = ()
     times: tuple[AnswerTime, ...] = ()
     origin: Origin = field(default_factory=Origin)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlencode
 
 from markupsafe import Markup
@@ -57,17 +58,27 @@ class ThemeRow:
     typical: str
 
 
+class SmallGroup(NamedTuple):
+    """A group too small for an interval: how many are right before and now, each with its link."""
+
+    name: str
+    link: str
+    base: tuple[int, str]
+    tuned: tuple[int, str]
+    total: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupsView:
     """All groups of one comparison.
 
-    ``small_slices`` have no interval, those that lost most first: name, counts in words, link to
-    the items. ``slices`` lost or gained most of the others, ``more_slices`` are between.
+    ``small_slices`` have no interval, those that lost most first. ``slices`` lost or gained most of
+    the others, ``more_slices`` are between.
     """
 
     slices: tuple[Slice, ...]
     more_slices: tuple[Slice, ...]
-    small_slices: tuple[tuple[str, str, str], ...]
+    small_slices: tuple[SmallGroup, ...]
     apart: tuple[ApartRow, ...]
     themes: tuple[ThemeRow, ...]
     scale: Markup
@@ -83,10 +94,12 @@ def groups_view(comparison: Comparison, findings: Sequence[Finding]) -> GroupsVi
         slices=tuple(_slice(f, comparison, axis) for f in ends),
         more_slices=tuple(_slice(f, comparison, axis) for f in groups if f not in ends),
         small_slices=tuple(
-            (
-                visible(f.title),
-                f"{f.base_count} → {f.tuned_count} of {f.total} right",
-                group_link(f),
+            SmallGroup(
+                name=visible(f.title),
+                link=group_link(f),
+                base=(f.base_count, group_link(f, show="right-before")),
+                tuned=(f.tuned_count, group_link(f, show="right-now")),
+                total=f.total,
             )
             for f in found
             if f.delta is None

@@ -10,6 +10,7 @@ from harness.display_text import clip, visible
 from harness.records import Comparison, Finding, GateVerdict, Item, Pair, Result
 from harness.report.groups_view import group_link
 from harness.report.item_browser import item_id, question
+from harness.report.item_links import items_link
 from harness.report.without_texts import LEFT_OUT
 from harness.report.wording import between, precise, title_of
 
@@ -44,11 +45,15 @@ class ShortLoss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Losses:
-    """What the gravest comparison lost: how many, a few of them, and the worst group."""
+    """What the gravest comparison lost: how many, a few of them, and the worst group.
+
+    ``link`` opens all of them.
+    """
 
     candidate: str
     title: str
     count: int
+    link: str
     items: tuple[ShortLoss, ...]
     group: Finding | None
 
@@ -89,6 +94,7 @@ def losses(result: Result) -> Losses | None:
         candidate=first.candidate,
         title=title_of(first),
         count=count,
+        link=items_link(first.candidate, first.suite.name, show="lost"),
         items=tuple(
             lost_item(pair)
             for pair in diverse_losses(first, SHOWN)

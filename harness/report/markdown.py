@@ -69,7 +69,10 @@ def _heading(result: Result, found: Sequence[Card]) -> str:
         for group, checks in card.groups
         if group == "Broke"
     }
-    ship = f"ship {result.recommended}" if result.recommended else result.verdict
+    ship: str = result.verdict
+    if result.recommended:
+        verb = "confirm" if result.to_confirm else "ship"
+        ship = f"{verb} {result.recommended}"
     said = [f"{result.study}: {ship}"]
     if len(broken) > NAMED:
         titles = list(dict.fromkeys(title for named in broken.values() for title in named))

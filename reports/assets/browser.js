@@ -28,7 +28,9 @@ const start = (data) => {
   };
   fill(controls.candidate, data.candidates.map((one) => [one, one]));
   fill(controls.suite, data.suites);
-  fill(controls.show, [...data.transitions, ["scored", "anything with a score"]]);
+  const scored = data.transitions.map(([move]) => move).filter((move) => move !== "unscored");
+  const several = new Map([["scored", scored], ["right-before", ["both_right", "lost"]], ["right-now", ["both_right", "gained"]]]);
+  fill(controls.show, [...data.transitions, ["scored", "anything with a score"], ["right-before", "all that was right before"], ["right-now", "all that is right now"]]);
   // A wrong answer to a scored item counts under its first label alone, as in the tables of causes
   // above; what is said of others is apart, so that a figure opens exactly its items.
   const unscored = data.transitions.findIndex(([move]) => move === "unscored");
@@ -69,8 +71,8 @@ const start = (data) => {
     const firsts = (pairs) => pairs.map(([one]) => one);
     const candidate = place(controls.candidate, data.candidates);
     const suite = place(controls.suite, firsts(data.suites));
-    const move = place(controls.show, firsts(data.transitions));
-    const isScored = controls.show.value === "scored";
+    const move = controls.show.value;
+    const moves = move && data.transitions.map(([one]) => (several.get(move) ?? [move]).includes(one));
     const label = controls.label.value;
     const wanted = [controls.slice.value, controls.and.value].filter(Boolean).map((one) => slices.get(one) ?? -1);
     const [base, tuned] = [0, 1].map((arm) => (row) => labelled(row, arm).includes(label));
@@ -81,7 +83,7 @@ const start = (data) => {
     found = data.rows.filter((row) =>
       (candidate === null || row[ROW.candidate] === candidate) &&
       (suite === null || itemOf(row)[ITEM.suite] === suite) &&
-      (move === null || (isScored ? row[ROW.transition] !== unscored : row[ROW.transition] === move)) &&
+      (!moves || moves[row[ROW.transition]]) &&
       (!label || shows(row)) &&
       wanted.every((group) => itemOf(row)[ITEM.slices].includes(group) || row[ROW.groups]?.includes(group)) &&
       words.every((matches) => matches(row)));

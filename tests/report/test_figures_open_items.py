@@ -22,7 +22,7 @@ pytestmark = NEEDS_CHROMIUM
 
 TEXTS = r"""() => {
   const within = [".comparison .body", ".matrix", "#verdict > .note ul", ".card .said",
-    ".lost-items > .fine"];
+    ".lost-items > .fine", ".lost-items > h2"];
   const apart = [
     "svg, figure, pre, code, dl",          // charts have their table; texts are not the report's
     ".note b ~ span, h3 + .letters",       // sentences that repeat the linked numbers beside them
@@ -48,14 +48,18 @@ SHOWN = """(links) => links.map((link) => {
   return document.getElementById("count").textContent;
 })"""
 
-LEADING = (r"^([\d,]+)(?= |$)", r" on ([\d,]+) items", r"→ ([\d,]+) items$")
+LEADING = (
+    r"^(?:\d+ of|The) ([\d,]+) items that",
+    r"^([\d,]+)(?= |$)",
+    r" on ([\d,]+) items",
+    r"→ ([\d,]+) items$",
+)
 """Numbers of items in a link's text."""
 
 BESIDE = (r"^([\d,]+) items", r"of ([\d,]+) right$", r"^\(([\d,]+) of", r" on ([\d,]+) items\.$")
 """Numbers of items that stand beside the one link of their row or line."""
 
 TOTALS = (
-    r"[\d,]+ → [\d,]+ (?=of [\d,]+ right)",  # right answers of a group, whose items are linked
     r"\bof [\d,]+",  # what a share is of
     r"[\d,]+ (?:points|characters|(?:equal )?clusters|bins|groups|small|rarer|more)",
     r"\bp [\d.e-]+|effective [\d.]+",

@@ -27,6 +27,12 @@ HOSTILE = [
 ]
 
 
+def test_what_has_to_be_confirmed_is_not_headed_as_shipping() -> None:
+    """Where the sentence asks for fresh items first, so does the heading."""
+    result = replace(example_result(), to_confirm=True)
+    assert report.markdown(result).splitlines()[1].startswith("# harbour: confirm mixed; ")
+
+
 def test_the_first_lines_tell_the_story() -> None:
     """Twenty-five lines say what ships, what broke, how sure, and show three different losses."""
     top = report.markdown(example_result()).splitlines()[:25]
