@@ -156,13 +156,16 @@ def test_the_best_of_several_is_held_to_a_share_of_beta() -> None:
     """It is recommended at beta over the number of candidates, else fresh items must confirm it."""
     sure = sentence(with_evidence("a", 0.01, 0.1), with_evidence("b", 0.04))
     assert sure.startswith("a can ship")
+    assert not choose([with_evidence("a", 0.01, 0.1), with_evidence("b", 0.04)], GATE).to_confirm
     assert "best of 2 candidates, and passes at the stricter level" in sure
     chosen = sentence(with_evidence("a", 0.03, 0.1), with_evidence("b", 0.001))
     assert "level (beta 0.05 / 2) that allows for that (sql): confirm it on fresh items" in chosen
     down = replace(SUITE, higher_is_better=False)
     gained = settle([compared("fell", lost=60, suite=down)], GATE)
     doubtful = [replace(c, decision=replace(c.decision, p_non_inferior=0.03)) for c in gained]
-    best = sentence(*doubtful, with_evidence("b", 0.001))
+    found = [*doubtful, with_evidence("b", 0.001)]
+    best = sentence(*found)
+    assert choose(found, GATE).to_confirm
     assert best.startswith("Confirm fell on fresh items, then ship it: sql −15.0 points (")
     alone = sentence(with_evidence("a", 0.03), slightly_worse("b"))
     assert "It is the best of 2 candidates on the items that chose it, and does not" in alone
