@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 from harness.display_text import for_terminal, one_line
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
     from rich.table import Table
     from rich.text import Text
 
@@ -40,31 +42,13 @@ class TerminalProgress:
     def task(self, title: str, total: int | None = None) -> "Iterator[Advance]":
         """Open a task; call what it yields with ``done=``, ``total=`` and ``note=``."""
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            Progress,
-            SpinnerColumn,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
 
         console = Console(stderr=True)
         if not console.is_terminal:
             with _logged(title) as advance:
                 yield advance
             return
-        columns = (
-            SpinnerColumn(finished_text="[green]✓"),
-            TextColumn("{task.description:<18}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("[dim]left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", style="dim", markup=False),
-        )
-        with Progress(*columns, console=console) as progress:
+        with bars(console) as progress:
             bar = progress.add_task(for_terminal(one_line(title)), total=total, note="")
 
             def advance(
@@ -77,6 +61,34 @@ class TerminalProgress:
             yield advance
             known = progress.tasks[0].total or 1
             progress.update(bar, completed=known, total=known, note="")
+
+
+SPEED_SECONDS = 24 * 3600.0
+"""Of what has been done since then comes the time that is left: one step may take minutes."""
+
+
+def bars(console: "Console") -> "Progress":
+    """Return the bars of tasks, each with the time that it took and the time that is left."""
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        SpinnerColumn(finished_text="[green]✓"),
+        TextColumn("{task.description:<18}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("[dim]left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="dim", markup=False),
+    )
+    return Progress(*columns, console=console, speed_estimate_period=SPEED_SECONDS)
 
 
 @contextmanager

@@ -168,6 +168,17 @@ def test_what_cannot_be_scored_is_refused_before_the_training(
         SuiteCallback(sft(tmp_path), suites, **{"items": 12, **more})
 
 
+@pytest.mark.parametrize("spread", ["is_fsdp_enabled", "is_deepspeed_enabled"])
+def test_a_model_that_is_spread_over_processes_is_refused(tmp_path: Path, spread: str) -> None:
+    """FSDP and DeepSpeed leave no process a whole model; accelerate has neither on a CPU."""
+    from harness.callbacks import SuiteCallback
+
+    trainer = sft(tmp_path)
+    setattr(trainer, spread, True)
+    with pytest.raises(ModelError, match="scored on a whole model: FSDP and DeepSpeed spread"):
+        SuiteCallback(trainer, [ARC], items=12)
+
+
 def test_scoring_leaves_a_model_in_training_as_it_was(tmp_path: Path) -> None:
     """Modes module by module, gradients, generation settings, adapters and all random states."""
     import torch
