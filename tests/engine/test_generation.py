@@ -246,6 +246,40 @@ def test_memory_running_out_while_decoding_only_slows_the_run(engine: Engine, mo
     assert texts(found) == expected(model, requests)
 
 
+@pytest.fixture(scope="module")
+def looping(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a Llama that repeats itself, as models do that are lost."""
+    folder = llama(tmp_path_factory.mktemp("looping") / "base", seed=3)
+    lost = AutoModelForCausalLM.from_pretrained(folder)
+    after = torch.tensor([token - token % 5 + (token + 1) % 5 for token in range(VOCABULARY)])
+    lost.lm_head.weight.data[after] = lost.model.embed_tokens.weight.data
+    for layer in lost.model.layers:  # what came before matters, but not much
+        layer.mlp.down_proj.weight.data *= 0.02
+        layer.self_attn.o_proj.weight.data *= 0.02
+    lost.save_pretrained(folder)
+    return folder
+
+
+def test_what_an_answer_repeats_is_read_ahead_and_changes_no_token(looping: Path) -> None:
+    """Few rows are decoded in fewer steps, greedy or drawn, with other rows or alone."""
+    engine = Engine.load(str(looping), device="cpu")
+    model = AutoModelForCausalLM.from_pretrained(looping).eval()
+    phrase = tuple(range(30, 36))
+    greedy = [
+        prompt(n, (1, 50 + n, *phrase, 60 + n, *phrase[: 2 + n]), max_new_tokens=24 - n)
+        for n in range(4)
+    ]
+    drawn = prompt(9, greedy[0].context_ids, do_sample=True, seed=3, max_new_tokens=20)
+    with memory_for(engine.runner.model, 10**9) as sizes:
+        found = answers(engine, BASE, [*greedy, drawn])
+    assert texts(found[:4]) == expected(model, greedy)
+    assert len(sizes) < 20, "steps are saved"
+    engine.runner.max_rows = 1
+    assert texts([answers(engine, BASE, [r])[0] for r in (*greedy, drawn)]) == texts(found)
+    with memory_for(engine.runner.model, 60):
+        assert texts(answers(engine, BASE, greedy[:1])) == texts(found[:1])
+
+
 def test_a_source_of_drafts_that_is_rarely_right_is_dropped(engine: Engine) -> None:
     """Its further drafts are not read; one that is right stays, and no text changes."""
     requests = [prompt(n, (1, *range(20 + n, 26 + n)), max_new_tokens=10) for n in range(30)]

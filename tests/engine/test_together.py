@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -263,7 +264,11 @@ def test_resuming_with_other_arms_missing_gives_the_same_texts(
         engine.attach(name, adapters[name])
     write_rows(tmp_path / "rows" / "test.jsonl")
     arc = loaded(engine, tmp_path, data=str(tmp_path / "rows"))
-    texts = [prompt(n, r.context_ids, max_new_tokens=5) for n, r in enumerate(arc.requests[::4])]
+    texts = [
+        replace(prompt(n, r.context_ids, max_new_tokens=9), item=r.item, index=7)
+        for n, r in enumerate(arc.requests[::4])
+    ]
+    arc = replace(arc, requests=(*arc.requests, *texts))
 
     def session(name: str) -> AnswerSession:
         return AnswerSession(engine, AnswerStore(tmp_path / name), lambda **_: None)
@@ -272,18 +277,17 @@ def test_resuming_with_other_arms_missing_gives_the_same_texts(
     for arms in ([BASE], ["lora", "rslora", "wide"]):
         whole.ask(arms, [arc])
     cut = session("cut.db")
-    mark = engine.fingerprint("lora")
     cut.ask([BASE], [arc])
-    for number, batch in enumerate(engine.answer_arms(dict.fromkeys(("lora", "wide"), texts))):
-        cut.store.put(mark, [(r, x) for arm, r, x in batch if arm == "lora" and number % 2])
-    partial = list(engine.answer_arms({"lora": arc.requests[:9], "wide": arc.requests[4:20]}))
-    for arm in ("lora", "wide"):
-        mine = [(r, x) for batch in partial for one, r, x in batch if one == arm]
-        cut.store.put(engine.fingerprint(arm), mine)
+    for batch in engine.answer_arms({"lora": arc.requests[::2], "wide": arc.requests[1::3]}):
+        for arm, request, response in batch:
+            cut.store.put(engine.fingerprint(arm), [(request, response)])
     resumed = session("cut.db")
     for arms in ([BASE], ["rslora", "lora"]):
         resumed.ask(arms, [arc])
     for arm in (BASE, "lora", "rslora"):
         one, other = whole.answers(arm, arc), resumed.answers(arm, arc)
-        assert one.keys() == other.keys()
+        assert one.keys() == other.keys() == {r.key for r in arc.requests}
         check_same((one[key], other[key]) for key in one)
+    assert {r.text for key, r in whole.answers("lora", arc).items() if key[1] == 7} - {
+        r.text for key, r in whole.answers(BASE, arc).items() if key[1] == 7
+    }, "the arms must differ for this to mean anything"

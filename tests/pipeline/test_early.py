@@ -12,6 +12,7 @@ import yaml
 from support.tiny_models import lora
 
 from harness import content, study
+from harness.engine import Engine
 from harness.errors import ComparisonError, StudyError
 from harness.pipeline.conclude import reopen
 from harness.pipeline.plan import plan
@@ -90,6 +91,47 @@ def test_each_candidate_ends_at_its_own_look(decided: tuple[Path, Result]) -> No
     assert lines["same"] == early(same).used
     assert lines["base"] == max(lines["worse"], lines["same"])
     assert 0 < asked(folder) <= 4 * sum(lines.values())
+
+
+def test_candidates_that_answer_together_end_as_each_does_alone(
+    adapters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same decisions, items used, choices and texts; who is decided is asked no more."""
+    asked_at_once: list[set[str]] = []
+    real = Engine.answer_arms
+
+    def noted(self: Engine, asked: Any, **options: Any) -> Any:
+        asked_at_once.append({*asked})
+        return real(self, asked, **options)
+
+    monkeypatch.setattr(Engine, "answer_arms", noted)
+    both = [{"name": name, "adapter": str(adapters / name)} for name in ("worse", "same")]
+    suites = [
+        {"name": "arc_mini", "limit": PLANNED, "margin": 0.1}, {"name": "domain_qa", "limit": 24}
+    ]  # fmt: skip
+    result = run(
+        write_study(tmp_path, candidates=both, suites=suites), tmp_path / "both", until_decided=True
+    )
+    of_candidates = [{"worse", "same"} & arms for arms in asked_at_once]
+    assert {len(arms) for arms in of_candidates} == {0, 1, 2}, "one must be decided first"
+    for one in both:
+        name = one["name"]
+        alone = run(
+            write_study(tmp_path, candidates=[one], suites=suites),
+            tmp_path / name, until_decided=True,
+        )  # fmt: skip
+        found = [c.decision for c in result.comparisons if c.candidate == name]
+        assert found == [c.decision for c in alone.comparisons]
+        for suite in ("arc_mini", "domain_qa"):
+            files = [f / f"samples/{name}/samples_{suite}.jsonl" for f in tmp_path.iterdir()]
+            together, by_itself = (f.read_text() for f in files if f.exists())
+            assert _given(together) == _given(by_itself)
+
+
+def _given(samples: str) -> list[tuple[str, Any, Any]]:
+    """Return what was answered to each item: whether the choice is right, or the text."""
+    rows = [json.loads(line) for line in samples.splitlines()]
+    return [(r["doc_hash"], r["score"], "acc" in r or r["filtered_resps"]) for r in rows]
 
 
 def test_what_is_written_says_that_it_ended_early(decided: tuple[Path, Result]) -> None:

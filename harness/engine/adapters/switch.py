@@ -174,8 +174,8 @@ class AdapterSwitch:
             keeps = any(f".{kept}." in f".{module_name}." for kept in folder.kept_modules)
             if isinstance(module, BaseTunerLayer) and keeps:
                 return True
-            reaches = any(name.startswith(f"{module_name}.") for name in names)
-            if isinstance(module, ModulesToSaveWrapper) and reaches and not keeps:
+            kept_by_another = isinstance(module, ModulesToSaveWrapper) and not keeps
+            if kept_by_another and any(name.startswith(f"{module_name}.") for name in names):
                 return True
         return False
 

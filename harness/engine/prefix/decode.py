@@ -10,11 +10,16 @@ which is exact attention over both (split-KV as in Flash-Decoding, Dao et al. 20
 prefixes Hydragen, Juravsky et al. 2024, and cascade attention in FlashInfer). So neither memory nor
 time grows with rows times prefix.
 
-Shapes: R rows of the batch, W width of the buffers in tokens, P of a shared prefix, H query heads,
-KV key-value heads (G = H / KV query heads share one), D head size.
+A step may read guessed tokens after each row's last one (`drafts.repeated`): those that turn out
+right save a step each.
+
+Shapes: R rows of the batch, M tokens of each that a step reads, W width of the buffers in tokens, P
+of a shared prefix, H query heads, KV key-value heads (G = H / KV query heads share one), D head
+size.
 """
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -24,12 +29,16 @@ from torch.nn.functional import pad
 from harness.engine.decoding.sampling import NextToken, SamplingParams
 from harness.engine.decoding.stopping import GeneratedText
 from harness.engine.prefix.attention import CachedPrefix
+from harness.engine.prefix.drafts import repeated
 
 _GROW_TOKENS = 32
 """The buffers' width is a multiple of this."""
 
 _RESERVED_NEW_TOKENS = 256
 """New tokens for which a row reserves KV cache; few answers are longer."""
+
+_MAX_GUESSED = 15
+"""Guessed tokens of a row that a step reads at most."""
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +57,9 @@ class DecodeRow:
         values: Likewise.
         context: Token ids of the prompt.
         arm: The number of the arm that answers.
+        guess: What is guessed to follow ``last_token``, since the answer repeats something.
+        trusted: How many guessed tokens a step reads: twice as many as were right, none after one
+            that was wrong, until a guess that is only looked at is right again.
         reserved_tokens: KV cache that the row needs at most, very long answers aside.
     """
 
@@ -61,6 +73,8 @@ class DecodeRow:
     values: list[list[Tensor]]
     context: tuple[int, ...] = ()
     arm: int = 0
+    guess: list[int] = field(default_factory=list)
+    trusted: int = 0
     reserved_tokens: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -72,13 +86,25 @@ class DecodeRow:
         """How many tokens stand in ``keys``."""
         return sum(piece.shape[1] for piece in self.keys[0])
 
+    def look_ahead(self) -> list[int]:
+        """Guess what follows; return the tokens that are worth reading."""
+        self.guess = repeated([*self.context, *self.text.ids], max(1, self.trusted))
+        left = self.params.max_new_tokens - len(self.text.ids) - 1
+        return self.guess[: min(self.trusted, left)]
+
+    def judge_guess(self, followed: list[int]) -> None:
+        """Trust guesses more, or no longer, by the tokens that did follow."""
+        right = bool(self.guess) and followed[: len(self.guess)] == self.guess
+        self.trusted = min(max(1, 2 * self.trusted), _MAX_GUESSED) if right else 0
+
 
 @dataclass(slots=True)
 class DecodeBatch:
     """The rows that are decoded together, each in a slot: the `AttentionPlan` of a decode step.
 
     Keys are ``(R, KV, D, W)`` per layer, so that a product with them reads memory in order, values
-    ``(R, KV, W, D)``; both may have more slots than rows. ``lengths`` counts each row's own tokens.
+    ``(R, KV, W, D)``; both may have more slots than rows. ``lengths`` counts each row's own tokens,
+    ``width`` those that a step reads of each row.
     """
 
     rows: list[DecodeRow] = field(default_factory=list)
@@ -86,14 +112,15 @@ class DecodeBatch:
     values: list[Tensor] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
     max_context: int = 0
-    _mask: Tensor | None = None  # (R, 1, 1, W): -inf beyond a row's own tokens
-    _write_at: tuple[Tensor, Tensor] | None = None  # slots (R,) and the places in them (R,)
+    width: int = 1
+    _mask: Tensor | None = None  # (R, 1, M, 1, W): -inf beyond the tokens that one may see
+    _write_at: tuple[Tensor, Tensor] | None = None  # slots (R * M,) and the places in them (R * M,)
     _groups: list[tuple[CachedPrefix, slice | Tensor]] = field(default_factory=list)
 
     @property
     def arms(self) -> list[int]:
-        """The number of the arm of each row."""
-        return [row.arm for row in self.rows]
+        """The number of the arm of each token of a step."""
+        return [row.arm for row in self.rows for _ in range(self.width)]
 
     def add(self, rows: list[DecodeRow]) -> None:
         """Take rows in, copying their own keys and values into the buffers."""
@@ -114,10 +141,10 @@ class DecodeBatch:
         self._group_by_prefix()
 
     def _grow(self) -> None:
-        """Make the buffers large enough for every row and one more token."""
+        """Make the buffers large enough for every row and what a step reads of it."""
         slots, _, width, _ = self.values[0].shape
         new_slots = max(0, len(self.rows) - slots)
-        new_tokens = max(0, max(self.lengths) + 1 - width)
+        new_tokens = max(0, max(self.lengths) + self.width - width)
         if new_slots or new_tokens:
             new_tokens = (new_tokens + _GROW_TOKENS - 1) // _GROW_TOKENS * _GROW_TOKENS
             for layer in range(len(self.keys)):
@@ -166,67 +193,86 @@ class DecodeBatch:
             assert prefix is not None
             self._groups.append((prefix, _slot_index(slots, self.keys[0].device)))
 
-    def begin_step(self) -> tuple[Tensor, Tensor]:
-        """Prepare one step; return the tokens to read and their positions, each ``(1, R)``."""
+    def begin_step(self, guesses: Sequence[Sequence[int]] = ()) -> tuple[Tensor, Tensor]:
+        """Prepare one step; return the tokens to read and their positions, each ``(1, R * M)``.
+
+        Args:
+            guesses: By row, tokens to read after its last one. Shorter ones are filled up with
+                tokens that nobody sees.
+        """
+        guesses = guesses or [()] * len(self.rows)
+        self.width = 1 + max(map(len, guesses))
         self._grow()
         device = self.keys[0].device
-        lengths = torch.tensor(self.lengths, device=device)
-        self._write_at = torch.arange(len(self.rows), device=device), lengths
-        beyond = torch.arange(max(self.lengths) + 1, device=device) > lengths[:, None, None, None]
+        count = len(self.rows)
+        ahead = torch.arange(self.width, device=device)  # (M,)
+        ends = torch.tensor(self.lengths, device=device)[:, None] + ahead  # (R, M)
+        slots = torch.arange(count, device=device).repeat_interleave(self.width)
+        self._write_at = slots, ends.flatten()
+        columns = torch.arange(max(self.lengths) + self.width, device=device)
+        beyond = columns > ends[:, None, :, None, None]  # (R, 1, M, 1, W)
         self._mask = torch.zeros(beyond.shape, device=device).masked_fill_(beyond, -torch.inf)
-        self.max_context = max(row.position for row in self.rows) + 1
-        tokens = torch.tensor([[row.last_token for row in self.rows]], device=device)
-        positions = torch.tensor([[row.position for row in self.rows]], device=device)
-        return tokens, positions
+        tokens, positions = list[int](), list[int]()
+        for row, guess in zip(self.rows, guesses, strict=True):
+            unseen = self.width - 1 - len(guess)
+            tokens += [row.last_token, *guess, *[row.last_token] * unseen]
+            positions += range(row.position, row.position + 1 + len(guess))
+            positions += [row.position] * unseen
+        self.max_context = max(positions) + 1
+        return torch.tensor([tokens], device=device), torch.tensor([positions], device=device)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         """Store the new keys and values, then attend to own and shared tokens."""
-        heads, count, size = query.shape  # (H, R, D)
+        heads, tokens, size = query.shape  # (H, R * M, D)
+        count, kv_heads = tokens // self.width, len(key)
         assert self._mask is not None
         assert self._write_at is not None
-        # 1. Append one key and value ``(KV, R, D)`` to each row's own.
+        # 1. Append the keys and values ``(KV, R * M, D)`` to each row's own.
         slots, ends = self._write_at
         self.keys[layer][slots, :, :, ends] = key.transpose(0, 1)
         self.values[layer][slots, :, ends] = value.transpose(0, 1)
         # 2. Scores against the row's own keys.
-        width = self._mask.shape[-1]
-        own_keys = self.keys[layer][:count, :, :, :width]  # (R, KV, D, W)
-        own_values = self.values[layer][:count, :, :width]  # (R, KV, W, D)
-        query = (query.transpose(0, 1) * scale).reshape(count, len(key), -1, size)  # (R, KV, G, D)
-        scores = (query @ own_keys).float().add_(self._mask)  # (R, KV, G, W)
+        columns = self._mask.shape[-1]
+        own_keys = self.keys[layer][:count, :, :, :columns]  # (R, KV, D, W)
+        own_values = self.values[layer][:count, :, :columns]  # (R, KV, W, D)
+        query = (query.transpose(0, 1) * scale).reshape(count, self.width, kv_heads, -1, size)
+        query = query.transpose(1, 2).flatten(2, 3)  # (R, KV, M * G, D)
+        scores = (query @ own_keys).float()  # (R, KV, M * G, W)
+        scores.unflatten(2, (self.width, -1)).add_(self._mask)
         # 3. Attention, over the shared prefixes as well where there are any.
         if self._groups:
             out = self._merge_prefixes(layer, query, scores, own_values)
         else:
-            out = scores.softmax(dim=-1).to(value.dtype) @ own_values  # (R, KV, G, D)
-        return out.reshape(count, heads, -1).transpose(0, 1)  # (H, R, D)
+            out = scores.softmax(dim=-1).to(value.dtype) @ own_values  # (R, KV, M * G, D)
+        out = out.unflatten(2, (self.width, -1)).transpose(1, 2)  # (R, M, KV, G, D)
+        return out.reshape(tokens, heads, -1).transpose(0, 1)  # (H, R * M, D)
 
     def _merge_prefixes(
         self, layer: int, query: Tensor, scores: Tensor, own_values: Tensor
     ) -> Tensor:
         """Merge attention to own tokens with that to shared prefixes by their log-sum-exp."""
-        out, lse = _softmax_average(scores, own_values)  # (R, KV, G, D), (R, KV, G, 1)
+        out, lse = _softmax_average(scores, own_values)  # (R, KV, M * G, D), (R, KV, M * G, 1)
         for prefix, slots in self._groups:
             # 1. The queries of all rows that share the prefix, as one: r rows of the group.
-            group_query = query[slots].transpose(0, 1)  # (KV, r, G, D)
-            flat_query = group_query.flatten(1, 2)  # (KV, r * G, D)
+            group_query = query[slots].transpose(0, 1)  # (KV, r, M * G, D)
+            flat_query = group_query.flatten(1, 2)  # (KV, r * M * G, D)
             # 2. Attention to the prefix (KV, P, D), read once for all of them.
             prefix_out, prefix_lse = _softmax_average(
                 (flat_query @ prefix.keys[layer].transpose(1, 2)).float(), prefix.values[layer]
             )
             prefix_out = prefix_out.view(*group_query.shape[:3], -1).transpose(0, 1)
             prefix_lse = prefix_lse.view(*group_query.shape[:3], 1).transpose(0, 1)
-            # 3. Weigh the two parts: (r, KV, G, D).
+            # 3. Weigh the two parts: (r, KV, M * G, D).
             out[slots] = out[slots].lerp(prefix_out, (prefix_lse - lse[slots]).sigmoid_())
         return out.to(own_values.dtype)
 
-    def end_step(self, chosen: list[NextToken]) -> None:
-        """Append the tokens chosen in a step, one per row."""
-        for slot, (row, (token, gap)) in enumerate(zip(self.rows, chosen, strict=True)):
-            self.lengths[slot] += 1
-            row.position += 1
-            row.last_token = token
-            row.text.push(token, gap)
+    def append(self, slot: int, chosen: NextToken) -> None:
+        """Append a token to a row; the one before it is read, and its KV the row's own."""
+        row = self.rows[slot]
+        self.lengths[slot] += 1
+        row.position += 1
+        row.last_token = chosen.token
+        row.text.push(chosen.token, chosen.gap)
 
 
 def _softmax_average(scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:

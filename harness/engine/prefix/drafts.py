@@ -1,8 +1,10 @@
-"""Which sources of drafts are read: those whose guesses have been right.
+"""Which drafts of answers are read: those of sources whose guesses have been right.
 
 A source is a place among the drafts of a prompt, such as the reference or the base's text, for one
 arm and one suite. What it guesses wrong costs as much as a decoded token, so a few of its drafts
 are read first, and the others only if enough of those tokens were right.
+
+While an answer is decoded, what it repeats is a draft, too: `repeated`.
 """
 
 from collections import Counter
@@ -55,3 +57,29 @@ class DraftRecord:
 
     def _is_poor(self, of: tuple[Hashable, int]) -> bool:
         return self._tried[of] >= TRIAL and self._right[of] < MIN_RIGHT_SHARE * self._read[of]
+
+
+def repeated(ids: Sequence[int], count: int) -> list[int]:
+    """Guess the tokens that follow: those that followed the last two where they stood before.
+
+    Prompt lookup (Saxena 2023): an answer copies names from its prompt, and a model that is lost
+    repeats itself until the limit.
+
+    Args:
+        ids: Of a prompt and its answer so far.
+        count: How many to guess.
+
+    Returns:
+        So many tokens; none where the last two are new.
+
+    >>> repeated([5, 6, 7, 8, 5, 6], 3), repeated([9, 4, 4, 4], 3), repeated([1, 2, 3], 3)
+    ([7, 8, 5], [4, 4, 4], [])
+    """
+    if len(ids) < 2:
+        return []
+    before, last = ids[-2], ids[-1]
+    for place in range(len(ids) - 2, 0, -1):
+        if ids[place] == last and ids[place - 1] == before:
+            period = ids[place + 1 :]
+            return [period[n % len(period)] for n in range(count)]
+    return []

@@ -46,7 +46,10 @@ READ_AHEAD_TOKENS = 4096
 """Distinct tokens that are prefilled at a time, whose keys wait until their rows join the batch."""
 
 _MIN_ROWS = 8
-"""Rows that are decoded together however long they may become."""
+"""Rows that are decoded together however long they may become.
+
+A step of so few costs little more when it reads several tokens of each, so it reads guesses, too.
+"""
 
 
 @dataclass(slots=True)
@@ -103,19 +106,24 @@ class Generator:
 
     def _decode_step(self, batch: DecodeBatch) -> list[DecodeRow]:
         """Decode one token of every row; return rows that were preempted for lack of memory."""
-        # 1. One forward pass over the last token of every row.
+        # 1. One forward pass over the last token of every row; of few rows, and what it repeats.
+        few = len(batch.rows) <= _MIN_ROWS
+        guesses = [row.look_ahead() if few else [] for row in batch.rows]
         try:
-            tokens, positions = batch.begin_step()  # (1, R), (1, R)
-            every = torch.arange(len(batch.rows), device=tokens.device)
-            logits = self.runner.forward(tokens, positions, batch, every)  # (R, V)
+            tokens, positions = batch.begin_step(guesses)  # (1, R * M), (1, R * M)
+            every = torch.arange(tokens.shape[1], device=tokens.device)
+            logits = self.runner.forward(tokens, positions, batch, every)  # (R * M, V)
         except Exception as error:
+            if is_out_of_memory(error) and batch.width > 1:  # without guesses the next time
+                for row in batch.rows:
+                    row.trusted = 0
+                return []
             if not is_out_of_memory(error) or len(batch.rows) == 1:
                 raise
             self.runner.max_rows = len(batch.rows) // 2
             return batch.preempt(self.runner.max_rows)
         # 2. Choose and append the next tokens.
-        batch.end_step(self._choose(logits, batch.rows))
-        self.decoded_tokens += len(batch.rows)
+        self._append(logits, batch, guesses)
         # 3. Rows that ended leave.
         ended = {slot for slot, row in enumerate(batch.rows) if row.text.finish}
         for slot in sorted(ended):
@@ -123,15 +131,29 @@ class Generator:
         batch.remove(ended)
         return []
 
-    def _choose(self, logits: Tensor, rows: Sequence[DecodeRow]) -> list[NextToken]:
-        """Choose the next token of each row from logits ``(R, V)``."""
-        chosen = greedy_tokens(logits)
-        for slot, row in enumerate(rows):
-            if row.params.do_sample:
-                token = sample_token(logits[slot], row.params, row.context, len(row.text.ids))
-                chosen[slot] = NextToken(token, math.inf)
-        self.ties += sum(gap < TIE for _, gap in chosen)
-        return chosen
+    def _append(self, logits: Tensor, batch: DecodeBatch, guesses: Sequence[Sequence[int]]) -> None:
+        """Append to each row the token that follows its last one, and one per right guess.
+
+        Args:
+            logits: Of every row's tokens in turn, ``(R * M, V)``.
+            batch: The rows.
+            guesses: What was read of each row after its last token.
+        """
+        best = greedy_tokens(logits)
+        for slot, (row, guess) in enumerate(zip(batch.rows, guesses, strict=True)):
+            known = len(row.text.ids)
+            for place, guessed in enumerate([*guess, None], start=slot * batch.width):
+                chosen = best[place]
+                if row.params.do_sample:
+                    step = len(row.text.ids)
+                    token = sample_token(logits[place], row.params, row.context, step)
+                    chosen = NextToken(token, math.inf)
+                self.ties += chosen.gap < TIE
+                self.decoded_tokens += 1
+                batch.append(slot, chosen)
+                if row.text.finish or chosen.token != guessed:
+                    break
+            row.judge_guess(row.text.ids[known:])
 
     def _finish(self, index: int, text: GeneratedText) -> None:
         gap = None if math.isinf(text.gap) else text.gap

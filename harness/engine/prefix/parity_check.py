@@ -116,7 +116,7 @@ def _probe_pairs(probe: Sequence[int]) -> list[TokenPair]:
         ids = ids * (8 // max(1, len(ids)) + 1)
     half, turned = len(ids) // 2, ids[::-1]
     contexts = [ids[:half], ids, ids[:half] + turned[:half], turned]
-    return [(c, tail) for c in contexts for tail in (turned[:3], ids[:2], turned[:1], ids[-4:])]
+    return [(context, tail) for context in contexts for tail in (turned[:3], ids[-4:])]
 
 
 def _logprobs(batches: Iterable[list[tuple[int, Response]]]) -> dict[int, float]:

@@ -1,20 +1,20 @@
 """Sequential evaluation: answer items block by block in a hashed order, until a look decides."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from hashlib import sha256
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from harness.analysis.decisions import decide_early
 from harness.errors import ComparisonError
-from harness.pipeline.answers.ask import AnswerSession
+from harness.pipeline.answers.ask import AnswerSession, part
 from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Arm, ItemKey, Sample
 from harness.stats import Schedule, Scores, shuffled_order
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
+    from harness.records import Gate, Suite
 
 
 def schedules(planned: PlannedRun) -> dict[str, Schedule]:
@@ -44,6 +44,10 @@ def order_of(loaded: "LoadedSuite", seed: int) -> tuple[int, ...]:
     )
 
 
+class _UndecidedError(Exception):
+    """The items that are answered so far leave a decision open."""
+
+
 class _SequentialSuite:
     """One suite while it is answered: its order, and what is scored so far, by arm and place."""
 
@@ -52,21 +56,39 @@ class _SequentialSuite:
         self.order = order_of(loaded, seed)
         self.scored: dict[str, dict[int, Sample]] = {}
 
-    def score(self, session: AnswerSession, arm: str, places: Sequence[int]) -> None:
-        known = self.scored.setdefault(arm, {})
-        missing = [place for place in places if place not in known]
-        samples = session.samples(arm, self.loaded, missing)
-        known.update(zip(missing, samples, strict=True))
+    def answer(
+        self, session: AnswerSession, candidates: Sequence[str], places: Sequence[int]
+    ) -> None:
+        """Score the items at some places for the base, then for all candidates in one pass."""
+        session.ask([BASE], [part(self.loaded, places)])
+        session.ask(candidates, [part(self.loaded, places)])
+        for arm in (BASE, *candidates):
+            known = self.scored.setdefault(arm, {})
+            missing = [place for place in places if place not in known]
+            samples = session.samples(arm, self.loaded, missing)
+            known.update(zip(missing, samples, strict=True))
 
-    def scores(self, session: AnswerSession, arm: str) -> Iterator[Scores]:
-        """Yield both arms' scores in order, answering a block when its first item is wanted."""
-        for start, end in pairwise((0, *self.schedule.sizes)):
-            block = self.order[start:end]
-            for each in (BASE, arm):
-                self.score(session, each, block)
-            for place in block:
-                base, tuned = (self.scored[each][place].verdict.score for each in (BASE, arm))
-                yield None if base is None or tuned is None else (base, tuned)
+    def is_open(self, candidate: str, declaration: "Suite", gate: "Gate", end: int) -> bool:
+        """Tell whether a decision needs more than so many of the items in order."""
+        try:
+            decide_early(declaration, self._scores(candidate, end), self.schedule, gate)
+        except _UndecidedError:
+            return True
+        except ComparisonError:  # nothing could be scored: the comparison says so
+            pass
+        return False
+
+    def _scores(self, candidate: str, end: int) -> Iterator[Scores]:
+        """Yield both arms' scores of the first items in order.
+
+        Raises:
+            _UndecidedError: If further ones are wanted.
+        """
+        for place in self.order[:end]:
+            base, tuned = (self.scored[arm][place].verdict.score for arm in (BASE, candidate))
+            yield None if base is None or tuned is None else (base, tuned)
+        if end < self.schedule.planned:
+            raise _UndecidedError
 
     def places(self, keys: Collection[ItemKey]) -> list[int]:
         return [place for place, item in enumerate(self.loaded.items) if item.key in keys]
@@ -84,10 +106,11 @@ def until_decided(
     *,
     schedules: Mapping[str, Schedule],
 ) -> dict[tuple[str, str], list[Sample]]:
-    """Let every candidate answer block after block while its decision on a suite is open.
+    """Let candidates answer block after block, each as long as its decision on a suite is open.
 
-    The base answers a block first, unless it did for an earlier candidate, then the candidate.
-    Items that must pass are answered in any case.
+    The base answers a block first, then all candidates that are still open, together. Which items a
+    decision uses depends on that candidate's and the base's scores alone. Items that must pass are
+    answered in any case.
 
     Returns:
         The samples of each arm and suite, in the declared order.
@@ -97,18 +120,18 @@ def until_decided(
         loaded.suite.name: _SequentialSuite(loaded, schedules[loaded.suite.name], seed)
         for loaded in planned.loaded
     }
-    for arm in arms[1:]:
-        for declaration in planned.suites:
-            name = declaration.name
-            for each in (BASE, arm.name):
-                suites[name].score(session, each, suites[name].places(planned.must_pass[name]))
-            with suppress(ComparisonError):  # nothing could be scored: the comparison says so
-                decide_early(
-                    declaration,
-                    suites[name].scores(session, arm.name),
-                    schedules[name],
-                    gate,
-                )
+    candidates = [arm.name for arm in arms[1:]]
+    for declaration in planned.suites:
+        suite = suites[declaration.name]
+        suite.answer(session, candidates, suite.places(planned.must_pass[declaration.name]))
+        still_open = candidates
+        for start, end in pairwise((0, *suite.schedule.sizes)):
+            if not still_open:
+                break
+            suite.answer(session, still_open, suite.order[start:end])
+            still_open = [
+                name for name in still_open if suite.is_open(name, declaration, gate, end)
+            ]
     return {
         (arm.name, name): suite.samples(arm.name) for arm in arms for name, suite in suites.items()
     }
