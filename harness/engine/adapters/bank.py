@@ -1,9 +1,9 @@
 """Where several arms share a pass: a layer's own product once, then each arm's low rank.
 
 The rows of a packed row belong to different arms. What the base computes is the same for all of
-them; what a LoRA adds, ``scale * up @ (down @ x)``, is added to the rows of its own arm alone. So N
-arms cost one pass over the base's weights instead of N (Punica, Chen et al. 2023; S-LoRA, Sheng et
-al. 2023).
+them; what a LoRA adds, ``scale * up @ (down @ x)``, is added to the rows of its own arm alone, and
+a DoRA multiplies their outputs first. So N arms cost one pass over the base's weights instead of N
+(Punica, Chen et al. 2023; S-LoRA, Sheng et al. 2023).
 
 `low_rank_parts` says what an adapter adds to which layer, and that it does nothing else. A `Bank`
 holds the parts of some arms and, while it is `on`, adds them by hooks on the base's layers. Whoever
@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from peft.tuners.lora.layer import Linear
     from torch.nn import Module
 
     from harness.models.protocols import CausalLM
@@ -34,11 +35,15 @@ class SharedPassError(Exception):
 
 
 class LowRank(NamedTuple):
-    """What an adapter adds to the output of a layer for inputs x: ``scale * up @ (down @ x)``."""
+    """What an adapter adds to the output of a layer for inputs x: ``scale * up @ (down @ x)``.
+
+    With a ``gain`` the layer's own product is multiplied by it first, and not its bias.
+    """
 
     down: Tensor  # (r, in)
     up: Tensor  # (out, r)
     scale: float
+    gain: Tensor | None = None  # (out,)
 
 
 def low_rank_parts(model: "CausalLM", adapter: str) -> "dict[Module, LowRank] | None":
@@ -49,22 +54,41 @@ def low_rank_parts(model: "CausalLM", adapter: str) -> "dict[Module, LowRank] | 
         adapter: What PEFT calls it.
     """
     from peft.tuners.lora.layer import Linear
+    from peft.tuners.lora.variants import DoraLinearVariant
 
     parts: dict[Module, LowRank] = {}
     for layer in model.modules():
-        if type(layer) is Linear and adapter in layer.lora_A and adapter not in layer.lora_variant:
-            down, up = layer.lora_A[adapter], layer.lora_B[adapter]
-            scale = float(layer.scaling[adapter])
-            parts[layer.get_base_layer()] = LowRank(down.weight, up.weight, scale)
+        if type(layer) is not Linear or adapter not in layer.lora_A:
+            continue
+        variant = layer.lora_variant.get(adapter)
+        if variant is None:
+            parts[layer.get_base_layer()] = _low_rank(layer, adapter)
+        elif type(variant) is DoraLinearVariant:
+            parts[layer.get_base_layer()] = _with_gain(layer, adapter)
     own = [
         name
         for module_name, module in model.named_modules()
         for name, _ in module.named_parameters(prefix=module_name, recurse=False)
         if f".{adapter}." in f"{name}."
     ]
+    used = sum(2 if part.gain is None else 3 for part in parts.values())
     head = model.get_output_embeddings()
-    is_all = len(own) == 2 * len(parts) and getattr(head, "base_layer", head) not in parts
+    is_all = len(own) == used and getattr(head, "base_layer", head) not in parts
     return parts if parts and is_all else None
+
+
+def _low_rank(layer: "Linear", adapter: str) -> LowRank:
+    down, up = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
+    return LowRank(down, up, float(layer.scaling[adapter]))
+
+
+def _with_gain(layer: "Linear", adapter: str) -> LowRank:
+    """Return what a DoRA adds (Liu et al. 2024): ``m / ||W + scale * up @ down||`` times both."""
+    down, up, scale, _ = _low_rank(layer, adapter)
+    learnt = layer.lora_magnitude_vector[adapter]
+    norm = learnt.get_weight_norm(layer.get_base_layer().weight, up @ down, scale)  # (out,)
+    gain = learnt.weight / norm
+    return LowRank(down, up * gain[:, None], scale, gain)
 
 
 @dataclass(slots=True)
@@ -131,6 +155,9 @@ class SharedLayer:
         self.down = torch.cat([part.down for part in known])  # (R, in)
         self.up = torch.cat([part.up.T for part in known])  # (R, out)
         self.scales = self.down.new_zeros(len(parts), len(self.down))  # (arms, R)
+        self.gains = {
+            a: p.gain for a, p in enumerate(parts) if p is not None and p.gain is not None
+        }
         self.ranks: dict[int, slice] = {}
         start = 0
         for arm, part in enumerate(parts):
@@ -138,18 +165,29 @@ class SharedLayer:
                 self.ranks[arm] = slice(start, start + len(part.down))
                 self.scales[arm, self.ranks[arm]] = part.scale
                 start = self.ranks[arm].stop
+                if part.gain is not None:
+                    self.gains[arm] = part.gain
 
-    def __call__(self, _: "Module", inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    def __call__(self, layer: "Module", inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         """Add to a layer's output ``(..., out)``."""
         rows = inputs[0].reshape(-1, inputs[0].shape[-1]).to(self.down.dtype)  # (N, in)
         sums = output.view(-1, output.shape[-1])  # (N, out)
         row_arms = self.bank.row_arms(rows)
+        if self.gains:
+            self._multiply(sums, getattr(layer, "bias", None))
         if self.bank.is_sorted or len(self.down) > MAX_MASKED_RANKS:
             self._add_arm_by_arm(rows, sums)
         else:
             masked = (rows @ self.down.T) * self.scales[row_arms]  # (N, R)
             _add_product(sums, masked, self.up)
         return output
+
+    def _multiply(self, sums: Tensor, bias: Tensor | None) -> None:
+        """Multiply the products in the rows of each arm that has a gain."""
+        shift = 0.0 if bias is None else bias
+        for arm, place in self.bank.places():
+            if arm in self.gains:
+                sums[place] = ((sums[place] - shift) * self.gains[arm] + shift).to(sums.dtype)
 
     def _add_arm_by_arm(self, rows: Tensor, sums: Tensor) -> None:
         """Multiply the rows of each arm with that arm's ranks alone."""
