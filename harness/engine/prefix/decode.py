@@ -211,7 +211,8 @@ class DecodeBatch:
         self._write_at = slots, ends.flatten()
         columns = torch.arange(max(self.lengths) + self.width, device=device)
         beyond = columns > ends[:, None, :, None, None]  # (R, 1, M, 1, W)
-        self._mask = torch.zeros(beyond.shape, device=device).masked_fill_(beyond, -torch.inf)
+        mask = self.keys[0].new_zeros(beyond.shape)
+        self._mask = mask.masked_fill_(beyond, -torch.inf)
         tokens, positions = list[int](), list[int]()
         for row, guess in zip(self.rows, guesses, strict=True):
             unseen = self.width - 1 - len(guess)
@@ -237,13 +238,13 @@ class DecodeBatch:
         own_values = self.values[layer][:count, :, :columns]  # (R, KV, W, D)
         query = (query.transpose(0, 1) * scale).reshape(count, self.width, kv_heads, -1, size)
         query = query.transpose(1, 2).flatten(2, 3)  # (R, KV, M * G, D)
-        scores = (query @ own_keys).float()  # (R, KV, M * G, W)
+        scores = query @ own_keys  # (R, KV, M * G, W)
         scores.unflatten(2, (self.width, -1)).add_(self._mask)
         # 3. Attention, over the shared prefixes as well where there are any.
         if self._groups:
             out = self._merge_prefixes(layer, query, scores, own_values)
         else:
-            out = scores.softmax(dim=-1).to(value.dtype) @ own_values  # (R, KV, M * G, D)
+            out = _softmax(scores).to(value.dtype) @ own_values  # (R, KV, M * G, D)
         out = out.unflatten(2, (self.width, -1)).transpose(1, 2)  # (R, M, KV, G, D)
         return out.reshape(tokens, heads, -1).transpose(0, 1)  # (H, R * M, D)
 
@@ -258,7 +259,7 @@ class DecodeBatch:
             flat_query = group_query.flatten(1, 2)  # (KV, r * M * G, D)
             # 2. Attention to the prefix (KV, P, D), read once for all of them.
             prefix_out, prefix_lse = _softmax_average(
-                (flat_query @ prefix.keys[layer].transpose(1, 2)).float(), prefix.values[layer]
+                flat_query @ prefix.keys[layer].transpose(1, 2), prefix.values[layer]
             )
             prefix_out = prefix_out.view(*group_query.shape[:3], -1).transpose(0, 1)
             prefix_lse = prefix_lse.view(*group_query.shape[:3], 1).transpose(0, 1)
@@ -281,12 +282,17 @@ def _softmax_average(scores: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     The largest softmax weight is ``exp(max - logsumexp)``, which saves a second pass of `exp`.
 
     Args:
-        scores: ``(..., Q, K)`` in float32.
+        scores: ``(..., Q, K)``.
         values: ``(..., K, D)``.
     """
-    weights = scores.softmax(dim=-1)
+    weights = _softmax(scores)
     lse = scores.amax(dim=-1, keepdim=True) - weights.amax(dim=-1, keepdim=True).log_()
     return (weights.to(values.dtype) @ values).float(), lse
+
+
+def _softmax(scores: Tensor) -> Tensor:
+    """Return the softmax in float32; a GPU reads scores in bf16 for it without a copy."""
+    return scores.softmax(dim=-1, dtype=torch.float32)
 
 
 def _slot_index(slots: list[int], device: torch.device) -> slice | Tensor:
