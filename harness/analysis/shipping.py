@@ -86,14 +86,19 @@ def _rivals(
             if ours is None or not theirs.pairs or _ended_early(theirs):
                 continue
             compared = compare_pairs(name, theirs.suite, _joined(ours, theirs), gate)
-            found.append(replace(compared, pairs=(), reference=ours.candidate))
+            differ = ours.prompts_differ or theirs.prompts_differ
+            found.append(
+                replace(compared, pairs=(), reference=ours.candidate, prompts_differ=differ)
+            )
     return settle(found, gate)
 
 
 def _joined(ours: Comparison, theirs: Comparison) -> tuple[Pair, ...]:
     mine = {p.tuned.item.key: p.tuned for p in ours.pairs}
     other = [p.tuned for p in theirs.pairs if p.tuned.item.key in mine]
-    return pair([mine[sample.item.key] for sample in other], other, theirs.suite)
+    differ = ours.prompts_differ or theirs.prompts_differ
+    answered = [mine[sample.item.key] for sample in other]
+    return pair(answered, other, theirs.suite, prompts_differ=differ)
 
 
 def _ended_early(comparison: Comparison) -> bool:

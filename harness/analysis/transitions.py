@@ -9,13 +9,16 @@ TRANSITIONS: tuple[Transition, ...] = ("lost", "gained", "both_wrong", "both_rig
 """Every transition, in the order in which a person wants to read the items."""
 
 
-def pair(base: Sequence[Sample], tuned: Sequence[Sample], suite: Suite) -> tuple[Pair, ...]:
+def pair(
+    base: Sequence[Sample], tuned: Sequence[Sample], suite: Suite, *, prompts_differ: bool = False
+) -> tuple[Pair, ...]:
     """Put the two answers to each item side by side.
 
     Args:
         base: The base arm's samples of one suite, in any order.
         tuned: The candidate's samples of the same suite, in any order.
         suite: The suite that both answered.
+        prompts_differ: Each side has a template and tokenizer of its own, as declared.
 
     Returns:
         One pair per item, in the order of ``base``. A pair is ``unscored`` if either side is.
@@ -27,7 +30,8 @@ def pair(base: Sequence[Sample], tuned: Sequence[Sample], suite: Suite) -> tuple
     base_samples = _by_key(base, suite, "base")
     tuned_samples = _by_key(tuned, suite, "tuned")
     _require_same_items(base_samples, tuned_samples, suite)
-    _require_same_prompts(base_samples, tuned_samples, suite)
+    if not prompts_differ:
+        _require_same_prompts(base_samples, tuned_samples, suite)
     return tuple(
         Pair(base=sample, tuned=tuned_samples[key], transition=_move(sample, tuned_samples[key]))
         for key, sample in base_samples.items()

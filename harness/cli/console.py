@@ -183,7 +183,7 @@ def _write(text: str, *, err: bool) -> None:
 
 def show(result: "Result") -> None:
     """Print every comparison of a run, one table per candidate, in 80 columns."""
-    from harness.report.wording import reading
+    from harness.report.wording import prompts_told, reading
 
     reference = "the baseline" if result.arms[0].method == "baseline" else "base"
     for arm in result.arms[1:]:
@@ -196,6 +196,8 @@ def show(result: "Result") -> None:
             for said in filter(None, (reading(comparison.suite), why(comparison))):
                 say(f"  {comparison.suite.name}: {said}", style="dim")
 
+    if told := prompts_told(result):
+        say(f"{told}.", style="yellow")
     if result.recipes:
         say("\nis it the recipe or luck? mean over training seeds", style="bold")
         print_table(_recipe_table(result.recipes))

@@ -44,6 +44,7 @@ def command(
         what = (
             f"{section.method} on {len(candidate.examples)} rows" if section.train else "as it is"
         )
+        what += f", on {section.base.title}" if section.base else ""
         if section.sweep:
             what += f", the best of {training.space_of(section).size} trials"
         console.say(f"candidate {candidate.name}: {what}")
@@ -70,6 +71,8 @@ def command(
             "passes, items a beginning, or bf16 answers first; training and judging come on top"
         )
         _tell_shards(arms * sum(timed), planning + (suites[0].loading or 0.0))
+    if planned.own:
+        console.say(f"on bases of their own, with other times: {', '.join(planned.own)}")
     console.say(
         f"(supposing that base and tuned differ on {DISAGREEMENT:.0%} of the items; with "
         "--until-decided a clear verdict needs fewer)"

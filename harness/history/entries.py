@@ -11,7 +11,7 @@ from harness.analysis.several_candidates import gravest
 from harness.errors import StudyError, nearest
 from harness.files import sha256_of
 from harness.pipeline.answers.scored_run import ScoredRun, read_run
-from harness.pipeline.conclude import compare
+from harness.pipeline.conclude import decide
 from harness.records import BASE, Comparison, Document, Gate, GateVerdict, Label, Sample, Suite
 from harness.store.baseline_file import declaration
 from harness.store.run_folder import RunFolder
@@ -113,8 +113,8 @@ def run_of(folder: RunFolder, *, candidate: str = "") -> HistoryRun:
         StudyError: If the folder holds no scored run, or nothing says which candidate to follow.
         ComparisonError: If models or samples are not those that were scored.
     """
-    run = read_run(folder)
-    result = compare(run)
+    run = read_run(folder, texts=frozenset())
+    result = decide(run)
     arms = [arm.name for arm in run.arms[1:]]
     followed = candidate or (arms[0] if len(arms) == 1 else result.recommended) or ""
     if followed not in arms:

@@ -93,7 +93,8 @@ class ServedRoot:
 
 def _asks_for_trust(study: Study) -> Iterator[str]:
     """Yield what in a study runs code of others, or sends something to a server."""
-    if study.base.trust_remote_code:
+    bases = (study.base, *(c.base for c in study.candidates if c.base))
+    if any(base.trust_remote_code for base in bases):
         yield "'trust_remote_code'"
     for suite in study.suites:
         if suite.trust or suite.folder:

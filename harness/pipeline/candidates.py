@@ -48,6 +48,11 @@ class PlannedCandidate:
         return self.section.name
 
     @property
+    def origin(self) -> str:
+        """The name of the study's candidate that it is, or one of whose seeds it is."""
+        return self.recipe or self.name
+
+    @property
     def examples(self) -> Sequence[Example]:
         """The cleaned rows of its source."""
         return self.source.cleaned.examples if self.source else ()
@@ -160,6 +165,11 @@ class CandidatePlanner:
         self._study = study
         self._reader = RowReader(study)
         self._copies: dict[str, tuple[Copy, ...]] = {}
+
+    @property
+    def study(self) -> Study:
+        """The study on the base that the candidates are planned for."""
+        return self._study
 
     def plan(self, section: CandidateSection, *, seed: int, recipe: str = "") -> PlannedCandidate:
         """Check one candidate against the base, and read its rows.

@@ -91,7 +91,7 @@ def decide(run: ScoredRun) -> Result:
 
 def _candidate(run: ScoredRun, arm: Arm) -> list[Comparison]:
     """Decide all suites of one candidate: each alone, then Holm over all, then must-pass items."""
-    decided = [_decide(run, arm.name, suite) for suite in run.suites]
+    decided = [_decide(run, arm, suite) for suite in run.suites]
     if arm.identical:
         decided = [by_identity(comparison) for comparison in decided]
     gate = run.study.gate.rates
@@ -106,12 +106,14 @@ def _candidate(run: ScoredRun, arm: Arm) -> list[Comparison]:
     ]
 
 
-def _decide(run: ScoredRun, candidate: str, suite: Suite) -> Comparison:
+def _decide(run: ScoredRun, arm: Arm, suite: Suite) -> Comparison:
     gate, schedule = run.study.gate.rates, run.declared.schedules.get(suite.name)
+    candidate, differ = arm.name, arm.base is not None
     base, tuned = run.samples[BASE, suite.name], run.samples[candidate, suite.name]
     if schedule is None:
-        pairs = without_copies(pair(base, tuned, suite), candidate, run.data)
-        return compare_pairs(candidate, suite, pairs, gate)
+        pairs = pair(base, tuned, suite, prompts_differ=differ)
+        pairs = without_copies(pairs, candidate, run.data)
+        return replace(compare_pairs(candidate, suite, pairs, gate), prompts_differ=differ)
     answered = {sample.item.key for sample in tuned}  # another candidate may have needed more
     pairs = pair([sample for sample in base if sample.item.key in answered], tuned, suite)
     return compare_early(candidate, suite, pairs, schedule, gate)

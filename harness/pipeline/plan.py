@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from harness.errors import StudyError
 from harness.models.hub import check_hub
@@ -12,6 +12,13 @@ from harness.pipeline.candidates import CandidatePlanner, PlannedCandidate
 from harness.pipeline.checks.choosing import set_apart
 from harness.pipeline.checks.installed import check_installed
 from harness.pipeline.checks.must_pass import must_pass
+from harness.pipeline.checks.own_bases import (
+    OwnBase,
+    check_another_model,
+    check_own_bases,
+    same_items,
+    too_long,
+)
 from harness.pipeline.checks.suite_rows import check_databases, check_suite_rows
 from harness.pipeline.progress import Progress, Silent
 from harness.records import BASE, ItemKey, Suite
@@ -26,6 +33,7 @@ from harness.study import (
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
+    from harness.models.protocols import PretrainedTokenizer
     from harness.models.scoring_dtype import ScoringDtype
 
 
@@ -35,7 +43,8 @@ class PlannedRun:
 
     ``loaded`` are the suites with the items that judge, ``choosing`` those with the items that
     choose checkpoints, ``set_apart`` says which items judge nothing and why, ``precision`` what the
-    weights are scored in and why.
+    weights are scored in and why. ``own`` are the bases of candidates that have their own, by
+    candidate, ``unscored`` the items that do not fit one of the bases, with the reason.
     """
 
     study: Study
@@ -49,6 +58,8 @@ class PlannedRun:
     set_apart: tuple[str, ...] = ()
     must_pass: Mapping[str, Sequence[ItemKey]] = field(default_factory=dict)
     precision: "ScoringDtype | None" = None
+    own: Mapping[str, OwnBase] = field(default_factory=dict)
+    unscored: Mapping[ItemKey, str] = field(default_factory=dict)
 
     @property
     def suites(self) -> tuple[Suite, ...]:
@@ -64,7 +75,20 @@ class PlannedRun:
     @property
     def items(self) -> dict[str, str]:
         """The sha256 of each suite's items and token ids."""
-        return {loaded.suite.name: _items_sha256(loaded) for loaded in self.loaded}
+        own = {
+            f"{loaded.suite.name} as {name} reads it": _items_sha256(loaded)
+            for name, base in self.own.items()
+            for loaded in base.loaded
+        }
+        return {loaded.suite.name: _items_sha256(loaded) for loaded in self.loaded} | own
+
+    def study_of(self, candidate: str) -> Study:
+        """The study on a candidate's own base, where it has one; else the study."""
+        return self.own[candidate].study if candidate in self.own else self.study
+
+    def read_by(self, arm: str) -> Sequence["LoadedSuite"]:
+        """The suites as an arm gets them."""
+        return self.own[arm].loaded if arm in self.own else self.loaded
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -101,32 +125,32 @@ def plan(
     if precision:
         study = _scored_in(study, precision.dtype)
     study = _judge_by_path(_dated(study, folder))
-    if until_decided and study.data.overlap == "exclude":
-        raise StudyError(
-            "an early end counts on every item: 'data: overlap: exclude' leaves some out; use warn "
-            "or refuse, or all items"
-        )
-    if until_decided and any(suite.at_least is not None for suite in study.suites):
-        raise StudyError(
-            "a goal is held against every item: leave 'at_least' out where verdicts may end early, "
-            "or ask all items"
-        )
+    check_own_bases(study, until_decided=until_decided)
+    if until_decided:
+        _check_early_end(study)
     _check_suite_paths(study)
     check_suite_rows(study)
     progress = progress or Silent()
-    planner = CandidatePlanner(study)
+    planners = _planners(study, folder)
     with progress.task("read the rows"):
         candidates = [
-            planner.plan(one, seed=seed, recipe=recipe)
+            planners[recipe or one.name].plan(one, seed=seed, recipe=recipe)
             for one, seed, recipe in _one_per_seed(study)
         ]
-    virtual = max(one.virtual_tokens for one in candidates)
+    virtual = max((one.virtual_tokens for one in candidates if not one.section.base), default=0)
     loaded = _load_suites(study, progress, virtual, folder.measures())
     required = must_pass(study, loaded)
     apart = set_apart(study, loaded, required)
+    own = {
+        one.name: _own_base(planners[one.origin].study, one, apart.judging, progress, folder)
+        for one in candidates
+        if one.section.base
+    }
     with progress.task("check the rows"):
         candidates = [
-            planner.check_with_suites(one, apart.judging, folder.path) for one in candidates
+            planners[one.origin].check_with_suites(one, read, folder.path)
+            for one in candidates
+            for read in (own[one.name].loaded if one.name in own else apart.judging,)
         ]
     return PlannedRun(
         study=study,
@@ -140,7 +164,75 @@ def plan(
         until_decided=until_decided,
         must_pass=required,
         precision=precision,
+        own=own,
+        unscored=_beyond_a_context(study, apart.judging, virtual, own) if own else {},
     )
+
+
+def _check_early_end(study: Study) -> None:
+    if study.data.overlap == "exclude":
+        raise StudyError(
+            "an early end counts on every item: 'data: overlap: exclude' leaves some out; use warn "
+            "or refuse, or all items"
+        )
+    if any(suite.at_least is not None for suite in study.suites):
+        raise StudyError(
+            "a goal is held against every item: leave 'at_least' out where verdicts may end early, "
+            "or ask all items"
+        )
+
+
+def _planners(study: Study, folder: RunFolder) -> dict[str, CandidatePlanner]:
+    """Return what plans each candidate of the study file, on its own base where it has one."""
+    from harness.models.scoring_dtype import scoring_dtype
+
+    shared = CandidatePlanner(study)
+    planners = {}
+    for candidate in study.candidates:
+        planners[candidate.name] = shared
+        if candidate.base is not None:
+            own = study.on_base_of(candidate)
+            check_hub(own)
+            own = _dated(_scored_in(own, scoring_dtype(own.base).dtype), folder)
+            check_another_model(study, own, candidate.name)
+            planners[candidate.name] = CandidatePlanner(own)
+    return planners
+
+
+def _own_base(
+    own: Study,
+    candidate: PlannedCandidate,
+    judging: Sequence["LoadedSuite"],
+    progress: Progress,
+    folder: RunFolder,
+) -> OwnBase:
+    """Let a candidate's own base read the suites; the items stay those that judge."""
+    loaded = _load_suites(own, progress, candidate.virtual_tokens, folder.measures())
+    return OwnBase(
+        study=own,
+        loaded=same_items(loaded, judging),
+        fits=_context(own, loaded) - candidate.virtual_tokens,
+    )
+
+
+def _context(study: Study, loaded: Sequence["LoadedSuite"]) -> int:
+    from harness.engine import context_length
+
+    tokenizer = cast("PretrainedTokenizer", loaded[0].tokenizer)
+    return context_length(study.model_path, study.base, tokenizer)
+
+
+def _beyond_a_context(
+    study: Study,
+    judging: Sequence["LoadedSuite"],
+    virtual_tokens: int,
+    own: Mapping[str, OwnBase],
+) -> dict[ItemKey, str]:
+    """Return the items that one of several bases cannot read: no arm is scored on them."""
+    found = dict(too_long(study.base.title, judging, _context(study, judging) - virtual_tokens))
+    for base in own.values():
+        found |= too_long(base.study.base.title, base.loaded, base.fits)
+    return found
 
 
 def _in_one_precision(study: Study, folder: RunFolder) -> "ScoringDtype | None":

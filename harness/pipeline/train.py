@@ -11,6 +11,7 @@ from harness.files import weights_sha256
 from harness.pipeline.answers.join_endpoints import remote_base, remote_candidate
 from harness.pipeline.candidates import PlannedCandidate
 from harness.pipeline.checks.eval_suites import score_while_training
+from harness.pipeline.checks.own_bases import other_model
 from harness.pipeline.plan import PlannedRun
 from harness.pipeline.progress import Silent
 from harness.records import BASE, Arm, LossPoint
@@ -82,14 +83,16 @@ def _arms(
 ) -> tuple[Arm, ...]:
     arms = [remote_base(planned) if planned.study.base.backend else _untuned(planned)]
     for candidate in candidates:
-        section = candidate.section
+        section, own = candidate.section, planned.own.get(candidate.name)
         if section.backend:
             arm = remote_candidate(section)
+        elif own is not None and not (section.adapter or section.train):
+            arm = other_model(section, own)
         elif section.adapter:
             arm = _trained_elsewhere(section, planned.study.path(section.adapter))
         else:
             arm = _train_one(planned, candidate, must_be_trained=must_be_trained)
-        arms.append(replace(arm, recipe=candidate.recipe))
+        arms.append(replace(arm, recipe=candidate.recipe, base=own.record if own else None))
     return tuple(arms)
 
 
@@ -114,7 +117,8 @@ def _trained_elsewhere(candidate: CandidateSection, path: Path) -> Arm:
 
 def _train_one(planned: PlannedRun, candidate: PlannedCandidate, *, must_be_trained: bool) -> Arm:
     assert candidate.rows is not None  # every candidate that is trained here has rows
-    watch = score_while_training(candidate.section, planned.loaded, planned.choosing)
+    loaded, study = planned.read_by(candidate.name), planned.study_of(candidate.name)
+    watch = score_while_training(candidate.section, loaded, planned.choosing)
     latest = dict[str, float]()
 
     def score(model: "CausalLM") -> Mapping[str, float]:
@@ -130,8 +134,8 @@ def _train_one(planned: PlannedRun, candidate: PlannedCandidate, *, must_be_trai
             arm = training.train(
                 candidate.section,
                 candidate.rows,
-                base=planned.study.base,
-                model=planned.study.model_path,
+                base=study.base,
+                model=study.model_path,
                 out=planned.folder.adapter(candidate.name),
                 seed=candidate.seed,
                 on_progress=report,

@@ -43,7 +43,7 @@ from harness.records.ratings import (
     SetSummary,
     Winner,
 )
-from harness.records.result import BASE, Arm, ArmScore, Result
+from harness.records.result import BASE, Arm, ArmBase, ArmScore, Result
 from harness.records.scored import Outcome, Pair, Sample, Transition, Verdict
 from harness.records.training import (
     Copy,
@@ -66,6 +66,7 @@ __all__ = [
     "Answers",
     "Arm",
     "ArmAnswerBatch",
+    "ArmBase",
     "ArmScore",
     "Comparison",
     "Copy",

@@ -14,6 +14,18 @@ BASE = "base"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArmBase:
+    """A base of a candidate's own: what a report calls it, where it lies, and its weights' hash.
+
+    Without ``weights_sha256`` it is a hub model, which has its revision.
+    """
+
+    title: str
+    path: str
+    weights_sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
     """One thing that answers, and how it was trained.
 
@@ -22,7 +34,8 @@ class Arm:
     its rows say, ``trainable`` its number of trained parameters, ``watched`` its scores while it
     was trained, ``kept_step`` the step whose weights it has where the suites ``kept_by`` chose
     among its checkpoints. Arms that share a ``recipe`` were trained alike with other seeds.
-    ``identical`` says that its weights prove its logits to be the base's.
+    ``identical`` says that its weights prove its logits to be the base's. ``base`` is a model of
+    another family that it starts from, None where that is the study's: its prompts are its own.
     """
 
     name: str
@@ -42,6 +55,7 @@ class Arm:
     identical: bool = False
     cost: TrainingCost | None = None
     data_sha256: str = ""
+    base: ArmBase | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 import math
 
 from harness.records import Comparison, RecipeComparison, Result, Suite
+from harness.report.wording import prompts_told
 from harness.stats import SequentialDecision
 
 
@@ -18,7 +19,8 @@ def gate_json(result: Result) -> dict[str, object]:
     Returns:
         ``verdict``, ``exit_code``, ``checks`` (one per candidate and suite), ``versions``, which
         study it was, ``recipes`` (one per recipe and suite) where arms are seeds of one, and
-        ``reason`` where the run's verdict is not the gravest of its candidates'.
+        ``reason`` where the run's verdict is not the gravest of its candidates', and ``prompts``
+        where candidates have a base of their own: their checks say ``prompts_differ``.
     """
     gate: dict[str, object] = {
         "study": result.study,
@@ -30,6 +32,8 @@ def gate_json(result: Result) -> dict[str, object]:
         "seed": result.seed,
         "versions": dict(sorted(result.versions.items())),
     }
+    if told := prompts_told(result):
+        gate["prompts"] = told
     if result.reason:
         gate["reason"] = result.reason
     if result.recipes:
@@ -82,6 +86,7 @@ def _check(comparison: Comparison) -> dict[str, object]:
         "label": decision.label if decision else None,
         "verdict": comparison.verdict,
         "reason": comparison.reason,
+        **({"prompts_differ": True} if comparison.prompts_differ else {}),
         **_reading(comparison.suite),
     }
 

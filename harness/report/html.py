@@ -21,7 +21,7 @@ from harness.report.people_view import people
 from harness.report.recipe_table import MEANING, recipe_table
 from harness.report.standouts import beside
 from harness.report.training_view import training
-from harness.report.wording import agreements, grouping, level
+from harness.report.wording import agreements, grouping, level, prompts_told
 
 SCRIPTS = ("page.js", "texts.js", "marks.js", "item.js", "browser.js")
 """The page's script, in this order."""
@@ -39,6 +39,7 @@ def html(result: Result) -> str:
         data=embedded(item_data(result)),
         left_out=left_out(result),
         lede=headline.lede(result),
+        prompts=prompts_told(result),
         cards=headline.cards(result),
         beside=beside(result),
         level=level(result.comparisons),

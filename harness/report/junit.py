@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 from harness.analysis.several_candidates import candidates_of
 from harness.display_text import visible
 from harness.records import Comparison, Result
-from harness.report.wording import check_sentence
+from harness.report.wording import check_sentence, prompts_told
 
 LISTED_ITEMS = 20
 """How many lost items a failing check names; the report has them all."""
@@ -39,6 +39,8 @@ def junit(result: Result) -> str:
         )
         properties = ElementTree.SubElement(suite, "properties")
         said = {"base_model": result.base_model, "seed": str(result.seed)}
+        if any(check.prompts_differ for check in checks):
+            said["prompts"] = prompts_told(result)
         if result.reason:
             said["run"] = f"{result.verdict}: {result.reason}"
         for name, value in said.items():

@@ -19,7 +19,7 @@ from harness.report.lost_items import LONGEST, ShortLoss, losses, lost_item
 from harness.report.overview import warnings
 from harness.report.people_view import people, people_lines
 from harness.report.recipe_table import MEANING, recipe_table
-from harness.report.wording import agreements, level, percent, precise, title_of
+from harness.report.wording import agreements, level, percent, precise, prompts_told, title_of
 from harness.stats import SequentialDecision
 
 BUDGET = 60_000
@@ -40,6 +40,8 @@ def markdown(result: Result, *, budget: int = BUDGET) -> str:
     """
     found = cards(result)
     blocks = [f"<!-- finetune-harness {_marker(result.study)} -->\n# {_heading(result, found)}"]
+    if told := prompts_told(result):
+        blocks.append(f"> {escape(told)}.")
     blocks += _recommendation(result)
     blocks += _alerts(result, found) if len(found) <= MANY else []
     if result.reason:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from harness.records import Comparison, Decision, Finding, GateVerdict, Label, Suite
+from harness.records import Comparison, Decision, Finding, GateVerdict, Label, Result, Suite
 from harness.stats import SequentialDecision
 
 MINUS = "−"
@@ -78,6 +78,19 @@ def precise(change: float) -> str:
     """
     text = f"{abs(change) * 100:.1f}"
     return text if float(text) == 0 else ("+" if change > 0 else MINUS) + text
+
+
+def prompts_told(result: Result) -> str:
+    """Say which candidates read the items by a base of their own; empty where none does."""
+    own = [f"{arm.name} ({arm.base.title})" for arm in result.arms if arm.base]
+    if not own:
+        return ""
+    what = "answers on a base of its own" if len(own) == 1 else "answer on bases of their own"
+    return (
+        f"Prompts differ: {', '.join(own)} {what}, whose chat template and tokenizer made the "
+        "prompts; items are paired by their rows, and what is compared is which of them each side "
+        "gets right"
+    )
 
 
 def percent(share: float | None) -> str:

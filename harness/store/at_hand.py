@@ -108,6 +108,10 @@ def _hashed(
         yield place, arm.weights_sha256, lambda path: weights_sha256(path, sha256)
         if place and arm.name in lock.settings:
             yield place, lock.settings[arm.name], settings_sha256
+    if arm.base is not None and arm.base.weights_sha256:
+        own = Path(arm.base.path)
+        place = own if weight_files(own) else None
+        yield place, arm.base.weights_sha256, lambda path: weights_sha256(path, sha256)
     for name, scored in lock.backend_files.get(arm.name, {}).items():
         path = Path(name) if Path(name).exists() else None
         yield path, scored, lambda path: path_sha256(path, sha256)

@@ -78,6 +78,9 @@ def _facts(lock: RunLock) -> Iterator[tuple[str, str]]:
 
 def _model(arm: Arm) -> str:
     """Return a hash of an arm's weights, or of where it answers."""
+    if arm.base is not None:
+        told = [arm.base.title, arm.base.weights_sha256, arm.weights_sha256]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
     if arm.weights_sha256 or arm.path or not arm.settings:
         return arm.weights_sha256
     asked = {key: value for key, value in arm.settings.items() if key not in TRANSPORT}

@@ -135,10 +135,26 @@ class KeepSection(Section):
         return (self.best, *self.limit)
 
 
+def _model_by_name(value: object) -> object:
+    return {"model": value} if isinstance(value, str) else value
+
+
+OwnBaseSection = Annotated[BaseSection, BeforeValidator(_model_by_name)]
+
+
 class CandidateSection(ArmSection):
-    """One fine-tune: trained here, an adapter that exists, or an endpoint that serves it."""
+    """One fine-tune: trained here, an adapter that exists, or an endpoint that serves it.
+
+    With a ``base`` of its own it may also be that model as it is.
+    """
 
     name: Name
+    base: OwnBaseSection | None = Field(
+        None,
+        description="a model of another family that it starts from, with keys like the study's "
+        "'base'; alone: that model as it is. Its prompts are made by its own template and "
+        "tokenizer, and the report says that they differ",
+    )
     note: str = Field("", description="one line for the report: what this candidate is for")
     method: str = Field(
         "lora",
@@ -190,7 +206,15 @@ class CandidateSection(ArmSection):
 
     @model_validator(mode="after")
     def _one_origin(self) -> "CandidateSection":
-        if sum(origin is not None for origin in (self.train, self.adapter, self.backend)) != 1:
+        origins = sum(origin is not None for origin in (self.train, self.adapter, self.backend))
+        if self.base is not None and (self.backend or self.base.backend):
+            raise ValueError(
+                f"candidate {self.name!r}: a base of its own is loaded here: leave 'backend' out, "
+                "or 'base' (an endpoint has its own weights)"
+            )
+        if self.base is not None and not origins:
+            return self
+        if origins != 1:
             raise ValueError(
                 f"candidate {self.name!r} needs either 'train' (rows to learn from), 'adapter' (a "
                 "folder trained elsewhere) or 'backend' (an endpoint that serves it), and only one"
@@ -201,10 +225,12 @@ class CandidateSection(ArmSection):
 
     @model_validator(mode="after")
     def _only_trainings_are_set(self) -> "CandidateSection":
-        idle = [name for name in OF_TRAINING if self.adapter and is_set(self, name)]
+        is_given = self.train is None and not self.backend
+        idle = [name for name in OF_TRAINING if is_given and is_set(self, name)]
         if idle:
+            what = "an adapter" if self.adapter else "a model"
             raise ValueError(
-                f"candidate {self.name!r} is an adapter that exists already: "
+                f"candidate {self.name!r} is {what} that exists already: "
                 f"{', '.join(map(repr, idle))} would change nothing; remove what is set there, or "
                 "name 'train' instead of 'adapter'"
             )
@@ -225,12 +251,22 @@ class CandidateSection(ArmSection):
                     f"'seeds' of candidate {self.name!r} train one recipe several times: remove "
                     f"them, or {key!r}"
                 )
+        if self.train is None:
+            raise ValueError(
+                f"'seeds' of candidate {self.name!r} train one recipe several times: give it "
+                "'train', or remove them"
+            )
         return self
 
     @model_validator(mode="after")
     def _kept_by_one_rule(self) -> "CandidateSection":
         if self.keep is None:
             return self
+        if self.base is not None:
+            raise ValueError(
+                f"candidate {self.name!r}: 'keep' chooses by items of the study's base: leave it "
+                "out beside a base of its own"
+            )
         if self.sweep is not None:
             raise ValueError(
                 f"candidate {self.name!r}: a sweep is decided by the loss on held-out rows, 'keep' "

@@ -1,11 +1,10 @@
 """The study file as a whole: read, checked, resolved, and its schema for editors."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     Field,
     PrivateAttr,
     ValidationError,
@@ -23,6 +22,7 @@ from harness.study.sections import (
     GateSection,
     KeepSection,
     Name,
+    OwnBaseSection,
     ReviewSection,
     Suites,
     SuiteSection,
@@ -37,9 +37,7 @@ class Study(Section):
     """A whole study file."""
 
     name: Name
-    base: Annotated[
-        BaseSection, BeforeValidator(lambda v: {"model": v} if isinstance(v, str) else v)
-    ]
+    base: OwnBaseSection
     candidates: tuple[CandidateSection, ...] = Field(min_length=1)
     suites: tuple[Suites, ...] = Field(min_length=1)
     data: DataSection = DataSection()
@@ -99,6 +97,12 @@ class Study(Section):
     def path(self, value: str) -> Path:
         """Return a path of the study file, relative ones taken from the study's folder."""
         return self.folder / expanded(value)
+
+    def on_base_of(self, candidate: CandidateSection) -> "Study":
+        """Return the study as it would be on a candidate's own base, with that candidate alone."""
+        assert candidate.base is not None
+        alone = candidate.model_copy(update={"base": None})
+        return self.model_copy(update={"base": candidate.base, "candidates": (alone,)})
 
     @property
     def model_path(self) -> str:
@@ -161,6 +165,8 @@ def json_schema() -> dict[str, Any]:
     suites["items"] = {"anyOf": [{"type": "string"}, suites["items"]]}
     base = schema["properties"]["base"]
     schema["properties"]["base"] = {"anyOf": [{"type": "string"}, base]}
+    own = schema["$defs"]["CandidateSection"]["properties"]["base"]
+    own["anyOf"] = [{"type": "string"}, *own["anyOf"]]
     return schema
 
 

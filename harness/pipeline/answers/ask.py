@@ -1,11 +1,11 @@
 """Generate only the responses that an arm has not given yet, and store each finished batch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from harness.pipeline.progress import Advance
-from harness.records import Answerer, Answers, Drafts, ItemKey, Request, Sample
+from harness.records import Answerer, Answers, Drafts, ItemKey, Request, Response, Sample
 from harness.store.answer_times import AnswerClock
 from harness.store.answers import AnswerTable
 
@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class AnswerSession:
-    """What answers, and where its answers are stored; it remembers those of this session."""
+    """What answers, and where its answers are stored; it remembers those of this session.
+
+    ``own`` has the suites of arms that read them by a base of their own, by arm and suite;
+    ``unscored`` the items that are put to nobody, with the reason.
+    """
 
     answerer: Answerer
     store: AnswerTable
     advance: Advance
     clock: AnswerClock = field(default_factory=AnswerClock)
+    own: Mapping[str, Mapping[str, "LoadedSuite"]] = field(default_factory=dict)
+    unscored: Mapping[ItemKey, str] = field(default_factory=dict)
     done: int = 0
     _known: dict[tuple[str, str], Answers] = field(default_factory=dict)
 
@@ -63,7 +69,8 @@ class AnswerSession:
         for suite in suites:
             name = suite.suite.name
             known = self._known.setdefault((arm, name), {})
-            new = [r for r in suite.requests if r.key not in known]
+            requests = self._read_by(arm, suite).requests
+            new = [r for r in requests if r.key not in known and r.item not in self.unscored]
             if new:
                 known |= (found := self.store.get(self.answerer.fingerprint(arm), new))
                 self._advance(len(found), f"{arm} on {name}")
@@ -72,8 +79,24 @@ class AnswerSession:
 
     def samples(self, arm: str, suite: "LoadedSuite", places: Sequence[int]) -> list[Sample]:
         """Return an arm's scored answers to the items at some places of a suite, in that order."""
-        asked = part(suite, places)
-        return asked.samples(arm, self.answers(arm, asked)) if places else []
+        if not places:
+            return []
+        asked = self._read_by(arm, part(suite, places))
+        answers = self.answers(arm, asked)
+        without = {
+            request.key: Response(unscored=self.unscored[request.item])
+            for request in asked.requests
+            if request.item in self.unscored
+        }
+        return asked.samples(arm, {**answers, **without} if without else answers)
+
+    def _read_by(self, arm: str, suite: "LoadedSuite") -> "LoadedSuite":
+        """Return a suite with the same items as an arm reads it."""
+        own = self.own.get(arm, {}).get(suite.suite.name)
+        if own is None or own.items == suite.items:
+            return suite
+        place_of = {item.key: place for place, item in enumerate(own.items)}
+        return part(own, [place_of[item.key] for item in suite.items])
 
     def _advance(self, more: int, note: str) -> None:
         self.done += more

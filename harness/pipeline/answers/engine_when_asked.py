@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.errors import ComparisonError, ModelError
+from harness.models.hardware import release_memory
 from harness.records import (
     BASE,
     AnswerBatch,
@@ -130,6 +131,14 @@ class EngineWhenAsked:
             yield from self._loaded().answer_arms(fitting, drafts=drafts)
             self._remember()
 
+    def release(self) -> None:
+        """Give the weights back, and keep what they have shown; they are loaded again if asked."""
+        if self._engine is not None:
+            self._notes = list(self._engine.notes)
+            self._shown = dict.fromkeys(self._engine.identical, "identical")
+            self._engine = None
+            release_memory()
+
     def _loaded(self) -> Answerer:
         if self._engine is None:
             engine = self.load()
@@ -153,3 +162,77 @@ class EngineWhenAsked:
         found = {mark: Loaded(one) for mark, one in shown.items()}
         found[self.fingerprints[BASE]] = Loaded("attached", tuple(self._engine.notes))
         self.table.note_loaded(found)
+
+
+@dataclass(slots=True)
+class SeveralBases:
+    """The engine of the study's base, and one for each candidate that has its own.
+
+    One base is in memory at a time: before another is loaded, the one before is given back.
+
+    Args:
+        main: Answers for the study's base and the candidates on it.
+        others: By candidate, what makes the engine of its own base.
+        called: By candidate, what that engine calls it: the base, or an adapter on it.
+        fingerprints: By arm.
+    """
+
+    main: EngineWhenAsked
+    others: Mapping[str, Callable[[], EngineWhenAsked]]
+    called: Mapping[str, str]
+    fingerprints: Mapping[str, str]
+    _opened: dict[str, EngineWhenAsked] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know about how the arms answered."""
+        found = list(self.main.notes)
+        for name in self.others:
+            found += [f"{name}: {note}" for note in self._open(name).notes]
+            self._open(name).release()
+        return found
+
+    @property
+    def identical(self) -> frozenset[str]:
+        """The candidates that give the base's own logits; none on a base of its own does."""
+        return self.main.identical
+
+    def fingerprint(self, arm: str) -> str:
+        """Return the sha256 of everything that can change an answer of this arm."""
+        return self.fingerprints[arm] if arm in self.others else self.main.fingerprint(arm)
+
+    def attach(self, name: str, path: Path, *, allow_identical: bool = False) -> str:
+        """Add a candidate on the study's base."""
+        return self.main.attach(name, path, allow_identical=allow_identical)
+
+    def answer(
+        self, arm: str, requests: Sequence[Request], *, drafts: Drafts | None = None
+    ) -> Iterator[AnswerBatch]:
+        """Answer requests of any kinds for one arm, yielding batches as they are done."""
+        if arm not in self.others:
+            yield from self.main.answer(arm, requests, drafts=drafts)
+        elif requests:
+            engine = self._open(arm)
+            try:
+                yield from engine.answer(self.called[arm], requests, drafts=drafts)
+            finally:
+                engine.release()
+
+    def answer_arms(
+        self,
+        asked: Mapping[str, Sequence[Request]],
+        *,
+        drafts: Mapping[str, Drafts] | None = None,
+    ) -> Iterator[ArmAnswerBatch]:
+        """Answer what each arm is asked: those of one base together, one base after another."""
+        shared = {arm: requests for arm, requests in asked.items() if arm not in self.others}
+        yield from self.main.answer_arms(shared, drafts=drafts)
+        for arm in (arm for arm in asked if arm in self.others):
+            for batch in self.answer(arm, asked[arm], drafts=(drafts or {}).get(arm)):
+                yield [(arm, request, response) for request, response in batch]
+
+    def _open(self, name: str) -> EngineWhenAsked:
+        self.main.release()
+        if name not in self._opened:
+            self._opened[name] = self.others[name]()
+        return self._opened[name]

@@ -1,14 +1,15 @@
 """Open whatever answers for the arms of a study: an engine here, endpoints elsewhere, or both."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.pipeline.answers.engine_when_asked import EngineWhenAsked
+from harness.pipeline.answers.engine_when_asked import EngineWhenAsked, SeveralBases
 from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Answerer, Answers, Arm, Request
 from harness.store.answers import AnswerTable
-from harness.study import CandidateSection
+from harness.study import CandidateSection, Study
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -27,33 +28,46 @@ def open_arms(
         planned: The study.
         arms: Everything that answers.
         table: What is answered already, and what loading the arms has shown.
-        fingerprints: By arm, from `harness.engine.arm_fingerprints`.
+        fingerprints: By arm, from `harness.pipeline.checks.own_bases.fingerprints_of`.
         loaded: What is to be answered.
 
     Raises:
         ComparisonError: If a candidate's own tokenizer gives other token ids.
         ModelError: If a candidate cannot be used, or changes nothing and may not.
     """
-    from harness.engine import check_same_ids
-
     remote = {one.name for one in planned.study.candidates if one.backend}
     here = [arm for arm in arms if arm.name not in remote]
+    own = {arm.name: arm for arm in here if arm.name in planned.own}
+    shared = [arm for arm in here if arm.name not in own]
 
     def engine() -> Answerer:
-        for arm in here:
-            if arm.path is not None:
-                check_same_ids(planned.loaded, Path(arm.path), day=planned.study.base.date)
-        return EngineWhenAsked(
-            arms=here,
+        _check_ids(planned.study, shared, planned.loaded)
+        for name, arm in own.items():
+            _check_ids(planned.own[name].study, [arm], planned.own[name].loaded)
+        main = EngineWhenAsked(
+            arms=shared,
             fingerprints=fingerprints,
             table=table,
-            load=lambda: _engine(planned, here),
+            load=lambda: _engine(planned.study, planned.loaded, shared, planned.allow_identical),
             allow_identical=planned.allow_identical,
             max_length=longest(planned),
         )
+        if not own:
+            return main
+        others = {name: partial(_own_engine, planned, arm, table) for name, arm in own.items()}
+        called = {name: BASE if arm.path is None else name for name, arm in own.items()}
+        return SeveralBases(main, others, called, fingerprints)
 
     requests = [request for suite in loaded for request in suite.requests]
     return join_endpoints(planned, requests, table, engine)
+
+
+def read_by_own(planned: PlannedRun) -> dict[str, dict[str, "LoadedSuite"]]:
+    """Return the suites of arms that read them by a base of their own, by arm and suite."""
+    return {
+        name: {loaded.suite.name: loaded for loaded in base.loaded}
+        for name, base in planned.own.items()
+    }
 
 
 def machines_of(planned: PlannedRun, arms: Sequence[Arm]) -> dict[str, str]:
@@ -77,18 +91,44 @@ def longest(planned: PlannedRun) -> int | None:
     if study.base.backend:
         return None
     context = context_length(study.model_path, study.base, planned.loaded[0].tokenizer)
-    return context - max(one.virtual_tokens for one in planned.candidates)
+    here = [one.virtual_tokens for one in planned.candidates if one.name not in planned.own]
+    return context - max(here, default=0)
 
 
-def _engine(planned: PlannedRun, arms: Sequence[Arm]) -> Answerer:
+def _own_engine(planned: PlannedRun, arm: Arm, table: AnswerTable) -> EngineWhenAsked:
+    """Return what answers for a candidate on its own base, or that is one."""
+    from harness.engine import arm_fingerprints
+
+    own, base = planned.own[arm.name], Arm(name=BASE)
+    arms = [base] if arm.path is None else [base, arm]
+    return EngineWhenAsked(
+        arms=arms,
+        fingerprints=arm_fingerprints(own.study, arms, suites=own.loaded),
+        table=table,
+        load=lambda: _engine(own.study, own.loaded, arms, planned.allow_identical),
+        allow_identical=planned.allow_identical,
+        max_length=own.fits,
+    )
+
+
+def _check_ids(study: Study, arms: Sequence[Arm], loaded: Sequence["LoadedSuite"]) -> None:
+    from harness.engine import check_same_ids
+
+    for arm in arms:
+        if arm.path is not None:
+            check_same_ids(loaded, Path(arm.path), day=study.base.date)
+
+
+def _engine(
+    study: Study, loaded: Sequence["LoadedSuite"], arms: Sequence[Arm], allow_identical: bool
+) -> Answerer:
     """Load the base once and attach every candidate, checked before anything is scored."""
     from harness.engine import open_engine
 
-    study = planned.study
-    engine = open_engine(study.base, study.model_path, suites=planned.loaded)
+    engine = open_engine(study.base, study.model_path, suites=loaded)
     for arm in arms:
         if arm.path is not None:
-            engine.attach(arm.name, Path(arm.path), allow_identical=planned.allow_identical)
+            engine.attach(arm.name, Path(arm.path), allow_identical=allow_identical)
     return engine
 
 

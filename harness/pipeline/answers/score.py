@@ -6,9 +6,10 @@ from harness.files import sha256_of
 from harness.pipeline.answers import until_decided
 from harness.pipeline.answers.ask import AnswerSession
 from harness.pipeline.answers.engine_when_asked import check_unchanged
-from harness.pipeline.answers.join_endpoints import machines_of, open_arms
+from harness.pipeline.answers.join_endpoints import machines_of, open_arms, read_by_own
 from harness.pipeline.answers.scored_run import Scored
 from harness.pipeline.answers.shards import merge_shards, shard_origin
+from harness.pipeline.checks.own_bases import fingerprints_of
 from harness.pipeline.checks.suite_rows import postgres_releases
 from harness.pipeline.plan import PlannedRun
 from harness.records import Arm, Sample
@@ -36,7 +37,9 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
     with planned.progress.task("answer", total) as advance:
         clock = AnswerClock(machines_of(planned, arms))
         answerer = open_arms(planned, arms, store, fingerprints, planned.loaded)
-        session = AnswerSession(answerer, store, advance, clock)
+        session = AnswerSession(
+            answerer, store, advance, clock, own=read_by_own(planned), unscored=planned.unscored
+        )
         if planned.until_decided:
             samples = until_decided.until_decided(
                 planned, arms, session, schedules=declared.schedules
@@ -63,10 +66,8 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
 
 def _declare(planned: PlannedRun, declared: Declarations, arms: Sequence[Arm]) -> Mapping[str, str]:
     """Fix what is compared, and by which models; return the arms' fingerprints."""
-    from harness.engine import arm_fingerprints
-
     study = planned.study
-    fingerprints = arm_fingerprints(study, arms, suites=planned.loaded)
+    fingerprints = fingerprints_of(study, arms, planned.own, planned.loaded)
     planned.folder.declare(
         study,
         declared,

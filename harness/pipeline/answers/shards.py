@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 from harness.errors import ComparisonError, InfrastructureError, StudyError
 from harness.files import sha256_of
 from harness.pipeline.answers.ask import AnswerSession, part
-from harness.pipeline.answers.join_endpoints import machines_of, open_arms
+from harness.pipeline.answers.join_endpoints import machines_of, open_arms, read_by_own
 from harness.pipeline.answers.next_blocks import next_blocks
+from harness.pipeline.checks.own_bases import fingerprints_of
 from harness.pipeline.plan import PlannedRun
 from harness.records import Arm, ItemKey, Request, Response
 from harness.store import AnswerStore
@@ -228,9 +229,7 @@ def answer_shard(planned: PlannedRun, arms: Sequence[Arm], shard: Shard) -> Path
     Raises:
         HarnessError: For everything a user can mend; what is answered is kept.
     """
-    from harness.engine import arm_fingerprints
-
-    fingerprints = arm_fingerprints(planned.study, arms, suites=planned.loaded)
+    fingerprints = fingerprints_of(planned.study, arms, planned.own, planned.loaded)
     folder = planned.folder
     path = folder.shards / f"shard-{shard.index}-of-{shard.count}{ENDING}"
     table = ShardFile.opened(path, shard_origin(planned, fingerprints), folder.answers)
@@ -247,7 +246,9 @@ def answer_shard(planned: PlannedRun, arms: Sequence[Arm], shard: Shard) -> Path
         with planned.progress.task(f"answer shard {shard}", total) as advance:
             answerer = open_arms(planned, arms, table, fingerprints, mine)
             clock = AnswerClock(machines_of(planned, arms))
-            session = AnswerSession(answerer, table, advance, clock)
+            session = AnswerSession(
+                answerer, table, advance, clock, own=read_by_own(planned), unscored=planned.unscored
+            )
             for names, suites in work:
                 session.ask(names, suites)
         if clock.times:
@@ -368,7 +369,7 @@ class _Agreement:
                 answer_key(fingerprint, request): f"{arm!r} to {loaded.suite.name} item "
                 f"{request.item.doc_hash[:12]}"
                 for arm, fingerprint in self.scored.fingerprints.items()
-                for loaded in self.planned.loaded
+                for loaded in self.planned.read_by(arm)
                 for request in loaded.requests
             }
         return self._asked

@@ -13,11 +13,12 @@ from harness.errors import HarnessError, InfrastructureError, StudyError
 from harness.extras import require
 from harness.files import sha256_of
 from harness.pipeline.answers.shards import Shard, cut, merge_shards, shard_origin
+from harness.pipeline.checks.own_bases import fingerprints_of
 from harness.pipeline.cluster.cluster_job import ClusterJob, machine
 from harness.pipeline.plan import PlannedRun
 from harness.pipeline.progress import Advance
 from harness.pipeline.train import trained, untrained
-from harness.records import Arm
+from harness.records import Arm, Request
 from harness.store import AnswerStore
 
 SHARDS_A_PLACE = 4
@@ -135,16 +136,31 @@ def answer_on(cluster: RayCluster, planned: PlannedRun) -> None:
 
 def _missing(planned: PlannedRun, arms: Sequence[Arm], count: int) -> list[Shard]:
     """Return which of so many shards have requests that some arm has not answered yet."""
-    from harness.engine import arm_fingerprints
-
-    fingerprints = arm_fingerprints(planned.study, arms, suites=planned.loaded)
+    fingerprints = fingerprints_of(planned.study, arms, planned.own, planned.loaded)
     store = AnswerStore(planned.folder.answers)
     merge_shards(planned, store, shard_origin(planned, fingerprints))
     requests = [request for loaded in planned.loaded for request in loaded.requests]
     return [
         Shard(index, count)
         for index, mine in enumerate(cut(requests, count), 1)
-        if any(len(store.get(one, mine)) < len(mine) for one in fingerprints.values())
+        if any(
+            len(store.get(one, asked)) < len(asked)
+            for arm, one in fingerprints.items()
+            for asked in (_asked_of(planned, arm, mine),)
+        )
+    ]
+
+
+def _asked_of(planned: PlannedRun, arm: str, mine: Sequence[Request]) -> Sequence[Request]:
+    """Return requests as an arm reads them, without items that no arm is asked."""
+    if not planned.own:
+        return mine
+    items = {request.item for request in mine} - planned.unscored.keys()
+    return [
+        request
+        for loaded in planned.read_by(arm)
+        for request in loaded.requests
+        if request.item in items
     ]
 
 

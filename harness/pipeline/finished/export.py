@@ -44,20 +44,27 @@ def export(
     """
     study, result = reopen(folder)
     arms = {arm.name: arm for arm in result.arms if arm.path}
+    for arm in result.arms:
+        if arm.name == candidate and arm.base and not arm.path:
+            raise StudyError(f"candidate {candidate!r} is {arm.base.title} as it is: take that one")
     if candidate not in arms:
         raise StudyError(f"no candidate {candidate!r} in {folder.path}{nearest(candidate, arms)}")
-    source = folder.weights(arms[candidate])
+    arm = arms[candidate]
+    source = folder.weights(arm)
+    own = next((c for c in study.candidates if arm.base and candidate in c.arms), None)
+    study = study.on_base_of(own) if own else study
+    model = arm.base.path if arm.base else folder.base_path(study)
     form = export_weights.form_of(source, merge=merge)
     if gguf and form == "adapter":
         raise StudyError("GGUF needs a whole model: add --merge")
     with whole_folder(out) as part:
         if form == "merged":
             base = study.base.model_copy(update={"trust_remote_code": trust_remote_code})
-            export_weights.merge(source, part, model=folder.base_path(study), base=base)
+            export_weights.merge(source, part, model=model, base=base)
         else:
             export_weights.copy(source, part, base_model=study.base.model)
         shown = report.without_texts(result)  # a card is published
-        base_id = hub_id(study.base.model, folder.base_path(study))
+        base_id = hub_id(study.base.model, model)
         card = report.model_card(shown, candidate, form=form, base_id=base_id, licence=licence)
         write_text(part / "README.md", card)
     if gguf:
