@@ -175,6 +175,11 @@ class _Lines:
         self.filters = reader.beside(file, self.named).filters
         self.keys: Counter[tuple[str, ItemId]] = Counter()
         self.documents: Counter[object] = Counter()
+        self._scores: dict[tuple[tuple[str, float | None], ...], Mapping[str, float | None]] = {}
+
+    def shared(self, scores: Mapping[str, float | None]) -> Mapping[str, float | None]:
+        """Return one record for all lines with the same numbers, of which there may be millions."""
+        return self._scores.setdefault(tuple(scores.items()), scores)
 
     def filter_of(self, row: Document) -> str:
         """Return a line's filter; lm-eval before 0.4.6 logged a document once a filter, unnamed."""
@@ -260,7 +265,7 @@ def _logged(row: Document, seen: _Lines) -> tuple[str, str, LoggedItem]:
         filter_,
         LoggedItem(
             (filter_, document, str(occurrence)),
-            scores,
+            seen.shared(scores),
             str(row.get("cluster") or f"{document}:{occurrence}"),
             str(row.get("prompt_hash") or ""),
         ),
