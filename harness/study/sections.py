@@ -308,8 +308,10 @@ class SuiteSection(Section):
     folder: str | None = Field(
         None, description="a suite of your own: the folder with <name>.yaml and its data"
     )
-    trust: tuple[Literal["judge"], ...] = Field(
-        (), description="a suite of your own: judge lets the code of its own judge run"
+    trust: tuple[Literal["judge", "code"], ...] = Field(
+        (),
+        description="a suite of your own: judge lets the code of its own judge run, code what its "
+        "YAML names with !function",
     )
     margin: Margin | None = Field(None, description="largest drop that is still acceptable")
     metric: str | None = Field(

@@ -13,6 +13,7 @@ from harness.errors import DataError, HarnessError, StudyError, nearest
 from harness.inputs import expanded
 from harness.study import SuiteSection
 from harness.suites import catalogue, dataset
+from harness.suites.own.own_code import is_judged, require_trust
 
 _NAMED = re.compile(r"""^["']?(task|group)["']?:[ ]*["']?([^\s"'#]+)["']?[ ]*$""", re.MULTILINE)
 
@@ -149,8 +150,10 @@ def load_task(section: SuiteSection, folder: Path) -> LmEvalTask:
         DataError: If its rows are not available.
     """
     own = None if section.folder is None else folder / expanded(section.folder)
-    path = find(section.name) if own is None else _own(own, section.name)
+    path = find(section.name) if own is None else _own(own, section)
     config = _config(path, section.name)
+    if own is not None and is_judged(config):  # else lm-eval looks for a program of that name
+        config.setdefault("process_results", _judged_elsewhere)
     extra: dict[str, object] = {"config_source": str(path)}
     if section.data is not None:
         _use_data(config, folder / expanded(section.data), section)
@@ -168,7 +171,7 @@ def _build(
     from lm_eval.tasks import TaskManager
 
     name = section.name
-    _compile_templates_once()
+    _template_in_sandbox()
     with quiet():
         manager = TaskManager(include_defaults=False, metadata=extra)
         try:
@@ -193,20 +196,39 @@ def _build(
     return task
 
 
+def _own(folder: Path, section: SuiteSection) -> Path:
+    """Return the YAML of a suite of one's own, if the study trusts what it would run."""
+    path = folder / f"{section.name}.yaml"
+    if not path.is_file():
+        raise StudyError(
+            f"the folder of suite {section.name!r} holds {path.name}: {path} is not there"
+        )
+    with _readable(path, section.name):
+        require_trust(path, section.name, trusted="code" in section.trust)
+    return path
+
+
+def _judged_elsewhere(_doc: Mapping[str, object], _results: list[object]) -> dict[str, float]:
+    """Stand for lm-eval's metrics where a suite has a judge."""
+    return {}
+
+
 @cache
-def _compile_templates_once() -> None:
-    """Keep a task's compiled templates: lm-eval compiles them anew for every item and field."""
+def _template_in_sandbox() -> None:
+    """Let lm-eval render a task's templates in Jinja's sandbox, and keep them compiled.
+
+    They are data of whoever wrote the task: outside of it a template can reach every class of
+    Python, and with it run anything. lm-eval compiles them anew for every item and field.
+    """
+    from jinja2.sandbox import SandboxedEnvironment
     from lm_eval import utils
 
-    utils.env.from_string = lru_cache(maxsize=1024)(utils.env.from_string)
-
-
-def _own(folder: Path, name: str) -> Path:
-    """Return the YAML of a suite of one's own."""
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        raise StudyError(f"the folder of suite {name!r} holds {path.name}: {path} is not there")
-    return path
+    sandbox = SandboxedEnvironment(
+        undefined=utils.env.undefined, keep_trailing_newline=utils.env.keep_trailing_newline
+    )
+    sandbox.filters |= utils.env.filters
+    sandbox.from_string = lru_cache(maxsize=1024)(sandbox.from_string)  # type: ignore[method-assign]
+    utils.env = sandbox
 
 
 def find(name: str) -> Path:
@@ -249,13 +271,22 @@ def lm_eval_names() -> tuple[dict[str, Path], set[str]]:
 def _config(path: Path, name: str) -> dict[str, object]:
     from lm_eval.tasks._yaml_loader import load_yaml
 
-    try:
+    with _readable(path, name):
         config = dict(load_yaml(path, resolve_func=True))
-    except Exception as error:
-        raise StudyError(f"suite {name!r} must be readable by lm-eval: {path}: {error}") from error
     for key in ("tag", "group"):
         config.pop(key, None)
     return config
+
+
+@contextmanager
+def _readable(path: Path, name: str) -> Iterator[None]:
+    """Say in one sentence what lm-eval cannot read."""
+    try:
+        yield
+    except HarnessError:
+        raise
+    except Exception as error:
+        raise StudyError(f"suite {name!r} must be readable by lm-eval: {path}: {error}") from error
 
 
 def _use_data(config: dict[str, object], path: Path, section: SuiteSection) -> None:
