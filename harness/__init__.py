@@ -50,11 +50,12 @@ def compare(  # noqa: PLR0913 - one keyword per declaration
     lower_is_better: bool = False,
     scale: tuple[float, float] | None = None,
     filter_name: str | None = None,
+    cluster: str | None = None,
 ) -> "Result":
     """Compare two sets of scores item by item; see `harness.pipeline.finished.compare_scores`.
 
     Args:
-        base: Scores of the base: a JSONL, lm-eval's samples, or an arm's folder in a run.
+        base: Scores of the base: a JSONL, another tool's log, or an arm's folder in a run.
         tuned: The same for the tuned model.
         margin: Largest acceptable drop in score units; by default what the suite declares.
         alpha: One-sided false-alarm rate.
@@ -64,7 +65,9 @@ def compare(  # noqa: PLR0913 - one keyword per declaration
         lower_is_better: A rise of the metric is a loss.
         scale: What the metric's values lie between, by default 0 and 1; the margin is a share of
             it.
-        filter_name: Which of a task's filters decides; by default its first.
+        filter_name: Which of a task's filters decides, or of the reducers of its epochs; by default
+            its first.
+        cluster: The field that items share where they are not independent.
 
     Raises:
         HarnessError: For everything a user can mend.
@@ -82,6 +85,7 @@ def compare(  # noqa: PLR0913 - one keyword per declaration
         lower_is_better=lower_is_better,
         scale=scale,
         filter_name=filter_name,
+        cluster=cluster,
     )
 
 

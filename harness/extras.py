@@ -51,6 +51,7 @@ EXTRAS = {
         "relevance by word embeddings", ("wordllama", "safetensors", "tokenizers")
     ),
     "ray": Extra("a Ray cluster", ("ray",), includes="engine"),
+    "inspect": Extra("reading a log of Inspect", ("inspect_ai",)),
     "mcp": Extra("serving other programs", ("mcp",)),
     "monitor": Extra("reporting curves", ("tensorboard", "trackio")),
 }

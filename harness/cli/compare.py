@@ -30,7 +30,12 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         ),
     ] = None,
     filter_name: Annotated[
-        str | None, typer.Option("--filter", help="Which filter of a task decides.")
+        str | None,
+        typer.Option("--filter", help="Which filter of a task, or reducer of epochs, decides."),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(help="The field that items share where they are not independent."),
     ] = None,
     json_out: Annotated[
         Path | None, typer.Option("--json", help="Write the decision here.")
@@ -42,9 +47,10 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     """Compare two sets of scores item by item; loads no model.
 
     Each side is a run's samples folder, a JSONL with `id`, `score` and optionally `cluster`,
-    lm-eval's `samples_*.jsonl` (a file or a folder), or Every Eval Ever's `*_samples.jsonl` with
-    its record beside it. Metric and direction are those of that record, of lm-eval's
-    `results_*.json` beside its samples, of the built-in suite, or of a well-known name.
+    lm-eval's `samples_*.jsonl` (a file or a folder), Every Eval Ever's `*_samples.jsonl` with its
+    record beside it, or logs of Inspect. Metric and direction are those of that record, of
+    lm-eval's `results_*.json` beside its samples, of the built-in suite, or of a well-known name;
+    grades and `accuracy` of Inspect are better the higher they are.
 
     Exit code: 0 pass, 1 regression, 2 usage error, 3 invalid comparison, 4 inconclusive.
 
@@ -65,6 +71,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         lower_is_better=lower_is_better,
         scale=scale,
         filter_name=filter_name,
+        cluster=cluster,
     )
     console.show(result)
     for note in result.notes:

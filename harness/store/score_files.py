@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -15,12 +15,14 @@ from harness.inputs import first_problem, not_utf8, open_input, parse_json
 from harness.records import Document
 from harness.store.declared_metrics import DeclaredMetrics, MetricReader
 from harness.store.format_version import require_known
+from harness.store.interchange import inspect_logs
 from harness.store.interchange.evaluation_files import (
     ENDING,
     EvaluatedSample,
     EvaluationFile,
     of_one_model,
 )
+from harness.store.interchange.inspect_logs import InspectTask
 from harness.store.samples import FORMAT, FORMAT_KEY
 
 OWN = ""
@@ -88,25 +90,46 @@ class LoggedSuite:
         return tuple(dict.fromkeys(name for item in items for name in item.scores))
 
 
-def read_scores(path: Path) -> dict[str, LoggedSuite]:
+def read_scores(path: Path, *, cluster: str | None = None) -> dict[str, LoggedSuite]:
     """Read scores by suite.
 
     Args:
         path: A JSONL with ``id``, ``score`` and optionally ``cluster`` and ``suite``; lm-eval's
             ``samples_<task>_<date>.jsonl``, or a folder that holds such files; Every Eval Ever's
-            ``<uuid>_samples.jsonl`` beside its record, or a folder of one model's; or an arm's
-            ``samples`` folder in a run of ours.
+            ``<uuid>_samples.jsonl`` beside its record, or a folder of one model's; a log of
+            Inspect, or a folder of one model's; or an arm's ``samples`` folder in a run of ours.
+        cluster: A field by which items are grouped: of a line, of lm-eval's document, of a
+            sample's metadata; by default ``cluster``, and for lm-eval's samples none.
 
     Raises:
         DataError: If it is none of these, or a line cannot be used; the message names the line.
         ComparisonError: If the scores of a suite were measured by different things.
     """
-    if not path.is_dir():
-        return _joined([path])
-    files = sorted(path.glob("samples_*.jsonl"))
-    if not files:
-        files = _below(path)
-    return _joined(_newest(files))
+    if path.is_dir():
+        files = sorted(path.glob("samples_*.jsonl")) or _below(path)
+        files = files if inspect_logs.is_log(files[0]) else _newest(files)
+    else:
+        files = [path]
+    if inspect_logs.is_log(files[0]):
+        return _of_inspect(inspect_logs.read_tasks(files, cluster))
+    return _joined(files, cluster)
+
+
+def _of_inspect(tasks: Sequence[InspectTask]) -> dict[str, LoggedSuite]:
+    """Return logs of Inspect as suites; a task's reducers are its filters."""
+    return {
+        task.name: LoggedSuite(
+            declared=DeclaredMetrics(directions=task.higher, filters=tuple(task.by_reducer)),
+            by_filter={
+                reducer: [
+                    LoggedItem((item.id,), item.scores, item.cluster, item.prompt_hash)
+                    for item in items
+                ]
+                for reducer, items in task.by_reducer.items()
+            },
+        )
+        for task in tasks
+    }
 
 
 def logs_of(path: Path) -> list[Path]:
@@ -114,7 +137,8 @@ def logs_of(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     names = ("samples_*.jsonl", "results_*.json", f"*{ENDING}")
-    return [file for name in names for file in path.rglob(name)]
+    found = [file for name in names for file in path.rglob(name)]
+    return found + inspect_logs.logs_below(path)
 
 
 def _below(path: Path) -> list[Path]:
@@ -123,6 +147,8 @@ def _below(path: Path) -> list[Path]:
     folders = sorted({file.parent for file in found})
     if not folders and (evaluations := sorted(path.rglob(f"*{ENDING}"))):
         return of_one_model(evaluations)
+    if not folders and (logs := inspect_logs.logs_below(path)):
+        return logs
     if not folders:
         raise DataError(f"scores must be a JSONL file or samples_*.jsonl: found none in {path}")
     if len(folders) > 1:
@@ -146,11 +172,11 @@ def _suite_of(file: Path) -> str:
     return task if task and "T" in date and date[:4].isdigit() else name
 
 
-def _joined(files: list[Path]) -> dict[str, LoggedSuite]:
+def _joined(files: list[Path], cluster: str | None) -> dict[str, LoggedSuite]:
     suites: dict[str, LoggedSuite] = {}
     reader = MetricReader()
     for file in files:
-        for suite, filter_, item in _items(file, reader):
+        for suite, filter_, item in _items(file, reader, cluster):
             if suite not in suites:
                 declared = reader.beside(file, suite, item.measure)
                 suites[suite] = LoggedSuite(
@@ -170,7 +196,8 @@ def _joined(files: list[Path]) -> dict[str, LoggedSuite]:
 class _Lines:
     """What was seen of a file so far: it tells equal documents apart, and filters without names."""
 
-    def __init__(self, file: Path, reader: MetricReader) -> None:
+    def __init__(self, file: Path, reader: MetricReader, cluster: str | None) -> None:
+        self.cluster = cluster
         self.named = _suite_of(file)
         self.filters = reader.beside(file, self.named).filters
         self.keys: Counter[tuple[str, ItemId]] = Counter()
@@ -197,15 +224,17 @@ class _Lines:
         return self.keys[suite, key] - 1
 
 
-def _items(file: Path, reader: MetricReader) -> Iterator[tuple[str, str, LoggedItem]]:
-    seen = _Lines(file, reader)
+def _items(
+    file: Path, reader: MetricReader, cluster: str | None
+) -> Iterator[tuple[str, str, LoggedItem]]:
+    seen = _Lines(file, reader, cluster)
     try:
         with open_input(file) as lines:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
                     continue
                 try:
-                    row = _parse(line)
+                    row = _parse(line, whole=cluster is not None)
                     require_known(row.get(FORMAT_KEY, 1), FORMAT, what="samples", path=file)
                     if "doc_hash" in row:
                         yield _logged(row, seen)
@@ -229,13 +258,13 @@ def _reason(error: Exception) -> str:
     return str(error.args[0]) if error.args else repr(error)
 
 
-def _parse(line: str) -> Document:
-    """Parse a line; of lm-eval's long ones only the end, where the hashes and scores stand.
+def _parse(line: str, *, whole: bool) -> Document:
+    """Parse a line; unless all is asked for, of lm-eval's long ones only the end with the scores.
 
     The marker has bare quotation marks, which cannot occur inside a JSON text; a line whose end
     does not parse or lacks what is needed is parsed whole.
     """
-    place = line.rfind(_TAIL)
+    place = -1 if whole else line.rfind(_TAIL)
     if place > 0:
         try:
             tail = parse_json("{" + line[place + 2 :])
@@ -266,10 +295,17 @@ def _logged(row: Document, seen: _Lines) -> tuple[str, str, LoggedItem]:
         LoggedItem(
             (filter_, document, str(occurrence)),
             seen.shared(scores),
-            str(row.get("cluster") or f"{document}:{occurrence}"),
+            str(_group(row, seen.cluster) or f"{document}:{occurrence}"),
             str(row.get("prompt_hash") or ""),
         ),
     )
+
+
+def _group(row: Document, field: str | None) -> object:
+    """Return what groups an item of lm-eval's log: a field of its document, if one is asked for."""
+    document = row.get("doc")
+    found = document.get(field) if field and isinstance(document, dict) else row.get("cluster")
+    return None if found is None else str(found)
 
 
 def _plain(row: Document, seen: _Lines) -> tuple[str, str, LoggedItem]:
@@ -278,7 +314,7 @@ def _plain(row: Document, seen: _Lines) -> tuple[str, str, LoggedItem]:
     suite, key = str(row.get("suite", "scores")), (str(row["id"]),)
     if seen.again(suite, key):
         raise ValueError(f"each id must stand once: {row['id']!r} is there again")
-    cluster = row.get("cluster")
+    cluster = row.get(seen.cluster or "cluster")
     item = LoggedItem(
         key,
         {OWN: _number(row["score"])},
@@ -303,7 +339,7 @@ def _evaluated(row: Document, seen: _Lines, record: EvaluationFile) -> tuple[str
     item = LoggedItem(
         key,
         {OWN: by.share(sample.evaluation.score)},
-        (sample.metadata or {}).get("cluster", key[0]),
+        (sample.metadata or {}).get(seen.cluster or "cluster", key[0]),
         sample.sample_hash or "",
         measure=by.metric,
     )

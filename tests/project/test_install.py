@@ -24,7 +24,7 @@ from harness.pipeline.run import run_study
 
 OPTIONAL = {"bitsandbytes"}
 """Of an extra, but not on every platform: its users say so where it is missing."""
-HEAVY = {"judges", "judges-light", "mcp", "monitor", "ray"}
+HEAVY = {"inspect", "judges", "judges-light", "mcp", "monitor", "ray"}
 """Extras that ``all`` leaves out: each brings a server or weights that few need."""
 QA = {"id": "1", "question": "Where is it?", "answers": ["Vienna"], "response": "In Vienna."}
 SQL = {"id": "1", "schema_sql": "CREATE TABLE t (a)", "gold_sql": "SELECT 1", "pred_text": "no"}

@@ -1,4 +1,4 @@
-"""Compare two sets of scores that exist already: runs of ours, plain scores, lm-eval's samples."""
+"""Compare two sets of scores that exist already: runs of ours, plain scores, other tools' logs."""
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -6,10 +6,10 @@ from pathlib import Path
 
 from harness.analysis.decisions import compare_scores, settle
 from harness.analysis.run_result import result_of
-from harness.errors import ComparisonError, HarnessError
+from harness.errors import ComparisonError, HarnessError, StudyError
 from harness.pipeline.finished.choose_metric import MetricChoice, Wanted, choose
 from harness.records import BASE, Arm, Comparison, Gate, Result
-from harness.store import ScoredItem, read_scores
+from harness.store import LoggedSuite, ScoredItem, read_scores
 from harness.store.run_folder import RunFolder
 from harness.versions import sql_differences
 
@@ -28,12 +28,14 @@ def compare(  # noqa: PLR0913 - one keyword per declaration
     lower_is_better: bool = False,
     scale: tuple[float, float] | None = None,
     filter_name: str | None = None,
+    cluster: str | None = None,
 ) -> Result:
     """Compare two score files or folders, item by item.
 
     Args:
-        base: A JSONL of ``id``, ``score`` and optionally ``cluster``; lm-eval's ``samples_*.jsonl``
-            (a file, or the folder that holds them); or an arm's folder in a run of ours.
+        base: A JSONL of ``id``, ``score`` and optionally ``cluster``; lm-eval's samples, Every Eval
+            Ever's, or logs of Inspect (a file, or the folder that holds them); or an arm's folder
+            in a run of ours.
         tuned: The same for the tuned model.
         margin: Largest acceptable drop in score units; by default what the suite declares.
         alpha: One-sided false-alarm rate.
@@ -44,17 +46,19 @@ def compare(  # noqa: PLR0913 - one keyword per declaration
         lower_is_better: A rise of the metric is a loss.
         scale: What the metric's values lie between, by default 0 and 1; the margin is a share of
             it.
-        filter_name: Which of a task's filters decides; by default its first.
+        filter_name: Which of a task's filters decides, or of the reducers of its epochs; by default
+            its first.
+        cluster: The field that items share where they are not independent.
 
     Returns:
         The result, without the texts behind it.
 
     Raises:
         ComparisonError: If the two sides do not hold the same suites, items and metrics.
-        DataError: If a file is not in one of the three formats, or a score lies outside the scale.
+        DataError: If a file is in none of the formats, or a score lies outside the scale.
         StudyError: If nothing says which metric decides, or what is said contradicts itself.
     """
-    left, right = read_scores(base), read_scores(tuned)
+    left, right = (read_scores(side, cluster=cluster) for side in (base, tuned))
     if left.keys() != right.keys():
         raise ComparisonError(
             "both sides need the same suites: "
@@ -62,6 +66,8 @@ def compare(  # noqa: PLR0913 - one keyword per declaration
         )
     gate = Gate(alpha=alpha, beta=beta, max_unscored=max_unscored)
     wanted = Wanted(metric, lower_is_better, scale, filter_name, margin)
+    if cluster is not None:
+        _require_groups(cluster, [*left.values(), *right.values()])
     chosen = [choose(name, left[name], right[name], wanted) for name in sorted(left)]
     comparisons = settle([_compared(choice, gate) for choice in chosen], gate)
     return result_of(
@@ -95,6 +101,15 @@ def _sql_versions(side: Path, suites: Collection[str]) -> Mapping[str, str]:
             if lock and any(declared[name].judge == "sql" for name in declared.keys() & suites):
                 return lock.versions
     return {}
+
+
+def _require_groups(field: str, suites: Sequence[LoggedSuite]) -> None:
+    items = (item for suite in suites for found in suite.by_filter.values() for item in found)
+    if all(item.cluster in (":".join(item.key[1:]), item.key[0]) for item in items):
+        raise StudyError(
+            f"items can be grouped only by a field that they have: no item has {field!r}; leave "
+            "--cluster out, or name another"
+        )
 
 
 def _compared(choice: MetricChoice, gate: Gate) -> Comparison:
