@@ -53,7 +53,7 @@ EXTRAS = {
     "ray": Extra("a Ray cluster", ("ray",), includes="engine"),
     "inspect": Extra("reading a log of Inspect", ("inspect_ai",)),
     "mcp": Extra("serving other programs", ("mcp",)),
-    "monitor": Extra("reporting curves", ("tensorboard", "trackio")),
+    "monitor": Extra("reporting curves", ("tensorboard", "trackio", "wandb")),
 }
 """Extras by name. bitsandbytes, of ``train`` on Linux, is missing here: only ``qlora`` and a
 quantized base need it, and say so themselves."""

@@ -19,8 +19,15 @@ def command(
             help="Write the reports into RUN/without_texts, with every figure and no row's text.",
         ),
     ] = False,
+    to: Annotated[
+        list[str],
+        typer.Option("--to", help="Log the evaluation, without texts, to trackio or wandb, too."),
+    ] = [],  # noqa: B006 - typer's way to say none
 ) -> None:
     """Report a finished run again from its samples; no model.
+
+    What `--to` logs stays on this machine, below RUN/adapters/_logs, unless the environment says
+    otherwise: `WANDB_MODE=online`, or a server of Trackio.
 
     Example: `harness report runs/mine`
     """
@@ -44,3 +51,7 @@ def command(
         conclude(folder, result, console.TerminalProgress())
     console.show(result)
     console.show_files(run, console.RUN_FILES)
+    if to:
+        from harness.pipeline.finished.trackers import track
+
+        console.say(f"the evaluation is logged: {track(folder, result, to)}")

@@ -4,18 +4,23 @@ Every step stores what it finished and does only what is missing: a second run o
 trains nothing, generates nothing, and rewrites the report from the stored answers.
 """
 
+import logging
 from pathlib import Path
 
+from harness.errors import InfrastructureError
 from harness.pipeline.answers.score import score
 from harness.pipeline.answers.scored_run import scored_run
 from harness.pipeline.cluster.on_ray import RayCluster, answer_on, train_on
 from harness.pipeline.conclude import compare, conclude, with_people
 from harness.pipeline.finished.rating_sheets import draw_declared
+from harness.pipeline.finished.trackers import track, trackers_of
 from harness.pipeline.plan import PlannedRun, plan
 from harness.pipeline.progress import Progress
 from harness.pipeline.train import train
 from harness.records import Result
 from harness.study import Study
+
+log = logging.getLogger("harness.pipeline")
 
 
 def run_study(
@@ -71,4 +76,15 @@ def carry_out(planned: PlannedRun, *, on_ray: bool = False) -> Result:
             result = with_people(planned.folder, compare(scored))
         conclude(planned.folder, result, planned.progress)
         draw_declared(planned.folder, planned.study, result)
+        _track(planned, result)
     return result
+
+
+def _track(planned: PlannedRun, result: Result) -> None:
+    """Log the evaluation where the trainings were; one that fails there changes no verdict."""
+    if names := trackers_of(planned.study):
+        with planned.progress.task("log the evaluation"):
+            try:
+                track(planned.folder, result, names)
+            except InfrastructureError as error:
+                log.warning("%s", error)
