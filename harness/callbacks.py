@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from harness.errors import HarnessError, ModelError, StudyError, nearest
+from harness.errors import ModelError, StudyError, nearest
 from harness.extras import require
 from harness.files import write_text
 from harness.models.protocols import CausalLM
@@ -30,6 +30,7 @@ from harness.pipeline.checks.suite_rows import check_databases
 from harness.study import SuiteSection
 from harness.suites.items_used import write_items_used
 from harness.training import KeepRule
+from harness.training.distributed import WHOLE, is_spread, of_first
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -95,16 +96,12 @@ class SuiteCallback(TrainerCallback):
                 given.
         """
         require("engine")
-        if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-            raise ModelError(
-                "suites are scored on a whole model: FSDP and DeepSpeed spread its weights over "
-                "processes; score its checkpoints with 'harness run', or train with DDP"
-            )
         if trainer.processing_class is None:
             raise ModelError(
                 "suites need the model's tokenizer: give the trainer its 'processing_class'"
             )
         self._trainer = trainer
+        self._require_whole()
         self._sections = [_section(entry) for entry in suites]
         self._every = every
         self._stop = stop
@@ -245,30 +242,20 @@ class SuiteCallback(TrainerCallback):
         """Return the scores of the model as it is now, and log them; once a step of a training."""
         if self._trainer.is_in_train and self._last is not None and self._last[0] == step:
             return self._last[1]
-        scores = self._first_scores()
+        self._require_whole()
+        model = self._trainer.accelerator.unwrap_model(self._trainer.model)
+        scores = of_first(lambda: self._score(model))
         # TRL's own log would add means over half a step
         Trainer.log(self._trainer, {f"{PREFIX}{suite}": score for suite, score in scores.items()})
         self._last = (step, scores)
         return scores
 
-    def _first_scores(self) -> Scores:
-        """Score in the first process, and tell the others what it found, or what failed there."""
-        from accelerate.utils import broadcast_object_list
-
-        accelerator = self._trainer.accelerator
-        found: list[Scores | HarnessError | None] = [None]
-        if accelerator.is_main_process:
-            try:
-                found = [self._score(accelerator.unwrap_model(self._trainer.model))]
-            except HarnessError as error:
-                found = [error]
-        if accelerator.num_processes > 1:
-            broadcast_object_list(found)
-        (scores,) = found
-        if isinstance(scores, HarnessError):
-            raise scores
-        assert scores is not None
-        return scores
+    def _require_whole(self) -> None:
+        """Refuse a model of which this process holds a part, as it was wrapped or will be."""
+        trainer = self._trainer
+        spread = is_spread(trainer.model) or is_spread(trainer.model_wrapped)
+        if spread or trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+            raise ModelError(WHOLE)
 
     def _score(self, model: CausalLM) -> Scores:
         from harness.engine.interim import answer_suites, undisturbed

@@ -210,6 +210,41 @@ def test_scoring_leaves_a_model_in_training_as_it_was(tmp_path: Path) -> None:
     assert state() == before
 
 
+SHARDED = """
+import sys
+from pathlib import Path
+sys.path[:0] = {tests!r}
+import test_suite_callback as t
+import torch
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FullyShardedDataParallel, fully_shard
+from harness.callbacks import SuiteCallback
+from harness.errors import ModelError
+from harness.training.config.job import Watch
+from harness.training.trl.callback import Monitor
+
+mesh = init_device_mesh("cpu", (1,))
+one = FullyShardedDataParallel
+for wrap in (lambda m: fully_shard(m, mesh=mesh),
+             lambda m: one(m, device_id=torch.device("cpu"), use_orig_params=True)):
+    trainer = t.sft(Path(sys.argv[1]))
+    callback = SuiteCallback(trainer, [t.ARC], items=12)
+    trainer.model = wrap(trainer.model) or trainer.model
+    watched = Monitor(None, 1.0, 1, Watch(score=lambda model: {{"arc_mini": 1.0}}))
+    for refused in (lambda: callback._scores(0), lambda: SuiteCallback(trainer, [t.ARC]),
+                    lambda: watched._evaluate(trainer.model)):
+        try:
+            refused()
+        except ModelError as error:
+            print("REFUSED", error, flush=True)
+trainer = t.sft(Path(sys.argv[1]))
+trainer.is_fsdp_enabled = True  # as accelerate says where there are GPUs
+try:
+    SuiteCallback(trainer, [t.ARC], items=12)
+except ModelError as error:
+    print("REFUSED", error, flush=True)
+"""
+
 SCRIPT = """
 import sys
 from pathlib import Path
@@ -229,14 +264,30 @@ print("RANK", trainer.args.process_index, len(asked), scores, flush=True)
 
 
 @pytest.mark.nightly
+def test_a_model_of_which_a_process_holds_a_part_is_not_scored(tmp_path: Path) -> None:
+    """Wrapped by either FSDP, in a script or in a study; one sentence says what to do."""
+    done = launch(tmp_path, SHARDED, processes=1)
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = [line for line in done.stdout.splitlines() if line.startswith("REFUSED")]
+    assert len(told) == 7, done.stdout + done.stderr[-2000:]
+    assert all("suites are scored on a whole model: FSDP, ZeRO-3 and" in line for line in told)
+
+
+def launch(folder: Path, text: str, *, processes: int) -> Any:
+    """Run a script as torchrun does, with an output folder."""
+    script = folder / "script.py"
+    script.write_text(text.format(tests=[str(TESTS), str(TESTS / "training")]))
+    return python(
+        "-m", "torch.distributed.run", "--nproc_per_node", str(processes),
+        "--rdzv_backend", "c10d", "--rdzv_endpoint", "localhost:0", script, folder / "out",
+        env={"OMP_NUM_THREADS": "1"},
+    )  # fmt: skip
+
+
+@pytest.mark.nightly
 def test_of_several_processes_the_first_scores(tmp_path: Path) -> None:
     """The others have the same figures in their log, so that all keep and stop alike."""
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(tests=[str(TESTS), str(TESTS / "training")]))
-    done = python(
-        "-m", "torch.distributed.run", "--nproc_per_node", "2", "--rdzv_backend", "c10d",
-        "--rdzv_endpoint", "localhost:0", script, tmp_path / "out", env={"OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    done = launch(tmp_path, SCRIPT, processes=2)
     assert done.returncode == 0, done.stderr[-3000:]
     told = sorted(line for line in done.stdout.splitlines() if line.startswith("RANK"))
     first, second = (line.split(maxsplit=3) for line in told)

@@ -18,6 +18,7 @@ from harness.records import LossPoint
 from harness.training.config.job import Job
 from harness.training.config.keep import KeepRule
 from harness.training.config.settings import CHANGES_BASE
+from harness.training.distributed import WHOLE
 from harness.training.rows.encode import dataset_of
 from harness.training.rows.packing import keeps_rows_apart, padded, shared
 from harness.training.rows.tokenized import Encoded
@@ -89,6 +90,8 @@ def build(
             f"method {job.method.name!r} does not fit this base: {error}; its linear layers are "
             f"{names}"
         ) from error
+    if job.watch is not None and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
+        raise ModelError(f"candidate {job.name!r}: {WHOLE}; or leave 'eval_suites' and 'keep' out")
     trainer.remove_callback(PrinterCallback)
     if job.keep is not None:
         trainer.args.load_best_model_at_end = True
