@@ -111,7 +111,7 @@ def not_utf8(error: UnicodeDecodeError) -> str:
     encoding = "UTF-16" if is_wide else "WINDOWS-1252"
     return (
         f"found byte {data[place]:#04x}, which is not UTF-8; if it is {encoding}, convert it with "
-        f"'iconv -f {encoding} -t UTF-8'"
+        f"'iconv -f {encoding} -t UTF-8 OLD > NEW'"
     )
 
 

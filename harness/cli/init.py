@@ -80,6 +80,8 @@ def _write_own(
     write_text(path, begun.files[study])
     console.say(f"{data}: {begun.what}")
     console.say(f"  {begun.learnt} rows to learn, {begun.asked} to ask, split by {begun.by}")
+    if begun.empty:
+        console.say(f"  {begun.empty} more rows are left out: a column is empty in them")
     if begun.unused:
         console.say(f"  columns that nothing is made of: {', '.join(begun.unused)}")
 

@@ -98,7 +98,11 @@ def _refuse_ragged(row: list[str], header: list[str], origin: str, delimiter: st
 
 
 def _csv(path: Path) -> Iterator[SourceRow]:
-    return _separated(path, ",")
+    """Yield a table's rows; a header without a comma says what else separates them."""
+    with open_input(path) as lines:
+        header = next((line for line in lines if line.strip()), "")
+    others = [mark for mark in (";", "\t") if mark in header and "," not in header]
+    return _separated(path, others[0] if others else ",")
 
 
 def _tsv(path: Path) -> Iterator[SourceRow]:

@@ -6,6 +6,7 @@ questions with several accepted answers, and questions to SQL with a schema or a
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from string import ascii_uppercase
 from typing import Literal
@@ -14,7 +15,7 @@ from harness.errors import DataError
 from harness.ingest.file_formats import SourceRow
 from harness.ingest.flags import FLAGS, is_there, learnt
 from harness.ingest.shapes import Shape, shape_of
-from harness.ingest.turns import Fields, parsed, text
+from harness.ingest.turns import EmptyFieldError, Fields, parsed, text
 from harness.records import Message
 
 Suited = Literal["domain_qa", "coherence", "arc_challenge", "sql", "held_out"]
@@ -66,7 +67,8 @@ class OwnRows:
     """A file of one's own: its rows, what they are, and what asks such rows.
 
     ``what`` says it in words, ``plain`` that prompts stand without a chat template, ``unused``
-    names the columns that nothing is made of.
+    names the columns that nothing is made of, ``empty`` counts rows that were left out because a
+    column is empty in them.
     """
 
     what: str
@@ -76,6 +78,7 @@ class OwnRows:
     plain: bool = False
     columns: tuple[str, ...] = field(default=())
     unused: tuple[str, ...] = ()
+    empty: int = 0
 
 
 def recognised(source: str, found: Iterable[SourceRow]) -> OwnRows:
@@ -107,8 +110,17 @@ def recognised(source: str, found: Iterable[SourceRow]) -> OwnRows:
 def _made(
     what: str, suite: Suited, rows: Sequence[SourceRow], convert: Callable[[Fields, str], OwnRow]
 ) -> OwnRows:
-    made = tuple(convert(fields, origin) for origin, fields in rows)
-    return OwnRows(what=what, suite=suite, rows=made, columns=tuple(rows[0].fields))
+    made: list[OwnRow] = []
+    for origin, fields in rows:
+        with suppress(EmptyFieldError):
+            made.append(convert(fields, origin))
+    return OwnRows(
+        what=what,
+        suite=suite,
+        rows=tuple(made),
+        columns=tuple(rows[0].fields),
+        empty=len(rows) - len(made),
+    )
 
 
 def _normalised(fields: Fields, origin: str) -> Fields:
@@ -138,7 +150,10 @@ def _shaped(shape: Shape, rows: Sequence[SourceRow]) -> OwnRows:
             raise DataError(
                 f"all rows must have one shape: {origin} is not {shape.name}, as the first one is"
             )
-        prompt, completion, *rejected = shape.convert(fields, origin)
+        try:
+            prompt, completion, *rejected = shape.convert(fields, origin)
+        except EmptyFieldError:
+            continue
         good = shape.label(fields)
         judged += good is not None
         learn = {key: value for key, value in fields.items() if key in read and is_there(value)}
@@ -169,6 +184,7 @@ def _shaped(shape: Shape, rows: Sequence[SourceRow]) -> OwnRows:
         plain=plain and suite == "domain_qa",
         columns=tuple(rows[0].fields),
         unused=tuple(key for key in rows[0].fields if key not in read),
+        empty=len(rows) - len(made),
     )
 
 

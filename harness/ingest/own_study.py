@@ -52,7 +52,8 @@ metadata:
 class BegunStudy:
     """What ``harness init --data`` writes: texts by path beside the study, and what it found.
 
-    ``by`` says how rows were kept together, ``unused`` names columns that nothing is made of.
+    ``by`` says how rows were kept together, ``unused`` names columns that nothing is made of,
+    ``empty`` counts rows that were left out because a column is empty in them.
     """
 
     files: Mapping[Path, str]
@@ -61,6 +62,7 @@ class BegunStudy:
     asked: int
     by: str
     unused: tuple[str, ...] = ()
+    empty: int = 0
 
 
 def begin_study(source: str, base: str, *, group: str = "", databases: str = "") -> BegunStudy:
@@ -104,7 +106,13 @@ def begin_study(source: str, base: str, *, group: str = "", databases: str = "")
     files[Path("study.yaml")] = _study(own, source, base, databases, (len(learnt), len(test)), by)
     unused = tuple(name for name in own.unused if name != column)
     return BegunStudy(
-        files=files, what=own.what, learnt=len(learnt), asked=len(test), by=by, unused=unused
+        files=files,
+        what=own.what,
+        learnt=len(learnt),
+        asked=len(test),
+        by=by,
+        unused=unused,
+        empty=own.empty,
     )
 
 
@@ -224,8 +232,9 @@ data:
   overlap: warn                   # test items found in training rows; exclude leaves them out
 
 # {items} rows were split off by {by}:
-# none of them, nor one much like them, is learnt. The fewer there are, the larger a change has to
-# be to show: 'harness plan' says how large.
+# none of them, nor one that asks nearly the same, is learnt. Rows of one template may still share
+# long stretches: 'harness plan' counts these. The fewer there are, the larger a change has to be to
+# show: 'harness plan' says how large.
 """
 
 

@@ -40,6 +40,10 @@ OTHER_MEDIA = ("image", "images", "audio", "audios", "video", "videos")
 """Fields of rows or turns that a text model cannot see."""
 
 
+class EmptyFieldError(DataError):
+    """A field has no text where a row needs one."""
+
+
 class NothingLearntError(Exception):
     """A row says of every answer that it is not to be learnt."""
 
@@ -219,7 +223,7 @@ def text(row: Fields, key: str, where: str, *, blank: bool = False) -> str:
         found = "null" if value is None else type(value).__name__
         raise DataError(f"{key!r} must be text: {where} has {found}")
     if not value.strip() and not blank:
-        raise DataError(f"{key!r} must not be empty: {where}; leave the row out")
+        raise EmptyFieldError(f"{key!r} must not be empty: {where}; leave the row out")
     return value
 
 

@@ -13,9 +13,9 @@ from harness.pipeline.answers.scored_run import scored_run
 from harness.pipeline.cluster.on_ray import RayCluster, answer_on, train_on
 from harness.pipeline.conclude import compare, conclude, with_people
 from harness.pipeline.finished.rating_sheets import draw_declared
-from harness.pipeline.finished.trackers import track, trackers_of
 from harness.pipeline.plan import PlannedRun, plan
 from harness.pipeline.progress import Progress
+from harness.pipeline.trackers import track, trackers_of
 from harness.pipeline.train import train
 from harness.records import Result
 from harness.study import Study

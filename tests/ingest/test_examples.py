@@ -214,10 +214,10 @@ def test_other_encodings_are_told(tmp_path: Path, encoding: str, byte: str) -> N
         read_examples(path)
     remedy = re.search("'(iconv [^']*)'", str(caught.value))
     assert remedy
-    with path.open("rb") as given:
-        done = subprocess.run(remedy[1].split(), stdin=given, capture_output=True, check=True)
-    path.write_bytes(done.stdout)
-    assert read_examples(path)[0].prompt == (Message(role="user", content="1–22 €"),)
+    new = tmp_path / "new.jsonl"
+    typed = remedy[1].replace("OLD", str(path)).replace("NEW", str(new))
+    subprocess.run(typed, shell=True, check=True)
+    assert read_examples(new)[0].prompt == (Message(role="user", content="1–22 €"),)
 
 
 def test_missing_files_and_folders_are_told(tmp_path: Path) -> None:

@@ -190,3 +190,14 @@ def test_a_csv_is_run_to_a_verdict(tmp_path: Path) -> None:
     done = harness("run", "study.yaml", folder=tmp_path)
     assert done.returncode in (0, 1, 4), done.stderr
     assert (tmp_path / "runs" / "mine" / "report.html").is_file()
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_a_table_of_a_spreadsheet_is_read_as_it_was_saved(tmp_path: Path, mark: str) -> None:
+    """Many save CSV with semicolons; rows with an empty cell are left out, and counted."""
+    rows = [f'"Who, or what, is {n}?"{mark}{"" if n % 10 == 3 else n}' for n in range(60)]
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join([f"question{mark}answer", *rows]), encoding="utf-8-sig")
+    begun = begin_study(str(path), "builtin:tiny")
+    assert (begun.learnt + begun.asked, begun.empty) == (54, 6)
+    assert '"Who, or what, is 1?"' in "".join(begun.files.values())
