@@ -15,7 +15,7 @@ from harness.pipeline.conclude import compare, conclude, with_people
 from harness.pipeline.finished.rating_sheets import draw_declared
 from harness.pipeline.plan import PlannedRun, plan
 from harness.pipeline.progress import Progress
-from harness.pipeline.trackers import track, trackers_of
+from harness.pipeline.tracked.trackers import track, trackers_of
 from harness.pipeline.train import train
 from harness.records import Result
 from harness.study import Study

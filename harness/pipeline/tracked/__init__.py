@@ -1,0 +1,1 @@
+"""What a run tells to the experiment trackers that its trainings report to."""
