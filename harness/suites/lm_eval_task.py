@@ -227,7 +227,7 @@ def _template_in_sandbox() -> None:
         undefined=utils.env.undefined, keep_trailing_newline=utils.env.keep_trailing_newline
     )
     sandbox.filters |= utils.env.filters
-    sandbox.from_string = lru_cache(maxsize=1024)(sandbox.from_string)  # type: ignore[method-assign]
+    sandbox.from_string = lru_cache(maxsize=1024)(sandbox.from_string)  # type: ignore[assignment, method-assign]
     utils.env = sandbox
 
 
