@@ -4,24 +4,13 @@ What comes with lm-eval or with us is trusted as the package is; of other files 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import yaml
 
 from harness.content import TASKS
 from harness.errors import StudyError
-
-OURS = frozenset(
-    {
-        "harness.suites.dataset.load",
-        "harness.rating.lm_eval_hooks.coherence",
-        "harness.rating.lm_eval_hooks.domain_qa",
-        "harness.rating.lm_eval_hooks.first_answer",
-        "harness.rating.lm_eval_hooks.transcript",
-        "harness.sql.process_results",
-    }
-)
-"""Functions that the built-in suites name, and suites that were copied from them."""
 
 
 class _Function(str):
@@ -61,6 +50,17 @@ def require_trust(path: Path, name: str, *, trusted: bool) -> None:
         )
 
 
+@cache
+def ours() -> frozenset[str]:
+    """Return the functions that built-in suites name, as suites do that were copied from them."""
+    configs = (_parsed(path) for path in TASKS.glob("*/*.yaml"))
+    return frozenset(name for config in configs for name in _named_in(config))
+
+
+def _parsed(path: Path) -> object:
+    return yaml.load(path.read_bytes(), _Loader)
+
+
 def _functions(path: Path, within: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     """Yield the functions that a YAML and what it includes would import, each with its file."""
     path = path.expanduser().resolve()
@@ -69,7 +69,7 @@ def _functions(path: Path, within: Sequence[Path]) -> Iterator[tuple[Path, str]]
     config = yaml.load(path.read_bytes(), _Loader)
     for function in _named_in(config):
         beside = path.parent / f"{function.rpartition('.')[0].replace('.', '/')}.py"
-        if function not in OURS or beside.exists():
+        if function not in ours() or beside.exists():
             yield path, f"the function {function}"
     included = config.get("include") or () if isinstance(config, dict) else ()
     for one in [included] if isinstance(included, str) else included:
