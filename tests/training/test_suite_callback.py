@@ -175,7 +175,7 @@ def test_a_model_that_is_spread_over_processes_is_refused(tmp_path: Path, spread
 
     trainer = sft(tmp_path)
     setattr(trainer, spread, True)
-    with pytest.raises(ModelError, match="scored on a whole model: FSDP and DeepSpeed spread"):
+    with pytest.raises(ModelError, match="scored on a whole model: FSDP, ZeRO-3 and tensor"):
         SuiteCallback(trainer, [ARC], items=12)
 
 
