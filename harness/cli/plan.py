@@ -54,11 +54,7 @@ def command(
             console.say(f"  columns that {candidate.name} does not learn from: {columns}")
         if candidate.card and candidate.card.copies:
             found = len(candidate.card.copies)
-            fate = (
-                "left out of its verdict"
-                if candidate.card.excluded
-                else "counted all the same (data: overlap: exclude leaves them out)"
-            )
+            fate = "left out of its verdict" if candidate.card.excluded else "counted all the same"
             console.say(f"  rows of {candidate.name} hold {found} test items: {fate}")
     for note in planned.set_apart:
         console.say(note)
