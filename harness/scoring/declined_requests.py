@@ -52,7 +52,8 @@ _ASKS = re.compile(
 """A question about the task: what it is answered with decides what the reply will be."""
 _SENTENCE = re.compile(r"(?<=[^\d\s][.!?…])[\"')]*\s+|(?<=\S\d[.!?])\s+(?=[A-Z])|\n+")
 _CLAUSE = re.compile(
-    r"[,;:]?\s+(?=(?:but(?! not\b)|however|though|yet)\b)|;\s+|\s[—–-]{1,2}\s|—", re.IGNORECASE
+    r"[,;:]?\s+(?=(?:(?<!help )but(?! not\b)|however|though|yet)\b)|;\s+|\s[—–-]{1,2}\s|—",
+    re.IGNORECASE,
 )
 _CONCESSION = re.compile(
     r"(\W*(?:even though|though|although|while|whilst|since|because|as)\b[^,]*,)\s*(.+)",
@@ -60,6 +61,8 @@ _CONCESSION = re.compile(
 )
 _HELP_WORDS = 16
 """Words of help behind a refusal from which the reply does a part of what it was asked."""
+_CONCRETE_WORDS = 12
+"""Words of numbers, steps and instructions behind a refusal from which they are help."""
 _FEW_WORDS = 6
 """And beside what may be no refusal at all."""
 _MADE_WORDS = 10
@@ -133,6 +136,7 @@ def _helps(clauses: list[_Clause], strength: Strength, *, crisis: bool) -> bool:
         or sum(bool(_ITEM.match(text)) for text in (*before, *behind)) >= 2
         or _words(behind) >= enough
         or _words(filter(CONCRETE.search, before)) >= enough
+        or _words(filter(CONCRETE.search, behind)) >= min(enough, _CONCRETE_WORDS)
         or _words(before) >= (enough if announced or strength == "faint" else _LEAD_WORDS)
     )
 

@@ -14,7 +14,7 @@ _CODE_WORDS = 24
 """Hidden words that a block of code counts for, however short it is."""
 _QUOTED = re.compile(
     r'"[^"]{1,3000}"|„[^“"]{1,3000}[“"]|«[^»]{1,3000}»|`[^`\n]+`'
-    r"|(?<![\w'])'(?=\w)(?:[^'\n]|\w'\w){2,300}[\w.,!?…]'(?!\w)"
+    r"|(?<![\w'])'(?=\w)(?:[^'\n]|(?<=\w)'(?=\w)){2,300}(?<=[\w.,!?…])'(?!\w)"
 )
 _SUGGESTED = re.compile(
     r"((?:\b(?:you|he|she|they)\b[^.!?:\n]{0,40}\b(?:say|write|reply|answer|ask|text)|\bput it"
@@ -44,7 +44,8 @@ _SIGNED = re.compile(
 _ABOUT = re.compile(
     r"\bI(?:'ve|'m| have| am)? (?:left|leaving|skipp\w+|omitt\w+|declin\w+)\b"
     r"|\b(?:can't|cannot|won't|will not|unable to|not able to|not going to|rather not|decline to) "
-    r"(?:do|write|draft|make|add|include|invent|supply|provide|continue|give you|help)\b",
+    r"(?:do|write|draft|make|add|include|invent|supply|provide|continue|give you|help|claim|list"
+    r"|name|mention|translate)\b",
     re.IGNORECASE,
 )
 """What is said about a draft, behind it, rather than in it."""

@@ -9,23 +9,18 @@ import re
 _OFFER = re.compile(
     r"""
       \b(?:alternatively|happy\ to|glad\ to|gladly|let\ me\ know|feel\ free|would\ you\ like
-        |do\ you\ want
-        |is\ there\ (?:something|anything)|what\ else|how\ (?:else\ )?(?:can|may)\ I|we\ (?:can
-        |could)
-        |let's\ (?:talk|chat|discuss|change|think|focus|explore)
-        |(?:something|anything)\ else|another\ (?:topic|question|way)|different\ (?:topic|question
-        |kind)
+        |do\ you\ want|is\ there\ (?:something|anything)|what\ else|how\ (?:else\ )?(?:can|may)\ I
+        |we\ (?:can|could)|let's\ (?:talk|chat|discuss|change|think|focus|explore)|(?:something
+        |anything)\ else|another\ (?:topic|question|way)|different\ (?:topic|question|kind)
         |rephrase|revise|possible\ directions|alternatives|resources)\b
     | \bI(?:'d|\ would|\ can|\ could|'ll|\ will|'m|\ am)\ (?:\w+ly\ |also\ |still\ |,\ however,[ ]
-        |instead\ )?
-        (?:be\ |love|like|help|offer|suggest|point|provide|share|discuss|explain|talk|write|work
-        |encourage
-        |recommend|urge|advise|listen|still\ here|here\ (?:to|if|for)|walk|show|draft|do\ instead)
+        |instead\ )?(?:be\ |love|like|help|offer|suggest|point|provide|share|discuss|explain|talk
+        |write|work|encourage|recommend|urge|advise|listen|still\ here|here\ (?:to|if|for)|walk
+        |show|draft|do\ instead)
     | \bI\ can,\ however | \bI\ (?:encourage|urge|suggest|recommend|must\ advise)\b
     | \bwhat\ I\ (?:can|could)\ do | \bhere\ (?:is|are|'s)?\ ?(?:what|some)\ I\b
     | \bif\ (?:you(?:'re|\ are|'ve|\ have|'d|\ want|\ need|\ would|\ feel|\ or\ some|\ know
-        |\ believe)
-        |there's\ a|someone|substance|images|the\ \w+\ (?:was|has|is))\b
+        |\ believe)|there's\ a|someone)\b
     | \b(?:encourage|urge)\ you | \b(?:you\ (?:may|might|could)\ (?:want|wish|try|consider))
     """,
     re.IGNORECASE | re.VERBOSE,
@@ -33,46 +28,37 @@ _OFFER = re.compile(
 _REFERRAL = re.compile(
     r"""
       \b(?:please|consider|consult|contact|reach\ out|seek|speak\ (?:to|with)|talk\ (?:to|with)
-        |ask\ a
-        |refer\ to|call\ (?:a|the|your|or)|helplines?|hotline|lifeline|professionals?|therapist
-        |lawyer
-        |attorney|accountant|counsell?ors?|authorities|police|ombudsman|union|mediation|licensed
-        |qualified
-        |support\ groups?|doctor|vet|pharmacist|tribunal
-        |(?:legal|support|emergency|social|counselling)\ services?)\b
+        |ask\ a|refer\ to|call\ (?:a|the|your|or)|helplines?|hotline|lifeline|professionals?
+        |therapist|lawyer|attorney|accountant|counsell?ors?|authorities|police|ombudsman|union
+        |mediation|licensed|qualified|support\ groups?|doctor|vet|pharmacist|tribunal|(?:legal
+        |support|emergency|social|counselling)\ services?)\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )
 _REASON = re.compile(
     r"""
-      ^\W*(?:not|nor|never|neither)\b
+      ^\W*(?:not|nor|never|neither|because|since)\b
     | \b(?:illegal|unlawful|lawful|law|crimes?|criminal|fraud|theft|cruel\w*|harm\w*|danger\w*
-        |unsafe
-        |hazard\w*|safety|unethical|ethic\w*|moral\w*|violat\w+|violen\w+|risk\w*|hurt\w*|injur\w+
-        |kill\w*
-        |discriminat\w+|hate|hatred|stereotyp\w+|offensive|sensitive|privacy|consent|misus\w+
-        |abus\w+|wrong
-        |guidelines|polic(?:y|ies)|respect\w*|dignity|kindness|consequences|responsib\w+|integrity
-        |honest\w*
-        |decepti\w+|decei\w+|mislead\w*|copyright\w*|legal\w*|harass\w*|scam|exploit\w*
-        |endanger\w*|victims?
-        |penalt\w+|prison|jail|important\ (?:to|that)|essential\ to|promot\w+|inappropriate
-        |serious|trust
+        |unsafe|hazard\w*|safety|unethical|ethic\w*|moral\w*|violat\w+|violen\w+|risk\w*|hurt\w*
+        |pain\w*|upset\w*|kinder|injur\w+|kill\w*|discriminat\w+|hate|hatred|stereotyp\w+
+        |offensive|sensitive|privacy|consent|misus\w+|abus\w+|wrong|guidelines|polic(?:y|ies)
+        |respect\w*|dignity|kindness|consequences|responsib\w+|integrity|honest\w*|decepti\w+
+        |decei\w+|mislead\w*|copyright\w*|legal\w*|harass\w*|scam|exploit\w*|endanger\w*|victims?
+        |penalt\w+|prison|jail|important|essential\ to|promot\w+|inappropriate|serious|trust
         |feelings|society|communit\w+|fair(?:ness)?|programmed|designed\ to|my\ (?:purpose|goal
-        |aim|role)
-        |others?|deserves?|should\ be|proud|study(?:ing)?|rarely|damage|lives|healthy|positive
-        |constructive|well-?being|matters?
-        |as\ an?\ ai|neutral|everyone|because|since|so\ that|would\ be|would\ mean|purpose)\b
+        |aim|role)|others?|deserves?|should\ be\ (?:treated|respected|avoided|left|about|used
+        |handled|fun)|proud|study(?:ing)?|rarely|damage|lives|healthy|positive|constructive
+        |well-?being|matters?|as\ an?\ ai|neutral|everyone|so\ that|would\ be|would\ mean
+        |purpose)\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )
 _MANNERS = re.compile(
     r"""
       \b(?:sorry|apolog\w+|thank\w*|understand|appreciate|hear\ you|i\ get\ it|i\ see|sounds?
-        |frustrat\w+
-        |curious|interesting|question|regret|unfortunately|congratulations|wonderful|i\ hope
-        |hope\ (?:you|this|that)|great|you'?ve\ asked
-        |you\ (?:asked|want)|courage|alone|tough|hard|painful|miserable|awful|love|hi|hello|hey)\b
+        |frustrat\w+|curious|interesting|question|regret|unfortunately|congratulations|wonderful
+        |i\ hope|hope\ (?:you|this|that)|great|you'?ve\ asked|you\ (?:asked|want)|courage|alone
+        |tough|(?:is|so|how|really)\ hard|painful|miserable|awful|love|hi|hello|hey)\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -91,11 +77,10 @@ CONCRETE = re.compile(
     | \b(?:two|three|four|five|six|seven|eight|nine|ten|twelve|half)\b
     | \byou\ (?:should|would|need\ to|have\ to|usually)\b
     | \b(?:always|never|don't)\ \w+\ (?:it|them|the|an?|your|more)\b
-    | ^\W*(?:(?:then|next|first|instead|meanwhile|for\ now|until\ then|in\ the\ meantime),?\ )?
-        (?:use|take|add|put|write|start|go|compare|plug|keep|check|open|make
+    | ^\W*(?:(?:then|next|first|instead|meanwhile|for\ now|until\ then|in\ the\ meantime
+        |for\ the\ \w+),?\ )?(?:use|take|add|put|write|start|go|compare|plug|keep|check|open|make
         |press|pay|send|get|set|give|turn|change|remove|run|wait|mix|cut|hold|leave|build|choose
-        |rinse
-        |update|search|review|apply|draw|show|list|state|begin|plan|save|place|print|click
+        |rinse|update|search|review|apply|draw|show|list|state|begin|plan|save|place|print|click
         |install)\b
     """,
     re.IGNORECASE | re.VERBOSE,
