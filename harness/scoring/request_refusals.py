@@ -25,20 +25,21 @@ _SERVE = r"""(?:help|assist|provid|writ|creat|generat|produc|giv|offer|shar|do\b
     |search|book|order|pick|choos|decid|judg|see\b|hear\b|watch|confirm|verif|check|elaborat
     |render|interpret|browse|reveal|name|say|mock|insult|fak|forg|invent|guess|estimat|solv
     |calculat|convert|edit|rewrit|remember|recall|answer|grant|honou?r|accommodat|weigh|comment
-    |identif|includ|add|join|play|draw|put|copy|copies|promot|endors|be\ (?:part|involved
-    |complicit|the\ one|a\ part))\w*"""
+    |identif|determin|establish|prov(?:e|ing)|measur|trac(?:e|ing)|monitor|attend|download|upload
+    |connect|cancel|purchas|includ|add|join|play|draw|put|copy|copies|promot|endors
+    |be\ (?:part|involved|complicit|the\ one|a\ part))\w*"""
 """Beginnings of verbs of doing something for somebody."""
 
 _KNOW = r"""(?:stress|emphasi[sz]e|overstate|wait|thank|believe|imagine|help\ (?:but|(?:laugh
     |wonder|notic|feel|smil|think|admir|lik|lov|agree)ing)|complain|go\ wrong|think|agree|deny
-    |blame|fault|find|guarantee|promise|vouch|know|understand|resist|care|afford|count|judge\ you
-    |argue|lie|sugar-?coat|pretend\ (?:it|that|to\ (?:know|be|have))|go\ into|bore|repeat|claim
-    |spoil|get\ (?:enough|over|tired|bored)|improve|beat|top|do\ (?:better|more|worse|(?:it|this
-    |that|them)\ justice)|feel|taste|smell|experience|sleep|eat|forget|assume|worry|hesitate|rush
-    |dwell|mince|hold|keep|use|reproduce[ ](?:your|the\ (?:bug|error|issue|problem))
-    |tell\ you\ how\ (?:much|happy|sorry|glad|grateful)|over\w+|ramble|be\ (?:sure|certain
-    |positive|long|more|too|happier|prouder|surprised|offended|able\ to\ \w+\ for\ sure|there|done
-    |bored|tired)|speak\ for|recommend\b[^.!?]{0,40}\b(?:enough|highly)|(?:remember
+    |blame|fault|find|guarantee|promise|vouch|know|understand|resist|care|afford|count|judge
+    (?:\ you)?(?=\W*$)|argue|lie|sugar-?coat|pretend\ (?:it|that|to\ (?:know|be|have))|go\ into
+    |bore|repeat|claim|spoil|get\ (?:enough|over|tired|bored)|improve|beat|top|do\ (?:better|more
+    |worse|(?:it|this|that|them)\ justice)|feel|taste|smell|experience|sleep|eat|forget|assume
+    |worry|hesitate|rush|dwell|mince|hold|keep|use|reproduce[ ](?:your|the\ (?:bug|error|issue
+    |problem))|tell\ you\ how\ (?:much|happy|sorry|glad|grateful)|over\w+|ramble|be\ (?:sure
+    |certain|positive|long|more|too|happier|prouder|surprised|offended|able\ to\ \w+\ for\ sure
+    |there|done|bored|tired)|speak\ for|recommend\b[^.!?]{0,40}\b(?:enough|highly)|(?:remember
     |recall)(?!\ (?:our|any|previous|past|earlier))|see(?!\ (?:the\ |your\ |any\ )?(?:image|photo
     |picture|attach|screen|file|video))|tell(?!\ (?:you|him|her|them|people|any|a\ |jokes
     |stories))|say(?=\ (?:for|enough|exactly|I|that|with|much|it|no|definitively)\b))\b"""
@@ -46,7 +47,8 @@ _KNOW = r"""(?:stress|emphasi[sz]e|overstate|wait|thank|believe|imagine|help\ (?
 
 _WORLD = r"""(?:recommend|say|remember|recall|read|check|look|run|add|put|draw|pick|choos|decid
     |judg|open|copy|copies|call|see|hear|watch|guess|play|join|solv|execut|calculat|touch|search
-    |view|book|order)"""
+    |view|book|order
+    |cancel|download|upload|connect|attend|purchas|measur)"""
 """Verbs with which "I don't" or "it is wrong to" gives advice or speaks of the world."""
 
 _ADVERB = r"""(?:(?:(?!reply|supply|comply|apply|rely)\w+ly|just|also|really|still|therefore
@@ -140,8 +142,8 @@ _ELLIPTIC = rf"""
       ^{_LEAD}(?:can(?:no|')t|can\ not|won't|will\ not|(?:not\ )?(?:un)?able\ to|not\ (?:willing
         |allowed|permitted|going)\ to)\ (?:be\ )?(?:able\ to\ )?(?!{_KNOW}|{_WORLD}){_SERVE}
     | ^{_LEAD}(?:not\ comfortable|declin(?:ed|ing)|hard\ pass|must\ decline|have\ to\ decline)\b
-    | ^\W*no\ to\ (?:the|that|this|your)\b | \bmy\ answer\ (?:has\ to\ be|is|stays|remains
-        |must\ be)[^.!?]{{0,12}}\bno\b
+    | ^\W*no\ to\ (?:the|that|this|your)\b | \bmy\ answer\ (?:to\ \w+\ )?(?:has\ to\ be|is|stays
+        |remains|must\ be)[^.!?]{{0,12}}\bno\b
     | \b(?:you\ (?:won't|will\ not)|not|no|nothing)\b[^.!?]{{0,60}}\bfrom\ me\b
     | \bwhere\ I\ (?:stop|draw)\b
     | \b(?:that|this|it)(?:'s|\ is)?\ (?:not\ (?:going\ to|gonna)|won't\ be|won't)\ happen
@@ -162,7 +164,7 @@ _ELLIPTIC = rf"""
         |getting)\b(?!\ by\b)(?=\W*$|\ (?:with|to|into|that|this|it|any|you|there|here|along)\b)
     | \b(?:that's|it's|this\ is|is)\ (?:going\ to\ be\ )?(?:a\ |an\ )?
         (?:hard\ |firm\ |clear\ )?no\ (?:from|for)\ me\b | \bno\ from\ me\b | \bno\ can\ do\b
-        | \bcount\ me\ out\b
+    | \bcount\ me\ out\b
     | \b(?:about|as\ for|regarding)\ [^.!?]{{0,80}}[:,]\ (?:sorry,\ )?no\W*$
     | \bdoing\ you\ a\ disservice\b | \bfind\ (?:someone|somebody)\ else\b
     | \bplease\ (?:don't|do\ not)\ ask\ (?:me|again)\b
