@@ -68,7 +68,7 @@ def command(
         return
     if candidate is None:
         raise StudyError("an export of weights needs a candidate: name one after the run")
-    from harness.pipeline.finished.export import export
+    from harness.pipeline.exported.export import export
     from harness.store.run_folder import RunFolder
 
     written = export(
@@ -80,7 +80,7 @@ def command(
 
 
 def _scores(run: Path, arm: str | None, out: Path, form: ExportForm) -> None:
-    from harness.pipeline.finished.export_scores import export_scores
+    from harness.pipeline.exported.export_scores import export_scores
     from harness.store.run_folder import RunFolder
 
     arms = export_scores(

@@ -52,6 +52,6 @@ def command(
     console.show(result)
     console.show_files(run, console.RUN_FILES)
     if to:
-        from harness.pipeline.tracked.trackers import track
+        from harness.pipeline.exported.trackers import track
 
         console.say(f"the evaluation is logged: {track(folder, result, to)}")

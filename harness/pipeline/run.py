@@ -12,10 +12,10 @@ from harness.pipeline.answers.score import score
 from harness.pipeline.answers.scored_run import scored_run
 from harness.pipeline.cluster.on_ray import RayCluster, answer_on, train_on
 from harness.pipeline.conclude import compare, conclude, with_people
+from harness.pipeline.exported.trackers import track, trackers_of
 from harness.pipeline.finished.rating_sheets import draw_declared
 from harness.pipeline.plan import PlannedRun, plan
 from harness.pipeline.progress import Progress
-from harness.pipeline.tracked.trackers import track, trackers_of
 from harness.pipeline.train import train
 from harness.records import Result
 from harness.study import Study

@@ -15,7 +15,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1])]
 
 from support.finished_runs import write_run  # noqa: E402
 
-from harness.pipeline.finished.export_scores import export_scores  # noqa: E402
+from harness.pipeline.exported.export_scores import export_scores  # noqa: E402
 
 PACKAGE = "every-eval-ever==0.3.0"
 PLACE = Path(tempfile.gettempdir(), "harness-every-eval-ever")

@@ -14,8 +14,8 @@ from harness.models.adapter_folder import read_adapter_folder
 from harness.models.adapter_tensors import read_tensors
 from harness.models.candidate import load_candidate_tokenizer, load_whole_candidate
 from harness.models.load_model import base_section, load_config, load_model, load_tokenizer
+from harness.pipeline.exported.export import export
 from harness.pipeline.finished.chat import open_chat
-from harness.pipeline.finished.export import export
 from harness.store.run_folder import RunFolder
 from harness.training.export_weights import gguf
 

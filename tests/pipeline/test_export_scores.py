@@ -13,8 +13,8 @@ from support.paths import ROOT
 
 from harness.errors import ComparisonError, DataError, StudyError
 from harness.pipeline.conclude import reopen
+from harness.pipeline.exported.export_scores import export_scores
 from harness.pipeline.finished.compare_scores import compare
-from harness.pipeline.finished.export_scores import export_scores
 from harness.store import OWN, read_samples, read_scores
 from harness.store.run_folder import RunFolder
 

@@ -19,9 +19,9 @@ from harness.errors import ComparisonError
 from harness.pipeline.answers.engine_when_asked import check_unchanged
 from harness.pipeline.answers.scored_run import read_run
 from harness.pipeline.conclude import reopen
+from harness.pipeline.exported.export import export
 from harness.pipeline.finished.baseline import compare_with_baseline, save_baseline
 from harness.pipeline.finished.chat import open_chat
-from harness.pipeline.finished.export import export
 from harness.pipeline.plan import plan
 from harness.pipeline.run import run_study
 from harness.pipeline.train import train

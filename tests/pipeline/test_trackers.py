@@ -12,7 +12,7 @@ from support.command import harness
 from support.finished_runs import write_run
 
 from harness.errors import StudyError
-from harness.pipeline.tracked.trackers import track, trackers_of
+from harness.pipeline.exported.trackers import track, trackers_of
 from harness.report import gate_json
 from harness.study import Study
 

@@ -11,8 +11,8 @@ from support.tiny_models import adapter
 
 from harness import content, study
 from harness.errors import ModelError, StudyError
+from harness.pipeline.exported.export import export
 from harness.pipeline.finished.chat import open_chat
-from harness.pipeline.finished.export import export
 from harness.pipeline.run import run_study
 from harness.store.run_folder import RunFolder
 

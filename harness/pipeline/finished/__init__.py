@@ -1,1 +1,1 @@
-"""What follows a finished run: baselines, export, chat, the noise floor."""
+"""What follows a finished run: baselines, chat, the noise floor."""

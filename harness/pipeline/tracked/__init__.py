@@ -1,1 +1,0 @@
-"""What a run tells to the experiment trackers that its trainings report to."""
