@@ -84,7 +84,7 @@ def test_an_adapter_that_changed_on_the_disk_is_not_taken_for_itself(
     base: Path, tmp_path: Path, few: None
 ) -> None:
     """What was put aside is read again only where it is still what was attached."""
-    folders = [adapter(base, tmp_path / f"dora{n}", KINDS["dora"], seed=n) for n in range(3)]
+    folders = [adapter(base, tmp_path / f"saved{n}", KINDS["saved"], seed=n) for n in range(3)]
     engine = Engine.load(str(base), device="cpu")
     for number, folder in enumerate(folders):
         engine.attach(f"arm{number}", folder)

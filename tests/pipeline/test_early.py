@@ -93,6 +93,7 @@ def test_each_candidate_ends_at_its_own_look(decided: tuple[Path, Result]) -> No
     assert 0 < asked(folder) <= 4 * sum(lines.values())
 
 
+@pytest.mark.nightly
 def test_candidates_that_answer_together_end_as_each_does_alone(
     adapters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

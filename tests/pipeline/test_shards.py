@@ -142,6 +142,7 @@ def test_shards_merged_say_what_one_process_says(
     assert (run / "gate.json").read_bytes() == before
 
 
+@pytest.mark.nightly
 def test_other_counts_and_broken_files_leave_nothing_undone(
     folder: Path, alone: tuple[Path, Result], loads: Loads
 ) -> None:

@@ -111,6 +111,7 @@ def run(name: str, folder: Path) -> Result:
     return result
 
 
+@pytest.mark.nightly
 @pytest.mark.model
 def test_a_search_on_conversations_runs(tmp_path: Path) -> None:
     """GPT-2 without a chat template: four trials, of which the best on held-out rows is judged."""

@@ -133,6 +133,7 @@ def test_an_interrupted_training_goes_on(
     assert resumed.loss[-1].loss == pytest.approx(whole.loss[-1].loss, abs=1e-3)
 
 
+@pytest.mark.nightly
 def test_validation_and_divergence_work_as_in_supervised_training(
     tiny_base: Path, tmp_path: Path
 ) -> None:

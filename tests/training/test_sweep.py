@@ -98,6 +98,7 @@ def test_optuna_chooses_the_same_when_told_the_same() -> None:
     assert {c["settings.r"] for c in first} <= {4, 8, 16}
 
 
+@pytest.mark.nightly
 @pytest.mark.model
 def test_the_trial_with_the_lowest_validation_loss_is_the_candidate(
     tiny_base: Path, tmp_path: Path
