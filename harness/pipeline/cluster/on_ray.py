@@ -111,6 +111,7 @@ def train_on(cluster: RayCluster, planned: PlannedRun, only: Collection[str] = (
     names = [name for name in untrained(planned) if not only or name in only]
     if not names:
         return
+    planned.folder.claim(planned.study)
     with planned.progress.task("train on Ray", len(names)) as advance:
         job = _job(planned)
         cluster.do([replace(job, candidate=name) for name in names], advance)
@@ -123,6 +124,7 @@ def answer_on(cluster: RayCluster, planned: PlannedRun) -> None:
         HarnessError: If something cannot be answered, or the cluster is gone; what is answered is
             kept.
     """
+    planned.folder.claim(planned.study)
     arms = trained(planned)
     if not _missing(planned, arms, 1):
         return
@@ -168,7 +170,6 @@ def _job(planned: PlannedRun) -> ClusterJob:
     """Return what all jobs of a run have in common."""
     study = planned.study
     file, out = study.folder / study.file, planned.folder.path.resolve()
-    planned.folder.claim(study)
     return ClusterJob(
         study=str(file),
         out=str(out),
