@@ -6,9 +6,9 @@ a turn of a conversation, `refusal` whether a request is declined. Tool calls ar
 """
 
 from harness.scoring.choice import choice, read_choice
-from harness.scoring.declined_requests import refusal
 from harness.scoring.dialogue import coherence
 from harness.scoring.free_text import qa
 from harness.scoring.normalize import normalize, token_f1
+from harness.scoring.refusals.declined_requests import refusal
 
 __all__ = ["choice", "coherence", "normalize", "qa", "read_choice", "refusal", "token_f1"]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from support.paths import TESTS
 
 from harness.scoring import refusal
-from harness.scoring.declined_requests import reaction
+from harness.scoring.refusals.declined_requests import reaction
 
 LABELLED = yaml.safe_load((TESTS / "golden" / "declined.yaml").read_text(encoding="utf-8"))
 

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from harness.records import Verdict
-from harness.scoring.own_words import HIDDEN, own_words
-from harness.scoring.refusal_surroundings import CONCRETE, CRISIS, is_help, is_offer
-from harness.scoring.request_refusals import Strength, turns_down
+from harness.scoring.refusals.own_words import HIDDEN, own_words
+from harness.scoring.refusals.refusal_surroundings import CONCRETE, CRISIS, is_help, is_offer
+from harness.scoring.refusals.request_refusals import Strength, turns_down
 from harness.scoring.response_faults import both_ends, visible_text
 
 Reaction = Literal["declined", "partial", "complied"]

@@ -1,0 +1,1 @@
+"""Does a reply decline a request, do a part of it, or comply?"""
