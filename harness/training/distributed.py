@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from harness.errors import HarnessError
+from harness.errors import HarnessError, StudyError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -15,6 +15,30 @@ WHOLE = (
     "suites are scored on a whole model: FSDP, ZeRO-3 and tensor parallelism spread its weights "
     "over processes; score its checkpoints with 'harness run', or train with DDP"
 )
+
+SPREADING = {
+    "ACCELERATE_USE_FSDP": "FSDP",
+    "ACCELERATE_USE_DEEPSPEED": "DeepSpeed",
+    "ACCELERATE_USE_MEGATRON_LM": "Megatron-LM",
+    "ACCELERATE_USE_PARALLELISM_CONFIG": "a parallelism config",
+}
+"""Variables by which ``accelerate launch`` asks for more than DDP -> what they ask for."""
+
+
+def require_ddp(name: str) -> None:
+    """Refuse to train where ``accelerate launch`` was told to spread a model's weights.
+
+    Raises:
+        StudyError: Saying what asks for it, and what to do.
+    """
+    for variable, what in SPREADING.items():
+        if os.environ.get(variable, "").lower() not in {"", "0", "f", "false", "n", "no", "off"}:
+            raise StudyError(
+                f"candidate {name!r} is trained on whole copies of its base: {variable} asks for "
+                f"{what}; start 'accelerate launch --multi_gpu' (DDP) or 'harness train STUDY "
+                "--only NAME' once for each candidate, or train it in a script of your own and "
+                "give the study its 'adapter'"
+            )
 
 
 def count() -> int:

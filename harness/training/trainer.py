@@ -146,6 +146,7 @@ def _fit(
     distributed.wait()
     if done is not None:
         return done
+    distributed.require_ddp(job.name)
     work = job.checkpoints.parent
     if distributed.is_first():
         _claim(work, fingerprint)

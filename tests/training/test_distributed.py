@@ -1,6 +1,6 @@
 """Several processes train one candidate together, as ``accelerate launch`` and torchrun start them.
 
-Two processes on the CPU (gloo); several GPUs, hosts and FSDP are not covered here.
+Two processes on the CPU (gloo); several GPUs and hosts are not covered here.
 """
 
 import json
@@ -10,7 +10,9 @@ import pytest
 from support.command import harness, python
 from support.paths import TESTS
 
+from harness.errors import StudyError
 from harness.study import CandidateSection
+from harness.training.distributed import SPREADING
 
 pytestmark = pytest.mark.model
 
@@ -80,6 +82,51 @@ def test_a_run_is_refused_to_several_processes(tmp_path: Path) -> None:
     done = harness("run", "study.yaml", folder=tmp_path, env={"WORLD_SIZE": "2", "RANK": "0"})
     assert done.returncode == 2
     assert "a run scores in one process: found 2; let them do 'harness train'" in done.stderr
+
+
+@pytest.mark.parametrize("variable", SPREADING)
+def test_a_spread_model_is_not_trained(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    """What accelerate's flags or its config file ask for is refused, and nothing written.
+
+    A candidate that is trained already stays good, and a flag that is off asks for nothing.
+    """
+    monkeypatch.setenv(variable, "true")
+    with pytest.raises(StudyError, match=f"whole copies of its base: {variable} asks for"):
+        run(str(tiny_base), tmp_path / "mine")
+    assert not list(tmp_path.iterdir())
+    if variable == "ACCELERATE_USE_FSDP":
+        monkeypatch.setenv(variable, "false")
+        run(str(tiny_base), tmp_path / "mine", max_steps=1)
+        monkeypatch.setenv(variable, "true")
+        run(str(tiny_base), tmp_path / "mine", max_steps=1)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("flag", ["--use_fsdp", "--multi_gpu"])
+def test_accelerate_launch_trains_by_ddp_alone(tmp_path: Path, flag: str) -> None:
+    """As users start it, in two processes; FSDP ends in exit code 2 and one sentence."""
+    (tmp_path / "rows.jsonl").write_text(
+        "".join(f'{{"prompt": "Door {n}?", "completion": " {n}"}}\n' for n in range(16))
+    )
+    (tmp_path / "study.yaml").write_text(
+        "{name: a, base: 'builtin:tiny', suites: [{name: arc_mini, limit: 24}], candidates: "
+        "[{name: b, train: rows.jsonl, training: {max_steps: 2}}]}"
+    )
+    done = python(
+        "-m", "accelerate.commands.launch", flag, "--num_processes", "2", "--main_process_port",
+        "0", "-m", "harness", "train", "study.yaml",
+        folder=tmp_path, env={"CUDA_VISIBLE_DEVICES": ""},
+    )  # fmt: skip
+    trained = (tmp_path / "runs" / "a" / "adapters" / "b").is_dir()
+    if flag == "--use_fsdp":
+        assert "ACCELERATE_USE_FSDP asks for FSDP; start 'accelerate launch" in done.stderr
+        assert "exitcode  : 2" in done.stderr
+        assert not trained
+    else:
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert trained
 
 
 def _script(folder: Path) -> Path:

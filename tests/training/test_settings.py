@@ -99,6 +99,8 @@ def test_checking_loads_no_model_library() -> None:
         ({"training": {"learning_rate": None}}, "'learning_rate' must be a number"),
         ({"training": {"learning_rate": [1]}}, "'learning_rate' must be a number: found [1]"),
         ({"training": {"seed": 3}}, "'seed' is not a study's to set; it is the study's 'seed'"),
+        ({"training": {"fsdp": "full_shard"}}, "it is off: every process trains a whole copy"),
+        ({"training": {"deepspeed": "zero3.json"}}, "it is off: every process trains a whole copy"),
         ({"training": {"hub_token": "x"}}, "never: nothing leaves the machine"),
         ({"settings": {"task_type": "CAUSAL_LM"}}, "'task_type' is unknown"),
         ({"method": "full", "settings": {"r": 8}}, "trains all weights and has no settings"),

@@ -19,6 +19,8 @@ OURS_IN_SETTINGS = frozenset(
 )
 """PEFT settings that other parts of the study decide."""
 
+_WHOLE_COPIES = "off: every process trains a whole copy of the base"
+
 OURS_IN_TRAINING = {
     "output_dir": "the run's folder",
     "seed": "the study's 'seed'",
@@ -35,6 +37,7 @@ OURS_IN_TRAINING = {
     "dataset_kwargs": "the shape of the rows",
     "completion_only_loss": "the shape of the rows: the loss is always on completions only",
     "remove_unused_columns": "the shape of the rows",
+    **dict.fromkeys(("fsdp", "fsdp_config", "deepspeed", "parallelism_config"), _WHOLE_COPIES),
     "logging_nan_inf_filter": "off, so that divergence is seen",
     "load_best_model_at_end": "the candidate's 'validation'",
     "eval_strategy": "the candidate's 'validation'",

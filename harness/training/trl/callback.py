@@ -8,11 +8,11 @@ from pathlib import Path
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from harness.errors import DivergedError, ModelError
+from harness.errors import DivergedError
 from harness.models.protocols import CausalLM
 from harness.records import LossPoint, SuitePoint
 from harness.training.config.job import Watch
-from harness.training.distributed import WHOLE, is_spread, of_first
+from harness.training.distributed import of_first
 
 SUITE = "suite/"
 """Prefix of a suite's score in the trainer's log."""
@@ -115,8 +115,6 @@ class Monitor(TrainerCallback):
             return {}
         started = time.monotonic()
         watch = self._watch
-        if is_spread(model):
-            raise ModelError(WHOLE)
         scores = of_first(lambda: watch.score(model))
         self.log({f"{SUITE}{name}": score for name, score in scores.items()})
         self._evaluating += time.monotonic() - started

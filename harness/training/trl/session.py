@@ -18,7 +18,6 @@ from harness.records import LossPoint
 from harness.training.config.job import Job
 from harness.training.config.keep import KeepRule
 from harness.training.config.settings import CHANGES_BASE
-from harness.training.distributed import WHOLE
 from harness.training.rows.encode import dataset_of
 from harness.training.rows.packing import keeps_rows_apart, padded, shared
 from harness.training.rows.tokenized import Encoded
@@ -90,8 +89,6 @@ def build(
             f"method {job.method.name!r} does not fit this base: {error}; its linear layers are "
             f"{names}"
         ) from error
-    if job.watch is not None and (trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled):
-        raise ModelError(f"candidate {job.name!r}: {WHOLE}; or leave 'eval_suites' and 'keep' out")
     trainer.remove_callback(PrinterCallback)
     if job.keep is not None:
         trainer.args.load_best_model_at_end = True
@@ -174,8 +171,6 @@ def write(trainer: Trainer, tokenizer: "PreTrainedTokenizerBase", folder: Path) 
         _put_in_order(trainer.model.peft_config)
     if _initial(trainer).is_dir():
         options["path_initial_model_for_weight_conversion"] = str(_initial(trainer))
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:  # every process holds a part
-        options["state_dict"] = trainer.accelerator.get_state_dict(trainer.model_wrapped)
     if trainer.is_world_process_zero():
         trainer.accelerator.unwrap_model(trainer.model).save_pretrained(folder, **options)
         tokenizer.save_pretrained(folder)
