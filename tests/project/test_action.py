@@ -148,12 +148,33 @@ def test_an_input_is_never_a_command(tmp_path: Path) -> None:
     assert runner.run(study="--help") == 2, runner.said
     assert runner.run() == 2
     assert not (tmp_path / "hacked").exists()
+    assert runner.said.count("::error::nothing was judged; the lines above say why") == 3
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"study": "study.yaml", "margin": "0.05"}, "a study states its margins itself"),
+        (
+            {"base": "base.jsonl", "tuned": "tuned.jsonl", "baseline": "scores/baseline.jsonl"},
+            "a baseline is what a study's run is held against",
+        ),
+    ],
+)
+def test_an_input_that_would_do_nothing_is_refused(
+    tmp_path: Path, given: dict[str, str], said: str
+) -> None:
+    """Nobody believes in a check that was never made."""
+    write_scores(tmp_path, lost=0)
+    runner = Runner(tmp_path)
+    assert runner.run(**given) == 2, runner.said
+    assert said in runner.said
 
 
 @pytest.mark.nightly
 @pytest.mark.model
 def test_a_study_is_held_against_the_target_branch(tmp_path: Path) -> None:
-    """The baseline is the target branch's, not the pull request's own; no key leaves."""
+    """The baseline is the target branch's; no key leaves; the comment has the job's verdict."""
     lora(content.BUILTIN_MODELS["tiny"], tmp_path / "other")
     plain = {
         "name": "mine",
@@ -179,13 +200,15 @@ def test_a_study_is_held_against_the_target_branch(tmp_path: Path) -> None:
     git("remote", "add", "origin", str(tmp_path))
     kept.write_text("what the pull request would like\n")
     runner = Runner(tmp_path, base_ref="main")
-    code = runner.run(study="study.yaml", baseline="scores/baseline.jsonl", allow_identical="true")
+    code = runner.run(study="study.yaml", baseline="scores/baseline.jsonl", token="t")
     assert code in (0, 1, 4), runner.said
     assert "against_baseline" in runner.artefact
     assert list(out.rglob("key.json"))
     assert not {"key.json", "review", "answers.db"} & runner.artefact
     gate = json.loads((out / "against_baseline" / "gate.json").read_text())
     assert gate["verdict"] != "invalid"
+    decided = "against_baseline/" if gate["exit_code"] == code else ""
+    assert f"body=@harness-run/{decided}report.md" in (tmp_path / "asked.txt").read_text()
 
 
 def test_the_hook_checks_study_files(tmp_path: Path) -> None:
