@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import console
+from harness.errors import StudyError
 from harness.files import check_output, write_text
 
 
@@ -58,8 +59,13 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     """
     from harness import report
     from harness.pipeline.finished import compare_scores
+    from harness.store.run_folder import RunFolder
     from harness.store.score_files import logs_of
 
+    if out is not None and RunFolder(out).lock_file.exists():
+        raise StudyError(
+            f"a run's reports are kept: {out} holds the run of a study; give another --out"
+        )
     if json_out is not None:
         check_output(json_out, inputs=[*logs_of(base), *logs_of(tuned)])
     result = compare_scores.compare(

@@ -73,6 +73,8 @@ def _lost_items(check: Comparison) -> str:
     count = check.counts.get("lost", 0)
     names = [f"doc {item.doc_id} ({item.key.doc_hash[:10]})" for item in lost[:LISTED_ITEMS]]
     more = count - len(names)
+    if not count:  # grades that fell, a goal that was missed, or scores without answers
+        return ""
     lines = [f"{count} items were right before and are wrong now:", *names]
     return "\n".join([*lines, f"and {more} more in report.html"] if more else lines)
 

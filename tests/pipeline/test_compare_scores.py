@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.command import harness_here
+from support.finished_runs import write_run
 from support.tiny_models import llama
 
 import harness
 from harness.errors import ComparisonError, DataError, StudyError
 from harness.records import Item, ItemKey, Response, Sample, Suite, Verdict
-from harness.report import gate_json
+from harness.report import gate_json, junit
 from harness.report.wording import check_sentence
 from harness.store import read_scores, write_samples
 from harness.store.run_lock import Declarations, RunLock, read_lock, write_lock
@@ -60,6 +62,34 @@ def check(result: Any) -> Mapping[str, Any]:
 def both(folder: Path, *, base: Mapping[str, Any], tuned: Mapping[str, Any], **kind: Any) -> Any:
     """Write both sides of a task."""
     return logged(folder / "base", **kind, **base), logged(folder / "tuned", **kind, **tuned)
+
+
+def test_the_example_of_a_missing_item_is_its_id(tmp_path: Path) -> None:
+    """The id is named as the file has it."""
+    sides = plain(tmp_path / "a.jsonl", [1.0, 0.0]), plain(tmp_path / "b.jsonl", [1.0])
+    with pytest.raises(ComparisonError, match=r"1 only in base, 0 only in tuned; for example 1$"):
+        harness.compare(*sides, margin=0.1)
+
+
+def test_scores_alone_do_not_say_that_no_item_was_lost(tmp_path: Path) -> None:
+    """The case of a regression counts lost items only where answers were paired."""
+    sides = plain(tmp_path / "a.jsonl", [1.0] * COUNT), plain(tmp_path / "b.jsonl", [0.0] * COUNT)
+    written = junit(harness.compare(*sides, margin=0.1))
+    assert 'type="regression"' in written
+    assert "items were right before" not in written
+
+
+def test_a_run_keeps_its_reports(tmp_path: Path) -> None:
+    """Scores are not compared into the folder of a study's run, whose files would be another's."""
+    sides = [str(plain(tmp_path / name, [1.0] * COUNT)) for name in ("a.jsonl", "b.jsonl")]
+    run = write_run(tmp_path / "run", size=40)
+    written = [path for path in run.path.rglob("*") if path.is_file()]
+    before = {path: path.read_bytes() for path in written}
+    done = harness_here("compare", *sides, "--margin", "0.1", "--out", str(run.path))
+    assert done.returncode == 2
+    assert "holds the run of a study; give another --out" in done.stderr
+    assert {path: path.read_bytes() for path in written} == before
+    assert not (run.path / "report.md").exists()
 
 
 def test_a_rise_of_what_should_be_low_is_a_regression(tmp_path: Path) -> None:

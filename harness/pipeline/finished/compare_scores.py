@@ -135,9 +135,10 @@ def pair_scores(
     missing = [item.key for item in base if item.key not in others]
     if missing or len(base) != len(tuned):
         extra = len(tuned) - (len(base) - len(missing))
+        example = f"; for example {':'.join(map(str, missing[0]))}" if missing else ""
         raise ComparisonError(
             f"both sides need the same items of {suite}: {len(missing)} only in base, {extra} only "
-            f"in tuned{f'; for example {missing[0]}' if missing else ''}"
+            f"in tuned{example}"
         )
     rows, unscored, differ = [], 0, 0
     for item in base:
