@@ -5,9 +5,10 @@ questions with several accepted answers, and questions to SQL with a schema or a
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from string import ascii_uppercase
 from typing import Literal
 
@@ -101,10 +102,18 @@ def recognised(source: str, found: Iterable[SourceRow]) -> OwnRows:
     shape = shape_of(first)
     if shape is None:
         raise DataError(
-            f"the columns of {source} must say what its rows are: found {', '.join(first)}; rename "
-            f"them to one of: {'; '.join(WOULD_DO)}"
+            f"the columns of {source} must say what its rows are: found {', '.join(first)}"
+            f"{_meant(first)}; rename them to one of: {'; '.join(WOULD_DO)}"
         )
     return _shaped(shape, rows)
+
+
+def _meant(columns: Collection[str]) -> str:
+    """Say which known names columns seem to be misspelt from."""
+    known = re.findall(r"\w{4,}", re.sub(r"\(.*?\)", "", " ".join(WOULD_DO)))
+    close = [get_close_matches(name, known, n=1, cutoff=0.8) for name in columns]
+    meant = dict.fromkeys(name for names in close for name in names if name not in columns)
+    return f" (did you mean {', '.join(meant)}?)" if meant else ""
 
 
 def _made(

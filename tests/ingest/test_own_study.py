@@ -137,6 +137,10 @@ def test_rows_that_belong_together_stay_together(tmp_path: Path) -> None:
 
 BAD: dict[str, tuple[list[dict[str, Any]], str]] = {
     "unknown columns": ([{"frage": "a", "antwort": "b"}] * 12, "found frage, antwort; rename them"),
+    "misspelt columns": (
+        [{"questoin": "a", "compltion": "b", "answer": "c"}] * 12,
+        r"found questoin, compltion, answer \(did you mean question, completion\?\); rename them",
+    ),
     "too few": ([{"question": "a?", "answer": "b"}] * 3, "needs 10 rows or more"),
     "one question": ([{"question": "a?", "answer": "b"}] * 12, "at least two groups"),
     "an answer that is no choice": (
