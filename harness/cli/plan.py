@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 HOPELESS = 0.5
 """Below this chance of finding a drop as large as the margin, a verdict is not worth its cost."""
 
+LEFT_OUT = "left out of its verdict; the figures of suites below still count them"
+"""What becomes of copied items that a study excludes."""
+
 
 def command(
     study: StudyFile,
@@ -54,7 +57,7 @@ def command(
             console.say(f"  columns that {candidate.name} does not learn from: {columns}")
         if candidate.card and candidate.card.copies:
             found = len(candidate.card.copies)
-            fate = "left out of its verdict" if candidate.card.excluded else "counted all the same"
+            fate = LEFT_OUT if candidate.card.excluded else "counted all the same"
             console.say(f"  rows of {candidate.name} hold {found} test items: {fate}")
     for note in planned.set_apart:
         console.say(note)

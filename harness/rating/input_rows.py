@@ -140,7 +140,7 @@ def problem(suite: str, row: InputRow) -> str | None:
     """Say what keeps one row from being rated; None where nothing does.
 
     >>> problem("qa", {"question": "?", "answers": ["a"], "respone": "b"})
-    "a qa row needs 'response'; did you mean 'respone'?"
+    "a qa row needs 'response'; is that its 'respone'?"
     """
     check = _CHECKS[suite]
     optional = (*_OPTIONAL_TEXTS.get(suite, ()), "finish")
@@ -157,7 +157,7 @@ def document_problem(judge: str, row: InputRow, shown: Sequence[str] = ()) -> st
         shown: Fields that the suite's prompt is made of.
 
     >>> document_problem("qa", {"question": "?", "answer": "a"}, ("question",))
-    "a qa row needs 'answers'; did you mean 'answer'?"
+    "a qa row needs 'answers'; is that its 'answer'?"
     """
     row = {key: value for key, value in row.items() if value is not None}
     lacking = _lacking(judge, (*shown, *DOCUMENT[judge]), row)
@@ -170,8 +170,8 @@ def document_problem(judge: str, row: InputRow, shown: Sequence[str] = ()) -> st
 def _lacking(suite: str, names: Sequence[str], row: InputRow) -> str | None:
     for name in names:
         if name not in row:
-            close = nearest(name, map(str, row))
-            return f"a {suite} row needs {name!r}{close.replace('known:', 'it has')}"
+            close = nearest(name, map(str, row)).replace("known:", "it has")
+            return f"a {suite} row needs {name!r}{close.replace('did you mean', 'is that its')}"
         if name in _TEXTS and not isinstance(row[name], str):
             return f"{name!r} must be text: found {type(row[name]).__name__}"
     return None

@@ -35,17 +35,17 @@ GOOD: dict[str, dict[str, Any]] = {
 """Suite -> a row that can be shown and judged."""
 
 WITHOUT: list[tuple[str, dict[str, Any], str]] = [
-    ("domain_qa", {"answers": None, "answer": "Ann"}, "needs 'answers'; did you mean 'answer'?"),
-    ("domain_qa", {"question": None, "qestion": "Who?"}, "did you mean 'qestion'?"),
+    ("domain_qa", {"answers": None, "answer": "Ann"}, "needs 'answers'; is that its 'answer'?"),
+    ("domain_qa", {"question": None, "qestion": "Who?"}, "is that its 'qestion'?"),
     ("domain_qa", {"answers": []}, "at least one accepted answer"),
     ("sql", {"gold_sql": None, "sql": "SELECT 1"}, "needs 'gold_sql'"),
-    ("sql", {"schema": None, "shema": "Table"}, "needs 'schema'; did you mean 'shema'?"),
+    ("sql", {"schema": None, "shema": "Table"}, "needs 'schema'; is that its 'shema'?"),
     ("sql", {"schema_sql": None}, "needs 'schema_sql', or 'db_id'"),
-    ("arc_mini", {"answerKey": None, "answer_key": "B"}, "did you mean 'answer_key'?"),
+    ("arc_mini", {"answerKey": None, "answer_key": "B"}, "is that its 'answer_key'?"),
     ("arc_mini", {"answerKey": "E"}, "one of the labels A, B: found 'E'"),
     ("arc_mini", {"choices": {"text": ["a", "b"], "label": ["A"]}}, "two lists of one length"),
     ("arc_mini", {"choices": ["a", "b"]}, "needs 'answer'"),
-    ("coherence", {"messages": None, "message": []}, "did you mean 'message'?"),
+    ("coherence", {"messages": None, "message": []}, "is that its 'message'?"),
     ("coherence", {"messages": [{"role": "assistant", "content": "x"}]}, "a turn to answer"),
 ]
 

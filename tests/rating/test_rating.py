@@ -69,7 +69,7 @@ def test_a_file_is_rated_line_by_line(tmp_path: Path) -> None:
         (["", "[1, 2]"], "line 2: each line must be a JSON object: found list"),
         ([{"question": "?"}], "line 1: a row needs an 'id'"),
         ([b"\xff\xfe"], "line 1: each line must be UTF-8 text"),
-        ([{"id": 1, "question": "?", "answers": ["a"], "respone": "b"}], "did you mean 'respone'"),
+        ([{"id": 1, "question": "?", "answers": ["a"], "respone": "b"}], "is that its 'respone'"),
     ],
 )
 def test_an_unusable_file_is_refused_with_its_line(rows: list[Any], message: str) -> None:
