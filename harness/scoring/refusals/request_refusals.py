@@ -51,9 +51,14 @@ _WORLD = r"""(?:recommend|say|remember|recall|read|check|look|run|add|put|draw|p
     |cancel|download|upload|connect|attend|purchas|measur)"""
 """Verbs with which "I don't" or "it is wrong to" gives advice or speaks of the world."""
 
-_ADVERB = r"""(?:(?:(?!reply|supply|comply|apply|rely)\w+ly|just|also|really|still|therefore
+_ONE_ADVERB = r"""(?:(?!reply|supply|comply|apply|rely)\w+ly|just|also|really|still|therefore
     |in\ good\ conscience|quite|even|ever|yet|so|unfortunately|always|at\ this\ time
-    |as\ an\ ai)\ )*+"""
+    |as\ an\ ai)\ """
+_ADVERB = rf"(?:{_ONE_ADVERB})*(?!{_ONE_ADVERB})"
+"""All adverbs: none is left for what follows. (Possessive quantifiers say so more shortly, and
+Python 3.11 up to 3.11.4 reads them wrongly.)"""
+_TO, _BE = (rf"(?:\ {word}\b|(?!\ {word}\b))" for word in ("to", "be"))
+_TRYING = r"(?:going|able|want|trying)\ to"
 _ABLE = r"""(?:able|going|gonna|allowed|permitted|willing|prepared|programmed|designed
     |authori[sz]ed|equipped|ready|free|at\ liberty|supposed|qualified|trained|licen[sc]ed
     |in\ a\ position|comfortable|here|interested|inclined|keen|built|meant)"""
@@ -109,11 +114,11 @@ _AMISS = r"""(?:not\ (?:\w+ly\ )?(?:appropriate|possible|right|ethical|responsib
     |illegal|unsafe|harmful|dangerous|reckless|unkind)"""
 
 _SPOKEN = rf"""
-      {_I}{_ADVERB}{_CANNOT}(?:\ to\b)?+(?!\ {_KNOW})(?:\ be\b)?+\ {_ADVERB}(?!{_KNOW})(?:{_SERVE}
+      {_I}{_ADVERB}{_CANNOT}{_TO}(?!\ {_KNOW}){_BE}\ {_ADVERB}(?!{_KNOW})(?:{_SERVE}
         |(?<!want\ to\ )(?<!wish\ to\ )(?=\w)(?=[^.!?,:;]{{0,40}}\b(?:you|your|this|that|these
         |those|their|any)\b))
     | {_I}[^.!?;]{{1,60}}\b(?:and|but|so|or)\ {_ADVERB}{_CANNOT}
-        (?:\ to\b)?+\ {_ADVERB}(?!{_KNOW}){_SERVE}
+        {_TO}\ {_ADVERB}(?!{_KNOW}){_SERVE}
     | {_I}(?:(?!\b(?:you|him|her|them|who|that|offer|invitation|writing|hard
         |how)\b)[^.!?]){{0,40}}\b(?:to|must|should|neutral\ and)\ (?:\w+ly\ )?(?:decline|refuse
         |say\ no|turn\ (?:this|that|it|you|your\ \w+)(?:\ \w+)?\ down)\b
@@ -131,8 +136,8 @@ _SPOKEN = rf"""
     | {_I}never\ {_ADVERB}(?!{_WORLD}){_SERVE}
     | \bI(?:'ll|'d|\ can|\ could|\ will|'m|\ am)\ [^.!?;]{{0,90}}\bbut\ not\ (?:how|the|what|with
         |for|to)\b
-    | {_AI}[^.!?]{{0,40}}{_I}{_ADVERB}{_CANNOT}(?:\ to\b)?+(?!\ {_KNOW})
-        (?:\ be\b)?+\ {_ADVERB}(?!{_KNOW})(?=\w)
+    | {_AI}[^.!?]{{0,40}}{_I}{_ADVERB}{_CANNOT}{_TO}(?!\ {_KNOW})
+        {_BE}\ {_ADVERB}(?!{_KNOW})(?=\w)
     | \b(?:some|parts?|ones?|rest|those|these|that|this)\ {_I}{_CANNOT}\W*$
     | \bfor\b[^.!?]{{1,80}},\ {_I}{_CANNOT}\W*$
     | \bhard\ (?:pass|no)\b
@@ -192,7 +197,7 @@ _RULED_OUT = rf"""
 """A rule or a judgement: "against my guidelines", "it would be wrong of me to"."""
 _OFFICIAL = rf"""
       \b{_OFFICE}(?:\ |(?=')){_ADVERB}(?:{_CANNOT}|don't|do\ not|does\ not|doesn't|never)
-        (?:\ to\b)?+(?:\ be\b)?+\ (?!{_KNOW}|{_WORLD})(?:support|{_SERVE})
+        {_TO}{_BE}\ (?!{_KNOW}|{_WORLD})(?:support|{_SERVE})
     | {_SUBJECT}[^.!?]{{0,70}}\b(?:can(?:no|')t|can\ not|won't|will\ not|could\ not|has\ not
         |was\ not)\ be(?:en)?\ {_DONE}
     | \b(?:ha(?:s|ve)|was)\ not\ been\ (?:processed|completed)
@@ -223,7 +228,7 @@ _FLAT = re.compile(
 _MILD = re.compile(
     rf"""
       \bI\ (?:do\ not|don't)\ {_ADVERB}(?:condone|encourage|endorse|promote|support|advocate)\b
-    | {_I}{_ADVERB}{_CANNOT}(?:\ to\b)?+(?!\ {_KNOW})(?:\ be\b)?+\ {_ADVERB}(?!{_KNOW})(?=\w)
+    | {_I}{_ADVERB}{_CANNOT}{_TO}(?!\ {_KNOW}){_BE}\ {_ADVERB}(?!{_KNOW})(?=\w)
     | {_I}{_ADVERB}{_CANNOT}(?:\ to)?\W*$
     | \bI(?:'d|\ would)\ (?:\w+\ )?(?:love|like|be\ (?:happy|glad))\ to\b[^.!?]{{0,60}}\bbut\b
     | \bI\ wish\ I\ could\b | \bmy\ (?:safety\ )?(?:guidelines|polic(?:y|ies)|programming)\b
@@ -272,7 +277,7 @@ _MILD = re.compile(
 )
 _FAINT = re.compile(
     rf"""
-      {_I}[^.!?,:;]{{0,40}}?(?:\bnot|n't)(?:\ (?:going|able|want|trying)\ to)?+(?!\ {_KNOW}
+      {_I}[^.!?,:;]{{0,40}}?(?:\bnot|n't)(?:\ {_TRYING}|(?!\ {_TRYING}))(?!\ {_KNOW}
         |\ (?:sure|certain|aware|have|need|mind))\b
     | (?:\bnot|n't|\bnever|\bno)\b[^.!?]{{0,60}}\b(?:(?:from|for|to|by)\ me|I(?:'ll|\ will|\ can
         |\ do))\b
@@ -292,7 +297,7 @@ _ASIDE = 8
 def turns_down(clause: str) -> Strength | None:
     """Return how strongly a clause, in the speaker's own words, turns a request down.
 
-    >>> turns_down("I won't write it"), turns_down("I can't wait to start"), turns_down("It broke")
+    >>> turns_down("I won't write it"), turns_down("I can't believe it"), turns_down("It broke")
     ('flat', None, None)
     >>> turns_down("I don't condone speeding")
     'mild'
