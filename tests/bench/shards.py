@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from real_data import DATA, lines, spider_schemas, write
+from real_data import DATA, spider_rows, write
 
 from harness.engine import load_suite, load_tokenizer
 from harness.engine.prefix.trie import build_trie
@@ -29,23 +29,9 @@ REACH = 1.10
 SPIDER = "spider.jsonl"
 
 
-def spider_questions() -> Iterator[dict[str, object]]:
-    """Yield all questions of Spider's development set in the shape of ``sql``."""
-    schemas = spider_schemas()
-    for row in lines("spider/dev.jsonl"):
-        yield {
-            "id": str(row["index"]),
-            "question": row["question"],
-            "schema": schemas[row["db_id"]],
-            "db_id": row["db_id"],
-            "gold_sql": row["query"],
-            "template": row["db_id"],
-        }
-
-
 def works(folder: Path, model: str) -> Iterator[tuple[str, Sequence[Request]]]:
     """Yield what is asked, by name."""
-    write(folder / SPIDER, spider_questions())
+    write(folder / SPIDER, spider_rows())
     tokenizer = load_tokenizer(model, base_section(model))
     arc = {"name": "arc_challenge", "data": str(DATA / "arc_challenge")}
     sections = {

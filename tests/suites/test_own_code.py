@@ -2,14 +2,12 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 from support.command import harness_here
+from support.suites import load_polite
 
-from harness.engine import load_suite, load_tokenizer
 from harness.errors import HarnessError, StudyError
-from harness.study import BaseSection, SuiteSection, resolve_model
 from harness.suites.own.own_code import ours, require_trust
 
 pytestmark = pytest.mark.model
@@ -50,14 +48,6 @@ def write(folder: Path, name: str = "polite", **entries: str | None) -> Path:
     return folder
 
 
-def loaded(folder: Path, **more: Any) -> Any:
-    """Load the suite as a study would."""
-    tiny = resolve_model("builtin:tiny", Path())
-    section = SuiteSection(name="polite", folder="polite", **more)
-    tokenizer = load_tokenizer(tiny, BaseSection(model=tiny))
-    return load_suite(section, engine_tokenizer=tokenizer, template="none", seed=0, folder=folder)
-
-
 CODES: dict[str, dict[str, str | None]] = {
     "rows": {"process_docs": "!function mine.process"},
     "prompt": {"doc_to_text": "!function mine.text"},
@@ -80,9 +70,9 @@ def test_code_of_a_suite_is_not_imported_without_leave(tmp_path: Path, case: str
     """One sentence names the file and what to write; nothing has run by then."""
     write(tmp_path / "polite", **CODES[case])
     with pytest.raises(StudyError, match=r"polite.yaml of suite 'polite' .*'trust: \[code\]'"):
-        loaded(tmp_path)
+        load_polite(tmp_path)
     with pytest.raises(StudyError):
-        loaded(tmp_path, trust=["judge"])
+        load_polite(tmp_path, trust=["judge"])
     assert not (tmp_path / "polite" / "ran").exists()
 
 
@@ -92,25 +82,25 @@ def test_code_of_an_included_file_is_code_of_the_suite(tmp_path: Path) -> None:
     (tmp_path / "middle.yaml").write_text("include: [deep/end.yaml]\n")
     write(tmp_path / "deep", "end", doc_to_text="!function mine.text")
     with pytest.raises(StudyError, match=r"end\.yaml of suite 'polite' names the function mine"):
-        loaded(tmp_path)
+        load_polite(tmp_path)
     assert not (tmp_path / "deep" / "ran").exists()
 
 
 def test_trusted_code_runs(tmp_path: Path) -> None:
     """What the study trusts makes prompts as it does for lm-eval."""
     write(tmp_path / "polite", doc_to_text="!function mine.text")
-    assert loaded(tmp_path, trust=["code"]).items[0].prompt == "Say thanks."
+    assert load_polite(tmp_path, trust=["code"]).items[0].prompt == "Say thanks."
 
 
 def test_a_file_that_stands_where_ours_is_named_is_code(tmp_path: Path) -> None:
     """lm-eval looks beside the YAML first."""
     write(tmp_path / "polite")
-    loaded(tmp_path)
+    load_polite(tmp_path)
     shadow = tmp_path / "polite" / "harness" / "suites" / "dataset.py"
     shadow.parent.mkdir(parents=True)
     shadow.write_text(CODE)
     with pytest.raises(StudyError, match=r"the function harness\.suites\.dataset\.load"):
-        loaded(tmp_path)
+        load_polite(tmp_path)
 
 
 def test_what_is_shipped_needs_no_leave(tmp_path: Path) -> None:
@@ -137,7 +127,7 @@ def test_a_template_is_no_program(tmp_path: Path) -> None:
     reach = "cycler.__init__.__globals__.os.system"
     write(tmp_path / "polite", doc_to_text=f"\"{{{{ {reach}('touch {trace}') }}}}\"")
     with pytest.raises(HarnessError, match="unsafe"):
-        loaded(tmp_path)
+        load_polite(tmp_path)
     assert not trace.exists()
 
 

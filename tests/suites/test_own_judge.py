@@ -3,14 +3,12 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.suites import load_polite
 
-from harness.engine import load_suite, load_tokenizer
 from harness.errors import StudyError
 from harness.records import Answers, Response
-from harness.study import BaseSection, SuiteSection, resolve_model
 
 pytestmark = pytest.mark.model
 
@@ -48,18 +46,10 @@ def write(folder: Path, judge: str = JUDGE, suite: str = SUITE) -> Path:
     return folder
 
 
-def loaded(folder: Path, **more: Any) -> Any:
-    """Load the suite as a study would."""
-    tiny = resolve_model("builtin:tiny", Path())
-    section = SuiteSection(name="polite", folder="polite", **more)
-    tokenizer = load_tokenizer(tiny, BaseSection(model=tiny))
-    return load_suite(section, engine_tokenizer=tokenizer, template="none", seed=0, folder=folder)
-
-
 def test_a_function_beside_the_suite_judges_it(tmp_path: Path) -> None:
     """Its verdicts count; what it fails on is unscored, and its code is a part of its name."""
     write(tmp_path / "polite")
-    suite = loaded(tmp_path, trust=["judge"])
+    suite = load_polite(tmp_path, trust=["judge"])
     assert re.fullmatch(r"my_judge:score@[0-9a-f]{12}", suite.suite.judge)
     texts = ("many thanks", "no", "odd")
     answers: Answers = {
@@ -70,7 +60,7 @@ def test_a_function_beside_the_suite_judges_it(tmp_path: Path) -> None:
     assert [one.score for one in verdicts] == [1.0, 0.0, None]
     assert "must return a Verdict: found float" in verdicts[2].explanation
     (tmp_path / "polite" / "my_judge.py").write_text(JUDGE + "# changed\n")
-    assert loaded(tmp_path, trust=["judge"]).suite.judge != suite.suite.judge
+    assert load_polite(tmp_path, trust=["judge"]).suite.judge != suite.suite.judge
 
 
 @pytest.mark.parametrize(
@@ -89,4 +79,4 @@ def test_no_code_runs_without_leave_and_none_that_is_not_there(
     """One sentence says what to read, and what to write where."""
     write(tmp_path / "polite", **changes)
     with pytest.raises(StudyError, match=expected):
-        loaded(tmp_path, trust=trust)
+        load_polite(tmp_path, trust=trust)

@@ -8,9 +8,9 @@ import pytest
 from support.paths import GOLDEN, SHARED
 from support.tiny_models import answers
 
-from harness.engine import Engine, LoadedSuite, load_suite
+from harness.engine import Engine, LoadedSuite, load_suite, load_tokenizer
 from harness.records import Sample
-from harness.study import SuiteSection
+from harness.study import BaseSection, SuiteSection, resolve_model
 
 OWN_ARC = GOLDEN / "arc"
 """Own-written rows in ARC's shape: three to five choices, quotation marks, letters beyond ASCII."""
@@ -64,3 +64,11 @@ def samples(engine: Engine, arm: str, suite: LoadedSuite) -> list[Sample]:
     """Answer and judge a suite."""
     responses = answers(engine, arm, list(suite.requests))
     return suite.samples(arm, {r.key: a for r, a in zip(suite.requests, responses, strict=True)})
+
+
+def load_polite(folder: Path, **more: Any) -> LoadedSuite:
+    """Load the suite ``polite`` of a folder as a study would, for the built-in base."""
+    tiny = resolve_model("builtin:tiny", Path())
+    section = SuiteSection(name="polite", folder="polite", **more)
+    tokenizer = load_tokenizer(tiny, BaseSection(model=tiny))
+    return load_suite(section, engine_tokenizer=tokenizer, template="none", seed=0, folder=folder)

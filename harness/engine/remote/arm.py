@@ -88,11 +88,14 @@ class RemoteArm:
             InfrastructureError: If it cannot be reached, or fails.
         """
         for kind in sorted({request.kind for request in requests}):
-            mine = [request for request in requests if request.kind == kind]
-            too_long = [(request, why) for request in mine if (why := self._too_long(request))]
-            if too_long:
-                yield [(request, Response(unscored=why)) for request, why in too_long]
-                mine = [request for request in mine if not self._too_long(request)]
+            mine, long = list[Request](), list[tuple[Request, Response]]()
+            for request in (one for one in requests if one.kind == kind):
+                if why := self._too_long(request):
+                    long.append((request, Response(unscored=why)))
+                else:
+                    mine.append(request)
+            if long:
+                yield long
             for start in range(0, len(mine), self._batch_size):
                 part = mine[start : start + self._batch_size]
                 try:
