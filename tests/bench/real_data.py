@@ -76,7 +76,7 @@ def spider_schemas() -> dict[str, str]:
 
 
 def spider_rows(every: int = 1) -> Iterator[dict[str, Any]]:
-    """Yield Spider's development questions in the shape of ``sql``: all, or one of every so many."""
+    """Yield Spider's development questions in the shape of ``sql``: all, or each N-th."""
     schemas = spider_schemas()
     for row in lines("spider/dev.jsonl")[::every]:
         yield {
