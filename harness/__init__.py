@@ -5,6 +5,7 @@ before one of them is called.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,12 @@ if TYPE_CHECKING:
     from harness.records import Result
     from harness.study import Study
 
-__version__ = "0.1.0"
 __all__ = ["HarnessError", "compare", "rate", "run"]
+
+try:
+    __version__ = metadata.version("finetune-harness")
+except metadata.PackageNotFoundError:  # read from a checkout that is not installed
+    __version__ = "0+unknown"
 
 
 def run(
