@@ -11,7 +11,7 @@ from harness.cli.report import RunPath
 from harness.errors import StudyError
 
 _NEXT = {
-    "adapter": "a PEFT adapter; --merge writes a whole model instead",
+    "adapter": "a PEFT adapter; --as merged writes a whole model instead",
     "merged": "a whole model; `transformers serve {out}` or vLLM can load it",
     "model": "a whole model; `transformers serve {out}` or vLLM can load it",
 }
@@ -19,12 +19,20 @@ _NEXT = {
 UNKNOWN = "unknown"
 
 
-class ExportForm(StrEnum):
+class ExportFormat(StrEnum):
     """What is written; `WEIGHTS` by default."""
 
     WEIGHTS = "weights"
     LM_EVAL = "lm-eval"
     EEE = "eee"
+
+
+class WeightForm(StrEnum):
+    """The form of the weights; a candidate's own by default."""
+
+    ADAPTER = "adapter"
+    MERGED = "merged"
+    GGUF = "gguf"
 
 
 def command(
@@ -35,36 +43,34 @@ def command(
     ] = None,
     *,
     out: Annotated[Path, typer.Option("-o", "--out", help="An empty or new folder.")],
-    merge: Annotated[
-        bool, typer.Option("--merge", help="Merge the adapter into its base.")
-    ] = False,
-    gguf: Annotated[
-        bool, typer.Option("--gguf", help="Convert too, with llama.cpp's own tool.")
-    ] = False,
+    form: Annotated[
+        WeightForm | None,
+        typer.Option("--as", help="The form of the weights: as they are, or merged into the base."),
+    ] = None,
     licence: Annotated[
         str, typer.Option("--license", help="For the model card, as the hub names it.")
     ] = UNKNOWN,
     trust: Annotated[
         bool, typer.Option("--trust-remote-code", help="Run code that comes with the base.")
     ] = False,
-    form: Annotated[
-        ExportForm, typer.Option("--format", help="Scores for other tools, not weights.")
-    ] = ExportForm.WEIGHTS,
+    written_as: Annotated[
+        ExportFormat, typer.Option("--format", help="Scores for other tools, not weights.")
+    ] = ExportFormat.WEIGHTS,
 ) -> None:
     """Write a candidate and its model card for the hub or a server, or scores for other tools.
 
     `--format lm-eval` writes lm-eval's `results_*.json` and samples of every arm, `--format eee`
     records of Every Eval Ever; both have the items' texts.
 
-    Example: `harness export runs/mine lora-r16 --out lora-r16 --merge --license apache-2.0`
+    Example: `harness export runs/mine lora-r16 --out lora-r16 --as merged --license mit`
     """
-    if form is not ExportForm.WEIGHTS:
-        if merge or gguf or trust or licence != UNKNOWN:
+    if written_as is not ExportFormat.WEIGHTS:
+        if form or trust or licence != UNKNOWN:
             raise StudyError(
-                f"--format {form} writes scores: --merge, --gguf, --license and "
+                f"--format {written_as} writes scores: --as, --license and "
                 "--trust-remote-code are of weights; leave them out"
             )
-        _scores(run, candidate, out, form)
+        _scores(run, candidate, out, written_as)
         return
     if candidate is None:
         raise StudyError("an export of weights needs a candidate: name one after the run")
@@ -72,23 +78,22 @@ def command(
     from harness.store.run_folder import RunFolder
 
     written = export(
-        RunFolder(run), candidate, out, merge=merge, gguf=gguf, licence=licence,
-        trust_remote_code=trust,
-    )  # fmt: skip
+        RunFolder(run), candidate, out, form=form, licence=licence, trust_remote_code=trust
+    )
     console.say(f"{out} is {_NEXT[written].format(out=out)}")
     console.say(f"{out / 'README.md'} is its model card")
 
 
-def _scores(run: Path, arm: str | None, out: Path, form: ExportForm) -> None:
+def _scores(run: Path, arm: str | None, out: Path, form: ExportFormat) -> None:
     from harness.pipeline.exported.export_scores import export_scores
     from harness.store.run_folder import RunFolder
 
     arms = export_scores(
         RunFolder(run),
         out,
-        form="lm-eval" if form is ExportForm.LM_EVAL else "eee",
+        form="lm-eval" if form is ExportFormat.LM_EVAL else "eee",
         arms=(arm,) if arm else (),
     )
     console.say(f"{out} has the scores of {', '.join(arms)}")
-    if form is ExportForm.LM_EVAL and len(arms) > 1:
+    if form is ExportFormat.LM_EVAL and len(arms) > 1:
         console.say(f"next: harness compare {out / arms[0]} {out / arms[1]}")

@@ -43,7 +43,7 @@ def form_of(folder: Path, *, merge: bool) -> str:
     if "num_virtual_tokens" in json.loads(config.read_text(encoding="utf-8")):
         raise ModelError(
             "only adapters of weights can be merged: this one is made of virtual tokens; "
-            "export it without --merge"
+            "export it as adapter"
         )
     return "merged"
 

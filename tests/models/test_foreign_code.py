@@ -228,7 +228,7 @@ def test_a_lock_cannot_allow_code(tmp_path: Path, never: Path) -> None:
     with pytest.raises(ModelError, match="a finished run: --trust-remote-code"):
         open_chat(run)
     with pytest.raises(ModelError, match="a finished run: --trust-remote-code"):
-        export(run, "mixed", tmp_path / "merged", merge=True)
+        export(run, "mixed", tmp_path / "merged", form="merged")
     assert not never.exists()
     assert not (tmp_path / "merged").exists()
     assert "mixed" in open_chat(run, trust_remote_code=True).arms

@@ -232,7 +232,7 @@ def test_the_command_says_where_the_scores_are(run: RunFolder, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert [folder.name for folder in (tmp_path / "out").iterdir()] == ["mixed"]
     refused = harness_here(
-        "export", str(run.path), "-o", str(tmp_path / "x"), "--format", "eee", "--merge"
+        "export", str(run.path), "-o", str(tmp_path / "x"), "--format", "eee", "--as", "merged"
     )
     assert refused.returncode == 2
     assert "leave them out" in refused.stderr

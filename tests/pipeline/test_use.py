@@ -138,7 +138,15 @@ def test_a_merged_model_answers_as_the_adapter_does(run: Path, tmp_path: Path) -
     import torch
 
     done = harness_here(
-        "export", str(run), "tuned", "--out", str(tmp_path / "m"), "--merge", "--license", "mit"
+        "export",
+        str(run),
+        "tuned",
+        "--out",
+        str(tmp_path / "m"),
+        "--as",
+        "merged",
+        "--license",
+        "mit",
     )
     assert done.returncode == 0, done.stderr
     merged = logits_of(tmp_path / "m")
@@ -168,8 +176,7 @@ def test_the_card_is_true(run: Path, tmp_path: Path) -> None:
     ("candidate", "options", "error", "expected"),
     [
         ("tunned", {}, StudyError, "did you mean 'tuned'"),
-        ("virtual", {"merge": True}, ModelError, "virtual tokens"),
-        ("tuned", {"gguf": True}, StudyError, "--merge"),
+        ("virtual", {"form": "merged"}, ModelError, "virtual tokens"),
     ],
 )
 def test_what_cannot_be_exported_is_said(

@@ -93,7 +93,7 @@ REFUSED = {
     "run study.yaml --out elsewhere": "engine",
     "quickstart": "train,sql",
     "rate sql sql.jsonl -o verdicts.jsonl": "sql",
-    "export run other -o merged --merge": "engine",
+    "export run other -o merged --as merged": "engine",
     "chat run": "engine",
     "lm-eval run": "engine",
     "mcp": "mcp",

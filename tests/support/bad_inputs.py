@@ -376,7 +376,7 @@ def _of_base(_: random.Random) -> BadCase:
 _OPTIONS = (
     "--margin", "--alpha", "--scale", "--metric", "--filter", "--json", "--out", "-o", "--db",
     "--rule", "--allow", "--items", "--raters", "--seed", "--baseline", "--write-baseline", "--arm",
-    "--merge", "--base", "--rows", "--query", "--force", "--until-decided", "--aa", "--nope",
+    "--as", "--base", "--rows", "--query", "--force", "--until-decided", "--aa", "--nope",
     "--allow-identical", "--no-probe", "--version", "--lower-is-better",
 )  # fmt: skip
 

@@ -16,8 +16,7 @@ def export(
     candidate: str,
     out: Path,
     *,
-    merge: bool = False,
-    gguf: bool = False,
+    form: str | None = None,
     licence: str = "unknown",
     trust_remote_code: bool = False,
 ) -> str:
@@ -29,8 +28,8 @@ def export(
         folder: A finished run.
         candidate: Its name in the study.
         out: Where to; must be empty or new.
-        merge: Merge the adapter into its base instead of copying it.
-        gguf: Also convert the whole model with llama.cpp's own tool.
+        form: ``adapter`` (as it is), ``merged`` into its base, or ``gguf`` (merged, and converted
+            with llama.cpp's own tool); as it is by default.
         licence: The hub's identifier of the licence, for the model card.
         trust_remote_code: Run code that comes with the base, where it is needed to merge; the
             run's lock cannot allow it.
@@ -54,19 +53,17 @@ def export(
     own = next((c for c in study.candidates if arm.base and candidate in c.arms), None)
     study = study.on_base_of(own) if own else study
     model = arm.base.path if arm.base else folder.base_path(study)
-    form = export_weights.form_of(source, merge=merge)
-    if gguf and form == "adapter":
-        raise StudyError("GGUF needs a whole model: add --merge")
+    written = export_weights.form_of(source, merge=form not in (None, "adapter"))
     with whole_folder(out) as part:
-        if form == "merged":
+        if written == "merged":
             base = study.base.model_copy(update={"trust_remote_code": trust_remote_code})
             export_weights.merge(source, part, model=model, base=base)
         else:
             export_weights.copy(source, part, base_model=study.base.model)
         shown = report.without_texts(result)  # a card is published
         base_id = hub_id(study.base.model, model)
-        card = report.model_card(shown, candidate, form=form, base_id=base_id, licence=licence)
+        card = report.model_card(shown, candidate, form=written, base_id=base_id, licence=licence)
         write_text(part / "README.md", card)
-    if gguf:
+    if form == "gguf":
         export_weights.gguf(out, trust_remote_code=trust_remote_code)
-    return form
+    return written
