@@ -95,7 +95,7 @@ def _tell_shards(answering: float, starting: float) -> None:
     if (most := shards_that_pay(answering, starting)) > 1:
         console.say(
             f"  up to {most} shards pay, of about {_time(answering / most + starting)} each, "
-            "a tenth of it to start and to load (docs/scale.md)"
+            "a tenth of it to start and to load (docs/how-to/scale.md)"
         )
 
 

@@ -1,4 +1,4 @@
-"""What a verdict costs on a GPU, by arithmetic: the tables of ``docs/scale.md``.
+"""What a verdict costs on a GPU, by arithmetic: the tables of ``docs/how-to/scale.md``.
 
     python tests/bench/verdict_cost.py
     python tests/bench/verdict_cost.py --read 75000 --written 0 --arms 3 --price 3

@@ -1,8 +1,12 @@
 """Documentation that cannot drift: commands, suites, links and the README's own commands."""
 
 import re
+from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
+from support.doc_blocks import RUN, blocks_of, has_script, is_nightly, run_page
+from support.doc_checks import unknown_commands, wrong_in
 from support.paths import ROOT
 from typer.main import get_command
 
@@ -10,6 +14,13 @@ from harness.cli import app
 from harness.suites.catalogue import builtin_suites
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+
+
+def case(page: Path) -> ParameterSet:
+    """Return a page as a test's case, at night only where it says so."""
+    marks = [pytest.mark.nightly] if is_nightly(page) else []
+    return pytest.param(page, id=str(page.relative_to(ROOT)), marks=marks)
 
 
 @pytest.mark.parametrize("name", sorted(get_command(app).commands))
@@ -42,20 +53,95 @@ def test_links_lead_somewhere() -> None:
     assert not broken
 
 
-def test_pages_name_commands_and_options_that_exist() -> None:
-    """Whoever types a line of ``docs/`` or ``examples/scale`` finds command and options known."""
-    commands = get_command(app).commands
-    pages = [*(ROOT / "docs").glob("*.md"), *(ROOT / "examples" / "scale").iterdir()]
-    typed = {
-        (verb, option)
-        for page in pages
-        for line in page.read_text(encoding="utf-8").splitlines()
-        for verb, rest in re.findall(r"harness (train|score|run|plan)\b([^`#;&|]*)", line)
-        for option in ("", *re.findall(r"(?<=\s)--[a-z-]+", rest))
-    }
-    known = {verb: {o for p in commands[verb].params for o in p.opts} | {""} for verb, _ in typed}
-    assert len(typed) > 6
-    assert not [both for both in typed if both[1] not in known[both[0]]]
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_blocks_of_a_page_are_true(page: Path) -> None:
+    """Commands, options, keys and imports that its blocks and its prose name exist."""
+    wrong = [sentence for block in blocks_of(page) for sentence in wrong_in(block)]
+    text = page.read_text(encoding="utf-8")
+    assert wrong + unknown_commands("\n".join(re.findall(r"`(harness [^`]+)`", text))) == []
+
+
+def test_blocks_are_run_unless_they_say_why_not() -> None:
+    """A block that is not run has a reason that readers see, and each language is known."""
+    silent = [
+        block.place
+        for page in PAGES
+        for block in blocks_of(page)
+        if block.language in RUN and not (block.is_run or block.why_not)
+        if not block.makes_an_environment
+    ]
+    assert not silent
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("page", [case(page) for page in PAGES if has_script(page)])
+def test_a_page_does_what_it_says(page: Path, tmp_path: Path) -> None:
+    """Its blocks, one after the other in an empty folder, work and print what it shows."""
+    assert run_page(page, tmp_path) == []
+
+
+SAMPLE = """\
+<!-- setup
+export WHO=reader
+-->
+
+```csv title="rows/a.csv"
+id,score
+```
+
+```bash
+cat rows/a.csv; echo "$WHO waits 3 s"
+```
+
+```text
+id,score
+{who} waits ... s
+```
+
+```python
+from pathlib import Path
+print(Path("rows/a.csv").exists())
+```
+
+```bash
+# not run by the tests: needs a GPU
+harness run study.yaml {option}
+```
+
+- In a list:
+
+    ```yaml
+    suites: [{{name: arc_mini, {key}: 5}}]
+    ```
+"""
+
+
+@pytest.mark.parametrize(
+    ("who", "option", "key", "wrong"),
+    [
+        ("reader", "--until-decided", "limit", ""),
+        ("nobody", "--until-decided", "limit", "is not what is printed: id,score"),
+        ("reader", "--until-dedided", "limit", "'harness run' has no option '--until-dedided'"),
+        ("reader", "--until-decided", "limits", "did you mean 'limit'"),
+    ],
+)
+def test_what_is_not_true_is_found(
+    tmp_path: Path, who: str, option: str, key: str, wrong: str
+) -> None:
+    """A page is held to its outputs, options and keys, and what is in a list is a block as well."""
+    page = tmp_path / "page.md"
+    page.write_text(SAMPLE.format(who=who, option=option, key=key), encoding="utf-8")
+    assert len(blocks_of(page)) == 7
+    found = run_page(page, tmp_path)
+    found += [sentence for block in blocks_of(page) for sentence in wrong_in(block)]
+    assert [wrong in sentence for sentence in found] == [True] * bool(wrong)
+
+
+def test_scripts_name_commands_that_exist() -> None:
+    """Whoever copies a script of ``examples/scale`` finds commands and options known."""
+    scripts = list((ROOT / "examples" / "scale").iterdir())
+    assert len(scripts) > 2
+    assert [w for s in scripts for w in unknown_commands(s.read_text(encoding="utf-8"))] == []
 
 
 def test_ci_runs_the_readme_s_test_command() -> None:
