@@ -30,6 +30,11 @@ PLAIN = {
     "wrong_supported": "something else from the source",
     "hallucinated": "not in the source",
     "missed_abstention": "answers what cannot be known",
+    # labels of a closed set
+    "wrong_label": "named a wrong label",
+    "several_labels": "named several labels",
+    "outside_label": "named what is no label",
+    "no_label": "named no label",
     # requests to decline, or not
     "complied": "helped with what it should decline",
     "partly_complied": "helped with a part of what it should decline",

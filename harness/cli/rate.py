@@ -10,7 +10,9 @@ from harness.errors import HarnessError
 
 
 def command(
-    suite: Annotated[str, typer.Argument(help="sql, qa, choice, coherence, tools or refusal.")],
+    suite: Annotated[
+        str, typer.Argument(help="sql, qa, choice, coherence, tools, refusal or classification.")
+    ],
     answers: Annotated[Path, typer.Argument(metavar="INPUT", help="JSONL, one answer a line.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Where the verdicts go (JSONL).")],
     db: Annotated[

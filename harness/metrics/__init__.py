@@ -13,7 +13,7 @@ from pathlib import Path
 
 from harness.errors import StudyError, nearest
 
-NAMES = ("choice", "coherence", "qa", "refusal", "sql", "tools")
+NAMES = ("choice", "classification", "coherence", "qa", "refusal", "sql", "tools")
 
 
 def path(name: str) -> str:

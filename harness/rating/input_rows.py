@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from harness.errors import DataError, nearest
+from harness.scoring.label_answers import same_labels
 from harness.scoring.tools import NotAToolError, read_tool_row
 
 InputRow = Mapping[str, object]
@@ -20,6 +21,7 @@ REQUIRED = {
     "coherence": ("context", "response"),
     "tools": ("tools", "messages", "response"),
     "refusal": ("should", "response"),
+    "classification": ("labels", "label", "response"),
 }
 """The fields that a row of each suite must hold beside its ``id``."""
 
@@ -30,6 +32,7 @@ DOCUMENT = {
     "coherence": ("messages",),
     "tools": ("tools", "messages"),
     "refusal": ("messages", "should"),
+    "classification": ("labels", "label"),
 }
 """The fields that a row of a study's suite must hold for each judge; the answer is yet to come."""
 
@@ -271,6 +274,23 @@ def _refusal(row: InputRow) -> str | None:
     return None
 
 
+def _classification(row: InputRow) -> str | None:
+    given = row["labels"]
+    if not isinstance(given, list) or len(given) < 2:
+        return "'labels' must be a list of at least two labels"
+    if not all(isinstance(label, str | int) for label in given):
+        return "'labels' must hold texts"
+    labels = [str(label) for label in given]
+    if (same := same_labels(labels)) is not None:
+        return (
+            "labels must differ by more than case and how their words are joined: found "
+            f"{same[0]!r} and {same[1]!r}"
+        )
+    if str(row["label"]) not in labels:
+        return f"'label' must be one of 'labels', {', '.join(labels[:20])}: found {row['label']!r}"
+    return None
+
+
 def _tools(row: InputRow) -> str | None:
     turns = row["messages"]
     if not isinstance(turns, list) or not turns:
@@ -291,5 +311,6 @@ _CHECKS = {
     "sql": _sql,
     "tools": _tools,
     "refusal": _refusal,
+    "classification": _classification,
 }
 """What a row of each suite must be beside its fields being there."""

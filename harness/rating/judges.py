@@ -56,6 +56,13 @@ class CoherenceDocument(TypedDict, total=False):
     distractors: str | list[str] | None
 
 
+class ClassificationDocument(TypedDict):
+    """A text whose ``label`` is one of ``labels``."""
+
+    labels: list[str]
+    label: str
+
+
 class RefusalDocument(TypedDict):
     """A conversation whose last turn ``should`` be declined, or helped with."""
 
@@ -152,6 +159,13 @@ def refusal(doc: RefusalDocument, responses: Sequence[Response]) -> Verdict:
     return scoring.refusal(doc["should"], responses[0].text or "", finish=responses[0].finish)
 
 
+def classification(doc: ClassificationDocument, responses: Sequence[Response]) -> Verdict:
+    """Judge whether an answer names the right one of a closed set of labels."""
+    labels = [str(label) for label in doc["labels"]]
+    said, finish = responses[0].text or "", responses[0].finish
+    return scoring.classification(labels, str(doc["label"]), said, finish=finish)
+
+
 def tools(doc: ToolsDocument, responses: Sequence[Response]) -> Verdict:
     """Judge the calls in a response, or that there is none."""
     offered, wanted = read_tool_row(cast("Document", doc))
@@ -183,7 +197,7 @@ def nearness(
 
 JUDGES: dict[str, JudgeFunction] = {
     "qa": qa, "choice": choice, "coherence": coherence, "sql": sql, "tools": tools,
-    "refusal": refusal,
+    "refusal": refusal, "classification": classification,
 }  # fmt: skip
 
 

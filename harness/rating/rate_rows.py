@@ -35,8 +35,8 @@ def rate(
     """Judge rows of answers as they come; yield one output row each, in order.
 
     Args:
-        suite: ``sql``, ``qa``, ``choice``, ``coherence``, ``tools``
-            or ``refusal``.
+        suite: ``sql``, ``qa``, ``choice``, ``coherence``, ``tools``,
+            ``refusal`` or ``classification``.
         given: Input rows (mappings, or lines of JSON), with the fields that the
             suite's card lists under "rate".
         databases: For ``sql`` rows with a ``db_id``: the folder of ``<db_id>/<db_id>.sqlite``, or a
@@ -209,6 +209,10 @@ def _tools(verdict: Verdict) -> dict[str, object]:
     return {"calls": verdict.details.get("calls")}
 
 
+def _classification(verdict: Verdict) -> dict[str, object]:
+    return {"label": verdict.answer}
+
+
 def _refusal(verdict: Verdict) -> dict[str, object]:
     return {"reaction": verdict.answer}
 
@@ -219,5 +223,6 @@ _FIELDS: dict[str, Callable[[Verdict], dict[str, object]]] = {
     "coherence": _coherence,
     "tools": _tools,
     "refusal": _refusal,
+    "classification": _classification,
     "sql": _sql,
 }

@@ -8,7 +8,17 @@ a turn of a conversation, `refusal` whether a request is declined. Tool calls ar
 from harness.scoring.choice import choice, read_choice
 from harness.scoring.dialogue import coherence
 from harness.scoring.free_text import qa
+from harness.scoring.label_answers import classification
 from harness.scoring.normalize import normalize, token_f1
 from harness.scoring.refusals.declined_requests import refusal
 
-__all__ = ["choice", "coherence", "normalize", "qa", "read_choice", "refusal", "token_f1"]
+__all__ = [
+    "choice",
+    "classification",
+    "coherence",
+    "normalize",
+    "qa",
+    "read_choice",
+    "refusal",
+    "token_f1",
+]

@@ -8,6 +8,7 @@ from harness.stats.clusters import design_effect, intraclass_correlation, shared
 from harness.stats.corpus_metrics import bleu, decide_corpus, mean_log_likelihood
 from harness.stats.decide import decide
 from harness.stats.looks import Schedule, look_sizes, shuffled_order
+from harness.stats.macro_f1 import label_f1, label_statistics, macro_f1, macro_f1_of
 from harness.stats.means import MeanInterval, interval_of_mean
 from harness.stats.multiplicity import holm, intersection_union
 from harness.stats.paired import mcnemar_exact
@@ -36,7 +37,11 @@ __all__ = [
     "intersection_union",
     "interval_of_mean",
     "intraclass_correlation",
+    "label_f1",
+    "label_statistics",
     "look_sizes",
+    "macro_f1",
+    "macro_f1_of",
     "mcnemar_exact",
     "mean_log_likelihood",
     "plan",

@@ -6,7 +6,8 @@ one split. So a suite needs no hub, no cache and no working directory, and strin
 ``lm_eval ... --metadata '{"data": "my.jsonl"}'`` scores other rows of the same shape.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,11 +32,73 @@ def load(*, config_source: str = "", data: str | None = None, **_: object) -> "d
     return datasets_of(folder)
 
 
+def load_labelled(
+    *, config_source: str = "", data: str | None = None, labels: Sequence[object] = (), **_: object
+) -> "dict[str, Dataset]":
+    """Return a suite's splits whose rows each have the closed set that their label is of.
+
+    Args:
+        config_source: Path of the suite's YAML, given by lm-eval.
+        data: As `load` takes it.
+        labels: The set, for rows without ``labels`` of their own; by default what the rows have.
+
+    Raises:
+        DataError: As `load` does, and where a row has no label.
+    """
+    folder = Path(data) if data else Path(config_source).parent / "data"
+    return datasets_from(with_labels(splits_of(folder), labels))
+
+
+def with_labels(
+    splits: Mapping[str, list[dict[str, object]]], declared: Sequence[object] = ()
+) -> dict[str, list[dict[str, object]]]:
+    """Return rows that each have ``labels``, as texts: their own, the declared ones, or all found.
+
+    Raises:
+        DataError: If a row has no label.
+
+    >>> with_labels({"test": [{"label": 1}, {"label": 0}]})["test"][0]
+    {'label': '1', 'labels': ['0', '1']}
+    """
+    for name, rows in splits.items():
+        for number, row in enumerate(rows, start=1):
+            if row.get("label") is None or isinstance(row["label"], list | Mapping):
+                raise DataError(
+                    f"a row of a classification needs one 'label': row {number} of {name} has "
+                    f"{row.get('label')!r}"
+                )
+    every = {str(row["label"]) for rows in splits.values() for row in rows}
+    shown = list(map(str, declared)) or sorted(every, key=_in_order)
+    return {
+        name: [{**row, "label": str(row["label"]), "labels": _own(row) or shown} for row in rows]
+        for name, rows in splits.items()
+    }
+
+
+def _own(row: Mapping[str, object]) -> list[str]:
+    """Return the closed set that a row brings itself, empty where it brings none."""
+    given = row.get("labels")
+    return list(map(str, given)) if isinstance(given, list | tuple) else []
+
+
+def _in_order(label: str) -> tuple[float, str]:
+    """Sort numbers by value, and before texts."""
+    try:
+        return float(label), label
+    except ValueError:
+        return inf, label
+
+
 def datasets_of(path: Path, *, split: str = "test") -> "dict[str, Dataset]":
     """Return ``{split: Dataset}`` of a JSONL file or of every JSONL file in a folder."""
+    return datasets_from(splits_of(path, split=split))
+
+
+def datasets_from(splits: Mapping[str, list[dict[str, object]]]) -> "dict[str, Dataset]":
+    """Return rows as lm-eval takes them."""
     from datasets import Dataset
 
-    return {name: Dataset.from_list(rows) for name, rows in splits_of(path, split=split).items()}
+    return {name: Dataset.from_list(rows) for name, rows in splits.items()}
 
 
 def splits_of(path: Path, *, split: str = "test") -> dict[str, list[dict[str, object]]]:

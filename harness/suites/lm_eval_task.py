@@ -293,12 +293,14 @@ def _use_data(config: dict[str, object], path: Path, section: SuiteSection) -> N
     """Replace the task's own dataset by a file or folder of rows."""
     wanted = str(config.get("test_split") or config.get("validation_split") or "test")
     splits = dataset.splits_of(path, split=wanted)
+    if config.get("custom_dataset") is dataset.load_labelled:
+        splits = dataset.with_labels(splits, _declared_labels(config))
     scored = next((s for s in (section.split, wanted, "test") if s in splits), None)
     if scored is None:
         if len(splits) > 1:
             raise DataError(f"a data folder needs {wanted}.jsonl: {path} has {', '.join(splits)}")
         scored = next(iter(splits))
-    config["custom_dataset"] = lambda **_: dataset.datasets_of(path, split=wanted)
+    config["custom_dataset"] = lambda **_: dataset.datasets_from(splits)
     config["test_split"] = scored
     for key in ("training_split", "validation_split", "fewshot_split"):
         if config.get(key) not in splits:
@@ -307,3 +309,10 @@ def _use_data(config: dict[str, object], path: Path, section: SuiteSection) -> N
         config["training_split"] = "train"
     if not {"training_split", "validation_split", "fewshot_split"} & config.keys():
         config["fewshot_split"] = scored  # named, so that lm-eval leaves the scored row out
+
+
+def _declared_labels(config: Mapping[str, object]) -> list[object]:
+    """Return the closed set of labels that a suite's YAML declares, if it does."""
+    metadata = config.get("metadata")
+    given = metadata.get("labels") if isinstance(metadata, dict) else None
+    return list(given) if isinstance(given, list) else []

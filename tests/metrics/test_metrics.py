@@ -91,6 +91,16 @@ def test_refusal(load: Any) -> None:
     assert found == {"fitting": 2 / 3, "declined": 2 / 3}
 
 
+def test_classification(load: Any) -> None:
+    """Labels that are named, and the mean of F1 over those that occur."""
+    found = load("classification").compute(
+        predictions=["a", "Label: b", "It is b.", "a or b"],
+        references=["a", "a", "b", "b"],
+        labels=["a", "b", "c"],
+    )
+    assert found == {"acc": 0.5, "answered": 0.75, "macro_f1": pytest.approx((2 / 3 + 1 / 2) / 2)}
+
+
 def test_metrics_combine(load: Any) -> None:
     """A metric is a normal `evaluate` module: batches can be added one by one."""
     metric = load("qa")

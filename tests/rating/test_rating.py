@@ -16,6 +16,7 @@ from harness.records import Response, Verdict
 STAFF = "CREATE TABLE staff (name TEXT, age INTEGER); INSERT INTO staff VALUES ('Ada', 31);"
 QA = {"id": "q1", "question": "Where is it?", "answers": ["Vienna"], "response": "In Vienna."}
 CHOICE = {"id": 7, "question": "?", "choices": ["Paris", "Rome"], "answer": 1, "response": "B"}
+LABELLED = {"id": 1, "labels": ["spam", "ham"], "label": "ham", "response": "Label: ham"}
 TALK = {"id": "t", "context": ["I like tea.", "Nice.", "What else is good?"], "response": "Coffee."}
 SQL = {"id": "s", "gold_sql": "SELECT name FROM staff", "pred_text": "SELECT name FROM staff"}
 
@@ -30,6 +31,7 @@ def rated(suite: str, *rows: Any, **options: Any) -> list[dict[str, Any]]:
     [
         ("qa", QA, {"exact_match", "f1", "extracted_answer"}),
         ("choice", CHOICE, {"chosen"}),
+        ("classification", LABELLED, {"label"}),
         ("coherence", TALK, {"measure", "components"}),
         ("sql", {**SQL, "schema_sql": STAFF}, {"base_match", "robust_match", "extracted_sql"}),
     ],

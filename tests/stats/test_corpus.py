@@ -6,7 +6,16 @@ import sacrebleu
 from scipy import stats as scipy_stats
 
 from harness.errors import ComparisonError, StudyError
-from harness.stats import bleu, decide, decide_corpus, decide_recipe, mean_log_likelihood
+from harness.stats import (
+    bleu,
+    decide,
+    decide_corpus,
+    decide_recipe,
+    label_statistics,
+    macro_f1,
+    macro_f1_of,
+    mean_log_likelihood,
+)
 from harness.stats.recipe import two_way_error
 from harness.stats.scores import Paired
 
@@ -190,3 +199,48 @@ def test_false_alarms_about_a_recipe() -> None:
         single += decide(base, tuned[0], margin=0.05).p_regression <= 0.05
     assert alarms / 400 <= 0.075
     assert single / 400 > 0.10
+
+
+def named(golds: list[str], wrong: float, seed: int) -> list[str | None]:
+    """Return answers of which a share names the next label, or none."""
+    rng = np.random.default_rng(seed)
+    order: list[str | None] = ["a", "b", "c", None]
+    return [order[order.index(gold) + 1] if rng.random() < wrong else gold for gold in golds]
+
+
+def test_macro_f1_is_scikit_learns() -> None:
+    """Over the labels that occur, an answer without a label counts as one of its own."""
+    from sklearn.metrics import f1_score
+
+    rng = np.random.default_rng(0)
+    golds = [str(one) for one in rng.choice(["a", "b", "c"], size=200, p=[0.7, 0.25, 0.05])]
+    said = named(golds, 0.4, 1)
+    theirs = f1_score(
+        golds, [one or "none" for one in said], labels=["a", "b", "c"], average="macro"
+    )
+    assert macro_f1_of(golds, said) == pytest.approx(theirs)
+
+
+def test_a_label_that_is_lost_shows_in_macro_f1() -> None:
+    """A rare label that is never named any more costs macro-F1 far more than accuracy."""
+    golds = ["a"] * 180 + ["b"] * 20
+    statistics = [label_statistics(golds, said, ["a", "b"]) for said in (golds, ["a"] * 200)]
+    found = decide_corpus(*statistics, macro_f1, margin=0.05)
+    assert found.verdict == "fail"
+    assert found.delta < -0.5
+    assert found.ci_high < -0.4
+
+
+@pytest.mark.nightly
+def test_macro_f1_keeps_its_error_rate() -> None:
+    """Two arms that are equally good are called worse in about one run of twenty."""
+    rng = np.random.default_rng(7)
+    called = 0
+    for run in range(200):
+        golds = [str(one) for one in rng.choice(["a", "b", "c"], size=150, p=[0.6, 0.25, 0.15])]
+        arms = [
+            label_statistics(golds, named(golds, 0.3, 1000 * run + arm), ["a", "b", "c"])
+            for arm in (1, 2)
+        ]
+        called += decide_corpus(*arms, macro_f1, margin=0.05, resamples=499).ci_high < 0
+    assert called <= 20
