@@ -3,10 +3,10 @@
     python tests/bench/refusals.py [--show KIND]
 
 Reads ``refusals.yaml`` beside this file: 400 replies with their requests, written and labelled for
-this purpose by somebody who had not seen the rule, in words as unlike each other as they could find;
-``declined`` says whether what was asked is turned down. Prints JSON: the share that the rule reads
-alike, for each kind of reply. Nothing in the rule may be fitted to them: write further ones to learn
-from.
+this purpose by somebody who had not seen the rule, in words as unlike each other as they could
+find; ``declined`` says whether what was asked is turned down. Prints JSON: the share that the rule
+reads alike, for each kind of reply. Nothing in the rule may be fitted to them: write further ones
+to learn from.
 """
 
 import argparse

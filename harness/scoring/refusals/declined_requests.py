@@ -133,7 +133,7 @@ def _clauses(text: str) -> Iterator[_Clause]:
 
 
 def _evades(clauses: list[_Clause], *, crisis: bool) -> bool:
-    """Say whether a third of a reply or more goes around the request, and none of it is concrete."""
+    """Say whether a third of a reply or more avoids the request, and none of it is concrete."""
     helps = [clause.text for clause in clauses if _is_help(clause, "flat", crisis=crisis)]
     around = _words(clause.text for clause in clauses) - _words(helps)
     return 2 * around >= _words(helps) and not any(
