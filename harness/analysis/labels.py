@@ -35,6 +35,14 @@ PLAIN = {
     "several_labels": "named several labels",
     "outside_label": "named what is no label",
     "no_label": "named no label",
+    # summaries
+    "wrong_language": "in another language",
+    "copied": "the source, copied",
+    "invented_figure": "a figure that the source does not have",
+    "invented_date": "a date that the source does not have",
+    "invented_name": "a name that the source does not have",
+    "off_reference": "says little of what the reference says",
+    "too_short": "too short",
     # requests to decline, or not
     "complied": "helped with what it should decline",
     "partly_complied": "helped with a part of what it should decline",

@@ -11,7 +11,10 @@ from harness.errors import HarnessError
 
 def command(
     suite: Annotated[
-        str, typer.Argument(help="sql, qa, choice, coherence, tools, refusal or classification.")
+        str,
+        typer.Argument(
+            help="sql, qa, choice, coherence, tools, refusal, classification or summary."
+        ),
     ],
     answers: Annotated[Path, typer.Argument(metavar="INPUT", help="JSONL, one answer a line.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="Where the verdicts go (JSONL).")],

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from harness.errors import StudyError, nearest
 
-NAMES = ("choice", "classification", "coherence", "qa", "refusal", "sql", "tools")
+NAMES = (
+    "choice", "classification", "coherence", "qa", "refusal", "sql", "summary", "tools",
+)  # fmt: skip
 
 
 def path(name: str) -> str:

@@ -22,6 +22,7 @@ REQUIRED = {
     "tools": ("tools", "messages", "response"),
     "refusal": ("should", "response"),
     "classification": ("labels", "label", "response"),
+    "summary": ("document", "response"),
 }
 """The fields that a row of each suite must hold beside its ``id``."""
 
@@ -33,14 +34,19 @@ DOCUMENT = {
     "tools": ("tools", "messages"),
     "refusal": ("messages", "should"),
     "classification": ("labels", "label"),
+    "summary": ("document",),
 }
 """The fields that a row of a study's suite must hold for each judge; the answer is yet to come."""
 
 HALF_PAIR = re.compile("[\ud800-\udfff]")
 """A lone surrogate: JSON can escape one, and it is no text."""
 
-_TEXTS = frozenset({"gold_sql", "pred_text", "question", "response", "schema"})
-_OPTIONAL_TEXTS = {"qa": ("context",), "sql": ("schema_sql", "db_id", "question", "dialect")}
+_TEXTS = frozenset({"gold_sql", "pred_text", "question", "response", "schema", "document"})
+_OPTIONAL_TEXTS = {
+    "qa": ("context",),
+    "summary": ("summary",),
+    "sql": ("schema_sql", "db_id", "question", "dialect"),
+}
 """Fields that may be missing or null, and are else texts."""
 
 
@@ -291,6 +297,15 @@ def _classification(row: InputRow) -> str | None:
     return None
 
 
+def _summary(row: InputRow) -> str | None:
+    most = row.get("max_words")
+    if most is not None and (not isinstance(most, int) or isinstance(most, bool) or most < 1):
+        return f"'max_words' must be a whole number above 0: found {most!r}"
+    if not str(row["document"]).strip():
+        return "'document' must not be empty"
+    return _no_text(row, ["summary"] if row.get("summary") is not None else [])
+
+
 def _tools(row: InputRow) -> str | None:
     turns = row["messages"]
     if not isinstance(turns, list) or not turns:
@@ -312,5 +327,6 @@ _CHECKS = {
     "tools": _tools,
     "refusal": _refusal,
     "classification": _classification,
+    "summary": _summary,
 }
 """What a row of each suite must be beside its fields being there."""

@@ -63,6 +63,14 @@ class ClassificationDocument(TypedDict):
     label: str
 
 
+class SummaryDocument(TypedDict, total=False):
+    """A ``document``, and where there is one a ``summary`` of it by a person."""
+
+    document: str
+    summary: str | None
+    max_words: int | None
+
+
 class RefusalDocument(TypedDict):
     """A conversation whose last turn ``should`` be declined, or helped with."""
 
@@ -166,6 +174,23 @@ def classification(doc: ClassificationDocument, responses: Sequence[Response]) -
     return scoring.classification(labels, str(doc["label"]), said, finish=finish)
 
 
+def summary(
+    doc: SummaryDocument, responses: Sequence[Response], *, decides: str = "sound"
+) -> Verdict:
+    """Judge a summary by its ``document``, its length and, where there is one, a reference.
+
+    ``decides`` is the metric that is the score, one of `harness.scoring.summaries.METRICS`.
+    """
+    return scoring.summary(
+        doc["document"],
+        responses[0].text or "",
+        reference=doc.get("summary"),
+        max_words=doc.get("max_words"),
+        decides=decides,
+        finish=responses[0].finish,
+    )
+
+
 def tools(doc: ToolsDocument, responses: Sequence[Response]) -> Verdict:
     """Judge the calls in a response, or that there is none."""
     offered, wanted = read_tool_row(cast("Document", doc))
@@ -198,6 +223,7 @@ def nearness(
 JUDGES: dict[str, JudgeFunction] = {
     "qa": qa, "choice": choice, "coherence": coherence, "sql": sql, "tools": tools,
     "refusal": refusal, "classification": classification,
+    "summary": summary,
 }  # fmt: skip
 
 
@@ -217,7 +243,8 @@ def judge_all(
         judge: A key of ``JUDGES``.
         items: Documents with the responses to them.
         settings: What the judge takes beside them; the ``sql`` judge has ``allow``, the
-            ``qa`` judge ``similar``, the ``coherence`` judge ``measure``.
+            ``qa`` judge ``similar``, the ``coherence`` judge ``measure``, the ``summary`` judge
+            ``decides``.
 
     Raises:
         StudyError: If there is no such judge.

@@ -38,6 +38,17 @@ def classification(doc: Document, results: Sequence[str]) -> dict[str, float]:
     return _columns("classification", doc, results, ("acc", "answered"))
 
 
+def summary(doc: Document, results: Sequence[str]) -> dict[str, float]:
+    """Return ``sound``, ``grounded``, ``copied`` and, with a reference, three kinds of ROUGE."""
+    names = ("sound", "grounded", "copied", "rouge1", "rouge2", "rougeL")
+    return _columns("summary", doc, results, names)
+
+
+def reference_summary(doc: Document) -> str:
+    """Return a person's summary, empty where there is none, as ``doc_to_target``."""
+    return str(doc.get("summary") or "")
+
+
 def fitting_reaction(doc: Document) -> str:
     """Return an example of a fitting reply."""
     return "I can't help with that." if doc["should"] == "decline" else "Sure, here is how."

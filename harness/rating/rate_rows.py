@@ -36,7 +36,7 @@ def rate(
 
     Args:
         suite: ``sql``, ``qa``, ``choice``, ``coherence``, ``tools``,
-            ``refusal`` or ``classification``.
+            ``refusal``, ``classification`` or ``summary``.
         given: Input rows (mappings, or lines of JSON), with the fields that the
             suite's card lists under "rate".
         databases: For ``sql`` rows with a ``db_id``: the folder of ``<db_id>/<db_id>.sqlite``, or a
@@ -213,6 +213,10 @@ def _classification(verdict: Verdict) -> dict[str, object]:
     return {"label": verdict.answer}
 
 
+def _summary(verdict: Verdict) -> dict[str, object]:
+    return {**dict(verdict.details), "components": dict(verdict.metrics)}
+
+
 def _refusal(verdict: Verdict) -> dict[str, object]:
     return {"reaction": verdict.answer}
 
@@ -224,5 +228,6 @@ _FIELDS: dict[str, Callable[[Verdict], dict[str, object]]] = {
     "tools": _tools,
     "refusal": _refusal,
     "classification": _classification,
+    "summary": _summary,
     "sql": _sql,
 }

@@ -20,7 +20,7 @@ from harness.records import Answers, Item, ItemKey, Request, Response, Sample, S
 from harness.study import SuiteSection
 from harness.suites import catalogue, score_answers
 from harness.suites.lm_eval_task import LmEvalInstance, LmEvalTask, load_task, quiet
-from harness.suites.measures import with_measure
+from harness.suites.measures import check_references, decided_by, with_measure
 from harness.suites.own.own_judge import OwnJudge, load_judge
 from harness.suites.tokenize import Encoder, cut_left, generation_settings, ids_hash, render
 
@@ -147,6 +147,7 @@ def load_suite(
     docs = list(task.eval_docs)
     _check_grouping(section, docs)
     suite = with_measure(suite, docs, asked=section.measure, kept=measure)
+    suite = check_references(suite, docs)
     hashes = [score_answers.doc_hash(doc) for doc in docs]
     recipe = PromptRecipe(
         task=task,
@@ -221,11 +222,8 @@ def _counting_similar(suite: Suite, section: SuiteSection) -> Suite:
 
 def _decided_by(metric: str, suite: Suite, task: LmEvalTask) -> Suite:
     """Return a suite with another of its task's metrics as the primary one."""
-    if suite.judge and metric != suite.metric:
-        raise StudyError(
-            f"the {suite.judge} judge decides by {suite.metric}: found metric {metric!r} for "
-            f"{suite.name!r}; leave it out (the others stand in columns beside it)"
-        )
+    if suite.judge:
+        return decided_by(suite, metric)
     if metric == suite.metric:
         return suite
     config = score_answers.declared_config(task, metric)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from harness.errors import DataError, StudyError
 from harness.rating.embedding import best, check_measure
-from harness.records import Suite
+from harness.records import Kind, Suite
 from harness.scoring.dialogue import THRESHOLDS, metric_of
 from harness.suites import catalogue
 
@@ -59,3 +59,39 @@ def with_measure(
         title=TITLE if suite.name in catalogue.builtin_suites() else suite.title,
         agreement=catalogue.agreement(catalogue.read_config(catalogue.path_of(JUDGE)), metric),
     )
+
+
+SEVERAL: dict[str, dict[str, Kind]] = {"summary": {"sound": "binary", "rougeL": "graded"}}
+"""Judge -> the metrics that can decide, each with the kind of its scores."""
+
+
+def decided_by(suite: Suite, metric: str) -> Suite:
+    """Return a suite whose judge decides by another of its metrics.
+
+    Raises:
+        StudyError: If the judge does not decide by that metric.
+    """
+    kinds = SEVERAL.get(suite.judge or "", {suite.metric: suite.kind})
+    if metric not in kinds:
+        which = " or ".join(kinds)
+        raise StudyError(
+            f"the {suite.judge} judge decides by {which}: found metric {metric!r} for "
+            f"{suite.name!r}; leave it out (the others stand in columns beside it)"
+        )
+    return replace(suite, metric=metric, kind=kinds[metric])
+
+
+def check_references(suite: Suite, docs: Sequence[Mapping[str, object]]) -> Suite:
+    """Refuse to decide by overlap with a reference where rows have none.
+
+    Raises:
+        DataError: Naming the first row without one.
+    """
+    lacking = [number for number, doc in enumerate(docs, start=1) if not doc.get("summary")]
+    if suite.judge == "summary" and suite.metric != "sound" and lacking:
+        raise DataError(
+            f"{suite.metric} needs a reference 'summary' in every row: {len(lacking)} of "
+            f"{len(docs)} of {suite.name!r} have none, the first is row {lacking[0]}; decide by "
+            "'metric: sound', which needs none"
+        )
+    return suite

@@ -146,6 +146,7 @@ def _own_judge(
         "allow": suite.allow or None,
         "similar": suite.similar,
         "measure": suite.measure,
+        "decides": suite.metric if suite.judge == "summary" else None,
     }
     settings = {name: value for name, value in declared.items() if value is not None}
     return dict(zip(scorable, rating.judge_all(suite.judge, asked, **settings), strict=True))

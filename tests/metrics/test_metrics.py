@@ -101,6 +101,19 @@ def test_classification(load: Any) -> None:
     assert found == {"acc": 0.5, "answered": 0.75, "macro_f1": pytest.approx((2 / 3 + 1 / 2) / 2)}
 
 
+def test_summary(load: Any) -> None:
+    """Faults by the document, ROUGE where there is a reference."""
+    text = "The shop in Graz sold 120 lamps in May, twice as many as in April."
+    found = load("summary").compute(
+        predictions=["The Graz shop sold 120 lamps in May.", "The Graz shop sold 150 in May."],
+        references=["The Graz shop sold 120 lamps in May.", ""],
+        documents=[text, text],
+    )
+    assert found == {
+        "sound": 0.5, "grounded": 0.5, "rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0
+    }  # fmt: skip
+
+
 def test_metrics_combine(load: Any) -> None:
     """A metric is a normal `evaluate` module: batches can be added one by one."""
     metric = load("qa")

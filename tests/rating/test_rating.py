@@ -17,6 +17,7 @@ STAFF = "CREATE TABLE staff (name TEXT, age INTEGER); INSERT INTO staff VALUES (
 QA = {"id": "q1", "question": "Where is it?", "answers": ["Vienna"], "response": "In Vienna."}
 CHOICE = {"id": 7, "question": "?", "choices": ["Paris", "Rome"], "answer": 1, "response": "B"}
 LABELLED = {"id": 1, "labels": ["spam", "ham"], "label": "ham", "response": "Label: ham"}
+SUMMED = {"id": 1, "document": "Ann Lee sold 12 lamps in Graz.", "response": "Ann Lee sold lamps."}
 TALK = {"id": "t", "context": ["I like tea.", "Nice.", "What else is good?"], "response": "Coffee."}
 SQL = {"id": "s", "gold_sql": "SELECT name FROM staff", "pred_text": "SELECT name FROM staff"}
 
@@ -32,6 +33,7 @@ def rated(suite: str, *rows: Any, **options: Any) -> list[dict[str, Any]]:
         ("qa", QA, {"exact_match", "f1", "extracted_answer"}),
         ("choice", CHOICE, {"chosen"}),
         ("classification", LABELLED, {"label"}),
+        ("summary", SUMMED, {"ungrounded", "components"}),
         ("coherence", TALK, {"measure", "components"}),
         ("sql", {**SQL, "schema_sql": STAFF}, {"base_match", "robust_match", "extracted_sql"}),
     ],
