@@ -6,7 +6,8 @@ HarnessError              exit code 2: usage or configuration; the message is on
 ├── MissingExtraError     packages of an extra are not installed (`harness.extras`)
 │   └── MissingMeasureError   exit code 3: scores by another measure would be no comparison
 ├── ModelError            a base or an adapter that cannot be used as asked
-│   └── DivergedError     training loss became NaN or infinite
+│   ├── DivergedError     training loss became NaN or infinite
+│   └── EndpointError     exit code 3: a server whose replies cannot be scored
 ├── ComparisonError       exit code 3: arms, items, prompts or scorers that may not be compared
 └── InfrastructureError   exit code 3: disk, memory or database trouble; finished work is kept
 """
@@ -23,6 +24,7 @@ __all__ = [
     "ComparisonError",
     "DataError",
     "DivergedError",
+    "EndpointError",
     "HarnessError",
     "InfrastructureError",
     "MissingExtraError",
@@ -68,6 +70,12 @@ class ModelError(HarnessError):
 
 class DivergedError(ModelError):
     """Training loss became NaN or infinite."""
+
+
+class EndpointError(ModelError):
+    """A server whose replies are not what was asked for: nothing of them is scored."""
+
+    exit_code = 3
 
 
 class ComparisonError(HarnessError):

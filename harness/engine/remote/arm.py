@@ -4,14 +4,23 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from harness.engine.remote.served_reply import ReplyReader, SaidByServer, ServedText
-from harness.errors import HarnessError, InfrastructureError, ModelError
+from harness.engine.remote.served_errors import (
+    REFUSED,
+    SaidByServer,
+    explain,
+    is_not_orphaned,
+    reason_of,
+    status_of,
+    waits,
+)
+from harness.engine.remote.served_reply import ReplyReader, ServedText, other_words
+from harness.errors import EndpointError, HarnessError, ModelError
 from harness.models.fingerprint import endpoint_fingerprint
 from harness.models.protocols import Tokenizer
 from harness.records import AnswerBatch, Request, RequestKey, Response
-from harness.secrets import redact
 from harness.study import ArmSection
 from harness.suites.lm_eval_task import quiet
 
@@ -21,11 +30,8 @@ if TYPE_CHECKING:
 Conversations = Mapping[RequestKey, str]
 """The messages of each request as JSON."""
 
-REFUSED = frozenset({400, 413, 422})
-"""HTTP status codes by which a server refuses one request, such as one beyond its context."""
-
+_COMPLETIONS = "local-completions"
 _OPENAI = ("local-", "openai-")
-_BUSY = 429
 _SEED = 1234
 _WINDOWS = "loglikelihood_rolling"
 """The kind of request whose texts are read in windows of ``max_length`` tokens."""
@@ -35,6 +41,8 @@ _LAYOUT = 64
 """Tokens by which a server's chat template may be shorter than ours."""
 _WHOLE = 0.9
 """The least share of our count of a prompt's tokens that a server reads which reads all of it."""
+_RECOUNTED = 0.75
+"""The least share of a text's tokens that is counted when it is tokenized again."""
 _WINDOW = 2048
 _NEVER_CUT = 2**31
 """A ``max_length`` for lm-eval, which else cuts prompts at `_WINDOW` tokens without a word."""
@@ -77,6 +85,8 @@ class RemoteArm:
             self._ask_or_explain([probe])
             if kind == "loglikelihood":
                 self._check_sums(probe)
+            if kind == "generate_until":
+                self._check_words(probe)
 
     def answer(self, requests: Sequence[Request]) -> Iterator[AnswerBatch]:
         """Answer requests of any kinds, yielding batches as they are done.
@@ -101,7 +111,7 @@ class RemoteArm:
                 try:
                     batch = self._ask(part)
                 except Exception as error:
-                    if _status(error) not in REFUSED:
+                    if status_of(error) not in REFUSED:
                         raise self._explain(error) from error
                     batch = [self._ask_alone(request) for request in part]
                 yield batch
@@ -118,6 +128,13 @@ class RemoteArm:
         return f"{tokens:,} tokens with its answer are more than max_length {limit}"
 
     @property
+    def batches(self) -> bool:
+        """Whether a server gets several requests at once, in one body or beside each other."""
+        return "base_url" in self.model_args and any(
+            str(self.model_args.get(name, 1)) != "1" for name in ("batch_size", "num_concurrent")
+        )
+
+    @property
     def _batch_size(self) -> int:
         """Requests per batch: enough to keep the server busy, few enough to lose in a crash."""
         if "base_url" not in self.model_args:
@@ -132,9 +149,9 @@ class RemoteArm:
         try:
             return self._ask([request])[0]
         except Exception as error:
-            if _status(error) not in REFUSED:
+            if status_of(error) not in REFUSED:
                 raise self._explain(error) from error
-            why = _reason(error, self._said.text)
+            why = reason_of(error, self._said.text)
             return request, Response(unscored=f"refused by the server: {why}")
 
     def _ask_or_explain(self, requests: Sequence[Request]) -> AnswerBatch:
@@ -144,6 +161,16 @@ class RemoteArm:
             raise self._explain(error) from error
 
     def _ask(self, requests: Sequence[Request]) -> AnswerBatch:
+        """Answer requests of one kind; a server that asks for time is given it."""
+        for tries in count():
+            try:
+                return self._ask_once(requests)
+            except Exception as error:
+                if not waits(error, tries):
+                    raise
+        raise AssertionError
+
+    def _ask_once(self, requests: Sequence[Request]) -> AnswerBatch:
         """Answer requests of one kind through lm-eval's model."""
         from lm_eval.api.instance import Instance
 
@@ -176,12 +203,12 @@ class RemoteArm:
                 except Exception as error:
                     raise ModelError(
                         f"{self.name!r} needs lm-eval's {self.section.backend}, which cannot "
-                        f"start: {_reason(error)}"
+                        f"start: {reason_of(error)}"
                     ) from error
             if isinstance(made, TemplateAPI):
                 ReplyReader.install(made, arm=self.name, others=self.others)
             self.model = made
-            logging.getLogger("asyncio").addFilter(_is_not_orphaned)
+            logging.getLogger("asyncio").addFilter(is_not_orphaned)
         return self.model
 
     def _arguments(self, request: Request) -> tuple[object, ...]:
@@ -203,6 +230,8 @@ class RemoteArm:
             "do_sample": bool(settings.get("do_sample")),
             "temperature": float(settings.get("temperature", 0.0)),
         }
+        if settings.get("echo"):
+            kwargs["echo"] = True
         if kwargs["do_sample"]:
             kwargs |= {name: settings[name] for name in ("top_k", "top_p") if name in settings}
         if str(self.section.backend).startswith(_OPENAI):  # what is given here goes into the JSON
@@ -230,25 +259,73 @@ class RemoteArm:
         for stop in filter(None, request.settings["until"]):
             text = text.partition(stop)[0]  # some servers leave it in; lm-eval sends only four
         served = answer if isinstance(answer, ServedText) else ServedText(answer)
-        if why := self._why_unscored(request, served):
+        tokens = len(self.tokenizer.encode(text, add_special_tokens=False)) if self.tokenizer else 0
+        if why := self._why_unscored(request, served, tokens):
             return Response(unscored=why)
         if self.tokenizer is None and served.finish is None:
             return Response(text=text)
-        tokens = len(self.tokenizer.encode(text, add_special_tokens=False)) if self.tokenizer else 0
         full = text == answer and (
             served.finish == "length"
             or (served.finish is None and tokens >= request.settings["max_new_tokens"])
         )
         return Response(text=text, finish="length" if full else "stop", tokens=tokens)
 
-    def _why_unscored(self, request: Request, served: ServedText) -> str | None:
-        """Return why a text is no answer of the model to the whole prompt, None where it is."""
+    def _why_unscored(self, request: Request, served: ServedText, tokens: int) -> str | None:
+        """Return why a text is not what the model would answer, None where it is.
+
+        Args:
+            request: What was asked.
+            served: The text, with what the server says of it.
+            tokens: Our count of the text's tokens, 0 where there is no tokenizer.
+
+        Raises:
+            EndpointError: If the server puts tokens of its own before those that it is sent.
+        """
         if served.finish == "content_filter":
             return "stopped by the server's content filter"
-        ours, theirs = len(request.context_ids), served.prompt_tokens
-        if theirs is None or self.tokenizer is None or theirs + _LAYOUT >= _WHOLE * ours:
-            return None
-        return f"the server read only {theirs:,} tokens of a prompt of {ours:,}"
+        ours, theirs = served.sent or len(request.context_ids), served.prompt_tokens
+        if theirs is not None and served.sent is not None and theirs > ours:
+            raise EndpointError(
+                f"a server must read the token ids that it is sent and no others: {self.name!r} "
+                f"was sent {ours} and its server read {theirs}; look for a beginning-of-text token "
+                "that it adds"
+            )
+        enough = ours if served.sent is not None else _WHOLE * ours - _LAYOUT
+        counts = served.sent is not None or self.tokenizer is not None
+        if theirs is not None and counts and theirs < enough:
+            return f"the server read only {theirs:,} tokens of a prompt of {ours:,}"
+        most, written = int(request.settings["max_new_tokens"]), served.completion_tokens
+        if written is None and self.section.backend == _COMPLETIONS and tokens:
+            written = most if tokens >= _RECOUNTED * most else tokens
+        if served.finish == "length" and written is not None and written < most:
+            return (
+                f"the server stopped after {written:,} of {most:,} tokens: its own limit, or a "
+                "context that is too small"
+            )
+        if written is not None and written > most + 1:  # some count the token that ends a text
+            return f"the server wrote {written:,} tokens where at most {most:,} were asked for"
+        return None
+
+    def _check_words(self, like: Request) -> None:
+        """Refuse a server for which the token ids that it is sent are other words.
+
+        It is asked to repeat the prompt ('echo'); what cannot do so stays unchecked.
+        """
+        if not getattr(self._lm_eval_model(), "tokenized_requests", False):
+            return
+        probe = replace(like, settings={**like.settings, "until": [], "echo": True})
+        try:
+            text = self._ask([probe])[0][1].text or ""
+        except Exception as error:
+            if status_of(error) not in REFUSED:
+                raise self._explain(error) from error
+            return
+        if other := other_words(like.context, text):
+            raise EndpointError(
+                f"a server must read the words that it is sent: {self.name!r} was sent "
+                f"{other[0]!r} and its server read {other[1]!r}; it has another tokenizer than the "
+                "study's base: serve the right model, or send text (tokenized_requests: false)"
+            )
 
     def _check_sums(self, like: Request) -> None:
         """Refuse log-likelihoods of the wrong tokens: those of parts must add up to the whole's.
@@ -268,7 +345,7 @@ class RemoteArm:
         for cut in later[-3:]:
             parts = (logprob_of(first, cut), logprob_of(cut, len(text)))
             if not abs(whole - sum(parts)) <= _TOLERANCE:
-                raise ModelError(
+                raise EndpointError(
                     f"the log-likelihoods of {self.name!r} must add up: those of two parts give "
                     f"{sum(parts):.2f}, the whole {whole:.2f}; the server counts other tokens than "
                     "lm-eval: set tokenizer, tokenized_requests or add_bos_token in model_args"
@@ -286,45 +363,5 @@ class RemoteArm:
 
     def _explain(self, error: Exception) -> HarnessError:
         """Return an error of ours that says in one sentence what went wrong."""
-        if isinstance(error, HarnessError):
-            return error
-        status, where = _status(error), self.section.endpoint
-        reason = _reason(error, self._said.text)
-        if status is not None and 400 <= status < 500 and status != _BUSY:
-            return ModelError(
-                f"{self.name!r} ({where}) refused a request ({status}): {reason}; change its "
-                "model_args (tokenized_requests: false sends text, not token ids)"
-            )
-        if status is not None or isinstance(error, OSError):
-            cause = f"{status}: {reason}" if status else type(error).__name__
-            return InfrastructureError(
-                f"{self.name!r} needs its server: {where} does not answer ({cause}); run the "
-                "study again once it does, what was answered before is kept"
-            )
-        return ModelError(
-            f"the answers of {self.name!r} must be what lm-eval's {self.section.backend} reads: "
-            f"{type(error).__name__}: {reason}; for log-likelihoods a server must return those of "
-            "the prompt ('echo' with 'logprobs')"
-        )
-
-
-def _status(error: Exception) -> int | None:
-    """Return the HTTP status in an exception of requests or aiohttp."""
-    found = getattr(getattr(error, "response", None), "status_code", None)
-    return found if found is not None else getattr(error, "status", None)
-
-
-def _is_not_orphaned(record: logging.LogRecord) -> bool:
-    """Drop what asyncio logs of failures beside the one that lm-eval raises for a batch."""
-    return "exception was never retrieved" not in str(record.msg)
-
-
-def _reason(error: Exception, said: str = "") -> str:
-    """Return what a server or library gave as its reason: one short line without any key.
-
-    Args:
-        error: What was raised.
-        said: The server's own words, where the exception lacks them.
-    """
-    text = getattr(getattr(error, "response", None), "text", "") or said or str(error)
-    return " ".join(redact(text).split())[:200] or type(error).__name__
+        where = self.section.endpoint
+        return explain(error, name=self.name, where=where, said=self._said.text)

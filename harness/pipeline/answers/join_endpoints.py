@@ -1,6 +1,6 @@
 """Open whatever answers for the arms of a study: an engine here, endpoints elsewhere, or both."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,8 @@ from harness.study import CandidateSection, Study
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
+    from harness.engine.remote.arm import RemoteArm
+    from harness.pipeline.answers.served_proofs import ServedProof
 
 
 def open_arms(
@@ -160,7 +162,8 @@ def join_endpoints(
     remote = remote_arms(planned.study, planned.loaded, allow_identical=planned.allow_identical)
     if not remote:
         return local()
-    probes = probes_of([request for loaded in planned.loaded for request in loaded.requests])
+    asked = [request for loaded in planned.loaded for request in loaded.requests]
+    probes = probes_of(asked, table, {arm.fingerprint for arm in remote.values()})
     proofs: dict[str, ServedProof] = {}
     notes: list[str] = []
     for name, arm in remote.items():
@@ -170,16 +173,35 @@ def join_endpoints(
             proofs[name] = ServedProof(arm, probes, table)
             notes += filter(None, [proofs[name].begin()])
     engine = None if BASE in remote else local()
-    candidates = [proof for name, proof in proofs.items() if name != BASE]
-    if candidates:
-        said = ServedProof(remote[BASE], probes, table).said if BASE in remote else None
-        base = _words(engine, probes, table) if engine else said or {}
-        found = [
-            require_different(one, base, allow_identical=planned.allow_identical)
-            for one in candidates
-        ]
-        notes += filter(None, found)
+    for name, proof in proofs.items():
+        for other, said in _said_before(name, proof, remote, engine, probes, table):
+            allowed = planned.allow_identical
+            note = require_different(proof, said, whose=other, allow_identical=allowed)
+            notes += [note] if note else []
     return Arms(engine, remote, {name: proof.hold for name, proof in proofs.items()}, tuple(notes))
+
+
+def _said_before(
+    name: str,
+    proof: "ServedProof",
+    remote: Mapping[str, "RemoteArm"],
+    engine: Answerer | None,
+    probes: Sequence[Request],
+    table: AnswerTable,
+) -> Iterator[tuple[str, Answers]]:
+    """Yield what an endpoint has to differ from: what the arms before it say to the probes."""
+    from harness.pipeline.answers.served_proofs import ServedProof
+
+    if name == BASE:
+        return
+    if engine is not None:
+        yield "the base", _words(engine, probes, table)
+    for other, arm in remote.items():
+        if other == name:
+            return
+        if other == BASE or arm.fingerprint != proof.arm.fingerprint:
+            said = ServedProof(arm, probes, table).said
+            yield "the base" if other == BASE else f"candidate {other!r}", said
 
 
 def _words(engine: Answerer, probes: Sequence[Request], table: AnswerTable) -> Answers:
