@@ -7,6 +7,8 @@ they work in the repository; on the site they lead to the page made of a file, e
 import json
 import os
 import re
+import tomllib
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -86,7 +88,120 @@ def reference() -> dict[str, str]:
     return {
         "reference/study.md": study_page(),
         "reference/commands.md": commands_page(),
+        "reference/verdicts.md": verdicts_page(),
+        "reference/labels.md": labels_page(),
+        "reference/methods.md": methods_page(),
+        "reference/extras.md": extras_page(),
     }
+
+
+def table(head: str, rows: Iterable[Iterable[object]]) -> str:
+    """Return a table; ``head`` has its column titles, separated by ``|``."""
+    lines = [f"| {head} |", "|" + " --- |" * (head.count("|") + 1)]
+    lines += [f"| {' | '.join(_cell(str(cell)) for cell in row)} |" for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def verdicts_page() -> str:
+    """Return labels, verdicts, exit codes and the fields of ``gate.json``."""
+    from harness import errors
+    from harness.analysis.run_result import EXIT_CODES
+    from harness.cli.console import STOPPED
+    from harness.report.gate_json import CHECK_FIELDS, GATE_FIELDS
+    from harness.report.wording import LABEL_SYMBOLS, LABEL_WORDS, VERDICT_WORDS
+    from harness.stats.decide import VERDICTS
+
+    labels = [
+        (f"`{label}`", f"{LABEL_SYMBOLS[label]} {words}", f"`{VERDICTS[label]}`")
+        for label, words in LABEL_WORDS.items()
+    ]
+    codes: list[tuple[object, str]] = [
+        (code, f"`{verdict}`: {VERDICT_WORDS[verdict]}") for verdict, code in EXIT_CODES.items()
+    ]
+    kinds = [kind for name in errors.__all__ if isinstance(kind := getattr(errors, name), type)]
+    codes += [
+        (kind.exit_code, f"`{kind.__name__}`: {(kind.__doc__ or '').splitlines()[0]}")
+        for kind in kinds
+    ]
+    codes.append((STOPPED, "stopped by Ctrl-C; what was finished is kept"))
+    gate = [(f"`{name}`", said) for name, said in GATE_FIELDS.items()]
+    checks = [(f"`{name}`", said) for name, said in CHECK_FIELDS.items()]
+    return "\n".join(
+        (
+            "# Verdicts, exit codes and gate.json\n",
+            "## Labels\n",
+            "What a suite's change is called, in `gate.json` and in a report's words. Where the "
+            "interval lies for each: [the words](../explanation/why-paired.md#the-words).\n",
+            table("label | in a report | verdict", labels),
+            "## Exit codes\n",
+            "Of `run`, `compare`, `gate`; `quickstart` ends with 0 when the run completed. A "
+            "run of several candidates fails where a regression stands out among all of them.\n",
+            table("code | when", sorted(codes, key=lambda code: str(code[0]))),
+            "## gate.json\n",
+            table("field | what it says", gate),
+            "### A check\n",
+            "Numbers are in score units (0.05 is five points); those that do not exist are null.\n",
+            table("field | what it says", checks),
+        )
+    )
+
+
+def labels_page() -> str:
+    """Return the causes that an answer's verdict can have, in plain words."""
+    from harness.analysis.labels import PLAIN
+
+    head = (
+        "# Causes of a wrong answer\n\nA verdict on an answer has labels, the primary one first; a "
+        "report counts them and says them in these words.\n\n"
+    )
+    return head + table("label | in words", ((f"`{name}`", said) for name, said in PLAIN.items()))
+
+
+def methods_page() -> str:
+    """Return fine-tuning methods and objectives with their defaults."""
+    from harness.training.config.methods import METHODS, TRAINING
+    from harness.training.config.objectives import OBJECTIVES
+
+    def said(settings: Mapping[str, object]) -> str:
+        return ", ".join(f"`{name}: {value}`" for name, value in settings.items())
+
+    rows = [
+        (f"`{m.name}`", m.summary, said({**m.settings, **m.training})) for m in METHODS.values()
+    ]
+    return "\n".join(
+        (
+            "# Methods and objectives\n",
+            "`method:` of a candidate. `settings:` are PEFT's names, `training:` TRL's; what you "
+            f"say there replaces these defaults. All methods have {said(TRAINING)}.\n",
+            table("method | what it is | defaults", rows),
+            "`objective:` says what is learnt from.\n",
+            table(
+                "objective | what it learns",
+                ((f"`{o.name}`", o.summary) for o in OBJECTIVES.values()),
+            ),
+        )
+    )
+
+
+def extras_page() -> str:
+    """Return the extras and their packages, from ``pyproject.toml``."""
+    from harness.extras import EXTRAS
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    rows = [
+        (
+            f"`{name}`",
+            EXTRAS[name].use if name in EXTRAS else "",
+            ", ".join(f"`{p}`" for p in packages),
+        )
+        for name, packages in project["optional-dependencies"].items()
+    ]
+    return (
+        "# Extras\n\n`pip install 'finetune-harness[NAME,NAME]'`. "
+        "Without any, `compare`, `gate`, `report`, "
+        "`review`, `init`, `tasks` and `rate` (but SQL) work. A command that lacks one prints the "
+        "line to type.\n\n" + table("extra | for | packages", rows)
+    )
 
 
 def study_page() -> str:
@@ -108,12 +223,16 @@ def study_page() -> str:
 def _section(name: str, section: dict[str, Any]) -> str:
     required = section.get("required", ())
     lines = [f"## {_titled(name)}\n", section.get("description", "") + "\n"]
-    lines += ["| key | value | default | what it says |", "| --- | --- | --- | --- |"]
-    for key, found in section.get("properties", {}).items():
-        default = "required" if key in required else _default(found)
-        said = _cell(found.get("description", ""))
-        lines.append(f"| `{key}` | {_kind(found)} | {default} | {said} |")
-    return "\n".join(lines) + "\n"
+    rows = [
+        (
+            f"`{key}`",
+            _kind(found),
+            "required" if key in required else _default(found),
+            found.get("description", ""),
+        )
+        for key, found in section.get("properties", {}).items()
+    ]
+    return "\n".join((*lines, table("key | value | default | what it says", rows)))
 
 
 def _titled(name: str) -> str:
@@ -175,9 +294,7 @@ def _command(name: str, command: Any) -> str:
         shown = option if option.startswith("-") else option.upper()
         default = parameter.default
         plain = default not in (None, (), "", False) and not callable(default)
-        rows.append(
-            f"| `{shown}` | {f'`{default}`' if plain else ''} | {_cell(parameter.help or '')} |"
-        )
+        rows.append((f"`{shown}`", f"`{default}`" if plain else "", parameter.help or ""))
     if rows:
-        lines += ["| | default | |", "| --- | --- | --- |", *rows]
+        lines.append(table("option | default | what it does", rows))
     return "\n".join(lines) + "\n"

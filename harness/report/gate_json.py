@@ -6,6 +6,46 @@ from harness.records import Comparison, RecipeComparison, Result, Suite
 from harness.report.wording import prompts_told
 from harness.stats import SequentialDecision
 
+GATE_FIELDS = {
+    "study": "the study's name",
+    "base_model": "the base model, as the study names it",
+    "verdict": "the run's verdict: `pass`, `fail`, `inconclusive` or `invalid`",
+    "exit_code": "what the command ended with",
+    "checks": "one for each candidate and suite, with the fields below",
+    "notes": "what a person should know of the run",
+    "seed": "the seed of the order of items and of whatever is drawn",
+    "versions": "versions of the packages that the answers were made with",
+    "prompts": "where a candidate has a base of its own: that prompts differ, and whose",
+    "reason": "where the run's verdict is not the gravest of its candidates': why",
+    "recipes": "where candidates are seeds of one recipe: what holds whatever the seed",
+}
+"""What each field of ``gate.json`` says; the last three are there only where they say something."""
+
+CHECK_FIELDS = {
+    "candidate": "its name",
+    "suite": "the suite's name",
+    "metric": "the primary metric, which decides",
+    "n": "items of the suite",
+    "used": "items that the decision rests on",
+    "unscored": "items without a score, left out for both arms",
+    "base": "the base's mean score",
+    "tuned": "the candidate's mean score",
+    "delta": "tuned minus base",
+    "ci_low": "lower end of the change's interval, of level 1 - 2 alpha (90 % by default)",
+    "ci_high": "its upper end",
+    "margin": "the largest drop that would not matter",
+    "p_adjusted": "p-value against 'no drop', after Holm over the candidate's suites",
+    "items_needed": "where nothing is decided: about how many items would decide",
+    "label": "what the change is called; null where nothing may be compared",
+    "verdict": "`pass`, `fail`, `inconclusive` or `invalid`",
+    "reason": "why it is invalid, or decided otherwise than its label says",
+    "prompts_differ": "there, and true, where each side has prompts of its own",
+    "higher_is_better": "there, and false, where a rise is a loss",
+    "scale": "there where the metric does not lie between 0 and 1: its two ends",
+    "at_least": "there where the suite declares a goal: the score to reach",
+}
+"""What each field of a check says. Numbers are in score units (0.05 is five points), or null."""
+
 
 def gate_json(result: Result) -> dict[str, object]:
     """Return what ``gate.json`` holds.

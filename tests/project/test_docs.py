@@ -1,11 +1,14 @@
 """Documentation that cannot drift: commands, suites, links and the README's own commands."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from _pytest.mark import ParameterSet
-from support.doc_blocks import RUN, blocks_of, has_script, is_nightly, run_page
+from support.doc_blocks import FENCE, RUN, blocks_of, has_script, is_nightly, run_page
 from support.doc_checks import unknown_commands, wrong_in
 from support.paths import ROOT
 from typer.main import get_command
@@ -15,6 +18,21 @@ from harness.suites.catalogue import builtin_suites
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
+
+MKDOCS = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
+
+
+def named(nav: Any) -> Iterator[str]:
+    """Yield the pages of a part of the site's navigation."""
+    if isinstance(nav, str):
+        yield nav
+    elif nav:
+        for below in nav.values() if isinstance(nav, dict) else nav:
+            yield from named(below)
+
+
+NAV = list(named(MKDOCS["nav"]))
+"""The site's pages, those included that are made when it is built."""
 
 
 def case(page: Path) -> ParameterSet:
@@ -40,17 +58,53 @@ def test_every_suite_has_a_card_and_goldens(name: str) -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    """Every relative link in the Markdown files points to a file that exists."""
+    """Every link in the Markdown files leads to a file that exists, and to a heading in it.
+
+    Pages of the site that are made when it is built stand in its ``nav``, as all pages do.
+    """
     folders = (ROOT / "tasks", ROOT / "reports", ROOT / "docs", ROOT / "examples")
-    folders = (*folders, ROOT / "tests" / "bench")
+    folders = (*folders, ROOT / "tests" / "bench", ROOT / ".github")
     pages = [*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))]
+    made = {ROOT / "docs" / page for page in NAV}
     broken = [
-        f"{page.relative_to(ROOT)}: {link}"
+        f"{page.relative_to(ROOT)}: {link[0]}"
         for page in pages
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
-        if not (page.parent / link).exists()
+        for link in re.finditer(r"\]\(([^)#:\s]*)(?:#([^)\s]+))?\)", prose(page))
+        if not leads(page, link[1], link[2] or "", made if ROOT / "docs" in page.parents else set())
     ]
     assert not broken
+
+
+def prose(page: Path) -> str:
+    """Return a page's text without its code blocks."""
+    return FENCE.sub("", page.read_text(encoding="utf-8"))
+
+
+def leads(page: Path, link: str, anchor: str, made: set[Path]) -> bool:
+    """Say whether a link leads somewhere; the build checks headings of pages that it makes."""
+    target = (page.parent / link).resolve() if link else page
+    if not target.exists():
+        return target in made
+    if not anchor or target.suffix != ".md":
+        return True
+    headings = re.findall(r"^#+ (.+)$", prose(target), re.MULTILINE)
+    return anchor in {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+
+
+def test_addresses_elsewhere_have_the_right_form() -> None:
+    """Nothing on the network is asked; an address is https, or on this machine."""
+    folders = (ROOT / "docs", ROOT / "tasks", ROOT / "examples", ROOT / ".github")
+    pages = [*ROOT.glob("*.md"), *(page for folder in folders for page in folder.rglob("*.md"))]
+    found = {link for page in pages for link in re.findall(r"\]\((\w+:[^)\s]*)\)", prose(page))}
+    assert len(found) > 2
+    assert not [link for link in found if not re.fullmatch(r"https://[\w.-]+\.\w+(/\S*)?", link)]
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    """A page that nobody finds is no page."""
+    written = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES}
+    assert not written - set(NAV)
+    assert len(NAV) == len(set(NAV))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -34,8 +34,12 @@ pip() {{ :; }}
 tell() {{ case "$1:$2" in run:[14]|compare:[14]|gate:[14]) ;; *) return "$2" ;; esac; }}
 harness() {{ {harness} "$@" || tell "$1" $?; }}
 python() {{ {python} "$@"; }}
+made_run() {{ PYTHONPATH="$ROOT/tests:$PYTHONPATH" python -c "
+import sys, pathlib, support.finished_runs
+support.finished_runs.write_run(pathlib.Path(sys.argv[1]), size=30)" "$1"; }}
 """
-"""Exit codes 1 and 4 of a command that decides are verdicts, not failures of the page."""
+"""Exit codes 1 and 4 of a command that decides are verdicts, not failures of the page; ``made_run``
+in a page's setup writes a small finished run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
