@@ -24,6 +24,7 @@ class ChatTemplate(Protocol):
         turns: ChatMessages,
         /,
         *,
+        tools: Sequence[Mapping[str, object]] | None = None,
         tokenize: bool = True,
         add_generation_prompt: bool = False,
         continue_final_message: bool = False,

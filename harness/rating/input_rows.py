@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from hashlib import blake2b
 from pathlib import Path
 
@@ -168,8 +169,11 @@ def document_problem(judge: str, row: InputRow, shown: Sequence[str] = ()) -> st
     >>> document_problem("qa", {"question": "?", "answer": "a"}, ("question",))
     "a qa row needs 'answers'; is that its 'answer'?"
     """
+    keys = frozenset(map(str, row))
     row = {key: value for key, value in row.items() if value is not None}
     lacking = _lacking(judge, (*shown, *DOCUMENT[judge]), row)
+    if lacking is None and judge == "tools":
+        lacking = _nothing_expected(keys)
     if lacking is not None:
         return lacking
     checks = _CHECKS | {"choice": _answer_key, "coherence": _conversation}
@@ -304,6 +308,24 @@ def _summary(row: InputRow) -> str | None:
     if not str(row["document"]).strip():
         return "'document' must not be empty"
     return _no_text(row, ["summary"] if row.get("summary") is not None else [])
+
+
+_EXPECTED = ("expected", "asks_for", "answers", "json")
+
+
+def _nothing_expected(keys: frozenset[str]) -> str | None:
+    """Say that a row has none of the fields that say what is right, or one that is misspelt."""
+    if not keys.isdisjoint(_EXPECTED):
+        return None
+    close = [
+        f"; is that its {found[0]!r}"
+        for name in _EXPECTED
+        if (found := get_close_matches(name, sorted(keys), n=1, cutoff=0.75))
+    ]
+    return (
+        "a tools row says what is right in 'expected' (null where no call is wanted), 'asks_for', "
+        f"'answers' or 'json'{''.join(close[:1])}"
+    )
 
 
 def _tools(row: InputRow) -> str | None:

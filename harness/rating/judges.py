@@ -86,6 +86,7 @@ class ToolsDocument(TypedDict, total=False):
     expected: list[Document] | None
     asks_for: list[str]
     answers: list[str]
+    json: Document
 
 
 JudgeFunction = Callable[..., Verdict]

@@ -5,12 +5,15 @@ items, so they return numbers only; an item that cannot be scored is NaN in ever
 YAML aggregates with ``nanmean``.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from math import nan
+from typing import cast
 
-from harness.rating.judges import JUDGES, CoherenceDocument, Document, QADocument
+from harness.rating.judges import JUDGES, CoherenceDocument, Document, QADocument, ToolsDocument
 from harness.records import Response, Verdict
 from harness.scoring.dialogue import messages
+from harness.scoring.tools import fenced_calls, plain_turns, read_tool_row
 
 
 def domain_qa(doc: Document, results: Sequence[str]) -> dict[str, float]:
@@ -47,6 +50,39 @@ def summary(doc: Document, results: Sequence[str]) -> dict[str, float]:
 def reference_summary(doc: Document) -> str:
     """Return a person's summary, empty where there is none, as ``doc_to_target``."""
     return str(doc.get("summary") or "")
+
+
+def tools(doc: Document, results: Sequence[str]) -> dict[str, float]:
+    """Return ``call_match`` and, where calls are wanted, shares of right names and arguments."""
+    return _columns("tools", doc, results, ("call_match", "names", "arguments"))
+
+
+def tools_transcript(doc: ToolsDocument) -> str:
+    """Return a conversation with its tools as plain text, for models without a chat template."""
+    said = cast("Sequence[Document]", doc["messages"])
+    turns = plain_turns(said, doc.get("tools") or ())
+    return transcript({"messages": turns})
+
+
+def fitting_turn(doc: ToolsDocument) -> str:
+    """Return an example of a right reply: calls as fenced JSON, JSON, a question, or an answer."""
+    _, wanted = read_tool_row(cast("Document", doc))
+    if wanted.calls:
+        calls = [
+            {"name": one.name, "arguments": {**_any_values(one.accepted), **one.arguments}}
+            for one in wanted.calls
+        ]
+        return fenced_calls(calls)
+    if wanted.json is not None:
+        return json.dumps(wanted.json.value, ensure_ascii=False)
+    if wanted.asks_for:
+        return f"Could you tell me this first: {wanted.asks_for[0]}?"
+    return next(iter(wanted.answers), "That needs no tool.")
+
+
+def _any_values(accepted: Mapping[str, object]) -> dict[str, object]:
+    """Return a text for each argument that may have any value."""
+    return {name: "..." for name, values in accepted.items() if values is None}
 
 
 def fitting_reaction(doc: Document) -> str:

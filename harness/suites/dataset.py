@@ -6,6 +6,7 @@ one split. So a suite needs no hub, no cache and no working directory, and strin
 ``lm_eval ... --metadata '{"data": "my.jsonl"}'`` scores other rows of the same shape.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
@@ -96,9 +97,45 @@ def datasets_of(path: Path, *, split: str = "test") -> "dict[str, Dataset]":
 
 def datasets_from(splits: Mapping[str, list[dict[str, object]]]) -> "dict[str, Dataset]":
     """Return rows as lm-eval takes them."""
+    return {name: _as_written(rows) for name, rows in splits.items()}
+
+
+def _as_written(rows: list[dict[str, object]]) -> "Dataset":
+    """Return a dataset whose rows are those that were read.
+
+    Arrow gives all objects of a column the same keys, and all values at one place one type: a
+    column whose values would change (tools and their JSON schemas) is stored as JSON.
+    """
     from datasets import Dataset
 
-    return {name: Dataset.from_list(rows) for name, rows in splits.items()}
+    changed = {name for name in rows[0] if _would_change([row[name] for row in rows])}
+    if not changed:
+        return Dataset.from_list(rows)
+    texts = [
+        {key: json.dumps(value) if key in changed else value for key, value in row.items()}
+        for row in rows
+    ]
+
+    def read(batch: dict[str, list[object]]) -> dict[str, list[object]]:
+        return {
+            key: [json.loads(str(text)) for text in values] if key in changed else values
+            for key, values in batch.items()
+        }
+
+    return Dataset.from_list(texts).with_transform(read)
+
+
+def _would_change(values: list[object]) -> bool:
+    if not any(isinstance(value, list | dict) for value in values):
+        return False
+    from datasets import Dataset
+    from pyarrow.lib import ArrowException
+
+    try:
+        stored = Dataset.from_list([{"value": value} for value in values])["value"][:]
+    except (ArrowException, TypeError, ValueError, OverflowError):
+        return True
+    return json.dumps(stored) != json.dumps(values)
 
 
 def splits_of(path: Path, *, split: str = "test") -> dict[str, list[dict[str, object]]]:

@@ -22,6 +22,7 @@ from harness.suites import catalogue, score_answers
 from harness.suites.lm_eval_task import LmEvalInstance, LmEvalTask, load_task, quiet
 from harness.suites.measures import check_references, decided_by, with_measure
 from harness.suites.own.own_judge import OwnJudge, load_judge
+from harness.suites.shown_tools import TOOLS, ToolForm, said_of, show_tools, tool_form
 from harness.suites.tokenize import Encoder, cut_left, generation_settings, ids_hash, render
 
 MESSAGES = "messages"
@@ -35,6 +36,7 @@ class PromptRecipe:
 
     ``doc_ids`` are the rows that are scored, ``chat`` says whether the chat template is used,
     ``max_tokens`` is the length to which longer items are truncated, None where they are not.
+    ``tools`` says how the chat template is given the tools of rows that have any.
     """
 
     task: LmEvalTask
@@ -43,6 +45,7 @@ class PromptRecipe:
     chat: bool
     seed: int
     max_tokens: int | None = None
+    tools: ToolForm | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,10 @@ class LoadedSuite:
             f"{self.suite.name} is decided by its filter {first}; the scores by "
             f"{', '.join(others)} stand beside it"
         )
-        return ([text] if cuts else []) + ([named] if others else [])
+        shown = f"the tools of {self.suite.name} are shown {said_of(self.recipe.tools)}"
+        has_tools = any(item.doc.get(TOOLS) for item in self.items)
+        notes = ((cuts, text), (others, named), (has_tools and self.suite.judge, shown))
+        return [note for holds, note in notes if holds]
 
     def samples(self, arm: str, answers: Answers) -> list[Sample]:
         """Score one arm's answers: lm-eval's own filters and metrics, or the suite's judge."""
@@ -149,13 +155,15 @@ def load_suite(
     suite = with_measure(suite, docs, asked=section.measure, kept=measure)
     suite = check_references(suite, docs)
     hashes = [score_answers.doc_hash(doc) for doc in docs]
+    chat = chosen_template == "auto" and bool(engine_tokenizer.chat_template)
     recipe = PromptRecipe(
         task=task,
         suite=suite,
         doc_ids=_chosen_docs(hashes, section.limit),
-        chat=chosen_template == "auto" and bool(engine_tokenizer.chat_template),
+        chat=chat,
         seed=seed,
         max_tokens=max_tokens if section.truncation == "left" else None,
+        tools=tool_form(engine_tokenizer) if chat and any(d.get(TOOLS) for d in docs) else None,
     )
     instances = instances_of(recipe, engine_tokenizer)
     keys = _keys(recipe, [hashes[index] for index in recipe.doc_ids])
@@ -286,12 +294,20 @@ def instances_of(
         tuple(sorted(groups[number], key=lambda instance: instance.idx))
         for number in range(len(recipe.doc_ids))
     )
-    if recipe.chat and recipe.suite.name in catalogue.builtin_suites():
+    if recipe.chat and (
+        recipe.suite.name in catalogue.builtin_suites() or recipe.suite.judge == TOOLS
+    ):
         for instance in chain.from_iterable(made):
             if MESSAGES in instance.doc:
-                text = render(tokenizer, cast(ChatMessages, instance.doc[MESSAGES]), generate=True)
+                text = _conversation(tokenizer, instance.doc, recipe)
                 instance.arguments = (text, *instance.arguments[1:])
     return made
+
+
+def _conversation(tokenizer: ChatTemplate, doc: Mapping[str, object], recipe: PromptRecipe) -> str:
+    if recipe.tools and doc.get(TOOLS):
+        return show_tools(tokenizer, doc, recipe.tools)
+    return render(tokenizer, cast(ChatMessages, doc[MESSAGES]), generate=True)
 
 
 def _apply_template(

@@ -69,10 +69,17 @@ class Encoder:
         return tuple(head), tuple(whole[len(head) :])
 
 
-def render(tokenizer: ChatTemplate, history: ChatMessages, *, generate: bool) -> str:
+def render(
+    tokenizer: ChatTemplate,
+    history: ChatMessages,
+    *,
+    generate: bool,
+    tools: Sequence[Mapping[str, object]] | None = None,
+) -> str:
     """Return a conversation as text through the tokenizer's chat template.
 
     ``generate`` appends the opening of an assistant's turn; otherwise the last turn is continued.
+    ``tools`` are JSON schemas, in the OpenAI shape.
     A template that refuses system turns gets the conversation without them, as in lm-eval.
     """
     from jinja2.exceptions import TemplateError
@@ -80,6 +87,7 @@ def render(tokenizer: ChatTemplate, history: ChatMessages, *, generate: bool) ->
     def rendered(turns: ChatMessages) -> str:
         return tokenizer.apply_chat_template(
             list(turns),
+            tools=None if tools is None else list(tools),
             tokenize=False,
             add_generation_prompt=generate,
             continue_final_message=not generate,

@@ -31,6 +31,13 @@ GOOD: dict[str, dict[str, Any]] = {
         "fact": "f",
     },
     "coherence": {"id": "1", "messages": [{"role": "user", "content": "Hi"}]},
+    "refusal": {"id": "1", "messages": [{"role": "user", "content": "Hi"}], "should": "help"},
+    "tools": {
+        "id": "1",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "tools": [{"name": "f", "parameters": {"type": "object"}}],
+        "asks_for": ["a"],
+    },
 }
 """Suite -> a row that can be shown and judged."""
 
@@ -47,6 +54,9 @@ WITHOUT: list[tuple[str, dict[str, Any], str]] = [
     ("arc_mini", {"choices": ["a", "b"]}, "needs 'answer'"),
     ("coherence", {"messages": None, "message": []}, "is that its 'message'?"),
     ("coherence", {"messages": [{"role": "assistant", "content": "x"}]}, "a turn to answer"),
+    ("refusal", {"should": "decide"}, "must be 'decline' or 'help'"),
+    ("tools", {"tools": None}, "needs 'tools'"),
+    ("tools", {"expected": [{"name": "g"}]}, "calls 'g', which is none of 'tools'"),
 ]
 
 
@@ -77,6 +87,14 @@ def test_a_field_that_prompt_or_judge_lacks_is_told_with_its_line(
     with pytest.raises(DataError, match=r"mine\.jsonl:2: ") as caught:
         check_suite_rows(study(tmp_path, suite, good, bad))
     assert expected in str(caught.value)
+
+
+def test_a_turn_with_tools_says_what_is_right(tmp_path: Path) -> None:
+    """A misspelt expectation is not taken for a turn that should call nothing."""
+    row = {key: value for key, value in GOOD["tools"].items() if key != "asks_for"}
+    check_suite_rows(study(tmp_path, "tools", GOOD["tools"], {**row, "expected": None}))
+    with pytest.raises(DataError, match=r"mine\.jsonl:1: .*'expected'.* is that its 'expectd'"):
+        check_suite_rows(study(tmp_path, "tools", {**row, "expectd": [{"name": "f"}]}))
 
 
 @pytest.mark.parametrize("layout", ["shop.sqlite", "shop/shop.sqlite", "shop.sql"])

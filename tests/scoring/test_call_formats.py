@@ -6,10 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.scoring.tools.call_arguments import Tool
 from harness.scoring.tools.call_formats import written_calls
 from harness.scoring.tools.call_payloads import ToolCall
 
 TOOLS = {"get_weather", "send_message", "stop"}
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+}
 WEATHER = {"city": "Graz", "days": 3}
 TEXT = json.dumps({"name": "get_weather", "arguments": WEATHER})
 LLAMA = json.dumps({"name": "get_weather", "parameters": WEATHER})
@@ -22,6 +27,10 @@ ONE = {
     "Qwen 3 after a thought": f"<think>call get_weather()?</think>\n<tool_call>{TEXT}</tool_call>",
     "Qwen Coder": "<tool_call>\n<function=get_weather>\n<parameter=city>\nGraz\n</parameter>\n"
     "<parameter=days>\n3\n</parameter>\n</function>\n</tool_call>",
+    "Qwen Coder without its frame": "<function=get_weather>\n<parameter=city>\nGraz\n</parameter>\n"
+    "<parameter=days>\n3\n</parameter>\n</function>\n</tool_call>",
+    "GLM": "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Graz</arg_value>\n"
+    "<arg_key>days</arg_key>\n<arg_value>3</arg_value>\n</tool_call>",
     "Llama 3.1": f"<|python_tag|>{LLAMA}<|eom_id|>",
     "Llama 3.1 without its token": LLAMA,
     "Llama 3.1, own tools": f"<function=get_weather>{INNER}</function><|eot_id|>",
@@ -38,11 +47,33 @@ ONE = {
     "Gemma 3, JSON": f"```json\n{LLAMA}\n```",
     "Gemma for functions": "<start_function_call>call:get_weather{city:<escape>Graz<escape>,days:3}"
     "<end_function_call>",
+    "Gemma for functions without its marks": "call:get_weather{city:Graz,days:3}",
+    "Gemma 4": '<|tool_call>call:get_weather{city:<|"|>Graz<|"|>,days:3}<tool_call|>',
     "Phi 4 mini": f"<|tool_call|>[{TEXT}]<|/tool_call|><|end|>",
     "Phi 4 mini, another form": f"functools[{TEXT}]",
     "Granite": f"<|tool_call|>[{TEXT}]<|end_of_text|>",
     "DeepSeek": "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n"
     f"```json\n{INNER}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+    "DeepSeek 3.1": f"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{INNER}"
+    "<｜tool▁call▁end｜><｜tool▁calls▁end｜><｜end▁of▁sentence｜>",
+    "DeepSeek 3.2": '<｜DSML｜function_calls>\n<｜DSML｜invoke name="get_weather">\n'
+    '<｜DSML｜parameter name="city" string="true">Graz</｜DSML｜parameter>\n'
+    '<｜DSML｜parameter name="days" string="false">3</｜DSML｜parameter>\n</｜DSML｜invoke>\n'
+    "</｜DSML｜function_calls>",
+    "DeepSeek without its tokens": f"functionget_weather\n```json\n{INNER}\n```",
+    "Kimi": "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0"
+    f"<|tool_call_argument_begin|>{INNER}<|tool_call_end|><|tool_calls_section_end|>",
+    "MiniMax": '<minimax:tool_call>\n<invoke name="get_weather">\n<parameter name="city">Graz'
+    '</parameter>\n<parameter name="days">3</parameter>\n</invoke>\n</minimax:tool_call>',
+    "LFM": f"<|tool_call_start|>[{PYTHON}]<|tool_call_end|>",
+    "OLMo": f"<function_calls>{PYTHON}</function_calls>",
+    "Nemotron": f"<TOOLCALL>[{TEXT}]</TOOLCALL>",
+    "Command R7B": '<|START_ACTION|>[{"tool_call_id": "0", "tool_name": "get_weather", '
+    f'"parameters": {INNER}}}]<|END_ACTION|>',
+    "gpt-oss, recipient first": "<|start|>assistant to=functions.get_weather<|channel|>commentary"
+    f"<|constrain|>json<|message|>{INNER}<|call|>",
+    "gpt-oss without its tokens": "analysisThe user wants send_message()?assistantcommentary "
+    f"to=functions.get_weather json{INNER}",
     "gpt-oss": "<|channel|>analysis<|message|>The user wants send_message()?<|end|><|start|>"
     "assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>"
     f"{INNER}<|call|>",
@@ -60,8 +91,28 @@ ONE = {
 def test_one_call(response: str) -> None:
     """Every format gives the same call."""
     found = written_calls(response, TOOLS)
-    assert found.calls == (ToolCall("get_weather", WEATHER),)
+    [call] = found.calls
+    assert (call.name, Tool("get_weather", SCHEMA).named(call)) == ("get_weather", WEATHER)
     assert found.broken is None
+
+
+def test_a_format_without_types_takes_them_from_the_schema() -> None:
+    """A text of digits stays a text where the schema says so; elsewhere JSON is read."""
+    schema = {
+        "type": "object",
+        "properties": {
+            "room": {"type": "string"},
+            "size": {"type": ["number", "null"]},
+            "tags": {"type": "array", "items": {"type": "string"}},
+            "on": {"type": "boolean"},
+            "note": {"type": ["string", "null"]},
+        },
+    }
+    said = {"room": "101", "size": "2.5", "tags": '["a"]', "on": "True", "note": "null"}
+    inner = "".join(f"<parameter={key}>\n{value}\n</parameter>" for key, value in said.items())
+    [call] = written_calls(f"<tool_call><function=f>{inner}</function></tool_call>", {"f"}).calls
+    found = Tool("f", schema).named(call)
+    assert found == {"room": "101", "size": 2.5, "tags": ["a"], "on": True, "note": None}
 
 
 STOP = json.dumps({"name": "stop", "arguments": {}})
@@ -74,6 +125,15 @@ TWO = {
     "Gemma 3": f"```tool_code\n{PYTHON}\nstop()\n```",
     "Phi 4 mini": f"<|tool_call|>[{TEXT}, {STOP}]<|/tool_call|>",
     "JSON lines": f"{TEXT}\n{STOP}",
+    "Mistral Small 3 without its tokens": f"get_weather{INNER}stop{{}}",
+    "DeepSeek without its tokens": f"functionget_weather\n```json\n{INNER}\n```\nfunctionstop\n"
+    "```json\n{}\n```",
+    "Qwen, two functions in one frame": f"<tool_call><function=get_weather>{INNER}</function>"
+    "<function=stop></function></tool_call>",
+    "Gemma 4": '<|tool_call>call:get_weather{city:<|"|>Graz<|"|>,days:3}<tool_call|>'
+    "<|tool_call>call:stop{}<tool_call|>",
+    "GLM": "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Graz</arg_value>\n"
+    "<arg_key>days</arg_key>\n<arg_value>3</arg_value>\n</tool_call>\n<tool_call>stop\n</tool_call>",
     "DeepSeek": "<｜tool▁calls▁begin｜>"
     + "\n".join(
         f"<｜tool▁call▁begin｜>function<｜tool▁sep｜>{name}\n```json\n{args}\n```<｜tool▁call▁end｜>"
@@ -86,8 +146,9 @@ TWO = {
 @pytest.mark.parametrize("response", TWO.values(), ids=TWO)
 def test_several_calls(response: str) -> None:
     """Calls that are made at once all count, in their order."""
-    found = written_calls(response, TOOLS)
-    assert found.calls == (ToolCall("get_weather", WEATHER), ToolCall("stop"))
+    first, second = written_calls(response, TOOLS).calls
+    assert (first.name, Tool("get_weather", SCHEMA).named(first)) == ("get_weather", WEATHER)
+    assert second == ToolCall("stop")
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,14 @@ from harness.scoring.tools.call_arguments import equal
 
 GOLDEN = yaml.safe_load((TESTS / "golden" / "tools.yaml").read_text(encoding="utf-8"))
 
+FIELDS = ("tools", "expected", "asks_for", "answers", "json")
+
 
 def golden() -> Iterator[tuple[dict[str, Any], str, str | None]]:
     """Yield each answer of the golden file with its turn and its label, None where it is right."""
     for turn in GOLDEN["turns"]:
         row = {"tools": GOLDEN["tools"], "messages": [{"role": "user", "content": turn["said"]}]}
-        row |= {name: turn[name] for name in ("expected", "asks_for", "answers") if name in turn}
+        row |= {name: turn[name] for name in FIELDS if name in turn}
         yield from ((row, response, None) for response in turn["right"])
         for label, responses in turn["wrong"].items():
             yield from ((row, response, label) for response in responses)
@@ -33,7 +35,7 @@ def test_the_golden_file_has_answers_wrong_in_each_way() -> None:
     labels = [label for _, _, label in golden()]
     assert len(labels) >= 150
     assert labels.count(None) >= 40
-    assert len(set(labels)) == 18
+    assert len(set(labels)) == 24
 
 
 @pytest.mark.parametrize(("row", "response", "label"), list(golden()))
@@ -76,6 +78,9 @@ def test_rated_rows_have_their_calls() -> None:
         ({"expected": [{"name": "f", "accepted": {"a": 1}}]}, "a list of values, or null"),
         ({"expected": [{"name": "f", "arguments": {"a": 1}}], "asks_for": ["a"]}, "neither asks"),
         ({"asks_for": 3}, "'asks_for' must be a list of texts"),
+        ({"json": {"value": {}}}, "with a 'schema' and a 'value'"),
+        ({"json": {"schema": {}, "value": 1}}, "must be an object"),
+        ({"json": {"schema": {"required": ["a"]}, "value": {}}}, "must fit its schema"),
     ],
 )
 def test_a_row_that_cannot_be_judged_is_named(changes: dict[str, Any], said: str) -> None:

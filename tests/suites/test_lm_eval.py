@@ -10,7 +10,7 @@ from support.command import python
 from harness import content
 from harness.suites.catalogue import builtin_suites
 
-OWN = ("arc_mini", "classification", "coherence", "domain_qa", "refusal", "sql", "summary")
+OWN = ("arc_mini", "classification", "coherence", "domain_qa", "refusal", "sql", "summary", "tools")
 CHOICE = ("arc_challenge", "arc_mini")
 
 pytestmark = pytest.mark.model
@@ -47,7 +47,7 @@ def test_declared_clusters_and_slices_are_fields_of_every_row(tasks: dict[str, A
 
 def test_a_right_and_a_wrong_answer_get_their_metrics(tasks: dict[str, Any]) -> None:
     """What lm-eval calls per item returns the declared numbers: 1 for the target, 0 for noise."""
-    for name in ("classification", "domain_qa", "coherence", "refusal", "sql", "summary"):
+    for name in ("classification", "domain_qa", "coherence", "refusal", "sql", "summary", "tools"):
         task, metric = tasks[name], builtin_suites()[name].metric
         doc = task.test_docs()[0]
         right = task.process_results(doc, [str(task.doc_to_target(doc))])

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 SHOWN = {
     "arc_challenge": ("question",),
     "arc_mini": ("question",),
-    "coherence": (),
     "domain_qa": ("question",),
     "sql": ("question", "schema"),
 }
@@ -35,7 +34,8 @@ def check_suite_rows(study: Study) -> None:
         if suite is None or file is None:
             continue
         for row in ingest.read_rows(file):
-            problem = document_problem(suite.judge or "choice", row.fields, SHOWN[section.name])
+            shown = SHOWN.get(section.name, ())
+            problem = document_problem(suite.judge or "choice", row.fields, shown)
             if problem:
                 raise DataError(f"{row.origin}: suite {section.name!r}: {problem}")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from harness.scoring.tools.call_payloads import Json, ToolCall
+from harness.scoring.tools.call_payloads import Json, ToolCall, typed
 
 if TYPE_CHECKING:
     from jsonschema.protocols import Validator
@@ -52,7 +52,8 @@ class Tool:
         """Return all arguments of a call by name; those without one in the schema's order."""
         free = [name for name in self.properties if name not in call.arguments]
         extra = {f"argument {n + 1}": value for n, value in enumerate(call.positional[len(free) :])}
-        return {**call.arguments, **dict(zip(free, call.positional, strict=False)), **extra}
+        given = {k: typed(value, self.properties.get(k)) for k, value in call.arguments.items()}
+        return {**given, **dict(zip(free, call.positional, strict=False)), **extra}
 
     def fault(self, given: Mapping[str, Json]) -> tuple[str, str] | None:
         """Return the label and the explanation of what breaks the schema; None where nothing does.

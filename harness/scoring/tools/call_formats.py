@@ -1,13 +1,15 @@
 """The calls in a response, in the format of whatever model wrote it.
 
 Read are the formats that the chat templates of these families teach: Hermes and Qwen
-(``<tool_call>``), Qwen Coder (``<function=``), Llama 3 and 4 (JSON, ``<|python_tag|>``,
-``<function=``, Python lists), Mistral (``[TOOL_CALLS]``, ``[ARGS]``), Gemma (``tool_code`` and
-``<start_function_call>``), Phi (``<|tool_call|>``, ``functools``), Granite, DeepSeek, gpt-oss
-(``to=functions.``), and JSON in a fence or by itself. Special tokens may be missing: decoders drop
-them.
+(``<tool_call>``), Qwen Coder (``<function=``), GLM (``<arg_key>``), Llama 3 and 4 (JSON,
+``<|python_tag|>``, ``<function=``, Python lists), Mistral (``[TOOL_CALLS]``, ``[ARGS]``), Gemma
+(``tool_code``, ``<start_function_call>``, ``<|tool_call>``), Phi (``<|tool_call|>``,
+``functools``), Granite, LFM, OLMo, Nemotron, Command R, DeepSeek, Kimi, MiniMax (``<invoke``),
+gpt-oss (``to=functions.``), and JSON in a fence or by itself. Special tokens may be missing:
+decoders drop them.
 """
 
+import json
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -57,8 +59,12 @@ def _json(match: re.Match[str]) -> list[ToolCall]:
 def _any(match: re.Match[str]) -> list[ToolCall]:
     """Read JSON, Python, or a function with XML parameters."""
     text = match[1].strip()
-    if inner := _FUNCTION.search(text):
-        return _function(inner)
+    if inner := list(_FUNCTION.finditer(text)):
+        return [call for one in inner for call in _function(one)]
+    if inner := list(_INVOKE.finditer(text)):
+        return [xml_call(one[1], one[2]) for one in inner]
+    if keyed := _KEYED.fullmatch(text):
+        return [xml_call(keyed[1], keyed[2])]
     return json_calls(text) if re.match(r"\[?\s*[{\]]", text) else python_calls(text)
 
 
@@ -76,6 +82,11 @@ def _escaped(match: re.Match[str]) -> list[ToolCall]:
 
 
 _FUNCTION = re.compile(r"<function=([^>]+)>(.*?)(?:</function>|\Z)", re.DOTALL)
+_INVOKE = re.compile(
+    r"""<(?:[\w｜]+:?)?invoke\s+name=["']([^"']+)["']>(.*?)(?:</(?:[\w｜]+:?)?invoke>|\Z)""",
+    re.DOTALL,
+)
+_KEYED = re.compile(r"([\w.\-]+)\s*((?:<arg_key>.*)?)", re.DOTALL)
 _MARKED: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
     (re.compile(pattern, re.DOTALL), read)
     for pattern, read in (
@@ -90,11 +101,23 @@ _MARKED: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
             r"to=functions\.([\w.\-]+).*?<\|message\|>(.*?)(?:<\|call\|>|<\|end\|>|\Z)",
             _named,
         ),
+        (
+            r"to=functions\.([\w.\-]+)[^{\n]*(\{.*?\})(?=\s*(?:assistant|commentary|\Z))",
+            _named,
+        ),
+        # Kimi
+        (
+            r"<\|tool_call_begin\|>\s*(?:functions\.)?([\w.\-]+)(?::\d+)?\s*"
+            r"<\|tool_call_argument_begin\|>(.*?)(?:<\|tool_call_end\|>|\Z)",
+            _named,
+        ),
         # Gemma for functions
         (
             r"<start_function_call>\s*call:([\w.\-]+)\{(.*?)\}\s*(?:<end_function_call>|\Z)",
             _escaped,
         ),
+        (r"<\|tool_call>\s*call:([\w.\-]+)\{(.*?)\}\s*(?:<tool_call\|>|\Z)", _escaped),
+        (r"(?:\A|(?<=[\s}]))call:([\w.\-]+)\{(.*?)\}(?=\s*(?:call:|\Z))", _escaped),
         # Mistral, from version 11 on
         (
             r"(?:\[TOOL_CALLS\])?([\w.\-]+)(?:\[CALL_ID\]\w+)?\[ARGS\]"
@@ -103,12 +126,16 @@ _MARKED: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         ),
         (r"\[TOOL_CALLS\]\s*(\[.*\]|\{.*\})", _json),
         (r"\[TOOL_CALLS\]\s*([\w.\-]+)\s*(\{.*?\})(?=\s*(?:\[TOOL_CALLS\]|\Z))", _named),
-        # Phi and Granite
-        (r"<\|tool_call\|>\s*(.*?)\s*(?:<\|/tool_call\|>|\Z)", _any),
+        # Phi, Granite, LFM
+        (r"<\|tool_call(?:_start)?\|>\s*(.*?)\s*(?:<\|/tool_call\|>|<\|tool_call_end\|>|\Z)", _any),
         (r"\bfunctools\s*(\[.*\])", _json),
         # Hermes, Qwen
         (r"<tool_call>\s*(.*?)\s*(?:</tool_call>|(?=<tool_call>)|\Z)", _any),
         (r"<(?:function_call|functioncall)>\s*(.*?)\s*(?:</function_?call>|\Z)", _any),
+        # MiniMax, DeepSeek from version 3.2 on; Nemotron, Jamba, OLMo; Command R
+        (r"(<(?:[\w｜]+:?)?invoke\s.*)", _any),
+        (r"<(?:TOOLCALL|(?:tool|function)_calls)>\s*(.*?)\s*(?:</\w+>|\Z)", _any),
+        (r"<\|START_ACTION\|>\s*(.*?)\s*(?:<\|END_ACTION\|>|\Z)", _json),
         # Llama
         (_FUNCTION.pattern, _function),
         (r"<\|python_tag\|>\s*(.*?)\s*\Z", _any),
@@ -117,7 +144,6 @@ _MARKED: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         (r"Action:\s*```json\s*\n(.*?)(?:```|\Z)", _json),
     )
 )
-_NAME_FIRST = re.compile(r"([\w.\-]+)\s*(\{.*\})", re.DOTALL)
 _FENCE = re.compile(r"```[\w\-]*[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 _LIKE_A_CALL = re.compile(
     r"""["'](?:name|function|tool|tool_name|tool_calls)["']\s*:""", re.IGNORECASE
@@ -137,13 +163,44 @@ def written_calls(response: str, tools: Collection[str]) -> WrittenCalls:
     >>> written_calls("I would call f() here.", {"f"}).calls
     ()
     """
-    text = _MARKS.sub("", _THOUGHT.sub("", both_ends(response)))
+    text = without_thoughts(response)
     for pattern, read in _MARKED:
         if matches := list(pattern.finditer(text)):
             return _read(text, matches, read)
+    if found := _names_first(text, tools):
+        return found
     if matches := [one for one in _FENCE.finditer(text) if _is_call(one[1], tools)]:
         return _read(text, matches, _any)
     return _bare(text, tools)
+
+
+def without_thoughts(response: str) -> str:
+    """Return a response without what it thought, and without marks of the end of a turn."""
+    return _MARKS.sub("", _THOUGHT.sub("", both_ends(response)))
+
+
+def _names_first(text: str, tools: Collection[str]) -> WrittenCalls | None:
+    """Return calls that are a tool's name and then its arguments, up to the end of the text.
+
+    So those of Mistral and DeepSeek look without their special tokens.
+    """
+    if not tools:
+        return None
+    names = "|".join(sorted(map(re.escape, tools), key=len, reverse=True))
+    first = re.compile(rf"(?<!\w)(?:function)?(?:functions[.])?({names})\s*(?:```json\s*)?(?=\{{)")
+    decoder, calls = json.JSONDecoder(strict=False), list[ToolCall]()
+    start = first.search(text)
+    place = start.start() if start else len(text)
+    while match := first.match(text, place):
+        try:
+            given, end = decoder.raw_decode(text, match.end())
+        except (ValueError, RecursionError):
+            return None
+        calls.append(ToolCall(match[1], given))
+        place = len(text) - len(text[end:].lstrip("` \t\r\n;,"))
+    if not calls or place < len(text):
+        return None
+    return WrittenCalls(tuple(calls), text[: start.start()].strip() if start else "")
 
 
 def _read(text: str, matches: Sequence[re.Match[str]], read: _Reader) -> WrittenCalls:
@@ -183,9 +240,6 @@ def _bare(text: str, tools: Collection[str]) -> WrittenCalls:
     """Return the calls of a response without any mark: JSON after any prose, or Python alone."""
     if found := _python_of(text, tools):
         return WrittenCalls(tuple(found), "")
-    named = _NAME_FIRST.fullmatch(text.strip())
-    if named and named[1] in tools:
-        return _read(text.strip(), [named], _named)
     start = re.search(r"[\[{]", text)
     if start is None or (not _is_call(text[start.start() :], ()) and not _names_one(text, tools)):
         return WrittenCalls((), text.strip())

@@ -26,6 +26,12 @@ class ToolCall:
     positional: tuple[Json, ...] = ()
 
 
+class UntypedText(str):
+    """A value in a format without types, such as an XML element: the schema says its type."""
+
+    __slots__ = ()
+
+
 class NoCallError(ValueError):
     """What was read is no call, or a broken one."""
 
@@ -149,22 +155,47 @@ def _literal(node: ast.expr) -> Json:
     return list(value) if isinstance(value, tuple) else value
 
 
-_PARAMETER = re.compile(r"<parameter=([^>\s]+)>\n?(.*?)\n?</parameter>", re.DOTALL)
-_NAMED_PARAMETER = re.compile(
-    r"""<parameter\s+name=["']([^"']+)["'][^>]*>\n?(.*?)\n?</parameter>""", re.DOTALL
+_PARAMETERS = (
+    re.compile(r"<parameter=([^>\s]+)>\n?(.*?)\n?</parameter>", re.DOTALL),
+    re.compile(
+        r"""<(?:｜DSML｜|antml:)?parameter\s+name=["']([^"']+)["'][^>]*>\n?(.*?)\n?"""
+        r"</(?:｜DSML｜|antml:)?parameter>",
+        re.DOTALL,
+    ),
+    re.compile(r"<arg_key>(.*?)</arg_key>\s*<arg_value>\n?(.*?)\n?</arg_value>", re.DOTALL),
 )
+"""How Qwen Coder, DeepSeek and MiniMax, and GLM write a parameter's name and its value."""
 
 
 def xml_call(name: str, body: str) -> ToolCall:
-    """Return a call whose parameters are XML elements; a value that is JSON is read as such.
+    """Return a call whose parameters are XML elements; the tool's schema says what each holds.
 
     >>> xml_call("f", "<parameter=a>1</parameter><parameter=b>Graz</parameter>")
-    ToolCall(name='f', arguments={'a': 1, 'b': 'Graz'}, positional=())
+    ToolCall(name='f', arguments={'a': '1', 'b': 'Graz'}, positional=())
     """
-    found = _PARAMETER.findall(body) or _NAMED_PARAMETER.findall(body)
+    found = next((f for one in _PARAMETERS if (f := one.findall(body))), [])
     if not found and body.strip():
         raise NoCallError("parameters are elements with a name")
-    return ToolCall(name, {key: _json_or_text(value) for key, value in found})
+    return ToolCall(name, {key.strip(): UntypedText(value) for key, value in found})
+
+
+def typed(value: Json, schema: Json) -> Json:
+    """Return a value as its schema has it, where it came from a format without types.
+
+    >>> typed(UntypedText("7"), {"type": "string"}), typed(UntypedText("7"), {"type": "integer"})
+    ('7', 7)
+    """
+    if not isinstance(value, UntypedText):
+        return value
+    kinds = schema.get("type") if isinstance(schema, Mapping) else None
+    kinds = kinds if isinstance(kinds, list) else [kinds]
+    if kinds == ["string"]:
+        return str(value)
+    read = _json_or_text(_PYTHON_WORDS.get(str(value).strip(), str(value)))
+    return str(value) if "string" in kinds and not isinstance(read, str | None) else read
+
+
+_PYTHON_WORDS = {"True": "true", "False": "false", "None": "null"}
 
 
 def _json_or_text(text: str) -> Json:
@@ -186,22 +217,34 @@ def named_call(name: str, arguments: str) -> ToolCall:
     return ToolCall(name.strip(), given)
 
 
-_ESCAPED = re.compile(r"(\w+):(?:<escape>(.*?)<escape>|([^,{}]+))", re.DOTALL)
+_MARK = re.compile(r"<escape>|<\|\"\|>")
+_BARE_KEY = re.compile(r"([{,]\s*)([\w\-]+)(\s*:)")
+_FLAT = re.compile(r"([\w\-]+):([^{}]*?)(?=,\s*[\w\-]+:|\Z)", re.DOTALL)
 
 
 def escaped_call(name: str, body: str) -> ToolCall:
-    """Return a call whose texts stand between ``<escape>`` marks.
+    """Return a call whose keys are bare and whose texts stand between marks, as Gemma writes it.
 
-    >>> escaped_call("f", "a:<escape>Graz, Styria<escape>,b:2")
-    ToolCall(name='f', arguments={'a': 'Graz, Styria', 'b': 2}, positional=())
+    >>> escaped_call("f", "a:<escape>Graz, Styria<escape>,b:[2,3]")
+    ToolCall(name='f', arguments={'a': 'Graz, Styria', 'b': [2, 3]}, positional=())
+
+    Where a decoder has dropped the marks, a text goes on to the next key:
+
+    >>> escaped_call("f", "a:Graz, Styria,b:2").arguments
+    {'a': 'Graz, Styria', 'b': '2'}
     """
-    return ToolCall(
-        name,
-        {
-            key: text if plain == "" else _json_or_text(plain.strip())
-            for key, text, plain in _ESCAPED.findall(body)
-        },
-    )
+    pieces = _MARK.split(f"{{{body}}}")
+    quoted = [
+        json.dumps(piece) if number % 2 else _BARE_KEY.sub(r'\1"\2"\3', piece)
+        for number, piece in enumerate(pieces)
+    ]
+    try:
+        given = json.loads("".join(quoted), strict=False)
+    except (ValueError, RecursionError):
+        given = {key: UntypedText(value.strip()) for key, value in _FLAT.findall(body)}
+        if not given or len(pieces) > 1:
+            raise NoCallError("the arguments do not parse") from None
+    return ToolCall(name, given)
 
 
 def names_in(calls: Sequence[ToolCall]) -> set[str]:

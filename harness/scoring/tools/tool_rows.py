@@ -4,17 +4,19 @@ from collections.abc import Mapping
 
 from harness.scoring.tools.call_arguments import NotAToolError, Tool, WantedCall
 from harness.scoring.tools.call_payloads import Json, NoCallError, ToolCall, json_calls_of
+from harness.scoring.tools.json_reply import WantedJson
 from harness.scoring.tools.tool_use import WantedTurn
 
 
 def read_tool_row(row: Mapping[str, Json]) -> tuple[list[Tool], WantedTurn]:
-    """Read ``tools``, and ``expected`` with ``asks_for`` and ``answers``.
+    """Read ``tools``, and ``expected`` with ``asks_for``, ``answers`` and ``json``.
 
     ``tools`` are JSON schemas in the OpenAI shape. ``expected`` is a list of calls, each with
     ``name``, ``arguments`` and, where other values are as good, ``accepted``: lists of them by
     argument, null for any that the schema allows; none where no call is wanted. Then ``asks_for``
-    names arguments of which one should be asked for, and ``answers`` are texts of which the reply
-    should state one.
+    names arguments of which one should be asked for, ``answers`` are texts of which the reply
+    should state one, and ``json`` is the object that it should be: its ``schema``, its ``value``
+    and, by field, other values that are ``accepted``.
 
     Raises:
         NotAToolError: Saying what is wrong.
@@ -30,14 +32,29 @@ def read_tool_row(row: Mapping[str, Json]) -> tuple[list[Tool], WantedTurn]:
     if not isinstance(expected, list):
         raise NotAToolError("'expected' must be a list of calls, or null")
     calls = tuple(_wanted(one, tools) for one in expected)
-    wanted = WantedTurn(calls, _texts(row, "asks_for"), _texts(row, "answers"))
-    if calls and (wanted.asks_for or wanted.answers):
+    wanted = WantedTurn(calls, _texts(row, "asks_for"), _texts(row, "answers"), _json(row))
+    if calls and (wanted.asks_for or wanted.answers or wanted.json):
         raise NotAToolError("a turn that should call something neither asks nor answers")
     return tools, wanted
 
 
+def _json(row: Mapping[str, Json]) -> WantedJson | None:
+    given = row.get("json")
+    if given is None:
+        return None
+    if not isinstance(given, Mapping) or not {"schema", "value"} <= given.keys():
+        raise NotAToolError("'json' must be an object with a 'schema' and a 'value'")
+    tool = Tool.of({"name": "json", "parameters": given["schema"]})
+    value = given["value"]
+    if not isinstance(value, Mapping):
+        raise NotAToolError("the 'value' of 'json' must be an object")
+    if fault := tool.fault(value):
+        raise NotAToolError(f"the 'value' of 'json' must fit its schema: {fault[1]}")
+    return WantedJson(tool.parameters, value, _accepted(given))
+
+
 def _wanted(given: Json, tools: list[Tool]) -> WantedCall:
-    accepted = given.get("accepted") or {} if isinstance(given, Mapping) else {}
+    accepted = _accepted(given) if isinstance(given, Mapping) else {}
     try:
         [call] = json_calls_of(given)
     except (NoCallError, ValueError) as error:
@@ -45,14 +62,19 @@ def _wanted(given: Json, tools: list[Tool]) -> WantedCall:
     tool = next((tool for tool in tools if tool.name == call.name), None)
     if tool is None:
         raise NotAToolError(f"'expected' calls {call.name!r}, which is none of 'tools'")
-    if not isinstance(accepted, Mapping) or not all(
-        values is None or isinstance(values, list) for values in accepted.values()
-    ):
-        raise NotAToolError("'accepted' must hold a list of values, or null, for an argument")
     wanted = WantedCall(call.name, call.arguments, accepted)
     if fault := _without(tool, wanted).fault(_filled(call, wanted)):
         raise NotAToolError(f"an expected call must fit its tool: {fault[1]}")
     return wanted
+
+
+def _accepted(given: Mapping[str, Json]) -> dict[str, list[Json] | None]:
+    accepted = given.get("accepted") or {}
+    if not isinstance(accepted, Mapping) or not all(
+        values is None or isinstance(values, list) for values in accepted.values()
+    ):
+        raise NotAToolError("'accepted' must hold a list of values, or null, for an argument")
+    return dict(accepted)
 
 
 def _without(tool: Tool, wanted: WantedCall) -> Tool:

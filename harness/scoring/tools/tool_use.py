@@ -5,6 +5,7 @@ The rules are those of the Berkeley Function-Calling Leaderboard's syntax-tree c
 are made at once have no order; and beside them what a missing argument or a failed call asks for.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from harness.scoring.free_text import qa
 from harness.scoring.tools.call_arguments import Tool, WantedCall
 from harness.scoring.tools.call_formats import WrittenCalls, written_calls
 from harness.scoring.tools.call_payloads import Json, ToolCall
+from harness.scoring.tools.json_reply import WantedJson
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +25,13 @@ class WantedTurn:
         calls: The calls to make, in any order; none where it should answer in words.
         asks_for: Arguments that nobody has named: the turn should ask for one of them.
         answers: Texts of which the reply should state one, where it makes no call.
+        json: The JSON object that the reply should be, where it makes no call.
     """
 
     calls: tuple[WantedCall, ...] = ()
     asks_for: tuple[str, ...] = ()
     answers: tuple[str, ...] = ()
+    json: WantedJson | None = None
 
 
 def tool_use(
@@ -42,30 +46,29 @@ def tool_use(
         finish: ``length`` where it was cut.
 
     Returns:
-        A verdict with a score of 0 or 1. ``details`` has the ``calls`` as parsed; the metrics
-        ``names`` and ``arguments`` are the shares of the wanted calls, and of their arguments, that
-        are right.
+        A verdict with a score of 0 or 1, its metric ``call_match``. ``details`` has the ``calls``
+        as parsed; the metrics ``names`` and ``arguments`` are the shares of the wanted calls, and
+        of their arguments, that are right.
     """
     written = written_calls(response, {tool.name for tool in tools})
+    if wanted.json is not None and not tools:
+        written = WrittenCalls((), response)
     by_name = {tool.name: tool for tool in tools}
     fault = _fault(by_name, wanted, written, response)
     calls = [{"name": call.name, "arguments": _named(by_name, call)} for call in written.calls]
     labels = () if fault is None else (fault[0],)
     if fault is not None and finish == "length":
         labels = ("truncated", *labels)
+    score = 1.0 if fault is None else 0.0
     return Verdict(
         outcome="correct" if fault is None else "incorrect",
-        score=1.0 if fault is None else 0.0,
+        score=score,
         labels=labels,
         answer=", ".join(call.name for call in written.calls) or None,
         explanation="as wanted" if fault is None else fault[1],
-        metrics=_shares(by_name, wanted, written),
+        metrics={"call_match": score, **_shares(by_name, wanted, written)},
         details={"calls": calls},
     )
-
-
-_QUESTION = "?？؟"
-_PLEASE = ("please", "need", "tell me", "let me know", "provide", "specify")
 
 
 def _named(tools: Mapping[str, Tool], call: ToolCall) -> dict[str, Json]:
@@ -99,6 +102,8 @@ def _fault_of_words(wanted: WantedTurn, written: WrittenCalls) -> tuple[str, str
                 wanted.asks_for
             )
         return "needless_call", f"{called} is called where no call is wanted"
+    if wanted.json is not None:
+        return wanted.json.fault(written.text)
     if wanted.asks_for and not _asks(written.text, wanted.asks_for):
         return "did_not_ask", f"it should ask for {' or '.join(wanted.asks_for)}"
     if wanted.answers:
@@ -110,13 +115,30 @@ def _fault_of_words(wanted: WantedTurn, written: WrittenCalls) -> tuple[str, str
 
 
 def _asks(text: str, names: Sequence[str]) -> bool:
-    """Return whether a text asks for something: a question, or one of the arguments by name."""
+    """Return whether a text asks for something: a question, or one of the arguments by name.
+
+    A question that only ends a reply ("Anything else?") asks for nothing, and one for consent ("Is
+    that okay?") only where the text names what is asked for.
+    """
     low = text.lower()
-    words = {part for name in names for part in name.lower().split("_") if len(part) > 2}
-    return any(mark in text for mark in "?？؟") or (
-        any(word in low for word in words)
-        and any(please in low for please in ("please", "need", "tell me", "let me know", "provide"))
-    )
+    parts = {part for name in names for part in name.lower().split("_")}
+    named = not parts.isdisjoint(re.findall(r"\w+", low))
+    asked = [one for one in _QUESTIONS.findall(low) if not _OFFER.search(one)]
+    if any(named or not _CONSENT.search(one) for one in asked):
+        return True
+    return named and any(please in low for please in _PLEASE)
+
+
+_PLEASE = ("please", "need", "tell me", "let me know", "provide", "specify")
+_QUESTIONS = re.compile(r"[^.!?？؟\n]*[?？؟]")
+_OFFER = re.compile(
+    r"\b(?:any|some)thing (?:else|more)\b|\bwhat else can i\b|\bhelp you with\b"
+    r"|\bhow (?:else )?(?:can|may) i (?:help|assist)\b"
+)
+_CONSENT = re.compile(
+    r"\b(?:is|does|was) (?:that|this|it) (?:all right|ok|okay|right|correct|fine|work|help|suit)\b"
+    r"|\bsounds? good\b|^\s*(?:ok|okay|right|all right|fine)\s*\?"
+)
 
 
 def _fault_of_calls(
