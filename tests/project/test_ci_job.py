@@ -1,4 +1,4 @@
-"""The README's CI job, run as it stands there: on a regression, no change, and too few items."""
+"""The page's CI job, run as it stands there: on a regression, no change, and too few items."""
 
 import json
 import os
@@ -17,12 +17,12 @@ from harness import content
 
 pytestmark = pytest.mark.model
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "ci.md").read_text(encoding="utf-8")
 
 
 def job() -> list[dict[str, Any]]:
-    """Return the steps of the README's workflow."""
-    text = README.split("<!-- ci job -->")[1].split("<!-- end -->")[0]
+    """Return the steps of the page's workflow."""
+    text = PAGE.split("<!-- ci job -->")[1].split("<!-- end -->")[0]
     workflow = yaml.safe_load(re.search(r"```yaml\n(.*?)```", text, re.DOTALL)[1])
     return list(workflow["jobs"]["gate"]["steps"])
 
@@ -32,7 +32,7 @@ def test_the_job_uploads_no_key_to_the_sheets() -> None:
     paths = [s["with"]["path"] for s in job() if "upload-artifact" in s.get("uses", "")]
     assert paths
     assert all("!runs/support-bot/review" in path.split() for path in paths)
-    text = README.split("<!-- ci job -->")[1].split("<!-- end -->")[0]
+    text = PAGE.split("<!-- ci job -->")[1].split("<!-- end -->")[0]
     assert "permissions: {contents: read}" in text
 
 

@@ -17,7 +17,7 @@ from harness.cli import app
 from harness.suites.catalogue import builtin_suites
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = sorted((ROOT / "docs").rglob("*.md"))
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 MKDOCS = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
 
@@ -75,6 +75,11 @@ def test_links_lead_somewhere() -> None:
     assert not broken
 
 
+def test_the_readme_stays_short() -> None:
+    """Whoever has never heard of it reads it to the end; the rest stands in ``docs/``."""
+    assert len(README.splitlines()) <= 140
+
+
 def prose(page: Path) -> str:
     """Return a page's text without its code blocks."""
     return FENCE.sub("", page.read_text(encoding="utf-8"))
@@ -102,7 +107,8 @@ def test_addresses_elsewhere_have_the_right_form() -> None:
 
 def test_every_page_is_in_the_navigation() -> None:
     """A page that nobody finds is no page."""
-    written = {page.relative_to(ROOT / "docs").as_posix() for page in PAGES}
+    docs = ROOT / "docs"
+    written = {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")}
     assert not written - set(NAV)
     assert len(NAV) == len(set(NAV))
 

@@ -46,11 +46,12 @@ def test_public_names_are_documented(name: str) -> None:
             assert (value.__doc__ or "").strip(), f"{name}.{public_name}"
 
 
-def test_the_readme_shows_every_name_of_the_package() -> None:
-    """What ``import harness`` offers and what the README says about Python are the same names."""
+def test_the_reference_shows_every_name_of_the_package() -> None:
+    """What ``import harness`` offers and what the page about Python shows are the same names."""
     import harness
 
-    section = (ROOT / "README.md").read_text("utf-8").split("From Python")[1]
+    page = ROOT / "docs" / "reference" / "python.md"
+    section = page.read_text("utf-8").split("## In a trainer")[0]
     assert set(re.findall(r"\bharness\.(\w+)", section)) == set(harness.__all__)
 
 
