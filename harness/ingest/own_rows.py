@@ -9,17 +9,29 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from string import ascii_uppercase
 from typing import Literal
 
 from harness.errors import DataError
 from harness.ingest.file_formats import SourceRow
 from harness.ingest.flags import FLAGS, is_there, learnt
+from harness.ingest.labelled_texts import (
+    OwnRow,
+    label_columns,
+    labelled_row,
+    labels_in,
+    said_row,
+    summary_columns,
+    summed_row,
+)
 from harness.ingest.shapes import Shape, shape_of
 from harness.ingest.turns import EmptyFieldError, Fields, parsed, text
 from harness.records import Message
 
-Suited = Literal["domain_qa", "coherence", "arc_challenge", "sql", "held_out"]
+Suited = Literal[
+    "domain_qa", "coherence", "arc_challenge", "sql", "held_out", "classification", "summary"
+]
 """The suite that asks such rows; ``held_out`` is written beside the study."""
 
 WOULD_DO = (
@@ -28,6 +40,8 @@ WOULD_DO = (
     "messages",
     "question, choices and answer",
     "question, query and schema_sql (or db_id, with --databases)",
+    "text and label",
+    "document and summary",
     "prompt, chosen and rejected",
     "text",
 )
@@ -51,16 +65,6 @@ _LISTS = ("messages", "conversations", "chosen", "rejected", "answers", "choices
 _SQL = re.compile(r"\s*(?:\(|--.*\n|\s)*(?:select|with)\b", re.IGNORECASE)
 _TABLE = re.compile(r"\bcreate\s+(?:temp\w*\s+)?table\b", re.IGNORECASE)
 _OPTION = re.compile(r"(?:option|choice|answer)?[_ ]?([a-h])", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OwnRow:
-    """One row: as it is learnt, as it is asked (None where it cannot be), and its question."""
-
-    learn: Mapping[str, object]
-    ask: Mapping[str, object] | None
-    asked: str
-    fields: Fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +100,13 @@ def recognised(source: str, found: Iterable[SourceRow]) -> OwnRows:
     if _is_sql(first):
         return _made("questions to SQL", "sql", rows, _sql)
     if _options(first) and _answer_of(first):
-        return _made("multiple choice", "arc_challenge", rows, _choice)
+        return _made("multiple choice", "arc_challenge", rows, choice_row)
+    if (columns := label_columns([row.fields for row in rows])) is not None:
+        read = partial(labelled_row, columns=columns, labels=labels_in(rows, columns[1]))
+        return _made("texts with labels", "classification", rows, read)
+    if (columns := summary_columns(first)) is not None:
+        return _made("documents with summaries", "summary", rows,
+                     partial(summed_row, columns=columns))  # fmt: skip
     if "question" in first and "answers" in first:
         return _made("questions with accepted answers", "domain_qa", rows, _answers)
     shape = shape_of(first)
@@ -270,7 +280,8 @@ def _answer_of(fields: Fields) -> str:
     return next((name for name in names if is_there(fields.get(name))), "")
 
 
-def _choice(fields: Fields, where: str) -> OwnRow:
+def choice_row(fields: Fields, where: str) -> OwnRow:
+    """Read a question with choices, in a list, an object or columns of their own."""
     options = {label: text({label: one}, label, where) for label, one in _options(fields).items()}
     question, name = text(fields, "question", where), _answer_of(fields)
     given = text(fields, name, where).strip() if name else ""
@@ -288,7 +299,7 @@ def _choice(fields: Fields, where: str) -> OwnRow:
         )
     asked = f"Question: {question}\nAnswer:"
     return OwnRow(
-        learn=_said(asked, options[answer]),
+        learn=said_row(asked, options[answer]),
         ask={
             "question": question,
             "choices": {"text": list(options.values()), "label": labels},
@@ -297,13 +308,6 @@ def _choice(fields: Fields, where: str) -> OwnRow:
         asked=question,
         fields=fields,
     )
-
-
-def _said(question: str, answer: str) -> dict[str, object]:
-    return {
-        "prompt": [{"role": "user", "content": question}],
-        "completion": [{"role": "assistant", "content": answer}],
-    }
 
 
 def _sql_columns(fields: Fields) -> tuple[str, str]:
@@ -341,7 +345,7 @@ def _sql(fields: Fields, where: str) -> OwnRow:
     schema = str(fields.get("schema") or "") or script
     question, query = text(fields, asked, where), text(fields, gold, where)
     return OwnRow(
-        learn=_said(f"{schema}\n{question}", query),
+        learn=said_row(f"{schema}\n{question}", query),
         ask={"question": question, "schema": schema, "gold_sql": query, **place},
         asked=f"{schema}\n{question}",
         fields=fields,

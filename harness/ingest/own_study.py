@@ -6,15 +6,16 @@ together.
 
 import json
 import sqlite3
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness import corpus
-from harness.errors import DataError, nearest
-from harness.ingest.own_rows import OwnRow, OwnRows, recognised
+from harness.errors import DataError
+from harness.ingest.groups import group_column, groups_of
+from harness.ingest.labelled_texts import OwnRow
+from harness.ingest.own_rows import OwnRows, recognised
 from harness.ingest.sources import rows_of
 from harness.suites.own import default_name
 
@@ -23,12 +24,6 @@ SHARE, MOST = 0.2, 500
 
 LEAST = 10
 """Rows below which a split leaves nothing to learn or nothing to ask."""
-
-GROUPS = (
-    "group", "cluster", "conversation", "conversation_id", "document", "document_id", "doc_id",
-    "source_id", "fact", "template", "title",
-)  # fmt: skip
-"""Columns whose values keep rows together, where some of them repeat."""
 
 TRAIN, TEST = Path("data", "train.jsonl"), Path("data", "test.jsonl")
 HELD_OUT = Path("suites", "held_out")
@@ -86,8 +81,9 @@ def begin_study(source: str, base: str, *, group: str = "", databases: str = "")
             f"a study needs {LEAST} rows or more, to learn some and ask others: {source} has "
             f"{len(own.rows)}"
         )
-    column = _group_column(own, group)
-    groups = _groups(own.rows, column)
+    column = group_column(own.columns, [row.fields for row in own.rows], group)
+    values = [str(row.fields.get(column)) for row in own.rows] if column else None
+    groups = groups_of([row.asked for row in own.rows], values)
     share = min(SHARE, MOST / len(own.rows))
     kept, held = corpus.hold_out(groups, share=share, seed=0)
     asked = [(groups[place], own.rows[place]) for place in held if own.rows[place].ask]
@@ -116,48 +112,12 @@ def begin_study(source: str, base: str, *, group: str = "", databases: str = "")
     )
 
 
-def _group_column(own: OwnRows, wanted: str) -> str:
-    """Return the column that groups rows, empty where none does."""
-    wanted = "_".join(wanted.lower().split())
-    if wanted and wanted not in own.columns:
-        raise DataError(f"no column {wanted!r} to group by{nearest(wanted, own.columns)}")
-    if wanted:
-        return wanted
-    for name in GROUPS:
-        if name in own.columns:
-            values = Counter(str(row.fields.get(name)) for row in own.rows)
-            if 2 <= len(values) < len(own.rows):
-                return name
-    return ""
-
-
-def _groups(rows: Sequence[OwnRow], column: str) -> list[str]:
-    """Return the group of each row: those with one value, one question or nearly one are joined."""
-    parent = list(range(len(rows)))
-
-    def root(place: int) -> int:
-        while parent[place] != place:
-            parent[place] = parent[parent[place]]
-            place = parent[place]
-        return place
-
-    first: dict[tuple[str, str], int] = {}
-    for place, row in enumerate(rows):
-        keys = [("asks", " ".join(row.asked.lower().split()))]
-        if column:
-            keys.append(("value", str(row.fields.get(column))))
-        for key in keys:
-            parent[root(place)] = root(first.setdefault(key, place))
-    for place, earlier in corpus.near_duplicates([row.asked for row in rows]).items():
-        parent[root(place)] = root(earlier)
-    return [f"group-{root(place) + 1}" for place in range(len(rows))]
-
-
 def _item(own: OwnRows, number: int, group: str, row: OwnRow) -> dict[str, object]:
     """Return a row as an item of its suite, with the field that its suite clusters by."""
     cluster = {
         "domain_qa": "fact", "coherence": "conversation", "sql": "template",
-        "arc_challenge": "fact", "held_out": "group",
+        "arc_challenge": "fact", "held_out": "group", "classification": "group",
+        "summary": "group",
     }[own.suite]  # fmt: skip
     return {"id": f"row-{number}", **(row.ask or {}), cluster: group}
 
@@ -201,6 +161,8 @@ _ASKED = {
     "coherence": "does a reply fit what was said?",
     "arc_challenge": "is the right choice the likeliest?",
     "sql": "queries are run, and compared with yours",
+    "classification": "is the right label named?",
+    "summary": "is nothing invented, copied, cut or too long?",
     "held_out": "how likely does the model find each token?",
 }
 
@@ -290,6 +252,8 @@ def _how(own: OwnRows) -> str:
         lines += "    template: none                # prompts as they stand, as they are learnt\n"
     if own.suite == "arc_challenge":
         lines += "    cluster: fact                 # questions that are much alike count as one\n"
+    if own.suite in {"classification", "summary"}:
+        lines += "    cluster: group                # texts that are much alike count as one\n"
     if own.suite == "held_out":
         lines += "    cluster: group                # texts that are much alike count as one\n"
     if own.suite == "domain_qa":

@@ -112,6 +112,8 @@ def _covered(gold: Accepted, said: Sentence, asked: frozenset[str]) -> int | Non
         return _run(tuple(stems(gold.words)), given)
     if any("\u3040" <= word < "\ua000" for word in wanted):  # characters are no words
         return None
+    if _other_number(gold, given, asked):
+        return None
     numbers = [word for word in wanted if word[-1:].isdigit()]
     present = [word for word in wanted if word in held]
     named = gold.person is not None and person_names.is_first_name(gold.person[0])
@@ -120,6 +122,16 @@ def _covered(gold: Accepted, said: Sentence, asked: frozenset[str]) -> int | Non
     if len(present) >= _needed(wanted) and held.issuperset(numbers):
         return next(i for i, word in enumerate(given) if word in present)
     return _joined(wanted, given)
+
+
+def _other_number(gold: Accepted, given: list[str], asked: frozenset[str]) -> bool:
+    """Say whether another number stands where the answer repeats one of the question's.
+
+    Asked for the code of room 12, "B-7" is not "B-12", though the question said 12.
+    """
+    repeated = {word for word in gold.telling if word in asked and word[-1:].isdigit()}
+    others = (word for word in given if word[-1:].isdigit() and word not in asked)
+    return not repeated.issubset(given) and any(word not in gold.words for word in others)
 
 
 def _needed(wanted: list[str]) -> int:

@@ -69,11 +69,18 @@ def with_labels(
                     f"{row.get('label')!r}"
                 )
     every = {str(row["label"]) for rows in splits.values() for row in rows}
-    shown = list(map(str, declared)) or sorted(every, key=_in_order)
+    shown = list(map(str, declared)) or sorted(every, key=in_order)
     return {
         name: [{**row, "label": str(row["label"]), "labels": _own(row) or shown} for row in rows]
         for name, rows in splits.items()
     }
+
+
+def declared_labels(config: Mapping[str, object]) -> list[object]:
+    """Return the closed set of labels that a suite's YAML declares, if it does."""
+    metadata = config.get("metadata")
+    given = metadata.get("labels") if isinstance(metadata, dict) else None
+    return list(given) if isinstance(given, list) else []
 
 
 def _own(row: Mapping[str, object]) -> list[str]:
@@ -82,7 +89,7 @@ def _own(row: Mapping[str, object]) -> list[str]:
     return list(map(str, given)) if isinstance(given, list | tuple) else []
 
 
-def _in_order(label: str) -> tuple[float, str]:
+def in_order(label: str) -> tuple[float, str]:
     """Sort numbers by value, and before texts."""
     try:
         return float(label), label

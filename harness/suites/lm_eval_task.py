@@ -294,7 +294,7 @@ def _use_data(config: dict[str, object], path: Path, section: SuiteSection) -> N
     wanted = str(config.get("test_split") or config.get("validation_split") or "test")
     splits = dataset.splits_of(path, split=wanted)
     if config.get("custom_dataset") is dataset.load_labelled:
-        splits = dataset.with_labels(splits, _declared_labels(config))
+        splits = dataset.with_labels(splits, dataset.declared_labels(config))
     scored = next((s for s in (section.split, wanted, "test") if s in splits), None)
     if scored is None:
         if len(splits) > 1:
@@ -309,10 +309,3 @@ def _use_data(config: dict[str, object], path: Path, section: SuiteSection) -> N
         config["training_split"] = "train"
     if not {"training_split", "validation_split", "fewshot_split"} & config.keys():
         config["fewshot_split"] = scored  # named, so that lm-eval leaves the scored row out
-
-
-def _declared_labels(config: Mapping[str, object]) -> list[object]:
-    """Return the closed set of labels that a suite's YAML declares, if it does."""
-    metadata = config.get("metadata")
-    given = metadata.get("labels") if isinstance(metadata, dict) else None
-    return list(given) if isinstance(given, list) else []

@@ -16,9 +16,11 @@ from harness.models.candidate import load_candidate_tokenizer
 from harness.models.fingerprint import text_hash, tokenizer_hash
 from harness.models.load_model import fix_date
 from harness.models.protocols import ChatMessages, ChatTemplate, Tokenizer
+from harness.rating.judges import JUDGES
 from harness.records import Answers, Item, ItemKey, Request, Response, Sample, Suite
 from harness.study import SuiteSection
 from harness.suites import catalogue, score_answers
+from harness.suites.catalogue import builtin_suites
 from harness.suites.lm_eval_task import LmEvalInstance, LmEvalTask, load_task, quiet
 from harness.suites.measures import check_references, decided_by, with_measure
 from harness.suites.own.own_judge import OwnJudge, load_judge
@@ -26,8 +28,9 @@ from harness.suites.shown_tools import TOOLS, ToolForm, said_of, show_tools, too
 from harness.suites.tokenize import Encoder, cut_left, generation_settings, ids_hash, render
 
 MESSAGES = "messages"
-"""Rows of a suite of ours that have this field, a conversation that ends with a user's turn, are
-shown as real turns where a chat template is in use, and as lm-eval's plain transcript elsewhere."""
+"""Rows of a suite of ours, or of one that a judge of ours scores, that have this field, a
+conversation that ends with a user's turn, are shown as real turns where a chat template is in use,
+and as lm-eval's plain transcript elsewhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +185,7 @@ def load_suite(
 
 
 def _declared(section: SuiteSection, task: LmEvalTask) -> Suite:
-    suite = None if section.folder else catalogue.builtin_suites().get(section.name)
+    suite = None if section.folder else builtin_suites().get(section.name)
     if suite is None:
         suite = catalogue.declaration(section.name, score_answers.declared_config(task))
     if section.metric:
@@ -294,9 +297,7 @@ def instances_of(
         tuple(sorted(groups[number], key=lambda instance: instance.idx))
         for number in range(len(recipe.doc_ids))
     )
-    if recipe.chat and (
-        recipe.suite.name in catalogue.builtin_suites() or recipe.suite.judge == TOOLS
-    ):
+    if recipe.chat and (recipe.suite.judge in JUDGES or recipe.suite.name in builtin_suites()):
         for instance in chain.from_iterable(made):
             if MESSAGES in instance.doc:
                 text = _conversation(tokenizer, instance.doc, recipe)

@@ -42,6 +42,8 @@ SAID_RIGHT = (
 )
 
 SAID_WRONG = (
+    ("What is the code of room 12?", "B-12", "B-7"),
+    ("Which gate does flight 12 leave from?", "Gate C 12", "From gate C 7."),
     ("", "$5 million", "It cost 5 million euros."),
     ("", "Paris", "Paris. Actually no, it is Lyon."),
     ("", "Paris", "It is not Paris."),

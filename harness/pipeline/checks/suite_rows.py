@@ -1,13 +1,16 @@
 """Rows and databases of a study's own suites: refused before anything is asked about them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import ingest
 from harness.errors import DataError, HarnessError
+from harness.ingest.file_formats import SourceRow
 from harness.rating.input_rows import document_problem
+from harness.records import Document
 from harness.study import Study, SuiteSection
+from harness.suites import dataset
 from harness.suites.catalogue import builtin_suites
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ SHOWN = {
     "arc_mini": ("question",),
     "domain_qa": ("question",),
     "sql": ("question", "schema"),
+    "classification": ("text",),
 }
 """Suite of ours -> the fields that its prompt is made of, beside those of its judge."""
 
@@ -33,11 +37,19 @@ def check_suite_rows(study: Study) -> None:
         file = _scored_file(section, study) if suite and section.data else None
         if suite is None or file is None:
             continue
-        for row in ingest.read_rows(file):
-            shown = SHOWN.get(section.name, ())
-            problem = document_problem(suite.judge or "choice", row.fields, shown)
-            if problem:
-                raise DataError(f"{row.origin}: suite {section.name!r}: {problem}")
+        judge, shown = suite.judge or "choice", SHOWN.get(section.name, ())
+        for origin, fields in _with_labels(judge, ingest.read_rows(file)):
+            if problem := document_problem(judge, fields, shown):
+                raise DataError(f"{origin}: suite {section.name!r}: {problem}")
+
+
+def _with_labels(judge: str, rows: Iterable[SourceRow]) -> Iterable[tuple[str, Document]]:
+    """Return rows as their suite loads them: of a classification each has the closed set."""
+    if judge != "classification":
+        return rows
+    found = list(rows)
+    filled = dataset.with_labels({"test": [dict(row.fields) for row in found]})["test"]
+    return [(row.origin, fields) for row, fields in zip(found, filled, strict=True)]
 
 
 def check_databases(loaded: Sequence["LoadedSuite"]) -> None:

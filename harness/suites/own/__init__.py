@@ -22,9 +22,18 @@ def suite_files(kind: str, name: str, source: str) -> dict[str, str]:
     """
     if kind not in KINDS:
         raise StudyError(f"no kind of suite {kind!r} can be begun{nearest(kind, KINDS)}")
+    check_name(name)
+    return KINDS[kind](name, source)
+
+
+def check_name(name: str) -> None:
+    """Refuse what is no name for a suite's folder.
+
+    Raises:
+        StudyError: Saying which names are.
+    """
     if not name.replace("_", "").replace("-", "").isalnum() or not name.isascii():
         raise StudyError(f"a suite's name has letters, digits, - and _ only: found {name!r}")
-    return KINDS[kind](name, source)
 
 
 def default_name(source: str) -> str:
