@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from harness.analysis.confusion import labelled
 from harness.analysis.intervals import scored
 from harness.analysis.transitions import choices
 from harness.records import Comparison, Item, ItemKey, Pair, Sample
@@ -56,9 +57,9 @@ class Sureness(NamedTuple):
 
 
 def letters(comparison: Comparison) -> Letters | None:
-    """Count the letters of a choice suite; None where fewer than 20 items are choices."""
+    """Count the letters of a choice suite; None below 20 choices, and where they are labels."""
     pairs = _both(comparison, _chosen)
-    if not pairs:
+    if not pairs or labelled(comparison):
         return None
     base, tuned = ([_chosen(s) or 0 for s in arm] for arm in _sides(pairs))
     golds = [_gold(pair.base) for pair in pairs]
@@ -81,7 +82,7 @@ def sureness(comparison: Comparison) -> tuple[Sureness, Sureness] | None:
 
 def choice_groups(comparison: Comparison) -> Iterator[tuple[ItemKey, tuple[str, str]]]:
     """Yield what ``letters`` and ``sureness`` count an item under, as names and values."""
-    for pair in _both(comparison, _chosen):
+    for pair in [] if labelled(comparison) else _both(comparison, _chosen):
         key, gold = pair.base.item.key, _gold(pair.base)
         if gold is not None:
             yield key, (RIGHT, _letter(gold))

@@ -17,6 +17,7 @@ from harness.report.groups_view import GroupsView, extent, groups_view
 from harness.report.headline import Check, check
 from harness.report.item_browser import item_id
 from harness.report.item_links import cause_link, items_link, warning_links
+from harness.report.label_view import LabelView, label_view
 from harness.report.standouts import form_words
 from harness.report.without_texts import LEFT_OUT
 from harness.report.wording import TRANSITION_WORDS, early, percent, precise
@@ -90,6 +91,7 @@ class ComparisonDetails:
     groups: GroupsView
     form: str
     choices: ChoiceView | None
+    named: LabelView | None
     warnings: tuple[tuple[Finding, tuple[str, str]], ...]
     examples: tuple[LostItem, ...]
     method: str
@@ -124,6 +126,7 @@ def _section(comparison: Comparison, result: Result) -> ComparisonDetails:
         groups=groups_view(comparison, mine),
         form=form_words(comparison),
         choices=choice_view(comparison),
+        named=label_view(comparison),
         warnings=tuple((f, warning_links(f)) for f in mine if f.kind == "warning"),
         examples=_examples(comparison),
         method=decision.method + early(comparison) if decision else "",

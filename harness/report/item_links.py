@@ -1,10 +1,12 @@
 """Links from a figure to its items: addresses of the item browser, and groups made for figures."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from urllib.parse import urlencode
 
 from harness.analysis import named
 from harness.analysis.choice_patterns import choice_groups
+from harness.analysis.confusion import label_groups
 from harness.display_text import visible
 from harness.records import Comparison, Finding, ItemKey
 
@@ -46,10 +48,11 @@ def pair_groups(
 
     Returns:
         Of each item that is in any, the names of its groups: the letters of a choice, the bins of
-        confidence, and what warnings count.
+        confidence, the label that is named for the right one, and what warnings count.
     """
     found: dict[ItemKey, list[str]] = {}
-    for key, group in (*choice_groups(comparison), *_warned(comparison, findings)):
+    made = (choice_groups(comparison), label_groups(comparison), _warned(comparison, findings))
+    for key, group in chain.from_iterable(made):
         found.setdefault(key, []).append(named(group))
     return {key: tuple(names) for key, names in found.items()}
 

@@ -8,6 +8,7 @@ that it cannot leave and never at the start of a line.
 import re
 from collections.abc import Sequence
 
+from harness.analysis.confusion import confusion
 from harness.display_text import clip, visible
 from harness.records import Comparison, Decision, Result
 from harness.report.costs_view import answering, cost_lines, costs
@@ -15,6 +16,7 @@ from harness.report.data_card_view import DataView, training_data
 from harness.report.decision_view import MANY, MatrixCell, matrix
 from harness.report.details import transition_counts
 from harness.report.headline import Card, Check, cards
+from harness.report.label_view import macro_words
 from harness.report.lost_items import LONGEST, ShortLoss, losses, lost_item
 from harness.report.overview import warnings
 from harness.report.people_view import people, people_lines
@@ -221,6 +223,10 @@ def _checks(result: Result, found: Sequence[Card]) -> list[str]:
         _row(card.name, check) for card in found for _, checks in card.groups for check in checks
     ]
     blocks = ["## Every check", "\n".join(lines)]
+    for comparison in result.comparisons:
+        if (named := confusion(comparison)) is not None:
+            who = f"{escape(comparison.candidate)} on {escape(title_of(comparison))}"
+            blocks.append(f"{who}: {escape(macro_words(named, comparison))}")
     if said := agreements(result.suites):
         blocks.append(
             "How far such figures agreed with people elsewhere: "
