@@ -257,7 +257,8 @@ def _kind(found: dict[str, Any]) -> str:
 
 def _default(found: dict[str, Any]) -> str:
     default = found.get("default")
-    return "" if default in (None, "", [], {}) else f"`{json.dumps(default)}`"
+    plain = default not in (None, "", []) and not isinstance(default, dict)
+    return f"`{json.dumps(default)}`" if plain else ""
 
 
 def _anchor(title: str) -> str:

@@ -44,7 +44,9 @@ class BaseSection(ArmSection):
     template: str = Field(
         "auto", description="auto: the model's chat template if it has one; none: plain text"
     )
-    trust_remote_code: bool = False
+    trust_remote_code: bool = Field(
+        False, description="let Python code that comes with the model run: it can do what you can"
+    )
     date: datetime.date | None = Field(
         None,
         description="the day that a chat template writes which writes today's, such as "
@@ -99,9 +101,11 @@ class JudgeSection(BaseSection):
         "B, or C for a tie",
     )
     samples: int = Field(5, ge=1, le=100, description="how often each order of a pair is asked")
-    temperature: float = Field(0.7, gt=0, le=2)
+    temperature: float = Field(
+        0.7, gt=0, le=2, description="how freely the judge draws its answers, which are asked again"
+    )
     max_new_tokens: int = Field(64, ge=1, description="where its reply is cut")
-    seed: Seed = 0
+    seed: Seed = Field(0, description="of the judge's draws")
 
     @model_validator(mode="after")
     def _shows_both(self) -> "JudgeSection":
@@ -148,7 +152,7 @@ class CandidateSection(ArmSection):
     With a ``base`` of its own it may also be that model as it is.
     """
 
-    name: Name
+    name: Name = Field(description="what it is called in tables and folders")
     base: OwnBaseSection | None = Field(
         None,
         description="a model of another family that it starts from, with keys like the study's "
@@ -327,7 +331,9 @@ class SuiteSection(Section):
         None, description="what the metric's values lie between; margins are shares of it"
     )
     limit: int | None = Field(None, gt=0, description="score only so many items (hash-shuffled)")
-    num_fewshot: int | None = Field(None, ge=0)
+    num_fewshot: int | None = Field(
+        None, ge=0, description="solved examples before each question; by default the task's own"
+    )
     data: str | None = Field(None, description="a JSONL file or folder in the suite's row shape")
     databases: str | None = Field(
         None,

@@ -36,14 +36,26 @@ BUILTIN_PREFIX = "builtin:"
 class Study(Section):
     """A whole study file."""
 
-    name: Name
-    base: OwnBaseSection
-    candidates: tuple[CandidateSection, ...] = Field(min_length=1)
-    suites: tuple[Suites, ...] = Field(min_length=1)
-    data: DataSection = DataSection()
-    gate: GateSection = GateSection()
-    review: ReviewSection | None = None
-    seed: int = 0
+    name: Name = Field(description="what it is called; the run goes to runs/NAME")
+    base: OwnBaseSection = Field(description="the model that every candidate starts from")
+    candidates: tuple[CandidateSection, ...] = Field(
+        min_length=1, description="what is compared with the base, each on its own"
+    )
+    suites: tuple[Suites, ...] = Field(
+        min_length=1, description="what is asked: names of suites, or entries with settings"
+    )
+    data: DataSection = Field(
+        DataSection(), description="how training rows are cleaned and held against test items"
+    )
+    gate: GateSection = Field(
+        GateSection(), description="error rates, and what invalidates a suite"
+    )
+    review: ReviewSection | None = Field(
+        None, description="sheets for human raters, drawn when the run is done"
+    )
+    seed: int = Field(
+        0, description="of training without 'seeds', the order of items and every draw"
+    )
     folder: Path = Field(default_factory=Path.cwd, exclude=True)
     _file: str = PrivateAttr("")
 
@@ -164,7 +176,8 @@ def json_schema() -> dict[str, Any]:
     suites = schema["properties"]["suites"]
     suites["items"] = {"anyOf": [{"type": "string"}, suites["items"]]}
     base = schema["properties"]["base"]
-    schema["properties"]["base"] = {"anyOf": [{"type": "string"}, base]}
+    said = base.pop("description")
+    schema["properties"]["base"] = {"anyOf": [{"type": "string"}, base], "description": said}
     own = schema["$defs"]["CandidateSection"]["properties"]["base"]
     own["anyOf"] = [{"type": "string"}, *own["anyOf"]]
     return schema

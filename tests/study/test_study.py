@@ -188,6 +188,19 @@ def test_a_hub_name_stays_a_hub_name(tmp_path: Path) -> None:
     assert built_in == str(content.BUILTIN_MODELS["tiny"])
 
 
+def test_every_key_says_what_it_is_for() -> None:
+    """Editors show it, and the reference of the study file is made of it."""
+    schema = study.json_schema()
+    sections = {"": schema, **schema.pop("$defs")}
+    silent = [
+        f"{section}.{key}"
+        for section, found in sections.items()
+        for key, value in found.get("properties", {}).items()
+        if not value.get("description")
+    ]
+    assert not silent
+
+
 def test_the_schema_knows_every_key() -> None:
     """Editors complete the same keys that the loader accepts."""
     schema = study.json_schema()
