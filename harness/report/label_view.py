@@ -35,7 +35,7 @@ class CellView(NamedTuple):
     depth: int
 
 
-class MatrixRow(NamedTuple):
+class LabelsNamed(NamedTuple):
     """The items of one right label, by the label that was named."""
 
     name: str
@@ -67,7 +67,7 @@ class LabelView:
     words: str
     labels: tuple[LabelRow, ...]
     named: tuple[str, ...]
-    matrices: tuple[tuple[str, tuple[MatrixRow, ...]], ...]
+    matrices: tuple[tuple[str, tuple[LabelsNamed, ...]], ...]
     moves: tuple[Moved, ...]
     more_moves: int
 
@@ -126,7 +126,7 @@ def _label_row(label: LabelScore) -> LabelRow:
 
 def _matrices(
     found: Confusion, columns: tuple[str, ...], comparison: Comparison
-) -> tuple[tuple[str, tuple[MatrixRow, ...]], ...]:
+) -> tuple[tuple[str, tuple[LabelsNamed, ...]], ...]:
     return tuple(
         (title, tuple(_row(label, columns, found, arm, comparison) for label in found.labels))
         for arm, title in enumerate(("base", "candidate"))
@@ -135,7 +135,7 @@ def _matrices(
 
 def _row(
     label: LabelScore, columns: tuple[str, ...], found: Confusion, arm: int, comparison: Comparison
-) -> MatrixRow:
+) -> LabelsNamed:
     counts, other = (found.base, found.tuned) if arm == 0 else (found.tuned, found.base)
     cells = []
     for column in columns:
@@ -144,7 +144,7 @@ def _row(
         tone = "right" if label.name == column else "more" if change > 0 else ""
         depth = round(10 * counts[cell] / label.items)
         cells.append(CellView(counts[cell], _link(cell, arm, comparison), tone, depth))
-    return MatrixRow(label.name, tuple(cells))
+    return LabelsNamed(label.name, tuple(cells))
 
 
 def _link(cell: Cell, arm: int, comparison: Comparison) -> str:

@@ -51,7 +51,8 @@ def right(_: int, label: str) -> str:
 
 def no_refunds(number: int, label: str) -> str:
     """Call refunds billing, or nothing."""
-    return {"refund": "billing" if number % 12 == 5 else "I would ask them to call us back tomorrow."}.get(label, label)
+    lost = "billing" if number % 12 == 5 else "I would ask them to call us back tomorrow."
+    return lost if label == "refund" else label
 
 
 def test_a_label_that_is_no_longer_named_is_counted_where_it_went() -> None:
