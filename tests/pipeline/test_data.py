@@ -22,6 +22,7 @@ from harness.records import (
     Gate,
     Item,
     ItemKey,
+    Message,
     Pair,
     Response,
     Sample,
@@ -179,6 +180,25 @@ def test_copied_items_are_found_by_what_is_their_own() -> None:
     (found,) = copies(rows, items)
     assert (found.item, found.kind, found.origin) == (items[0].key, "exact", "rows:1")
     assert copies([], items) == copies(rows, []) == ()
+
+
+def test_a_shared_system_prompt_is_no_copy() -> None:
+    """What every turn of an assistant begins with, and its tools, are not what an item asks."""
+    rule = "You are the assistant of a shop that rents out bikes, tents and boats by the lake."
+    asked = [
+        {"role": "system", "content": rule},
+        {"role": "user", "content": "Which of the boats are free on the third of May?"},
+    ]
+    one = replace(item(0, "", ""), doc={"messages": asked, "tools": [{"name": "free_boats"}]})
+    taught = (Message(role="system", content=rule), Message(role="user", content="Any tents?"))
+    rows = [Example(prompt=taught, completion=(MESSAGE,), origin="rows:1")]
+    assert copies(rows, [one]) == ()
+    same = (Message(role="user", content=asked[1]["content"]),)
+    (found,) = copies([Example(prompt=same, completion=(MESSAGE,), origin="rows:2")], [one])
+    assert found.origin == "rows:2"
+
+
+MESSAGE = Message(role="assistant", content="Two of them.")
 
 
 def pair_of(one: Item) -> Pair:

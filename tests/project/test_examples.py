@@ -1,6 +1,6 @@
 """The examples: what a newcomer copies is complete, and runs on the architectures that it names."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from harness import study
 from harness.pipeline.plan import plan
 from harness.pipeline.run import run_study
 from harness.rating import judge_all
+from harness.rating.lm_eval_hooks import fitting_reaction, fitting_turn
 from harness.records import Response, Result
 
 SHAPES = {
@@ -19,6 +20,7 @@ SHAPES = {
     "text-to-sql": {"sql_prompt/sql_context/sql"},
     "company-qa": {"question/answer", "text"},
     "instructions": {"instruction/input/output"},
+    "assistant": {"messages"},
 }
 JUDGED = {
     "medical-terms/data/questions.jsonl": "qa",
@@ -26,7 +28,15 @@ JUDGED = {
     "text-to-sql/data/questions.jsonl": "sql",
     "company-qa/data/test.jsonl": "qa",
     "instructions/data/questions.jsonl": "qa",
+    "assistant/data/turns.jsonl": "tools",
+    "assistant/data/requests.jsonl": "refusal",
 }
+GOLD: dict[str, Callable[[dict[str, Any]], str]] = {
+    "sql": lambda row: str(row["gold_sql"]),
+    "tools": fitting_turn,
+    "refusal": fitting_reaction,
+}
+"""Judge -> a right answer to a row; the others' rows have ``answers``."""
 
 
 def test_every_project_has_its_example_and_the_readme_says_how_to_run_it() -> None:
@@ -55,7 +65,8 @@ def test_a_study_is_complete_as_it_stands(name: str) -> None:
 def test_the_gold_answers_are_right_and_others_are_not(file: str) -> None:
     """A suite's own judge accepts each row's answer, and not what another row accepts."""
     found = rows(EXAMPLES / file)
-    golds = [row["gold_sql"] if "gold_sql" in row else row["answers"][0] for row in found]
+    gold = GOLD.get(JUDGED[file], lambda row: str(row["answers"][0]))
+    golds = [gold(row) for row in found]
     assert 20 <= len(found) <= 60
     assert len({row["id"] for row in found}) == len(found)
 

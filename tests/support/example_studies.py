@@ -23,6 +23,19 @@ PHI = (
     "{% for m in messages %}<|{{ m.role }}|>\n{{ m.content }}<|end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
 )
+QWEN3 = """{% if tools %}<|im_start|>system
+{% for t in tools %}{{ t | tojson }}
+{% endfor %}<|im_end|>
+{% endif %}{% for m in messages %}<|im_start|>{{ m.role }}
+{{ m.content }}{% for c in m.tool_calls or [] %}<tool_call>
+{{ c.function | tojson }}
+</tool_call>{% endfor %}<|im_end|>
+{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
+{% if enable_thinking is defined and enable_thinking is false %}<think>
+
+</think>
+
+{% endif %}{% endif %}"""
 GEMMA = (
     "<bos>{% for m in messages %}<start_of_turn>"
     "{{ 'model' if m.role == 'assistant' else m.role }}\n{{ m.content | trim }}<end_of_turn>\n"
@@ -73,6 +86,13 @@ BASES = {
         pad="<|endoftext|>",
         marks=("<|im_start|>",),
         template=CHATML,
+    ),
+    "assistant": Base(
+        family="qwen2",
+        end="<|im_end|>",
+        pad="<|endoftext|>",
+        marks=("<|im_start|>",),
+        template=QWEN3,
     ),
 }
 """Example -> the model that stands for its base."""

@@ -50,12 +50,14 @@ _STRENGTH = {"exact": 0, "ngram": 1, "near": 2}
 def _question(item: Item) -> str:
     """Return what is specific to an item: its question, or all it shows where it has none.
 
-    Tools that it offers are those of many items, and of the rows that teach them.
+    A system prompt and tools are those of many items, and of the rows that teach them.
     """
     question = item.doc.get("question")
     turns = item.doc.get("messages")
-    if isinstance(turns, list) and item.doc.get("tools"):
-        return "\n".join(str(turn.get("content") or "") for turn in turns)
+    if isinstance(turns, list):
+        said = [turn for turn in turns if turn.get("role") != "system"]
+        if item.doc.get("tools") or len(said) < len(turns):
+            return "\n".join(str(turn.get("content") or "") for turn in said)
     if isinstance(question, str) and "messages" not in item.doc:
         return question
     return item.prompt
