@@ -24,9 +24,11 @@ _MOVES = 8
 
 
 class CellView(NamedTuple):
-    """One cell: its items, their address, what it is (``right``, ``more``, ``fewer``), its depth.
+    """One cell: its items, their address, its tone and its depth.
 
-    ``depth`` is the share of the row's items in tenths, by which the cell is tinted.
+    ``tone`` is ``right``, or ``more`` where a mistake is among those that changed most and this arm
+    makes it more often. ``depth`` is the share of the row's items in tenths, by which the cell is
+    tinted.
     """
 
     items: int
@@ -137,11 +139,11 @@ def _row(
     label: LabelScore, columns: tuple[str, ...], found: Confusion, arm: int, comparison: Comparison
 ) -> LabelsNamed:
     counts, other = (found.base, found.tuned) if arm == 0 else (found.tuned, found.base)
-    cells = []
+    most, cells = found.moved[:_MOVES], []
     for column in columns:
         cell = (label.name, column)
-        change = counts[cell] - other[cell]
-        tone = "right" if label.name == column else "more" if change > 0 else ""
+        more = cell in most and counts[cell] > other[cell]
+        tone = "right" if label.name == column else "more" if more else ""
         depth = round(10 * counts[cell] / label.items)
         cells.append(CellView(counts[cell], _link(cell, arm, comparison), tone, depth))
     return LabelsNamed(label.name, tuple(cells))
