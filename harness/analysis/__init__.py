@@ -12,6 +12,7 @@ from harness.analysis.groups.facets import Facets, facets, named
 from harness.analysis.groups.stand_out import stand_out
 from harness.analysis.groups.themes import themes
 from harness.analysis.labels import plain
+from harness.analysis.led_dialogues import asked_and_said, led, script_of, script_text, shown_text
 from harness.analysis.slices import slices
 from harness.analysis.symptoms import symptoms
 from harness.analysis.transitions import (
@@ -29,13 +30,18 @@ __all__ = [
     "Analysis",
     "analyse",
     "answer_text",
+    "asked_and_said",
     "asked_text",
     "choices",
     "findings",
+    "led",
     "named",
     "pair",
     "plain",
     "primary_label",
+    "script_of",
+    "script_text",
+    "shown_text",
     "target_text",
 ]
 

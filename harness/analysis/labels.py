@@ -75,6 +75,12 @@ PLAIN = {
     "contradiction": "contradicts what was said",
     "self_echo": "repeats its own earlier turn",
     "off_topic": "off the topic",
+    "contradicts_itself": "contradicts its own earlier answer",
+    "correction_ignored": "holds on to what the user corrected",
+    "style_ignored": "drops the style that was asked for",
+    "rule_broken": "breaks a rule of the system prompt",
+    "misunderstood": "does not understand what was mistyped",
+    "unanswered": "never gives the answer that it is asked for again",
     # SQL that does not run
     "no_sql": "no SQL in the answer",
     "multi_statement": "more than one statement",

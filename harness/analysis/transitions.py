@@ -57,6 +57,9 @@ def asked_text(item: Item) -> str | None:
     turns = item.doc.get("messages")
     if isinstance(turns, list | tuple) and turns and isinstance(turns[-1], Mapping):
         asked = turns[-1].get("content")
+    script = item.doc.get("turns")
+    if isinstance(script, list | tuple) and script:
+        asked = script[-1].get("user") if isinstance(script[-1], Mapping) else script[-1]
     return asked if isinstance(asked, str) else None
 
 

@@ -13,7 +13,8 @@ def command(
     suite: Annotated[
         str,
         typer.Argument(
-            help="sql, qa, choice, coherence, tools, refusal, classification or summary."
+            help="sql, qa, choice, coherence, conversation, tools, refusal, classification or "
+            "summary."
         ),
     ],
     answers: Annotated[Path, typer.Argument(metavar="INPUT", help="JSONL, one answer a line.")],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from harness.engine import padded
+from harness.engine.decoding.kept_turns import KeptTurns
 from harness.engine.decoding.sampling import SamplingParams
 from harness.engine.prefix import loglikelihood
 from harness.engine.prefix.generate import Generator
@@ -43,11 +44,17 @@ def answers_of_one(
         yield [(request, response) for _, request, response in batch]
 
 
+def _goes_on(request: Request) -> bool:
+    """Say whether another turn of a dialogue follows."""
+    return request.turn is not None and request.index + 1 < request.turn.turns
+
+
 @dataclass(slots=True, kw_only=True)
 class Answering:
     """Answers with the model of a runner, in packed rows or, ``in_padding``, in plain batches.
 
-    ``ties`` counts tokens that were chosen between two nearly equal logits.
+    ``kept`` is what dialogues have read before, ``ties`` counts tokens that were chosen between two
+    nearly equal logits.
     """
 
     runner: Runner
@@ -57,6 +64,7 @@ class Answering:
     pad: int
     drafts: Mapping[str, Drafts]
     in_padding: bool
+    kept: KeptTurns
     ties: int = 0
 
     def answer(self, asked: list[Asked]) -> Iterator[AskedBatch]:
@@ -79,6 +87,7 @@ class Answering:
                     raise
             else:
                 break
+            self.kept.clear()
             release_memory()
             left = [one for one in left if id(one) not in answered]
             if not self.runner.halve(sum(tokens_needed(one.request) for one in left), len(left)):
@@ -144,6 +153,8 @@ class Answering:
                 drafts=tuple(self._drafts(one)),
                 arm=one.number,
                 suite=one.request.item.suite,
+                dialogue=(one.arm, one.request.item) if one.request.turn else None,
+                goes_on=_goes_on(one.request),
             )
             for one in asked
         ]
@@ -154,7 +165,7 @@ class Answering:
             )  # fmt: skip
             yield from ([(asked[i], response) for i, response in batch] for batch in batches)
             return
-        generator = Generator(self.runner, self.tokenizer, self.ends)
+        generator = Generator(self.runner, self.tokenizer, self.ends, self.kept)
         for batch in generator.generate(prompts):
             yield [(asked[index], response) for index, response in batch]
         self.ties += generator.ties

@@ -16,6 +16,7 @@ from harness.engine.prefix.prefilled import Prompt
 from harness.models.load_model import end_tokens, neutral_generation, padding_id
 from harness.models.protocols import CausalLM, Tokenizer
 from harness.records import Answers, Request, Response
+from harness.suites.dialogue_turns import in_turns
 from harness.suites.load_suite import LoadedSuite
 
 BATCH_TOKENS = 4096
@@ -35,7 +36,7 @@ def answer_suites(
         model.eval()
         neutral_generation(model, pad=pad)
         ask = partial(_answers, model, tokenizer, ends=ends, pad=pad, fits=fits)
-        return {suite.suite.name: ask(suite.requests) for suite in suites}
+        return {suite.suite.name: in_turns(suite.requests, ask) for suite in suites}
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import torch
 
 from harness.engine.adapters.switch import ActiveArm, AdapterSwitch, AttachedArm
 from harness.engine.answering import Answering, Asked, answers_of_one
+from harness.engine.decoding.kept_turns import KeptTurns
 from harness.engine.prefix.parity_check import probe_ids, use_packed_attention
 from harness.engine.prefix.prefill import Runner
 from harness.models.fingerprint import BaseIdentity, base_identity
@@ -37,7 +38,8 @@ CPU_KV_CACHE_BYTES = 512 * 2**20
 class Engine:
     """Answers requests for the base and for every attached adapter; made by `Engine.load`.
 
-    ``notes`` says what a person should know: a model that runs in padded batches, and why.
+    ``kept`` is what dialogues have read between their turns, ``notes`` says what a person should
+    know: a model that runs in padded batches, and why.
     """
 
     tokenizer: PretrainedTokenizer
@@ -49,6 +51,7 @@ class Engine:
     window: int | None = None
     notes: list[str] = field(default_factory=list)
     ties: int = 0
+    kept: KeptTurns = field(default_factory=KeptTurns)
 
     @classmethod
     def load(cls, model: str, **options: str | bool | None) -> "Engine":
@@ -210,6 +213,7 @@ class Engine:
             pad=self.switch.pad,
             drafts=drafts or {},
             in_padding=in_padding,
+            kept=self.kept,
         )
         for batch in answering.answer(asked):
             yield [(one.arm, one.request, response) for one, response in batch]

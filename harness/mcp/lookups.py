@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from harness.analysis import answer_text, plain, target_text
+from harness.analysis import plain, shown_text, target_text
 from harness.display_text import clip, visible
 from harness.errors import StudyError, nearest
 from harness.pipeline import conclude
@@ -135,7 +135,7 @@ def _pair(comparison: Comparison, item: str) -> Pair:
 def _answer(sample: Sample) -> Told:
     verdict = sample.verdict
     return {
-        "answer": _told(answer_text(sample)),
+        "answer": _told(shown_text(sample)),
         "read_as": _told(verdict.answer or ""),
         "outcome": verdict.outcome,
         "score": verdict.score,

@@ -1,5 +1,6 @@
 """Statistical power and cost of a study, before it is run."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -11,8 +12,9 @@ from harness import stats
 from harness.pipeline.answers.ask import part
 from harness.pipeline.answers.until_decided import order_of
 from harness.pipeline.plan import PlannedRun
-from harness.records import BASE, Request
+from harness.records import BASE, Answerer, Answers, Request
 from harness.report.wording import grouping
+from harness.suites.dialogue_turns import in_turns
 from harness.suites.tokenize import distinct_tokens
 
 if TYPE_CHECKING:
@@ -88,6 +90,12 @@ def outlook(planned: PlannedRun, *, probe: bool = True) -> tuple[Outlook, ...]:
     )
 
 
+def _answers(engine: Answerer, asked: Sequence[Request]) -> Answers:
+    return {
+        request.key: response for batch in engine.answer(BASE, asked) for request, response in batch
+    }
+
+
 def shards_that_pay(answering: float, starting: float) -> int:
     """Return into how many shards work can be cut before starting is over `STARTING` of each.
 
@@ -137,8 +145,7 @@ def _probe(planned: PlannedRun) -> tuple[dict[str, float], float | None]:
             some = part(loaded, order_of(loaded, planned.study.seed)[:PROBED])
             for timed in (some.requests[:1], some.requests):  # the first warms up
                 begun = monotonic()
-                for _ in engine.answer(BASE, timed):
-                    pass
+                in_turns(timed, lambda asked: _answers(engine, asked))
                 taken = monotonic() - begun
             found[loaded.suite.name] = taken * len(loaded.items) / len(some.items)
     return found, loading

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from harness.errors import DataError, nearest
+from harness.scoring.dialogues.scripted_dialogue import NotADialogueError, read_dialogue
 from harness.scoring.label_answers import same_labels
 from harness.scoring.tools import NotAToolError, read_tool_row
 
@@ -24,6 +25,7 @@ REQUIRED = {
     "refusal": ("should", "response"),
     "classification": ("labels", "label", "response"),
     "summary": ("document", "response"),
+    "conversation": ("responses",),
 }
 """The fields that a row of each suite must hold beside its ``id``."""
 
@@ -36,6 +38,7 @@ DOCUMENT = {
     "refusal": ("messages", "should"),
     "classification": ("labels", "label"),
     "summary": ("document",),
+    "conversation": (),
 }
 """The fields that a row of a study's suite must hold for each judge; the answer is yet to come."""
 
@@ -176,7 +179,11 @@ def document_problem(judge: str, row: InputRow, shown: Sequence[str] = ()) -> st
         lacking = _nothing_expected(keys)
     if lacking is not None:
         return lacking
-    checks = _CHECKS | {"choice": _answer_key, "coherence": _conversation}
+    checks = _CHECKS | {
+        "choice": _answer_key,
+        "coherence": _conversation,
+        "conversation": _dialogue,
+    }
     return checks[judge](row)
 
 
@@ -328,6 +335,26 @@ def _nothing_expected(keys: frozenset[str]) -> str | None:
     )
 
 
+def _dialogue(row: InputRow) -> str | None:
+    try:
+        read_dialogue(row)
+    except NotADialogueError as error:
+        return str(error)
+    return None
+
+
+def _answered_dialogue(row: InputRow) -> str | None:
+    problem = _dialogue(row)
+    if problem is not None:
+        return problem
+    given, turns = row["responses"], read_dialogue(row).turns
+    if not isinstance(given, list) or not all(isinstance(one, str) for one in given):
+        return "'responses' must be a list of texts, one for each turn"
+    if len(given) != len(turns):
+        return f"'responses' must hold one text for each of {len(turns)} turns: found {len(given)}"
+    return None
+
+
 def _tools(row: InputRow) -> str | None:
     turns = row["messages"]
     if not isinstance(turns, list) or not turns:
@@ -350,5 +377,6 @@ _CHECKS = {
     "refusal": _refusal,
     "classification": _classification,
     "summary": _summary,
+    "conversation": _answered_dialogue,
 }
 """What a row of each suite must be beside its fields being there."""

@@ -8,14 +8,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import Literal, TypedDict, cast
 
 from harness import scoring
 from harness.errors import HarnessError, StudyError, nearest
 from harness.rating.embedding import check_measure, relevances
 from harness.rating.similar_answers import Answered, add_similar, minilm
-from harness.records import Response, Verdict
+from harness.records import Message, Response, Verdict
 from harness.scoring.dialogue import Turn, messages
+from harness.scoring.dialogues.conversation import conversation as whole_dialogue
+from harness.scoring.dialogues.scripted_dialogue import NotADialogueError, read_dialogue
 from harness.scoring.relevance import WORDS, Relevance
 from harness.scoring.response_faults import visible_text
 from harness.scoring.tools import read_tool_row, tool_use
@@ -90,8 +93,8 @@ class ToolsDocument(TypedDict, total=False):
 
 
 JudgeFunction = Callable[..., Verdict]
-"""Takes a document, the responses to its requests, of which only the first is judged, and the
-judge's settings as keywords."""
+"""Takes a document, the responses to its requests, of which only a dialogue's are more than one,
+and the judge's settings as keywords."""
 
 
 def qa(doc: QADocument, responses: Sequence[Response], *, similar: float | None = None) -> Verdict:
@@ -150,6 +153,24 @@ def coherence(
 
 def _turns(doc: CoherenceDocument) -> Sequence[Turn]:
     return doc["messages"] if "messages" in doc else doc["context"]
+
+
+def conversation(
+    doc: Document,
+    responses: Sequence[Response],
+    *,
+    near: Sequence[Relevance | None] = (),
+) -> Verdict:
+    """Judge the answers to all turns of a scripted dialogue, by its probes where it has any.
+
+    ``near`` is how near each is to the conversation by a measure other than shared words.
+    """
+    return whole_dialogue(
+        read_dialogue(doc),
+        [response.text or "" for response in responses],
+        finishes=[response.finish for response in responses],
+        near=near,
+    )
 
 
 def sql(doc: Document, responses: Sequence[Response], *, allow: Sequence[str] = ()) -> Verdict:
@@ -221,9 +242,28 @@ def nearness(
     return found
 
 
+def nearness_by_turn(
+    items: Sequence[tuple[Document, Sequence[Response]]], *, measure: str = WORDS
+) -> list[list[Relevance | None]]:
+    """Return how near each answer of each dialogue is to what was said before it."""
+    check_measure(measure)
+    rows: list[tuple[list[Message], str]] = []
+    counts = [0] * len(items)
+    for number, (doc, given) in enumerate(items):
+        if _unanswered(given):
+            continue
+        with suppress(NotADialogueError):
+            dialogue = read_dialogue(doc)
+            shown = [visible_text(response.text or "") for response in given]
+            rows += [(dialogue.messages(shown[:n]), said) for n, said in enumerate(shown)]
+            counts[number] = len(shown)
+    near = iter(relevances(rows, measure))
+    return [list(islice(near, count)) for count in counts]
+
+
 JUDGES: dict[str, JudgeFunction] = {
     "qa": qa, "choice": choice, "coherence": coherence, "sql": sql, "tools": tools,
-    "refusal": refusal, "classification": classification,
+    "refusal": refusal, "classification": classification, "conversation": conversation,
     "summary": summary,
 }  # fmt: skip
 
@@ -244,8 +284,8 @@ def judge_all(
         judge: A key of ``JUDGES``.
         items: Documents with the responses to them.
         settings: What the judge takes beside them; the ``sql`` judge has ``allow``, the
-            ``qa`` judge ``similar``, the ``coherence`` judge ``measure``, the ``summary`` judge
-            ``decides``.
+            ``qa`` judge ``similar``, the ``coherence`` and ``conversation`` judges ``measure``,
+            the ``summary`` judge ``decides``.
 
     Raises:
         StudyError: If there is no such judge.
@@ -256,6 +296,9 @@ def judge_all(
     each: Sequence[Mapping[str, object]] = [settings] * len(items)
     if judge == "coherence":
         each = [{"near": near} for near in nearness(items, **cast("dict[str, str]", settings))]
+    if judge == "conversation":
+        by_turn = nearness_by_turn(items, **cast("dict[str, str]", settings))
+        each = [{"near": near} for near in by_turn]
 
     verdict = partial(_verdict, JUDGES[judge])
     if judge not in WORKERS:

@@ -10,9 +10,11 @@ from collections.abc import Mapping, Sequence
 from math import nan
 from typing import cast
 
+from harness.errors import StudyError
 from harness.rating.judges import JUDGES, CoherenceDocument, Document, QADocument, ToolsDocument
 from harness.records import Response, Verdict
 from harness.scoring.dialogue import messages
+from harness.scoring.dialogues.scripted_dialogue import read_dialogue
 from harness.scoring.tools import fenced_calls, plain_turns, read_tool_row
 
 
@@ -83,6 +85,24 @@ def fitting_turn(doc: ToolsDocument) -> str:
 def _any_values(accepted: Mapping[str, object]) -> dict[str, object]:
     """Return a text for each argument that may have any value."""
     return {name: "..." for name, values in accepted.items() if values is None}
+
+
+def conversation(doc: Document, results: Sequence[str]) -> dict[str, float]:  # noqa: ARG001
+    """Refuse to score a dialogue: lm-eval asks one turn.
+
+    Raises:
+        StudyError: In any case.
+    """
+    raise StudyError(
+        "a dialogue is asked turn by turn, which lm-eval cannot do: score the suite with "
+        "'harness run' or 'harness score', or answers of yours with 'harness rate conversation'"
+    )
+
+
+def first_turn(doc: Document) -> str:
+    """Return a dialogue up to its first answer as plain text."""
+    turns = read_dialogue(doc).messages([])
+    return transcript({"messages": turns})
 
 
 def fitting_reaction(doc: Document) -> str:

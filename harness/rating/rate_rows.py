@@ -17,7 +17,8 @@ DEFAULT_RULE = "harness"
 HELD = 1000
 """Rows at the start of an input of which one must be fit to be judged, or the input is refused."""
 
-_AT_ONCE = {"coherence": 4096}
+_MEASURED = ("coherence", "conversation")
+_AT_ONCE = {"coherence": 4096, "conversation": 1024}
 """Rows that are judged before the first of them is given back, where that is not a few: vectors
 are cheaper by the thousand."""
 
@@ -36,7 +37,7 @@ def rate(
 
     Args:
         suite: ``sql``, ``qa``, ``choice``, ``coherence``, ``tools``,
-            ``refusal``, ``classification`` or ``summary``.
+            ``refusal``, ``classification``, ``conversation`` or ``summary``.
         given: Input rows (mappings, or lines of JSON), with the fields that the
             suite's card lists under "rate".
         databases: For ``sql`` rows with a ``db_id``: the folder of ``<db_id>/<db_id>.sqlite``, or a
@@ -45,8 +46,8 @@ def rate(
         allow: For ``sql``: disputed differences that count as right, of ``extra_columns``,
             ``all_ties`` and ``text_numbers``.
         done: Rows at the start that have been judged before: they are read, and not given back.
-        measure: For ``coherence``: what the graded score is measured by, ``minilm``, ``wordllama``
-            or ``words``; None takes the first of these that is installed.
+        measure: For ``coherence`` and ``conversation``: what the fit of an answer is measured by,
+            ``minilm``, ``wordllama`` or ``words``; None takes the first of these that is installed.
 
     Yields:
         ``id``, ``verdict``, ``score``, ``labels``, ``explanation``, and the suite's own fields.
@@ -125,8 +126,10 @@ def check(suite: str, rule: str, allow: Sequence[str], measure: str | None) -> N
         raise StudyError(
             f"rules and what they allow are for sql only: found {found!r} for {suite!r}"
         )
-    if suite != "coherence" and measure:
-        raise StudyError(f"a measure is for coherence only: found {measure!r} for {suite!r}")
+    if suite not in _MEASURED and measure:
+        raise StudyError(
+            f"a measure is for coherence and conversation only: found {measure!r} for {suite!r}"
+        )
 
 
 def _sql_judge(databases: Path | str | None, rule: str, allow: Sequence[str]) -> JudgeRows:
@@ -158,7 +161,7 @@ def _sql_judge(databases: Path | str | None, rule: str, allow: Sequence[str]) ->
 
 def _judge_of(suite: str, measure: str | None) -> JudgeRows:
     settings: dict[str, object] = {}
-    if suite == "coherence":
+    if suite in _MEASURED:
         settings["measure"] = embedding.check_measure(measure or embedding.best())
     if suite == "qa" and similar_answers.available():
         settings["similar"] = similar_answers.LABEL_ONLY
@@ -167,15 +170,17 @@ def _judge_of(suite: str, measure: str | None) -> JudgeRows:
         left = iter(rows)
         while part := list(islice(left, _AT_ONCE.get(suite, 64))):
             fit = [row for row in part if row is not None]
-            found = iter(judge_all(suite, [(row, (_response(row),)) for row in fit], **settings))
+            found = iter(judge_all(suite, [(row, _responses(row)) for row in fit], **settings))
             yield from (None if row is None else next(found) for row in part)
 
     return judge
 
 
-def _response(row: InputRow) -> Response:
-    finish = row.get("finish")
-    return Response(text=str(row["response"]), finish="length" if finish == "length" else None)
+def _responses(row: InputRow) -> tuple[Response, ...]:
+    texts = row.get("responses") if "response" not in row else [row["response"]]
+    finish = "length" if row.get("finish") == "length" else None
+    assert isinstance(texts, list)
+    return tuple(Response(text=str(text), finish=finish) for text in texts)
 
 
 def _qa(verdict: Verdict) -> dict[str, object]:
@@ -221,6 +226,10 @@ def _refusal(verdict: Verdict) -> dict[str, object]:
     return {"reaction": verdict.answer}
 
 
+def _conversation(verdict: Verdict) -> dict[str, object]:
+    return {**_coherence(verdict), "turns": verdict.details.get("turns")}
+
+
 _FIELDS: dict[str, Callable[[Verdict], dict[str, object]]] = {
     "qa": _qa,
     "choice": _choice,
@@ -229,5 +238,6 @@ _FIELDS: dict[str, Callable[[Verdict], dict[str, object]]] = {
     "refusal": _refusal,
     "classification": _classification,
     "summary": _summary,
+    "conversation": _conversation,
     "sql": _sql,
 }

@@ -1,7 +1,7 @@
 """Suites, their items, and the requests and responses of a model."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -68,6 +68,11 @@ class Suite:
         return self.title or self.name
 
     @property
+    def is_measured(self) -> bool:
+        """Whether the measure decides, and not only stands in a column beside what does."""
+        return bool(self.measure) and self.metric.endswith(f"_{self.measure}")
+
+    @property
     def worst(self) -> float:
         """The score that nothing is worse than."""
         return 0.0 if self.higher_is_better else 1.0
@@ -103,7 +108,7 @@ class ItemKey(NamedTuple):
 
 
 RequestKey = tuple[ItemKey, int]
-"""An item and which of its requests: the number of a choice, else 0."""
+"""An item and which of its requests: the number of a choice or of a turn, else 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,11 +133,37 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DialogueTurn:
+    """A turn of a dialogue in which a model hears its own earlier answers.
+
+    ``pieces`` are the declared texts before, between and after those answers, one more than there
+    are of them; they are encoded apart, so that their token ids are every arm's. ``encode`` gives
+    the ids of an answer that follows a piece. ``room`` is the most tokens that the whole dialogue
+    takes, its last answer included, ``turns`` how many it has. ``said`` are the answers, empty
+    until they are known.
+    """
+
+    pieces: tuple[str, ...]
+    piece_ids: tuple[tuple[int, ...], ...]
+    room: int
+    turns: int
+    encode: Callable[[str, str], tuple[int, ...]] = field(compare=False, repr=False)
+    said: tuple[str, ...] = ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what it follows is not known yet."""
+        return len(self.said) + 1 < len(self.pieces)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One request to a model, as token ids; what an engine answers.
 
     ``settings`` shape a generation (``until``, ``max_new_tokens``, ``temperature``, ...; empty for
-    log-likelihoods), ``item`` and ``index`` say which of an item's requests it is (choice number).
+    log-likelihoods), ``item`` and ``index`` say which of an item's requests it is (choice number,
+    turn). Where ``turn`` is open, the context lacks the own answers that it follows, and no model
+    can be asked yet.
     """
 
     kind: Literal["loglikelihood", "loglikelihood_rolling", "generate_until"]
@@ -143,6 +174,7 @@ class Request:
     context_ids: tuple[int, ...]
     continuation_ids: tuple[int, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
+    turn: DialogueTurn | None = None
 
     @property
     def key(self) -> RequestKey:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from harness.analysis import TRANSITIONS, answer_text, plain, target_text
+from harness.analysis import TRANSITIONS, plain, shown_text, target_text
 from harness.analysis.diverse import diverse_losses
 from harness.display_text import clip, visible
 from harness.records import Comparison, Finding, Pair, Result
@@ -199,8 +199,8 @@ def _example(pair: Pair) -> LostItem:
         id=item_id(pair.base.item.key),
         prompt=clip(visible(pair.base.item.prompt), 1200),
         target=clip(visible(target_text(pair.base.item)), 600),
-        base=clip(visible(answer_text(pair.base)), 600),
-        tuned=clip(visible(answer_text(pair.tuned)), 600),
+        base=clip(visible(shown_text(pair.base)), 600),
+        tuned=clip(visible(shown_text(pair.tuned)), 600),
         labels=", ".join(plain(label) for label in verdict.labels),
         explanation=clip(visible(verdict.explanation), 300),
     )

@@ -11,7 +11,16 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from harness.analysis import TRANSITIONS, answer_text, asked_text, choices, plain, target_text
+from harness.analysis import (
+    TRANSITIONS,
+    answer_text,
+    asked_text,
+    choices,
+    led,
+    plain,
+    script_of,
+    target_text,
+)
 from harness.analysis.looked_at import FLIPS, hashed_place
 from harness.analysis.several_candidates import candidates_of
 from harness.display_text import clip, visible
@@ -49,6 +58,7 @@ _OUTCOMES = ("correct", "incorrect", "refused", "unscored")
 _SHOWN_ELSEWHERE = {
     *("chosen", "choices", "expected", "extracted_sql"),
     *("base_match", "robust_match", "repaired_by", "differences"),  # in labels and explanation
+    *("turns", "lost_turn"),  # beside each turn of a dialogue
 }
 
 
@@ -245,6 +255,10 @@ def _item(item: Item, suite: int, groups: Sequence[str], table: _Strings) -> Bro
 
 def _turns(item: Item) -> list[tuple[str, str]]:
     """Return a conversation's turns: role and text; none where a document has no plain turns."""
+    script = script_of(item)
+    if script is not None:
+        first = [("user", script.turns[0].user)]
+        return [("system", script.system), *first] if script.system else first
     turns = item.doc.get("messages")
     found = []
     for turn in turns if isinstance(turns, list | tuple) else ():
@@ -285,7 +299,8 @@ def _answer(sample: Sample, table: _Strings, labels: _Strings) -> BrowserRow:
     extracted = verdict.answer if verdict.answer not in (None, text) else None
     logprobs = [response.logprob for response in sample.responses]
     tables = evidence_tables(verdict)
-    return (
+    turns = _led(sample, table)
+    row = (
         table.text(text),
         None if extracted is None else table.text(extracted),
         None if verdict.score is None else round(verdict.score, 4),
@@ -296,6 +311,22 @@ def _answer(sample: Sample, table: _Strings, labels: _Strings) -> BrowserRow:
         _OUTCOMES.index(verdict.outcome),
         tuple([table.line(line) for line in _evidence(verdict, beside_tables=bool(tables))]),
         tuple([_table(shown, table) for shown in tables]),
+    )
+    return (*row, turns) if turns else row
+
+
+def _led(sample: Sample, table: _Strings) -> BrowserRow:
+    """Return the turns of a dialogue: role, text, and what was judged of an own answer."""
+    judged = sample.verdict.details.get("turns")
+    notes = iter(judged if isinstance(judged, list | tuple) else ())
+    return tuple(
+        [
+            (visible(role), table.text(text), table.text(str(next(notes, ""))))
+            if role == "assistant"
+            else (visible(role), table.text(text), ())
+            for role, text in led(sample)
+            if role != "system"
+        ]
     )
 
 

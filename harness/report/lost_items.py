@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from harness.analysis import answer_text, choices, plain, target_text
+from harness.analysis import answer_text, asked_and_said, choices, plain, target_text
 from harness.analysis.diverse import diverse_losses
 from harness.display_text import clip, visible
 from harness.records import Comparison, Finding, GateVerdict, Item, Pair, Result
@@ -106,12 +106,14 @@ def losses(result: Result) -> Losses | None:
 
 def lost_item(pair: Pair) -> ShortLoss:
     """Put one lost item into words."""
+    turn = asked_and_said((pair.base, pair.tuned))
+    question, base, tuned = turn or ("", answer_text(pair.base), answer_text(pair.tuned))
     return ShortLoss(
         id=item_id(pair.base.item.key),
-        question=asked(pair.base.item),
+        question=_short(question) if turn else asked(pair.base.item),
         wanted=_short(target_text(pair.base.item)),
-        base=_short(answer_text(pair.base)),
-        tuned=_short(answer_text(pair.tuned)),
+        base=_short(base),
+        tuned=_short(tuned),
         because=because(pair),
     )
 

@@ -150,7 +150,7 @@ def reading(suite: Suite) -> str:
     'by minilm'
     """
     low, high = suite.scale
-    said = [f"by {suite.measure}"] if suite.measure else []
+    said = [f"by {suite.measure}"] if suite.is_measured else []
     said += [] if suite.higher_is_better else [f"lower {suite.metric} is better"]
     if suite.scale != (0.0, 1.0):
         said.append(f"in % of {low:g} to {high:g}")

@@ -10,8 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from harness.analysis import target_text
+from harness.analysis import script_text, target_text
 from harness.display_text import visible
+from harness.records import Item
 from harness.review.draw import Drawn, keyed
 from harness.review.packet import RaterRow
 
@@ -118,7 +119,7 @@ def _row(entry: Drawn, name: str, side: str) -> BlindedRow:
     a, b = (entry.base, entry.tuned) if side == BASE_ON_A else (entry.tuned, entry.base)
     shown = RaterRow(
         id=name,
-        question=_fitting(readable(item.prompt)),
+        question=_fitting(asked_of(item)),
         reference=_fitting(visible(target_text(item)).strip()),
         answer_a=_fitting(a or "(empty)"),
         answer_b=_fitting(b or "(empty)"),
@@ -130,6 +131,12 @@ def _again(row: BlindedRow, name: str) -> BlindedRow:
     shown = replace(row.shown, id=name, answer_a=row.shown.answer_b, answer_b=row.shown.answer_a)
     side = BASE_ON_B if row.base_side == BASE_ON_A else BASE_ON_A
     return replace(row, shown=shown, base_side=side, repeats=row.shown.id)
+
+
+def asked_of(item: Item) -> str:
+    """Return what an item asks, for people; of a dialogue what both sides were told."""
+    told = script_text(item)
+    return readable(item.prompt) if told is None else visible(told)
 
 
 def readable(prompt: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
-from harness.analysis import answer_text, primary_label
+from harness.analysis import primary_label, shown_text
 from harness.display_text import one_line, visible
 from harness.records import PREFERENCE, Comparison, Pair, Transition
 from harness.review.strata import Cell, allot, joined
@@ -79,7 +79,7 @@ def draw(
     for pair in comparison.pairs:
         if pair.transition == "unscored" and comparison.suite.metric != PREFERENCE:
             unscored += 1
-        elif clean(answer_text(pair.base)) == clean(answer_text(pair.tuned)):
+        elif clean(shown_text(pair.base)) == clean(shown_text(pair.tuned)):
             identical += 1
         else:
             found[pair.transition, property_of(pair, by)].append(pair)
@@ -145,8 +145,8 @@ def _drawn(pair: Pair, stratum: str, probability: float) -> Drawn:
         pair=pair,
         stratum=stratum,
         probability=probability,
-        base=clean(answer_text(pair.base)),
-        tuned=clean(answer_text(pair.tuned)),
+        base=clean(shown_text(pair.base)),
+        tuned=clean(shown_text(pair.tuned)),
     )
 
 

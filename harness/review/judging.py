@@ -13,12 +13,12 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from harness.analysis import answer_text, target_text
+from harness.analysis import shown_text, target_text
 from harness.display_text import visible
 from harness.errors import DataError
 from harness.inputs import first_problem, parse_json, read_input
 from harness.records import Comparison, ItemKey, Judged, JudgedPair, Pair, Winner
-from harness.review.blind import readable
+from harness.review.blind import asked_of
 from harness.review.draw import clean
 from harness.review.key import Key, KeyRow
 from harness.review.summary import answers_hash
@@ -88,7 +88,7 @@ def pairs_to_judge(key: Key, comparisons: Sequence[Comparison]) -> list[PairToJu
 
 
 def _shown(name: str, item: ItemKey, row: KeyRow, pair: Pair) -> PairToJudge | None:
-    base, tuned = clean(answer_text(pair.base)), clean(answer_text(pair.tuned))
+    base, tuned = clean(shown_text(pair.base)), clean(shown_text(pair.tuned))
     answers = answers_hash(base, tuned)
     if row.get("answers", answers) != answers:
         return None
@@ -97,7 +97,7 @@ def _shown(name: str, item: ItemKey, row: KeyRow, pair: Pair) -> PairToJudge | N
         item=item,
         stratum=row["stratum"],
         answers=answers,
-        question=readable(pair.base.item.prompt),
+        question=asked_of(pair.base.item),
         reference=visible(target_text(pair.base.item)).strip(),
         base=base,
         tuned=tuned,

@@ -37,15 +37,18 @@ GENERAL_TAGS = (
     "harmful",
 )  # fmt: skip
 
+_OF_CONVERSATIONS = (
+    "forgot", "contradicts", "invented", "repeats", "off topic", "unclear", "wrong form",
+    "harmful",
+)  # fmt: skip
+
 TAGS = {
     "sql": (
         "wrong table", "wrong join", "wrong condition", "wrong columns", "wrong calculation",
         "wrong order or limit", "does not run", "wrong form",
     ),
-    "coherence": (
-        "forgot", "contradicts", "invented", "repeats", "off topic", "unclear", "wrong form",
-        "harmful",
-    ),
+    "coherence": _OF_CONVERSATIONS,
+    "conversation": _OF_CONVERSATIONS,
     "tools": (
         "wrong tool", "wrong arguments", "call missing", "call too many", "wrong form", "harmful",
     ),

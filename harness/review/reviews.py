@@ -5,7 +5,7 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
-from harness.analysis import answer_text
+from harness.analysis import shown_text
 from harness.records import Comparison, ItemKey, Pair, Review
 from harness.review.draw import clean
 from harness.review.judging import JUDGED, read_judged
@@ -67,7 +67,7 @@ def _current(review: Review, pairs: _Pairs) -> Review:
         key = candidate, item
         if key not in known and key in pairs:
             pair = pairs[key]
-            texts = clean(answer_text(pair.base)), clean(answer_text(pair.tuned))
+            texts = clean(shown_text(pair.base)), clean(shown_text(pair.tuned))
             known[key] = answers_hash(*texts)
         return key in known and hashed in ("", known[key])
 

@@ -34,6 +34,15 @@ _REFUSAL = re.compile(
 )
 
 
+def without_thoughts(response: str) -> str:
+    """Return a response without its hidden reasoning.
+
+    >>> without_thoughts("<think>hm</think>Vienna")
+    'Vienna'
+    """
+    return _THOUGHT.sub("", response)
+
+
 def visible_text(response: str) -> str:
     r"""Return the visible text: no hidden reasoning, nothing after a leaked role.
 
@@ -42,7 +51,7 @@ def visible_text(response: str) -> str:
     >>> visible_text("Assistant: Vienna\nUser: thanks")
     'Vienna'
     """
-    text = _THOUGHT.sub("", response)
+    text = without_thoughts(response)
     while (role := _ROLE.search(text)) is not None:
         if text[: role.start()].strip():
             return text[: role.start()].strip()
@@ -76,7 +85,7 @@ def leaks_role(response: str) -> bool:
     >>> leaks_role("Fine.\nUser: and you?"), leaks_role("The user: a person.")
     (True, False)
     """
-    return _ROLE.search(_THOUGHT.sub("", response)) is not None
+    return _ROLE.search(without_thoughts(response)) is not None
 
 
 def abstains(response: str) -> bool:

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
-from typing import Any, cast
+from typing import cast
 
 from harness.errors import ComparisonError, StudyError, nearest
 from harness.inputs import expanded
@@ -21,6 +21,7 @@ from harness.records import Answers, Item, ItemKey, Request, Response, Sample, S
 from harness.study import SuiteSection
 from harness.suites import catalogue, score_answers
 from harness.suites.catalogue import builtin_suites
+from harness.suites.dialogue_turns import DIALOGUES, check_dialogues, dialogue_requests, opening
 from harness.suites.lm_eval_task import LmEvalInstance, LmEvalTask, load_task, quiet
 from harness.suites.measures import check_references, decided_by, with_measure
 from harness.suites.own.own_judge import OwnJudge, load_judge
@@ -155,6 +156,7 @@ def load_suite(
         suite = replace(suite, judge=own.name)
     docs = list(task.eval_docs)
     _check_grouping(section, docs)
+    check_dialogues(suite, docs, truncated=section.truncation == "left")
     suite = with_measure(suite, docs, asked=section.measure, kept=measure)
     suite = check_references(suite, docs)
     hashes = [score_answers.doc_hash(doc) for doc in docs]
@@ -299,13 +301,15 @@ def instances_of(
     )
     if recipe.chat and (recipe.suite.judge in JUDGES or recipe.suite.name in builtin_suites()):
         for instance in chain.from_iterable(made):
-            if MESSAGES in instance.doc:
+            if MESSAGES in instance.doc or recipe.suite.judge == DIALOGUES:
                 text = _conversation(tokenizer, instance.doc, recipe)
                 instance.arguments = (text, *instance.arguments[1:])
     return made
 
 
 def _conversation(tokenizer: ChatTemplate, doc: Mapping[str, object], recipe: PromptRecipe) -> str:
+    if recipe.suite.judge == DIALOGUES:
+        return opening(doc, tokenizer)
     if recipe.tools and doc.get(TOOLS):
         return show_tools(tokenizer, doc, recipe.tools)
     return render(tokenizer, cast(ChatMessages, doc[MESSAGES]), generate=True)
@@ -342,6 +346,9 @@ def _requests(
             _request(instance, key, index, encoder, {"seed": recipe.seed, "repeat": repeat})
             for index, (instance, repeat) in enumerate(draws)
         ]
+        if recipe.suite.judge == DIALOGUES:
+            said, settings = group[0].doc, requests[0].settings
+            requests = dialogue_requests(said, key, encoder, chat=recipe.chat, settings=settings)
         made[key] = (
             cut_left(requests, recipe.max_tokens, tokenizer) if recipe.max_tokens else (requests, 0)
         )
@@ -362,7 +369,7 @@ def _request(
             kind=kind, item=key, index=index, context=args[0], continuation=args[1],
             context_ids=context_ids, continuation_ids=continuation_ids,
         )  # fmt: skip
-    settings: dict[str, Any] = {}
+    settings: Mapping[str, object] = {}
     if kind == "generate_until":
         settings = generation_settings(args[1])
         if settings.get("do_sample"):

@@ -1,5 +1,8 @@
 """By what a conversation is scored: recall where its rows have accepted answers, else a measure.
 
+Whole dialogues are scored by their probes where rows have any, else by the measure; it is a column
+beside the probes.
+
 The measure becomes part of the suite before the first answer and stays in the lock: a package that
 is installed or missing later never changes what a score means.
 """
@@ -11,9 +14,10 @@ from harness.errors import DataError, StudyError
 from harness.rating.embedding import best, check_measure
 from harness.records import Kind, Suite
 from harness.scoring.dialogue import THRESHOLDS, metric_of
+from harness.scoring.dialogues.scripted_dialogue import has_probes
 from harness.suites import catalogue
 
-JUDGE = "coherence"
+JUDGE, DIALOGUES = "coherence", "conversation"
 TITLE = "Fit of replies"
 
 
@@ -33,6 +37,8 @@ def with_measure(
         DataError: If some rows have accepted answers and others have none.
         MissingMeasureError: If the measure's package is not installed.
     """
+    if suite.judge == DIALOGUES:
+        return _of_dialogues(suite, docs, check_measure(asked or kept or best()))
     lacking = [number for number, doc in enumerate(docs, start=1) if doc.get("answers") is None]
     if suite.judge != JUDGE or not lacking:
         if asked:
@@ -48,7 +54,12 @@ def with_measure(
             f"{suite.name!r}, {len(lacking)} of {len(docs)} lack them, the first is row "
             f"{lacking[0]}; split the file into two suites"
         )
-    measure = check_measure(asked or kept or best())
+    title = TITLE if suite.name in catalogue.builtin_suites() else suite.title
+    return replace(_by(suite, check_measure(asked or kept or best())), title=title)
+
+
+def _by(suite: Suite, measure: str) -> Suite:
+    """Return a suite that is decided by a measure."""
     metric = metric_of(measure)
     return replace(
         suite,
@@ -56,7 +67,6 @@ def with_measure(
         kind="graded",
         measure=measure,
         threshold=THRESHOLDS[measure],
-        title=TITLE if suite.name in catalogue.builtin_suites() else suite.title,
         agreement=catalogue.agreement(catalogue.read_config(catalogue.path_of(JUDGE)), metric),
     )
 
@@ -95,3 +105,16 @@ def check_references(suite: Suite, docs: Sequence[Mapping[str, object]]) -> Suit
             "'metric: sound', which needs none"
         )
     return suite
+
+
+def _of_dialogues(suite: Suite, docs: Sequence[Mapping[str, object]], measure: str) -> Suite:
+    lacking = [number for number, doc in enumerate(docs, start=1) if not has_probes(doc)]
+    if not lacking:
+        return replace(suite, measure=measure)
+    if len(lacking) < len(docs):
+        raise DataError(
+            f"either all rows of a conversation suite have probes or none: of {suite.name!r}, "
+            f"{len(lacking)} of {len(docs)} lack them, the first is row {lacking[0]}; split the "
+            "file into two suites"
+        )
+    return _by(suite, measure)

@@ -146,7 +146,13 @@ def distinct_tokens(sequences: Sequence[tuple[int, ...]]) -> int:
 
 
 def tokens_needed(request: Request) -> int:
-    """Return how many positions a request takes in the context, its answer included."""
+    """Return how many positions a request takes in the context, its answer included.
+
+    Of a turn of a dialogue, what the whole of it takes: all of its turns fit, or none.
+    """
+    if request.turn is not None:
+        open_room = 0 if request.turn.is_open else int(request.settings["max_new_tokens"])
+        return max(request.turn.room, len(request.context_ids) + open_room)
     if request.kind == "generate_until":
         return len(request.context_ids) + int(request.settings["max_new_tokens"])
     # the last token is predicted, never an input

@@ -2,7 +2,7 @@
 // Columns of the data, as harness/report/item_browser.py writes them.
 const ROW = { candidate: 0, item: 1, transition: 2, base: 3, tuned: 4, groups: 5 };
 const ITEM = { id: 0, suite: 1, doc: 2, prompt: 3, target: 4, slices: 5, choices: 6, question: 7, cut: 8, turns: 9 };
-const ANSWER = { text: 0, extracted: 1, score: 2, labels: 3, why: 4, logprobs: 5, cut: 6, outcome: 7, evidence: 8, tables: 9 };
+const ANSWER = { text: 0, extracted: 1, score: 2, labels: 3, why: 4, logprobs: 5, cut: 6, outcome: 7, evidence: 8, tables: 9, turns: 10 };
 const SUITE = { name: 0, title: 1, higherIsBetter: 2, judge: 3 };
 const OUTCOMES = ["right", "wrong", "wrong: asked for something not allowed", "without a score"];
 
@@ -77,7 +77,13 @@ const itemView = (data) => {
     const points = answer[ANSWER.score];
     const outcome = OUTCOMES[answer[ANSWER.outcome]] + (points === null || points === 0 || points === 1 ? "" : `, score ${points}`);
     box.append(make("h4", `${title}: ${outcome}${answer[ANSWER.cut] ? ", cut at the length limit" : ""}`));
-    box.append(against(wanted, lines(answer[ANSWER.text])));
+    if (answer[ANSWER.turns]) {
+      for (const [role, text, judged] of answer[ANSWER.turns]) {
+        const turn = within("div", [make("b", role), preformatted(lines(text))], { class: "turn " + role });
+        if (judged.length) turn.append(make("p", lines(judged), { class: "fine" + (/; kept (\d+) of (?!\1)/.test(lines(judged)) ? " lost" : "") }));
+        box.append(turn);
+      }
+    } else box.append(against(wanted, lines(answer[ANSWER.text])));
     const facts = make("dl");
     const add = (term, words) => facts.append(make("dt", term), make("dd", words, { dir: "auto" }));
     if (answer[ANSWER.extracted]) add("taken as", lines(answer[ANSWER.extracted]));
@@ -146,7 +152,7 @@ const itemView = (data) => {
     const [move, words] = data.transitions[transition];
     const title = make("h3");
     title.append(make("span", words, { class: "key " + move }), ` · ${suite[SUITE.title]} · ${name}`);
-    const goal = within("dl", [make("dt", "wanted"), within("dd", [preformatted(wanted)])]);
+    const goal = wanted && within("dl", [make("dt", "wanted"), within("dd", [preformatted(wanted)])]);
     const queries = arms.map(([arm, answer]) => [arm, lines(answer[ANSWER.extracted] ?? answer[ANSWER.text])]);
     const clauseByClause = suite[SUITE.judge] === "sql" ? clauseTable(wanted, queries) : null;
     const answers = within("div", arms.map(([arm, answer]) => answerBox(arm, answer, clauseByClause ? "" : wanted)), { class: "answers" });

@@ -90,7 +90,7 @@ def test_measures_that_are_not_there_are_refused(tmp_path: Path) -> None:
     """A mistyped measure is named; one whose package is missing ends with 3 and the remedy."""
     with pytest.raises(StudyError, match="did you mean 'minilm'"):
         check_measure("minillm")
-    with pytest.raises(StudyError, match="for coherence only"):
+    with pytest.raises(StudyError, match="for coherence and conversation only"):
         list(rate("qa", [{"id": 1}], measure="words"))
     (tmp_path / "talks.jsonl").write_text(json.dumps(TALKS[0]), "utf-8")
     for measure, extra in NEEDED.items():

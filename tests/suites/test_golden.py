@@ -31,6 +31,12 @@ def by_loglikelihood(metric: str, row: dict[str, Any]) -> Verdict:
     return Verdict(outcome="correct" if right else "incorrect", score=float(right))
 
 
+def responses(row: dict[str, Any]) -> tuple[Response, ...]:
+    """Return the response of a golden line, or those to all turns of a dialogue."""
+    texts = row["responses"] if "responses" in row else [row["response"]]
+    return tuple(Response(text=text, finish=row.get("finish")) for text in texts)
+
+
 def verdicts(path: Path) -> list[Verdict]:
     """Judge every golden line of a suite."""
     suite, rows = builtin_suites().get(path.parent.name), lines(path)
@@ -39,7 +45,7 @@ def verdicts(path: Path) -> list[Verdict]:
         return [by_loglikelihood(metric, row) for row in rows]
     return judge_all(
         suite.judge,
-        [(r["doc"], (Response(text=r["response"], finish=r.get("finish")),)) for r in rows],
+        [(row["doc"], responses(row)) for row in rows],
     )
 
 

@@ -19,7 +19,7 @@ size.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -57,6 +57,7 @@ class DecodeRow:
         values: Likewise.
         context: Token ids of the prompt.
         arm: The number of the arm that answers.
+        dialogue: Of which this is a turn that another follows, None elsewhere.
         guess: What is guessed to follow ``last_token``, since the answer repeats something.
         trusted: How many guessed tokens a step reads: twice as many as were right, none after one
             that was wrong, until a guess that is only looked at is right again.
@@ -73,6 +74,7 @@ class DecodeRow:
     values: list[list[Tensor]]
     context: tuple[int, ...] = ()
     arm: int = 0
+    dialogue: Hashable | None = None
     guess: list[int] = field(default_factory=list)
     trusted: int = 0
     reserved_tokens: int = field(init=False)
@@ -85,6 +87,13 @@ class DecodeRow:
     def own_tokens(self) -> int:
         """How many tokens stand in ``keys``."""
         return sum(piece.shape[1] for piece in self.keys[0])
+
+    def own_pieces(self) -> tuple[list[Tensor], list[Tensor]]:
+        """Return its own keys and values before it joins a batch, per layer in one piece."""
+        return (
+            [torch.cat(pieces, dim=1) for pieces in self.keys],
+            [torch.cat(pieces, dim=1) for pieces in self.values],
+        )
 
     def look_ahead(self) -> list[int]:
         """Guess what follows; return the tokens that are worth reading."""
@@ -166,13 +175,18 @@ class DecodeBatch:
         if slots:
             self._group_by_prefix()
 
+    def own_kv(self, slot: int) -> tuple[list[Tensor], list[Tensor]]:
+        """Return copies of a row's own keys and values, per layer ``(KV, n, D)``."""
+        length = self.lengths[slot]
+        keys = [b[slot, :, :, :length].transpose(1, 2).clone() for b in self.keys]
+        return keys, [b[slot, :, :length].clone() for b in self.values]
+
     def preempt(self, keep: int) -> list[DecodeRow]:
         """Take all rows but the first few out again, with copies of their keys and values."""
         preempted = []
         for slot in range(keep, len(self.rows)):
-            row, length = self.rows[slot], self.lengths[slot]
-            row.keys = [[b[slot, :, :, :length].transpose(1, 2).clone()] for b in self.keys]
-            row.values = [[b[slot, :, :length].clone()] for b in self.values]
+            row, (keys, values) = self.rows[slot], self.own_kv(slot)
+            row.keys, row.values = [[layer] for layer in keys], [[layer] for layer in values]
             preempted.append(row)
         del self.rows[keep:], self.lengths[keep:]
         self.keys, self.values = (

@@ -12,17 +12,20 @@ in the meantime take their slots.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from harness.engine.decoding.kept_turns import Continued, KeptTurn, KeptTurns, read_on
 from harness.engine.decoding.sampling import (
     NextToken,
     greedy_tokens,
     sample_token,
 )
 from harness.engine.decoding.stopping import GeneratedText
+from harness.engine.prefix.attention import CachedPrefix
 from harness.engine.prefix.decode import DecodeBatch, DecodeRow
 from harness.engine.prefix.drafts import DraftRecord
 from harness.engine.prefix.prefill import (
@@ -57,21 +60,25 @@ class Generator:
     """Generates with a runner.
 
     ``ties`` counts tokens chosen between two nearly equal logits, ``drafted_tokens`` those accepted
-    from drafts, ``decoded_tokens`` those decoded; ``record`` says which drafts are worth reading.
+    from drafts, ``decoded_tokens`` those decoded; ``record`` says which drafts are worth reading,
+    ``kept`` has what earlier turns of dialogues have read.
     """
 
     runner: Runner
     tokenizer: "PreTrainedTokenizerBase"
     eos_token_ids: frozenset[int]
+    kept: KeptTurns = field(default_factory=KeptTurns)
     ties: int = 0
     drafted_tokens: int = 0
     decoded_tokens: int = 0
     record: DraftRecord = field(default_factory=DraftRecord)
     _finished: list[tuple[int, Response]] = field(default_factory=list)
+    _continued: set[int] = field(default_factory=set)
 
     def generate(self, prompts: Sequence[Prompt]) -> Iterator[list[tuple[int, Response]]]:
         """Yield ``(index, response)`` in batches, as rows finish."""
-        prefilled = self._prefill_chunks(prompts)
+        self._continued = set()
+        prefilled = chain(self._read_on(prompts), self._prefill_chunks(prompts))
         batch = DecodeBatch()
         waiting: list[DecodeRow] = []
         more = True
@@ -127,6 +134,8 @@ class Generator:
         # 3. Rows that ended leave.
         ended = {slot for slot, row in enumerate(batch.rows) if row.text.finish}
         for slot in sorted(ended):
+            if batch.rows[slot].dialogue is not None:
+                self._keep(batch.rows[slot], *batch.own_kv(slot))
             self._finish(batch.rows[slot].index, batch.rows[slot].text)
         batch.remove(ended)
         return []
@@ -160,13 +169,86 @@ class Generator:
         response = Response(text=text.text, finish=text.finish, tokens=len(text.ids), gap=gap)
         self._finished.append((index, response))
 
+    def _keep(self, row: DecodeRow, keys: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+        """Keep what a row has read for the next turn of its dialogue."""
+        read = (row.prefix.length if row.prefix else 0) + keys[0].shape[1]
+        ids = (*row.context, *row.text.ids)[: read - self.runner.position_offset]
+        turn = KeptTurn(ids, row.prefix, tuple(keys), tuple(values))
+        self.kept.put(row.dialogue, turn, most_tokens=self.runner.kv_cache_tokens // 2)
+
+    def _read_on(self, prompts: Sequence[Prompt]) -> Iterator[list[DecodeRow]]:
+        """Yield the rows of prompts whose beginnings are kept, a batch at a time."""
+        runner = self.runner
+        part: dict[int, KeptTurn] = {}
+        tokens = 0
+        for index, prompt in enumerate(prompts):
+            begun = self.kept.begun(prompt, runner.position_offset)
+            if begun is None:
+                continue
+            self._continued.add(index)
+            part[index] = begun
+            tokens += len(prompt.context) - begun.shared - begun.own_tokens
+            if tokens >= runner.batch_tokens:
+                yield self._rows_after(prompts, read_on(runner, prompts, part))
+                part, tokens = {}, 0
+        if part:
+            yield self._rows_after(prompts, read_on(runner, prompts, part))
+
+    def _rows_after(self, prompts: Sequence[Prompt], read: Sequence[Continued]) -> list[DecodeRow]:
+        """Choose the token after each prompt that was read on; return the rows left to decode."""
+        best = greedy_tokens(torch.stack([one.logits for one in read]))
+        rows = []
+        for one, chosen in zip(read, best, strict=True):
+            prompt = prompts[one.index]
+            if prompt.params.do_sample:
+                token = sample_token(one.logits, prompt.params, prompt.context, 0)
+                chosen = NextToken(token, math.inf)  # noqa: PLW2901
+            text = GeneratedText(self.tokenizer, self.eos_token_ids, prompt.params)
+            self.ties += chosen.gap < TIE
+            text.push(chosen.token, chosen.gap)
+            row = self._row(one.index, prompt, text, one.kept.prefix, one.keys, one.values)
+            if text.finish is None:
+                rows.append(row)
+                continue
+            if row.dialogue is not None:
+                self._keep(row, *row.own_pieces())
+            self._finish(one.index, text)
+        return rows
+
+    def _row(
+        self,
+        index: int,
+        prompt: Prompt,
+        text: GeneratedText,
+        prefix: CachedPrefix | None,
+        keys: list[list[Tensor]],
+        values: list[list[Tensor]],
+    ) -> DecodeRow:
+        """Return a row that goes on after the last token that was read for it."""
+        read = (prefix.length if prefix else 0) + sum(piece.shape[1] for piece in keys[0])
+        return DecodeRow(
+            index=index,
+            text=text,
+            params=prompt.params,
+            last_token=text.ids[-1] if text.ids else prompt.context[-1],
+            position=read,
+            prefix=prefix,
+            keys=keys,
+            values=values,
+            context=prompt.context,
+            arm=prompt.arm,
+            dialogue=prompt.dialogue if prompt.goes_on else None,
+        )
+
     def _prefill_chunks(self, prompts: Sequence[Prompt]) -> Iterator[list[DecodeRow]]:
         """Yield, chunk by chunk, the rows that are left to decode after their prefill.
 
         A few that have drafts come first, to learn whose drafts are right.
         """
-        first = self.record.trial([(prompt.reader, prompt.drafts) for prompt in prompts])
-        others = sorted({*range(len(prompts))} - {*first})
+        new = [index for index in range(len(prompts)) if index not in self._continued]
+        tried = self.record.trial([(prompts[i].reader, prompts[i].drafts) for i in new])
+        first = [new[place] for place in tried]
+        others = sorted({*new} - {*first})
         runner = self.runner
         ahead = max(runner.batch_tokens, min(READ_AHEAD_TOKENS, runner.kv_cache_tokens // 2))
         max_tokens = min(runner.prefill_chunk_tokens, ahead)
@@ -191,26 +273,17 @@ class Generator:
                 continue
             # 2. Verify the drafts, which may finish the answer.
             text, last = self._verify_drafts(read, prompt)
-            if text.finish:
+            if text.finish and not prompt.goes_on:
                 self._finish(index, text)
                 continue
             # 3. A row continues after the last token that was read.
             position = read.trie.nodes[last.node].start + last.offset + 1
-            prefix, keys, values = read.split_kv(last.node, position)
-            rows.append(
-                DecodeRow(
-                    index=index,
-                    text=text,
-                    params=prompt.params,
-                    last_token=text.ids[-1],
-                    position=self.runner.position_offset + position,
-                    prefix=prefix,
-                    keys=keys,
-                    values=values,
-                    context=prompt.context,
-                    arm=prompt.arm,
-                )
-            )
+            row = self._row(index, prompt, text, *read.split_kv(last.node, position))
+            if text.finish is None:
+                rows.append(row)
+                continue
+            self._keep(row, *row.own_pieces())
+            self._finish(index, text)
         return rows
 
     def _verify_drafts(

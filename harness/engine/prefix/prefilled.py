@@ -1,7 +1,7 @@
 """Contexts and drafts of several prompts as one prefilled trie, and what decoding needs of it."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -22,7 +22,8 @@ ArmSequence = tuple[int, tuple[int, ...]]
 class Prompt:
     """One generation: its context, how tokens are chosen, and drafts of the answer as token ids.
 
-    ``arm`` is the number of the arm that answers, ``suite`` what it answers.
+    ``arm`` is the number of the arm that answers, ``suite`` what it answers. ``dialogue`` names the
+    dialogue of which it is a turn, as one arm leads it; ``goes_on`` says that another follows.
     """
 
     context: tuple[int, ...]
@@ -30,6 +31,8 @@ class Prompt:
     drafts: tuple[tuple[int, ...], ...] = ()
     arm: int = 0
     suite: str = ""
+    dialogue: Hashable | None = None
+    goes_on: bool = False
 
     @property
     def reader(self) -> tuple[int, str]:

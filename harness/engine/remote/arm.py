@@ -220,6 +220,10 @@ class RemoteArm:
         if not self.conversations:
             return request.context, settings
         messages = json.loads(self.conversations[request.key])
+        said = iter(request.turn.said if request.turn else ())
+        for message in messages:
+            if message["content"] is None:
+                message["content"] = next(said)
         return self._lm_eval_model().apply_chat_template(messages), settings
 
     def _generation_kwargs(self, settings: Mapping[str, Any]) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Which arms of a study are remote, and whether their endpoints can answer its suites."""
 
 import inspect
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from harness.records import (
     RequestKey,
 )
 from harness.study import ArmSection, Study
+from harness.suites.dialogue_turns import DIALOGUES, sent_messages
 from harness.suites.load_suite import LoadedSuite, instances_of
 from harness.suites.text_tokenizer import MessageTemplate, TextTokenizer
 
@@ -271,8 +273,14 @@ def _with_tokenizer(section: ArmSection, tokenizer: str | None) -> Mapping[str, 
 
 
 def _conversations(loaded: Sequence[LoadedSuite]) -> Iterator[tuple[RequestKey, str]]:
-    """Yield the messages of every request as JSON."""
+    """Yield the messages of every request as JSON, with null where own answers belong."""
     for suite in loaded:
+        if suite.suite.judge == DIALOGUES:
+            docs = {item.key: item.doc for item in suite.items}
+            for request in suite.requests:
+                sent = sent_messages(docs[request.item], request.index)
+                yield request.key, json.dumps(sent, ensure_ascii=False)
+            continue
         for item, group in zip(
             suite.items, instances_of(suite.recipe, MessageTemplate()), strict=True
         ):

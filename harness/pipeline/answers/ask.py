@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from harness.pipeline.progress import Advance
 from harness.records import Answerer, Answers, Drafts, ItemKey, Request, Response, Sample
 from harness.store.answer_times import AnswerClock
 from harness.store.answers import AnswerTable
+from harness.suites.dialogue_turns import followed
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -39,8 +41,15 @@ class AnswerSession:
         """Let arms answer suites, in passes that they share where they can.
 
         What is stored is not asked again; every finished batch is stored. The texts of arms that
-        have answered before are drafts of those that are asked now.
+        have answered before are drafts of those that are asked now. Dialogues are asked turn by
+        turn, each after the answers to the turn before it.
         """
+        names = list(arms)
+        while self._ask_next(names, suites):
+            pass
+
+    def _ask_next(self, arms: Sequence[str], suites: Sequence["LoadedSuite"]) -> bool:
+        """Ask what can be asked now; return whether something is left that waited for it."""
         asked: dict[str, list[Request]] = {}
         drafts: dict[str, Drafts] = {}
         fingerprints: dict[str, str] = {}
@@ -60,8 +69,8 @@ class AnswerSession:
                 for request, response in self.store.put(fingerprints[arm], mine):
                     self._known[arm, request.item.suite][request.key] = response
                 self._advance(len(mine), f"{arm} on {mine[-1][0].item.suite}")
-        if same:
-            self.ask(same, suites)
+        turns = (request.turn for requests in asked.values() for request in requests)
+        return bool(same) or any(turn is not None for turn in turns)
 
     def _missing(self, arm: str, suites: Sequence["LoadedSuite"]) -> list[Request]:
         """Return what an arm has not answered yet, after a look into the store."""
@@ -72,9 +81,9 @@ class AnswerSession:
             requests = self._read_by(arm, suite).requests
             new = [r for r in requests if r.key not in known and r.item not in self.unscored]
             if new:
-                known |= (found := self.store.get(self.answerer.fingerprint(arm), new))
-                self._advance(len(found), f"{arm} on {name}")
-                missing += [r for r in new if r.key not in known]
+                fingerprint, before = self.answerer.fingerprint(arm), len(known)
+                missing += followed(new, known, partial(self.store.get, fingerprint))
+                self._advance(len(known) - before, f"{arm} on {name}")
         return missing
 
     def samples(self, arm: str, suite: "LoadedSuite", places: Sequence[int]) -> list[Sample]:

@@ -10,6 +10,7 @@ from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Answerer, Answers, Arm, Request
 from harness.store.answers import AnswerTable
 from harness.study import CandidateSection, Study
+from harness.suites.dialogue_turns import followed
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -163,12 +164,12 @@ def join_endpoints(
     if not remote:
         return local()
     asked = [request for loaded in planned.loaded for request in loaded.requests]
-    probes = probes_of(asked, table, {arm.fingerprint for arm in remote.values()})
+    first = [request for request in asked if request.turn is None or not request.index]
+    probes = probes_of(first, table, {arm.fingerprint for arm in remote.values()})
     proofs: dict[str, ServedProof] = {}
     notes: list[str] = []
     for name, arm in remote.items():
-        known = table.get(arm.fingerprint, requests)
-        if missing := [r for r in requests if r.key not in known]:
+        if missing := followed(requests, {}, partial(table.get, arm.fingerprint)):
             arm.check(missing)
             proofs[name] = ServedProof(arm, probes, table)
             notes += filter(None, [proofs[name].begin()])

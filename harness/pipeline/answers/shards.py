@@ -23,11 +23,12 @@ from harness.pipeline.answers.join_endpoints import machines_of, open_arms, read
 from harness.pipeline.answers.next_blocks import next_blocks
 from harness.pipeline.checks.own_bases import fingerprints_of
 from harness.pipeline.plan import PlannedRun
-from harness.records import Arm, ItemKey, Request, Response
+from harness.records import Answers, Arm, ItemKey, Request, Response
 from harness.store import AnswerStore
 from harness.store.answer_times import AnswerClock, added_since
 from harness.store.answers import answer_key
 from harness.store.shard_file import ENDING, ShardFile, ShardOrigin, foreign, times_of
+from harness.suites.dialogue_turns import followed
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -306,7 +307,7 @@ def merge_shards(planned: PlannedRun, store: AnswerStore, scored: ShardOrigin) -
         ComparisonError: If a file belongs to another study, other items or another model, or two
             answers of one arm to one request differ by more than rounding.
     """
-    agreement = _Agreement(planned, scored)
+    agreement = _Agreement(planned, scored, store)
     notes, merged = list[str](), store.merged()
     known = {file.sha256 for file in merged.values()}
     for path in sorted(planned.folder.shards.glob(f"*{ENDING}")):
@@ -339,6 +340,7 @@ class _Agreement:
 
     planned: PlannedRun
     scored: ShardOrigin
+    store: AnswerStore
     _noise: float = field(init=False)
     _asked: dict[bytes, str] = field(default_factory=dict)
 
@@ -365,11 +367,18 @@ class _Agreement:
     def asked(self) -> dict[bytes, str]:
         """The arm and the item of every key; looked up only where two answers differ."""
         if not self._asked:
-            self._asked = {
-                answer_key(fingerprint, request): f"{arm!r} to {loaded.suite.name} item "
-                f"{request.item.doc_hash[:12]}"
-                for arm, fingerprint in self.scored.fingerprints.items()
-                for loaded in self.planned.read_by(arm)
-                for request in loaded.requests
-            }
+            for arm, fingerprint in self.scored.fingerprints.items():
+                for loaded in self.planned.read_by(arm):
+                    self._follow(f"{arm!r} to {loaded.suite.name}", fingerprint, loaded.requests)
         return self._asked
+
+    def _follow(self, who: str, fingerprint: str, requests: Sequence[Request]) -> None:
+        """Note the keys of requests, of dialogues as far as the run has their answers."""
+
+        def look_up(asked: Sequence[Request]) -> Answers:
+            for request in asked:
+                name = f"{who} item {request.item.doc_hash[:12]}"
+                self._asked[answer_key(fingerprint, request)] = name
+            return self.store.get(fingerprint, asked)
+
+        followed(requests, {}, look_up)

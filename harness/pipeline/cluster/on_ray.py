@@ -7,6 +7,7 @@ import sys
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Self
 
 from harness.errors import HarnessError, InfrastructureError, StudyError
@@ -20,6 +21,7 @@ from harness.pipeline.progress import Advance
 from harness.pipeline.train import trained, untrained
 from harness.records import Arm, Request
 from harness.store import AnswerStore
+from harness.suites.dialogue_turns import followed
 
 SHARDS_A_PLACE = 4
 """How many shards there are for each model that can be loaded at once: a node that joins late, or
@@ -146,9 +148,8 @@ def _missing(planned: PlannedRun, arms: Sequence[Arm], count: int) -> list[Shard
         Shard(index, count)
         for index, mine in enumerate(cut(requests, count), 1)
         if any(
-            len(store.get(one, asked)) < len(asked)
+            followed(_asked_of(planned, arm, mine), {}, partial(store.get, one))
             for arm, one in fingerprints.items()
-            for asked in (_asked_of(planned, arm, mine),)
         )
     ]
 

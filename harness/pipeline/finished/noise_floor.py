@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from harness import report
@@ -18,6 +19,7 @@ from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Answers, Arm, Comparison, Result
 from harness.store import AnswerStore
 from harness.store.run_folder import RunFolder
+from harness.suites.dialogue_turns import followed
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -91,13 +93,14 @@ def _noise_floor(planned: PlannedRun) -> tuple[Result, tuple[Noise, ...]]:
 def _again(session: AnswerSession, loaded: "LoadedSuite") -> Answers:
     """Let the base answer anew; stored apart from the answers that comparisons use."""
     fingerprint = f"{session.answerer.fingerprint(BASE)}:again"
-    known = session.store.get(fingerprint, loaded.requests)
+    known: Answers = {}
     backwards = range(len(loaded.items))[::-1]
     for places in (backwards[::2], backwards[1::2]):
-        missing = [r for r in part(loaded, places).requests if r.key not in known]
-        for batch in session.answerer.answer(BASE, missing):
-            stored = session.store.put(fingerprint, batch)
-            known.update({request.key: response for request, response in stored})
+        requests = part(loaded, places).requests
+        while missing := followed(requests, known, partial(session.store.get, fingerprint)):
+            for batch in session.answerer.answer(BASE, missing):
+                stored = session.store.put(fingerprint, batch)
+                known.update({request.key: response for request, response in stored})
     return known
 
 

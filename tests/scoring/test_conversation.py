@@ -1,0 +1,131 @@
+"""Whole dialogues: what is kept, what is lost, and the cause that is named."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from support.scripted_speakers import REMEMBERED, Script, led
+
+from harness import content
+from harness.records import Verdict
+from harness.scoring.dialogues.conversation import conversation
+from harness.scoring.dialogues.probe_checks import failure
+from harness.scoring.dialogues.scripted_dialogue import Probe, read_dialogue
+
+Row = Mapping[str, Any]
+NAMED = 0.95
+"""The share of dialogues in which a planted fault has to be the first cause named."""
+
+
+def rows(split: str = "test") -> list[Row]:
+    """Return the suite's own scenarios."""
+    path = content.TASKS / "conversation/data" / f"{split}.jsonl"
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def judged(row: Row, answers: list[str]) -> Verdict:
+    """Judge a dialogue by the answers to all its turns."""
+    return conversation(read_dialogue(row), answers)
+
+
+def test_every_probe_can_be_kept() -> None:
+    """One who answers well keeps all, in the words that the rows accept."""
+    everything = [*rows(), *rows("validation")]
+    script = Script(everything)
+    lost = [
+        (row["id"], verdict.explanation)
+        for row in everything
+        if (verdict := judged(row, led(row, script.good))).score != 1.0
+    ]
+    assert not lost
+
+
+@pytest.mark.parametrize(
+    ("fault", "cause", "kinds"),
+    [
+        ("forgetful", "forgot", REMEMBERED),
+        ("repeating", "self_echo", ()),
+        ("flipping", "contradicts_itself", ("twice",)),
+        ("stubborn", "correction_ignored", ("correction", "change_of_mind")),
+        ("careless", "style_ignored", ("style",)),
+        ("careless", "rule_broken", ("system_rule",)),
+        ("silent", "empty", ()),
+    ],
+)
+def test_a_fault_is_named_by_its_cause(fault: str, cause: str, kinds: tuple[str, ...]) -> None:
+    """In 95 of 100 dialogues in which a speaker's fault can show, it is the first cause."""
+    asked = [row for row in rows() if not kinds or row["kind"] in kinds]
+    script = Script(asked)
+    found = {row["id"]: judged(row, led(row, getattr(script, fault))) for row in asked}
+    first = Counter(verdict.labels[0] if verdict.labels else "" for verdict in found.values())
+    others = [(k, v.labels, v.explanation) for k, v in found.items() if v.labels[:1] != (cause,)]
+    assert first[cause] >= NAMED * len(asked), (dict(first), others[:6])
+
+
+@pytest.mark.parametrize(
+    ("probe", "said", "kept"),
+    [
+        ({"says": ("Oslo",)}, "You live in Oslo.", True),
+        ({"says": ("Oslo",)}, "Not in Oslo.", False),
+        ({"says": ("Oslo",)}, "In Oslo or Bergen.", False),
+        ({"says": ("7", "seven")}, "Seven.", True),
+        ({"says": ("grey",), "avoids": ("yellow",)}, "Grey instead of yellow.", True),
+        ({"says": ("grey",), "avoids": ("yellow",)}, "Yellow and grey.", False),
+        ({"max_words": 3}, "one two three", True),
+        ({"max_words": 3}, "one two three four", False),
+        ({"max_sentences": 1}, "Dr. Doe is in. He waits.", False),
+        ({"max_sentences": 1}, "Dr. Doe is in.", True),
+        ({"begins": "Well"}, "**Well**, yes.", True),
+        ({"begins": "Well"}, "Yes, well.", False),
+        ({"ends": "?"}, "And you?", True),
+        ({"ends": "?"}, "And you? Yes.", False),
+        ({"case": "lower"}, "oslo, 3 km", True),
+        ({"case": "upper"}, "OSLo", False),
+        ({"list_items": 2}, "- a\n- b", True),
+        ({"list_items": 2}, "1. a\n2. b\n3. c", False),
+        ({"without": ("!",)}, "Fine.", True),
+        ({"without": ("!",)}, "Fine!", False),
+        ({"without": ("art",)}, "Smart.", True),
+        ({"includes": ("Arr",)}, "Arr, matey.", True),
+        ({"includes": ("Arr",)}, "Arrow.", False),
+    ],
+)
+def test_what_a_probe_holds_an_answer_to(probe: dict[str, Any], said: str, kept: bool) -> None:
+    """Each check is kept by what fits, and only by that."""
+    assert (failure(Probe(kind="memory", **probe), said, []) is None) == kept
+
+
+def test_columns_say_how_a_dialogue_went() -> None:
+    """Fit by turn, own words again, flips and ends stand beside the score."""
+    probe = {"kind": "twice", "agrees_with": 1, "among": ["red", "blue"]}
+    row = {"turns": ["Red or blue?", {"user": "Again?", "probes": [probe]}]}
+    verdict = conversation(
+        read_dialogue(row), ["I take red.", "I take blue."], finishes=["stop", "length"]
+    )
+    assert verdict.metrics["contradiction"] == 1.0
+    assert verdict.metrics["ended"] == 0.5
+    assert verdict.metrics["own_overlap"] == 0.5
+    assert {"kept", "coherence_words", "fit_turn_1", "fit_turn_2"} <= verdict.metrics.keys()
+    assert verdict.details["turns"]
+
+
+def test_mt_bench_rows_are_dialogues_without_probes() -> None:
+    """Both of its shapes are read; the score is the mean fit of the answers."""
+    asked = ["Describe a vivid walk.", "Now rewrite it in one sentence."]
+    for row in ({"turns": asked}, {"prompt": asked}):
+        verdict = conversation(read_dialogue(row), ["A walk by the sea.", "I walk by the sea."])
+        assert verdict.score == verdict.metrics["coherence_words"]
+        assert "kept" not in verdict.metrics
+
+
+def test_sixty_scenarios_are_enough_for_a_model_that_did_not_change() -> None:
+    """Fewer clusters could not pass at the suite's margin, whatever they show."""
+    from harness.stats import clusters_needed
+    from harness.suites.catalogue import builtin_suites
+
+    found = rows()
+    assert len({row["scenario"] for row in found}) == len(found)
+    assert len(found) >= clusters_needed(builtin_suites()["conversation"].margin, 0.05)
+    assert {len(row["turns"]) for row in found} <= {3, 4, 5}
