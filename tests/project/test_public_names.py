@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -36,14 +37,27 @@ def test_all_is_what_a_module_offers(name: str) -> None:
     assert len(set(module.__all__)) == len(module.__all__)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", [*MODULES, "harness.study"])
 def test_public_names_are_documented(name: str) -> None:
-    """Whatever can be called or raised says what it is for."""
+    """Whatever can be called or raised says what it is for, each method and property, too."""
     module = import_module(name)
-    for public_name in module.__all__:
-        value = getattr(module, public_name)
-        if inspect.isclass(value) or inspect.isfunction(value):
-            assert (value.__doc__ or "").strip(), f"{name}.{public_name}"
+    silent = [
+        f"{name}.{public_name}.{part}".rstrip(".")
+        for public_name in module.__all__
+        for part, value in callable_parts(getattr(module, public_name))
+        if not (value.__doc__ or "").strip()
+    ]
+    assert not silent
+
+
+def callable_parts(value: object) -> Iterator[tuple[str, object]]:
+    """Yield what of a public name can be called or read, by its own name in a class."""
+    if inspect.isclass(value) or inspect.isfunction(value):
+        yield "", value
+    for name, part in vars(value).items() if inspect.isclass(value) else ():
+        own = part.fget if isinstance(part, property) else getattr(part, "__func__", part)
+        if not name.startswith("_") and inspect.isfunction(own):
+            yield name, own
 
 
 def test_the_reference_shows_every_name_of_the_package() -> None:
