@@ -115,7 +115,7 @@ def verdicts_page() -> str:
         (f"`{label}`", f"{LABEL_SYMBOLS[label]} {words}", f"`{VERDICTS[label]}`")
         for label, words in LABEL_WORDS.items()
     ]
-    codes: list[tuple[object, str]] = [
+    codes = [
         (code, f"`{verdict}`: {VERDICT_WORDS[verdict]}") for verdict, code in EXIT_CODES.items()
     ]
     kinds = [kind for name in errors.__all__ if isinstance(kind := getattr(errors, name), type)]
@@ -136,7 +136,7 @@ def verdicts_page() -> str:
             "## Exit codes\n",
             "Of `run`, `compare`, `gate`; `quickstart` ends with 0 when the run completed. A "
             "run of several candidates fails where a regression stands out among all of them.\n",
-            table("code | when", sorted(codes, key=lambda code: str(code[0]))),
+            table("code | when", sorted(codes)),
             "## gate.json\n",
             table("field | what it says", gate),
             "### A check\n",
@@ -266,7 +266,13 @@ def _anchor(title: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return re.sub(r"\s+", " ", text).replace("|", "\\|")
+    return _escaped(re.sub(r"\s+", " ", text).replace("|", "\\|"))
+
+
+def _escaped(text: str) -> str:
+    """Return a text in which ``<name>`` is no markup; code between backticks stays as it is."""
+    parts = text.split("`")
+    return "`".join(part if n % 2 else part.replace("<", "&lt;") for n, part in enumerate(parts))
 
 
 def commands_page() -> str:
@@ -286,7 +292,7 @@ def commands_page() -> str:
 
 def _command(name: str, command: Any) -> str:
     said, _, example = (command.help or "").strip().partition("Example:")
-    lines = [f"## {name}\n", re.sub(r"\n +", "\n", said.strip()) + "\n"]
+    lines = [f"## {name}\n", _escaped(re.sub(r"\n +", "\n", said.strip())) + "\n"]
     if example.strip():
         lines.append(f"Example: {example.strip()}\n")
     rows = []

@@ -1,8 +1,10 @@
 """What programs read: gate.json, junit.xml, and how all files are put on disk."""
 
+import inspect
 import json
 import math
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from support.example_result import example_result
 from harness import report
 from harness.errors import InfrastructureError
 from harness.records import Result
+
+gate_fields = import_module("harness.report.gate_json")
 
 CHECK_FIELDS = {
     "candidate", "suite", "metric", "n", "used", "base", "tuned", "delta", "ci_low", "ci_high",
@@ -36,6 +40,19 @@ def test_gate_has_the_fields_of_the_contract() -> None:
         assert check.keys() >= CHECK_FIELDS
         assert check["delta"] == comparison.decision.delta
         assert check["n"] == check["used"] == len(comparison.pairs)
+
+
+def test_every_field_is_documented() -> None:
+    """The reference has each field that a gate or a check can have, in their order."""
+    gate = report.gate_json(replace(example_result(), reason="two candidates"))
+    assert gate.keys() <= gate_fields.GATE_FIELDS.keys()
+    assert [name for name in gate_fields.CHECK_FIELDS if name in gate["checks"][0]] == list(
+        gate["checks"][0]
+    )
+    written = inspect.getsource(gate_fields.gate_json) + inspect.getsource(gate_fields._check)
+    written += inspect.getsource(gate_fields._reading)
+    fields = (*gate_fields.GATE_FIELDS, *gate_fields.CHECK_FIELDS)
+    assert not [name for name in fields if f'"{name}"' not in written]
 
 
 def test_gate_is_strict_json() -> None:
