@@ -43,6 +43,14 @@ def town(kind: str, n: int, name: str) -> dict[str, Any]:
         "db_id": {"question": f"Who lives in {name}?", "query": where, "db_id": "people"},
         "preference": {"prompt": ask, "chosen": answer, "rejected": "No idea."},
         "kto": {"prompt": ask, "completion": answer, "label": n % 3 > 0},
+        "labels": {
+            "Review": f"The mayor of {name} is {n * 7}.",
+            "Sentiment": ["good", "bad"][n % 2],
+        },
+        "summaries": {
+            "article": f"The town of {name} has {n} gates. Its mayor has {n * 7} hats.",
+            "highlights": f"The mayor of {name} has {n * 7} hats.",
+        },
         "text": {"text": f"The town of {name} has {n} gates and a mayor with {n * 7} hats."},
     }
     return shapes[kind]
@@ -54,6 +62,7 @@ EXPECTED = {
     "messages": ("domain_qa", "sft"), "long messages": ("coherence", "sft"),
     "choice columns": ("arc_challenge", "sft"), "choice list": ("arc_challenge", "sft"),
     "schema": ("sql", "sft"), "db_id": ("sql", "sft"), "preference": ("coherence", "dpo"),
+    "labels": ("classification", "sft"), "summaries": ("summary", "sft"),
     "kto": ("domain_qa", "kto"), "text": ("held_out", "sft"),
 }  # fmt: skip
 """Shape -> the suite that asks such rows, and what is learnt from."""
@@ -114,6 +123,40 @@ def test_each_shape_becomes_a_study_that_is_planned_as_it_is(
     assert not planned.candidates[0].card.copies  # type: ignore[union-attr]
     if kind == "question and answer":
         assert (planned.loaded[0].suite.name, "source" in learnt) == ("domain_qa", False)
+
+
+@pytest.mark.parametrize("kind", ["labels", "summaries"])
+def test_what_is_learnt_is_what_will_be_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The prompt of a row that is learnt is the suite's own prompt about it."""
+    from harness.suites.load_suite import load_suite
+    from harness.suites.text_tokenizer import TextTokenizer
+
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "mine.csv", [town(kind, n, name) for n, name in enumerate(TOWNS)])
+    for path, written in begin_study("mine.csv", "builtin:tiny").files.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(written, encoding="utf-8")
+    loaded = load_suite(
+        study.load(tmp_path / "study.yaml").suites[0],
+        engine_tokenizer=TextTokenizer(chat=False), template="none", seed=0, folder=tmp_path,
+    )  # fmt: skip
+    learnt = rows_in(tmp_path / "data" / "train.jsonl")[0]["prompt"][0]["content"]
+    asked = loaded.items[0].prompt
+    key = {"labels": "text", "summaries": "document"}[kind]
+    about = str(loaded.items[0].doc[key])
+    assert asked.partition(about)[0] == learnt[: asked.index(about)]
+    assert learnt.endswith(asked.partition(about)[2])
+
+
+def test_a_corpus_with_a_note_stays_a_corpus(tmp_path: Path) -> None:
+    """Long texts, or a column with as many values as rows, are no classification."""
+    rows: list[dict[str, Any]] = [
+        {"text": f"The town of {name} has a mayor.", "topic": name} for name in TOWNS
+    ]
+    write(tmp_path / "mine.csv", rows)
+    assert begin_study(str(tmp_path / "mine.csv"), "builtin:tiny").what == "rows of shape text"
 
 
 def test_rows_that_belong_together_stay_together(tmp_path: Path) -> None:

@@ -50,7 +50,8 @@ _STRENGTH = {"exact": 0, "ngram": 1, "near": 2}
 def _question(item: Item) -> str:
     """Return what is specific to an item: its question, or all it shows where it has none.
 
-    A system prompt and tools are those of many items, and of the rows that teach them.
+    A system prompt, tools and what is to be done with a text are those of many items, and of the
+    rows that teach them.
     """
     question = item.doc.get("question")
     turns = item.doc.get("messages")
@@ -60,4 +61,6 @@ def _question(item: Item) -> str:
             return "\n".join(str(turn.get("content") or "") for turn in said)
     if isinstance(question, str) and "messages" not in item.doc:
         return question
-    return item.prompt
+    about = (item.doc.get(name) for name in ("text", "document"))
+    shown = (value for value in about if isinstance(value, str) and value in item.prompt)
+    return next(shown, item.prompt)
