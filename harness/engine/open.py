@@ -17,12 +17,13 @@ from harness.models.fingerprint import (
     adapter_fingerprint,
     base_identity,
     endpoint_fingerprint,
+    vllm_fingerprint,
 )
 from harness.models.load_model import base_section, load_tokenizer
 from harness.models.protocols import PretrainedTokenizer
 from harness.models.scoring_dtype import DeviceFacts, scoring_dtype
 from harness.records import Answerer, Arm
-from harness.study import VERIFIED, BaseSection, Study
+from harness.study import VERIFIED, VLLM, BaseSection, Study
 from harness.suites.load_suite import LoadedSuite
 
 log = logging.getLogger("harness.engine")
@@ -121,7 +122,8 @@ def arm_fingerprints(
         if arm.path is not None:
             folder = read_adapter_folder(Path(arm.path))
             exact = adapter_fingerprint(base_fingerprint, folder.identity)
-        found[arm.name] = verified_fingerprint(exact, numeric) if verified else exact
+        mark = verified_fingerprint(exact, numeric) if verified else exact
+        found[arm.name] = vllm_fingerprint(base, mark) if base.backend == VLLM else mark
     return found
 
 

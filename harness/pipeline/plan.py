@@ -243,7 +243,7 @@ def _in_one_precision(study: Study, folder: RunFolder) -> "ScoringDtype | None":
     """
     from harness.models.scoring_dtype import scoring_dtype
 
-    if study.base.backend:
+    if study.base.elsewhere:
         return None
     found = scoring_dtype(study.base)
     folder.check_dtype(found)
@@ -304,11 +304,12 @@ def _load_suites(
     """
     from harness.engine import context_length, load_suite, load_tokenizer
     from harness.engine.remote.endpoints import check_endpoints, substitute_tokenizer
+    from harness.engine.runtimes.vllm_engine import check_vllm
 
     with progress.task("read the suites", len(study.suites)) as advance:
         tokenizer = substitute_tokenizer(study) or load_tokenizer(study.model_path, study.base)
         fits = max_tokens = None
-        if not study.base.backend:
+        if not study.base.elsewhere:
             fits = context_length(study.model_path, study.base, tokenizer)
             max_tokens = fits - virtual_tokens
         loaded = []
@@ -327,6 +328,7 @@ def _load_suites(
             )
         check_databases(loaded)
         check_endpoints(study, loaded)
+        check_vllm(study)
         if fits is not None:
             _check_context(loaded, fits)
     return loaded

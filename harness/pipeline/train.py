@@ -81,10 +81,10 @@ def chosen(planned: PlannedRun, only: Collection[str]) -> list[PlannedCandidate]
 def _arms(
     planned: PlannedRun, candidates: Sequence[PlannedCandidate], *, must_be_trained: bool
 ) -> tuple[Arm, ...]:
-    arms = [remote_base(planned) if planned.study.base.backend else _untuned(planned)]
+    arms = [remote_base(planned) if planned.study.base.elsewhere else _untuned(planned)]
     for candidate in candidates:
         section, own = candidate.section, planned.own.get(candidate.name)
-        if section.backend:
+        if section.elsewhere:
             arm = remote_candidate(section)
         elif own is not None and not (section.adapter or section.train):
             arm = other_model(section, own)

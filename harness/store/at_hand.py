@@ -57,7 +57,7 @@ class KnownHashes:
 def settings_of_arms(study: Study, arms: Sequence[Arm]) -> dict[str, str]:
     """Return by arm a hash of what its folder here says beside its weights."""
     folders = {arm.name: Path(arm.path) for arm in arms if arm.path is not None}
-    if not study.base.backend and Path(study.model_path).is_dir():
+    if not study.base.elsewhere and Path(study.model_path).is_dir():
         folders[BASE] = Path(study.model_path)
     return {name: settings_sha256(folder) for name, folder in folders.items()}
 
@@ -68,7 +68,7 @@ def backend_files(study: Study) -> dict[str, dict[str, str]]:
     found = {
         name: {str(path): path_sha256(path) for path in local_paths(section).values()}
         for name, section in sections.items()
-        if section.backend
+        if section.elsewhere
     }
     return {name: files for name, files in found.items() if files}
 

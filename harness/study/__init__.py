@@ -4,7 +4,7 @@ A study is one YAML file. Unknown keys are refused with the nearest known one; r
 relative to the study file, so that a study folder can be moved to another machine.
 """
 
-from harness.study.endpoint import ArmSection
+from harness.study.endpoint import VLLM, ArmSection
 from harness.study.sections import (
     AUTO,
     VERIFIED,
@@ -24,6 +24,7 @@ __all__ = [
     "AUTO",
     "BUILTIN_PREFIX",
     "VERIFIED",
+    "VLLM",
     "ArmSection",
     "BaseSection",
     "CandidateSection",

@@ -1,4 +1,4 @@
-"""The part of a study about an arm that is an endpoint; API keys are refused."""
+"""The part of a study about what answers: vLLM here, or an endpoint; API keys are refused."""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +14,14 @@ OF_TRAINING = (
 
 _LOCAL = ("device", "dtype", "quantization", *OF_TRAINING)
 """What changes nothing where the weights are elsewhere."""
+
+VLLM = "vllm"
+"""The backend that is no endpoint: vLLM generates here, for the base and every adapter on it."""
+
+_NOT_VLLM = {
+    "device": "vLLM chooses it (CUDA_VISIBLE_DEVICES limits the choice)",
+    "quantization": "vLLM reads weights that are quantized on disk, and says so itself",
+}
 
 
 _MAY_BE_EMPTY = ("note", "model")
@@ -41,18 +49,22 @@ class ArmSection(Section):
     backend: str | None = Field(
         None,
         description="lm-eval model that answers in place of weights loaded here: "
-        "local-chat-completions, local-completions, vllm, ...",
+        "local-chat-completions, local-completions, ...; vllm (the base's only): one vLLM engine "
+        "generates for the base and every adapter",
     )
     model_args: dict[str, Any] = Field(
         default_factory=dict,
-        description="lm-eval's arguments of the backend, such as base_url, model, num_concurrent",
+        description="lm-eval's arguments of the backend, such as base_url, model, num_concurrent; "
+        "vllm: vLLM's engine arguments, such as gpu_memory_utilization, tensor_parallel_size",
     )
 
     @model_validator(mode="after")
     def _only_what_counts(self) -> "ArmSection":
         if self.model_args and not self.backend:
             raise ValueError("model_args need a 'backend', such as local-chat-completions")
-        idle = [name for name in _LOCAL if self.backend and is_set(self, name)]
+        if self.backend == VLLM:
+            self._check_vllm()
+        idle = [name for name in _LOCAL if self.elsewhere and is_set(self, name)]
         if idle:
             raise ValueError(f"an endpoint has its own weights: remove {', '.join(idle)}")
         secret = list(secrets_in(self.model_args))
@@ -64,6 +76,23 @@ class ArmSection(Section):
                 "model_args and set the backend's environment variable, such as OPENAI_API_KEY"
             )
         return self
+
+    def _check_vllm(self) -> None:
+        for name, why in _NOT_VLLM.items():
+            if is_set(self, name):
+                raise ValueError(f"remove {name!r} beside backend vllm: {why}")
+        copies = str(self.model_args.get("data_parallel_size", 1))
+        if copies != "1":
+            raise ValueError(
+                f"data_parallel_size {copies} has a better way: leave it out and start one process "
+                "per copy, each with its GPU in CUDA_VISIBLE_DEVICES: harness score STUDY --shard "
+                f"1/{copies} and so on, then harness run STUDY"
+            )
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether an endpoint, or a library of lm-eval's, has the weights: the study names none."""
+        return self.backend is not None and self.backend != VLLM
 
     @property
     def endpoint(self) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from harness.records import SMALLEST, Gate
-from harness.study.endpoint import OF_TRAINING, ArmSection, Section, is_set
+from harness.study.endpoint import OF_TRAINING, VLLM, ArmSection, Section, is_set
 from harness.study.training_data import Query
 
 AUTO, VERIFIED = "auto", "bfloat16_verified"
@@ -57,6 +57,8 @@ class BaseSection(ArmSection):
     def _answers(self) -> "BaseSection":
         if not (self.model or self.backend):
             raise ValueError("what answers needs a 'model', or a 'backend' that answers elsewhere")
+        if self.backend == VLLM and not self.model:
+            raise ValueError("backend vllm needs the base's 'model' (a hub name or a folder)")
         if self.dtype == VERIFIED and self.quantization != "none":
             raise ValueError(
                 f"dtype {VERIFIED} needs weights that are not quantized: found quantization "
@@ -72,7 +74,7 @@ class BaseSection(ArmSection):
     @property
     def title(self) -> str:
         """What a report calls the base."""
-        return self.endpoint if self.backend else self.model
+        return self.endpoint if self.elsewhere else self.model
 
 
 JUDGE_PROMPT = """Two assistants were asked the same. Compare their answers.
@@ -109,6 +111,11 @@ class JudgeSection(BaseSection):
 
     @model_validator(mode="after")
     def _shows_both(self) -> "JudgeSection":
+        if self.backend == VLLM:
+            raise ValueError(
+                "a judge is loaded here or answers at an endpoint: leave 'backend: vllm' out, or "
+                "start 'vllm serve' and use local-chat-completions"
+            )
         missing = [name for name in ("{question}", "{a}", "{b}") if name not in self.prompt]
         if missing:
             raise ValueError(f"a judge's prompt shows the pair: add {', '.join(missing)}")
@@ -210,6 +217,11 @@ class CandidateSection(ArmSection):
 
     @model_validator(mode="after")
     def _one_origin(self) -> "CandidateSection":
+        if self.backend == VLLM:
+            raise ValueError(
+                f"candidate {self.name!r}: one vLLM serves the base and every adapter on it: set "
+                "'backend: vllm' in 'base', and name this candidate by 'adapter' or 'train'"
+            )
         origins = sum(origin is not None for origin in (self.train, self.adapter, self.backend))
         if self.base is not None and (self.backend or self.base.backend):
             raise ValueError(

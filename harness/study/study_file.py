@@ -94,7 +94,7 @@ class Study(Section):
     @model_validator(mode="after")
     def _weights_are_here(self) -> "Study":
         for candidate in self.candidates:
-            if self.base.backend and not candidate.backend:
+            if self.base.elsewhere and not candidate.backend:
                 raise ValueError(
                     f"candidate {candidate.name!r} changes weights of the base, and those are not "
                     "here: the base is an endpoint; serve the candidate too and name its 'backend'"

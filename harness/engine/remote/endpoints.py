@@ -118,7 +118,7 @@ class Arms:
 def remote_sections(study: Study) -> dict[str, ArmSection]:
     """Return the sections of the remote arms by name."""
     sections: dict[str, ArmSection] = {BASE: study.base, **{c.name: c for c in study.candidates}}
-    return {name: section for name, section in sections.items() if section.backend}
+    return {name: section for name, section in sections.items() if section.elsewhere}
 
 
 def takes_messages(section: ArmSection) -> bool:
@@ -142,7 +142,7 @@ def check_endpoints(study: Study, loaded: Sequence[LoadedSuite]) -> None:
         check_host(name, section)
         for declared, suite in zip(study.suites, loaded, strict=True):
             problem = _why_unsupported(section, suite)
-            if declared.truncation == "left" and (study.base.backend or takes_messages(section)):
+            if declared.truncation == "left" and (study.base.elsewhere or takes_messages(section)):
                 problem = "left truncation needs a base here, and an arm that takes text"
             if problem:
                 raise StudyError(f"{name!r} cannot be asked suite {suite.suite.name!r}: {problem}")

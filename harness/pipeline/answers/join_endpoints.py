@@ -9,7 +9,7 @@ from harness.pipeline.answers.engine_when_asked import EngineWhenAsked, SeveralB
 from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Answerer, Answers, Arm, Request
 from harness.store.answers import AnswerTable
-from harness.study import CandidateSection, Study
+from harness.study import VLLM, CandidateSection, Study
 from harness.suites.dialogue_turns import followed
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def open_arms(
         ComparisonError: If a candidate's own tokenizer gives other token ids.
         ModelError: If a candidate cannot be used, or changes nothing and may not.
     """
-    remote = {one.name for one in planned.study.candidates if one.backend}
+    remote = {one.name for one in planned.study.candidates if one.elsewhere}
     here = [arm for arm in arms if arm.name not in remote]
     own = {arm.name: arm for arm in here if arm.name in planned.own}
     shared = [arm for arm in here if arm.name not in own]
@@ -51,7 +51,7 @@ def open_arms(
             arms=shared,
             fingerprints=fingerprints,
             table=table,
-            load=lambda: _engine(planned.study, planned.loaded, shared, planned.allow_identical),
+            load=lambda: _engine(planned, shared, fingerprints),
             allow_identical=planned.allow_identical,
             max_length=longest(planned),
         )
@@ -75,11 +75,14 @@ def read_by_own(planned: PlannedRun) -> dict[str, dict[str, "LoadedSuite"]]:
 
 def machines_of(planned: PlannedRun, arms: Sequence[Arm]) -> dict[str, str]:
     """Return by arm what it answers on: times of another say nothing about this one."""
+    from harness.models.fingerprint import vllm_release
     from harness.models.hardware import device_of, machine_title
 
     study = planned.study
-    served = {one.name for one in study.candidates if one.backend}
-    here = "" if study.base.backend else machine_title(device_of(study.base.device))
+    served = {one.name for one in study.candidates if one.elsewhere}
+    here = "" if study.base.elsewhere else machine_title(device_of(study.base.device))
+    if study.base.backend == VLLM:
+        here += f", vLLM {vllm_release()}"
     return {arm.name: "a server" if arm.name in served or not here else here for arm in arms}
 
 
@@ -91,7 +94,7 @@ def longest(planned: PlannedRun) -> int | None:
     from harness.engine import context_length
 
     study = planned.study
-    if study.base.backend:
+    if study.base.elsewhere:
         return None
     context = context_length(study.model_path, study.base, planned.loaded[0].tokenizer)
     here = [one.virtual_tokens for one in planned.candidates if one.name not in planned.own]
@@ -100,7 +103,7 @@ def longest(planned: PlannedRun) -> int | None:
 
 def _own_engine(planned: PlannedRun, arm: Arm, table: AnswerTable) -> EngineWhenAsked:
     """Return what answers for a candidate on its own base, or that is one."""
-    from harness.engine import arm_fingerprints
+    from harness.engine import arm_fingerprints, open_engine
 
     own, base = planned.own[arm.name], Arm(name=BASE)
     arms = [base] if arm.path is None else [base, arm]
@@ -108,7 +111,11 @@ def _own_engine(planned: PlannedRun, arm: Arm, table: AnswerTable) -> EngineWhen
         arms=arms,
         fingerprints=arm_fingerprints(own.study, arms, suites=own.loaded),
         table=table,
-        load=lambda: _engine(own.study, own.loaded, arms, planned.allow_identical),
+        load=lambda: _attached(
+            open_engine(own.study.base, own.study.model_path, suites=own.loaded),
+            arms,
+            planned.allow_identical,
+        ),
         allow_identical=planned.allow_identical,
         max_length=own.fits,
     )
@@ -122,13 +129,22 @@ def _check_ids(study: Study, arms: Sequence[Arm], loaded: Sequence["LoadedSuite"
             check_same_ids(loaded, Path(arm.path), day=study.base.date)
 
 
-def _engine(
-    study: Study, loaded: Sequence["LoadedSuite"], arms: Sequence[Arm], allow_identical: bool
-) -> Answerer:
-    """Load the base once and attach every candidate, checked before anything is scored."""
+def _engine(planned: PlannedRun, arms: Sequence[Arm], fingerprints: Mapping[str, str]) -> Answerer:
+    """Load the study's base once and attach every candidate on it."""
     from harness.engine import open_engine
+    from harness.engine.runtimes.vllm_engine import open_vllm
 
-    engine = open_engine(study.base, study.model_path, suites=loaded)
+    base, model = planned.study.base, planned.study.model_path
+    engine: Answerer
+    if base.backend == VLLM:
+        engine = open_vllm(base, model, fingerprints, suites=planned.loaded)
+    else:
+        engine = open_engine(base, model, suites=planned.loaded)
+    return _attached(engine, arms, planned.allow_identical)
+
+
+def _attached(engine: Answerer, arms: Sequence[Arm], allow_identical: bool) -> Answerer:
+    """Attach every candidate, checked before anything is scored."""
     for arm in arms:
         if arm.path is not None:
             engine.attach(arm.name, Path(arm.path), allow_identical=allow_identical)

@@ -17,7 +17,7 @@ from harness.store import AnswerStore, write_samples
 from harness.store.answer_times import AnswerClock
 from harness.store.at_hand import backend_files, check_models, settings_of_arms
 from harness.store.run_lock import Declarations, ScoredFile
-from harness.study import Study
+from harness.study import VLLM, Study
 from harness.versions import versions
 
 
@@ -46,8 +46,9 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
             )
         else:
             names = [arm.name for arm in arms]
-            session.ask(names[:1], planned.loaded)  # its texts are drafts of the candidates'
-            session.ask(names[1:], planned.loaded)
+            if planned.study.base.backend != VLLM:
+                session.ask(names[:1], planned.loaded)  # its texts are drafts of the candidates'
+            session.ask(names, planned.loaded)
             samples = {}
     check_unchanged(fingerprints, session.answerer)
     folder.mark_identical(session.answerer.identical)
@@ -84,7 +85,7 @@ def _device(study: Study) -> dict[str, str]:
     """Return what the arms that are loaded here run on; numbers of another may differ."""
     from harness.models.hardware import device_of, device_title
 
-    return {} if study.base.backend else {"device": device_title(device_of(study.base.device))}
+    return {} if study.base.elsewhere else {"device": device_title(device_of(study.base.device))}
 
 
 def _scored(

@@ -13,7 +13,7 @@ from harness.errors import ComparisonError, StudyError
 from harness.files import weights_sha256
 from harness.pipeline.answers.ask import part
 from harness.records import BASE, Arm, ArmBase, ItemKey
-from harness.study import CandidateSection, Study
+from harness.study import VLLM, CandidateSection, Study
 from harness.suites.tokenize import tokens_needed
 
 if TYPE_CHECKING:
@@ -52,7 +52,12 @@ def check_own_bases(study: Study, *, until_decided: bool) -> None:
         if candidate.base is None:
             continue
         told = f"candidate {candidate.name!r} has a base of its own"
-        if study.base.backend:
+        if study.base.backend == VLLM:
+            raise StudyError(
+                f"{told}, and one vLLM serves the adapters of one base: leave 'backend: vllm' out, "
+                "so that both are loaded here one after the other"
+            )
+        if study.base.elsewhere:
             raise StudyError(
                 f"{told}, and the study's base answers elsewhere: name both as endpoints "
                 "('backend' of the candidate), or load both here"

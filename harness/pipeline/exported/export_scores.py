@@ -93,7 +93,7 @@ def _every_eval_ever(folder: RunFolder, run: ScoredRun, arm: Arm, out: Path) -> 
 def _model(folder: RunFolder, run: ScoredRun, arm: Arm) -> EvaluatedModel:
     """Say which model an arm is; what is not on the hub has the owner `LOCAL`."""
     base = run.study.base
-    on_hub = hub_id(base.model, folder.base_path(run.study)) if not base.backend else None
+    on_hub = hub_id(base.model, folder.base_path(run.study)) if not base.elsewhere else None
     named = Path(base.title).name if arm.name == BASE else f"{run.study.name}.{arm.name}"
     plain = re.sub(r"[^\w.-]+", "_", named)
     details = {"base_model": base.title} if arm.name != BASE else {}

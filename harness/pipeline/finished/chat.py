@@ -83,7 +83,7 @@ def open_chat(folder: RunFolder, *, trust_remote_code: bool = False) -> ArmsChat
 
     study, result = reopen(folder)
     base = study.base.model_copy(update={"trust_remote_code": trust_remote_code})
-    if base.backend:
+    if base.elsewhere:
         raise StudyError(
             f"chat needs a base that is loaded here: this one answers at {base.endpoint}"
         )

@@ -164,13 +164,13 @@ def _declare(path: Path, judged: Judged) -> None:
 def _title(section: JudgeSection) -> str:
     """Return what a report calls the judge: of a folder here only its name."""
     folder = Path(section.model)
-    return folder.name if folder.is_absolute() and not section.backend else section.title
+    return folder.name if folder.is_absolute() and not section.elsewhere else section.title
 
 
 def _open(section: JudgeSection, study: Study, pairs: Sequence[PairToJudge]) -> _Judge:
     """Open the judge with all its requests: as an endpoint, or loaded here."""
     turns = _turns(section, pairs)
-    return _endpoint(section, turns) if section.backend else _local(section, study, turns)
+    return _endpoint(section, turns) if section.elsewhere else _local(section, study, turns)
 
 
 def _endpoint(section: JudgeSection, turns: _Turns) -> _Judge:
