@@ -25,6 +25,7 @@ from harness.records import BASE, ItemKey, Suite
 from harness.store.run_folder import RunFolder
 from harness.study import (
     BUILTIN_PREFIX,
+    VLLM,
     CandidateSection,
     Study,
     SuiteSection,
@@ -125,6 +126,10 @@ def plan(
     if precision:
         study = _scored_in(study, precision.dtype)
     study = _judge_by_path(_dated(study, folder))
+    if study.base.backend == VLLM:
+        from harness.engine.runtimes.vllm_engine import check_vllm
+
+        check_vllm(study)
     check_own_bases(study, until_decided=until_decided)
     if until_decided:
         _check_early_end(study)
@@ -304,7 +309,6 @@ def _load_suites(
     """
     from harness.engine import context_length, load_suite, load_tokenizer
     from harness.engine.remote.endpoints import check_endpoints, substitute_tokenizer
-    from harness.engine.runtimes.vllm_engine import check_vllm
 
     with progress.task("read the suites", len(study.suites)) as advance:
         tokenizer = substitute_tokenizer(study) or load_tokenizer(study.model_path, study.base)
@@ -328,7 +332,6 @@ def _load_suites(
             )
         check_databases(loaded)
         check_endpoints(study, loaded)
-        check_vllm(study)
         if fits is not None:
             _check_context(loaded, fits)
     return loaded

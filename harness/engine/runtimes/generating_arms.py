@@ -9,7 +9,7 @@ from harness.engine.answering import answers_of_one
 from harness.engine.decoding.sampling import SamplingParams
 from harness.engine.decoding.stopping import GeneratedText
 from harness.engine.open import LocalEngine
-from harness.engine.runtimes.proofs import Precision, Proven, RuntimeProof, probes_of
+from harness.engine.runtimes.proofs import Proven, RoundingBounds, RuntimeProof, probes_of
 from harness.engine.runtimes.token_engine import TokenEngine, TokenRequest
 from harness.errors import ModelError
 from harness.models.hardware import is_out_of_memory, release_memory
@@ -32,7 +32,7 @@ OpenOther = Callable[[Mapping[str, Path]], TokenEngine]
 """Starts the other engine with the adapters of these candidates."""
 
 
-class Wanted(NamedTuple):
+class PendingText(NamedTuple):
     """A text that is asked for, and as much of it as there is."""
 
     arm: str
@@ -125,9 +125,9 @@ class GeneratingArms:
     def _generate(self, texts: Sequence[tuple[str, Request]]) -> Iterator[ArmAnswerBatch]:
         """Let the other engine generate: all arms in one batch, or one after another."""
         engine, proven = self._proven()
-        groups: dict[str, list[Wanted]] = {}
+        groups: dict[str, list[PendingText]] = {}
         for arm, request in texts:
-            wanted = Wanted(arm, request, self._begun(request))
+            wanted = PendingText(arm, request, self._begun(request))
             groups.setdefault(arm if proven.apart else "", []).append(wanted)
         for group in groups.values():
             # equal beginnings follow each other, so that what was read of them is found
@@ -144,7 +144,7 @@ class GeneratingArms:
             arms = [BASE, *self._folders]
             ours = self._said_here(arms, probes)
             engine = self.open_other(self._folders)
-            proof = RuntimeProof(engine, arms, probes, self._text_of, Precision.of(self.dtype))
+            proof = RuntimeProof(engine, arms, probes, self._text_of, RoundingBounds.of(self.dtype))
             self._other = engine, proof.prove(ours, self.identical)
             self._keep_notes(self._other[1].notes)
         return self._other
@@ -197,7 +197,7 @@ class GeneratingArms:
         return own
 
 
-def _finish(engine: TokenEngine, wanted: Sequence[Wanted]) -> Iterator[ArmAnswerBatch]:
+def _finish(engine: TokenEngine, wanted: Sequence[PendingText]) -> Iterator[ArmAnswerBatch]:
     """Generate texts to their ends, by our own decoder.
 
     An engine that saw a stop string where our decoder sees none is asked to go on.
@@ -205,7 +205,7 @@ def _finish(engine: TokenEngine, wanted: Sequence[Wanted]) -> Iterator[ArmAnswer
     left = list(wanted)
     while left:
         asked = [_request_of(one) for one in left]
-        unfinished: list[Wanted] = []
+        unfinished: list[PendingText] = []
         for batch in engine.stream(asked):
             done: ArmAnswerBatch = []
             for index, reply in batch:
@@ -227,7 +227,7 @@ def _finish(engine: TokenEngine, wanted: Sequence[Wanted]) -> Iterator[ArmAnswer
         left = unfinished
 
 
-def _request_of(one: Wanted) -> TokenRequest:
+def _request_of(one: PendingText) -> TokenRequest:
     known = tuple(one.text.ids)
     params = one.text.params
     rest = replace(params, max_new_tokens=params.max_new_tokens - len(known))

@@ -25,7 +25,7 @@ Said = dict[str, list[TokenReply]]
 
 
 @dataclass(frozen=True, slots=True)
-class Precision:
+class RoundingBounds:
     """How far right answers of two engines may be apart.
 
     Attributes:
@@ -37,7 +37,7 @@ class Precision:
     noise: float
 
     @classmethod
-    def of(cls, dtype: str) -> "Precision":
+    def of(cls, dtype: str) -> "RoundingBounds":
         """Return the bounds of a dtype: rounding of half precision moves a logit of 20 by .1."""
         return cls(0.01, 0.001) if dtype == "float32" else cls(0.5, 0.05)
 
@@ -83,7 +83,7 @@ class RuntimeProof:
     arms: Sequence[str]
     probes: Sequence[Request]
     text_of: Callable[[Request, Sequence[int]], str]
-    precision: Precision
+    precision: RoundingBounds
 
     def prove(
         self,

@@ -13,7 +13,6 @@ from harness.engine.open import LocalEngine, open_engine
 from harness.engine.runtimes.generating_arms import GeneratingArms
 from harness.engine.runtimes.token_engine import LoraFolder, TokenReply, TokenRequest
 from harness.errors import ModelError, StudyError, nearest
-from harness.extras import require
 from harness.models.fingerprint import vllm_fingerprint, vllm_release
 from harness.models.load_model import (
     context_length,
@@ -23,7 +22,7 @@ from harness.models.load_model import (
     load_tokenizer,
 )
 from harness.models.scoring_dtype import scoring_dtype
-from harness.study import VERIFIED, VLLM, BaseSection, Study
+from harness.study import VERIFIED, BaseSection, Study
 from harness.suites.load_suite import LoadedSuite
 
 if TYPE_CHECKING:
@@ -199,10 +198,8 @@ def check_vllm(study: Study) -> None:
 
     Raises:
         StudyError: Naming the candidate or the argument.
-        MissingExtraError: If vLLM is not installed.
+        ModelError: If a candidate's folder is no LoRA adapter.
     """
-    if study.base.backend != VLLM:
-        return
     for name in sorted(OURS & study.base.model_args.keys()):
         instead = {"pretrained": "model", "enable_lora": "candidates"}.get(name, name)
         raise StudyError(
@@ -217,7 +214,6 @@ def check_vllm(study: Study) -> None:
             )
         if candidate.adapter is not None:
             LoraFolder.read(candidate.name, study.path(candidate.adapter))
-    require("vllm")
 
 
 def _arguments(

@@ -1,7 +1,7 @@
 """Refuse a study whose packages are not installed, before any row is read or anything trained."""
 
 from harness.extras import require
-from harness.study import Query, Study
+from harness.study import VLLM, Query, Study
 from harness.suites.catalogue import builtin_suites
 
 
@@ -21,6 +21,7 @@ def check_installed(study: Study) -> None:
             isinstance(source, Query) for c in candidates for source in (c.train, c.validation)
         )
         or any("://" in (section.databases or "") for section in study.suites),
+        "vllm": study.base.backend == VLLM,
         "languages": bool(study.data.languages),
         "sweep": any("trials" in (candidate.sweep or {}) for candidate in candidates),
     }
