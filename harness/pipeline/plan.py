@@ -25,7 +25,6 @@ from harness.records import BASE, ItemKey, Suite
 from harness.store.run_folder import RunFolder
 from harness.study import (
     BUILTIN_PREFIX,
-    VLLM,
     CandidateSection,
     Study,
     SuiteSection,
@@ -126,10 +125,6 @@ def plan(
     if precision:
         study = _scored_in(study, precision.dtype)
     study = _judge_by_path(_dated(study, folder))
-    if study.base.backend == VLLM:
-        from harness.engine.runtimes.vllm_engine import check_vllm
-
-        check_vllm(study)
     check_own_bases(study, until_decided=until_decided)
     if until_decided:
         _check_early_end(study)

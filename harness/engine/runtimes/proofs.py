@@ -55,7 +55,11 @@ def probes_of(requests: Iterable[Request], max_length: int) -> list[Request]:
 
     They are the study's own, each once, asked for a short greedy text.
     """
-    texts = (one for one in requests if one.kind == "generate_until")
+    texts = (
+        one
+        for one in requests
+        if one.kind == "generate_until" and not (one.turn and one.turn.is_open)
+    )
     ordered = sorted(texts, key=lambda one: (one.item.doc_hash, one.item.suite, one.index))
     distinct = {one.context_ids: _greedy(one) for one in reversed(ordered)}
     fitting = [one for one in reversed(distinct.values()) if tokens_needed(one) <= max_length]
@@ -64,7 +68,7 @@ def probes_of(requests: Iterable[Request], max_length: int) -> list[Request]:
 
 def _greedy(request: Request) -> Request:
     new = min(_NEW_TOKENS, int(request.settings["max_new_tokens"]))
-    return replace(request, settings={"max_new_tokens": new, "until": []})
+    return replace(request, settings={"max_new_tokens": new, "until": []}, turn=None)
 
 
 @dataclass(slots=True)

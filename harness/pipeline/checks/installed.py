@@ -10,6 +10,7 @@ def check_installed(study: Study) -> None:
 
     Raises:
         MissingExtraError: If packages are missing; all of them are named at once.
+        HarnessError: If vLLM is asked for what it cannot do.
     """
     candidates = study.candidates
     judges = {name: suite.judge for name, suite in builtin_suites().items()}
@@ -26,3 +27,7 @@ def check_installed(study: Study) -> None:
         "sweep": any("trials" in (candidate.sweep or {}) for candidate in candidates),
     }
     require(*(extra for extra, is_needed in needed.items() if is_needed))
+    if study.base.backend == VLLM:
+        from harness.engine.runtimes.vllm_engine import check_vllm
+
+        check_vllm(study)
