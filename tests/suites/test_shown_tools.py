@@ -1,6 +1,7 @@
 """Tools in prompts: by the chat template where it knows them, in plain words where it does not."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from support.suites import loaded
 from harness import content
 from harness.errors import StudyError
 from harness.records import BASE, Response
+from harness.scoring.tools import Tool
+from harness.scoring.tools.call_formats import written_calls
 from harness.suites.dataset import datasets_of
-from harness.suites.shown_tools import tool_form
+from harness.suites.shown_tools import show_tools, tool_form
 from harness.suites.text_tokenizer import MessageTemplate, TextTokenizer
 
 HERMES = """{%- if tools %}<|im_start|>system
@@ -146,3 +149,48 @@ def test_a_row_that_the_template_refuses_is_named(tiny: Any, tmp_path: Path) -> 
         loaded(tiny, tmp_path, name="tools", data="mine.jsonl", template="auto")
     plain = loaded(tiny, tmp_path, name="tools", data="mine.jsonl")
     assert plain.items[0].prompt.count('{"name": "f", "arguments": {"a": 1}}') == 2
+
+
+KNOWN = {
+    "llama3_1": "objects", "llama3_2": "objects", "qwen2_5": "objects", "qwen3": "objects",
+    "qwen3_5_think": "objects", "gemma4": "objects", "gptoss": "objects", "glm4moe": "objects",
+    "lfm2_2_5": "objects", "nemotron_3_nano": "objects", "muse_glimmer": "objects",
+    "phi3": "system", "gemma3": "system", "cohere2": "system", "deepseekv3": "system",
+    "gemma": "user",
+}  # fmt: skip
+"""Real templates that TRL brings -> how tools are shown through each."""
+
+
+def _shared(one: str, other: str) -> int:
+    """Return how many characters two texts begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_calls_come_back_from_real_templates(tiny: Any, name: str) -> None:
+    """What a family's template writes as a call is read as that call, marks dropped or not."""
+    trl = pytest.importorskip("trl")
+    path = Path(trl.__file__).parent / "chat_templates" / f"{name}.jinja"
+    if not path.is_file():
+        pytest.skip(f"this release of TRL has no {name}")
+    tiny.chat_template = path.read_text(encoding="utf-8")
+    form = tool_form(tiny)
+    assert form == KNOWN[name]
+    arguments = {"town": "Graz", "zip": "8010", "days": 3, "on": True, "tags": ["a", "b"]}
+    kinds = {"town": "string", "zip": "string", "days": "integer", "on": "boolean", "tags": "array"}
+    schema = {"type": "object", "properties": {key: {"type": of} for key, of in kinds.items()}}
+    offered = {"name": "get_weather", "description": "Weather.", "parameters": schema}
+    call = {"id": "call00001", "function": {"name": "get_weather", "arguments": arguments}}
+    asked = {"role": "user", "content": "Weather?"}
+    said = {"role": "assistant", "content": None, "tool_calls": [call]}
+    doc = {"messages": [asked], "tools": [{"type": "function", "function": offered}]}
+    prompt = show_tools(tiny, doc, form)
+    whole = show_tools(tiny, {**doc, "messages": [asked, said]}, form)
+    asks = tiny.apply_chat_template([asked], tokenize=False, add_generation_prompt=True)
+    opening = asks[len(tiny.apply_chat_template([asked], tokenize=False)) :]
+    written = whole[_shared(prompt, whole) :].removesuffix(opening)
+    tool = Tool.of(offered)
+    for text in (written, re.sub(r"<\|[^|<>]*\|>|\[/?[A-Z_]+\]", "", written)):
+        (found,) = written_calls(text, {"get_weather"}).calls
+        assert (found.name, tool.named(found)) == ("get_weather", arguments), text

@@ -102,7 +102,8 @@ _MARKED: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
             _named,
         ),
         (
-            r"to=functions\.([\w.\-]+)[^{\n]*(\{.*?\})(?=\s*(?:assistant|commentary|\Z))",
+            r"to=functions\.([\w.\-]+?)(?:commentary)?\s*(?:json)?\s*(\{.*?\})"
+            r"(?=\s*(?:assistant|commentary|analysis|\Z))",
             _named,
         ),
         # Kimi

@@ -158,8 +158,8 @@ def _literal(node: ast.expr) -> Json:
 _PARAMETERS = (
     re.compile(r"<parameter=([^>\s]+)>\n?(.*?)\n?</parameter>", re.DOTALL),
     re.compile(
-        r"""<(?:｜DSML｜|antml:)?parameter\s+name=["']([^"']+)["'][^>]*>\n?(.*?)\n?"""
-        r"</(?:｜DSML｜|antml:)?parameter>",
+        r"""<(?:[\w｜]+:?)?parameter\s+name=["']([^"']+)["'][^>]*>\n?(.*?)\n?"""
+        r"</(?:[\w｜]+:?)?parameter>",
         re.DOTALL,
     ),
     re.compile(r"<arg_key>(.*?)</arg_key>\s*<arg_value>\n?(.*?)\n?</arg_value>", re.DOTALL),
@@ -192,7 +192,23 @@ def typed(value: Json, schema: Json) -> Json:
     if kinds == ["string"]:
         return str(value)
     read = _json_or_text(_PYTHON_WORDS.get(str(value).strip(), str(value)))
+    if isinstance(read, str) and value.strip()[:1] in ("[", "{"):
+        return _bare_value(value.strip())
     return str(value) if "string" in kinds and not isinstance(read, str | None) else read
+
+
+def _bare_value(text: str) -> Json:
+    """Return a list or an object whose keys and texts have lost their quotes, as far as it can be.
+
+    >>> _bare_value("[a, 2]"), _bare_value("{a:2.5}")
+    (['a', 2], {'a': 2.5})
+    """
+    try:
+        return json.loads(_BARE_KEY.sub(r'\1"\2"\3', text))
+    except (ValueError, RecursionError):
+        if text[0] != "[":
+            return text
+        return [_json_or_text(each.strip()) for each in text[1:].removesuffix("]").split(",")]
 
 
 _PYTHON_WORDS = {"True": "true", "False": "false", "None": "null"}
@@ -219,7 +235,9 @@ def named_call(name: str, arguments: str) -> ToolCall:
 
 _MARK = re.compile(r"<escape>|<\|\"\|>")
 _BARE_KEY = re.compile(r"([{,]\s*)([\w\-]+)(\s*:)")
-_FLAT = re.compile(r"([\w\-]+):([^{}]*?)(?=,\s*[\w\-]+:|\Z)", re.DOTALL)
+_FLAT = re.compile(
+    r"([\w\-]+):((?:\{[^{}]*\}|\[[^\[\]]*\]|[^{}\[\],]|,(?!\s*[\w\-]+:))*)(?:,|\Z)", re.DOTALL
+)
 
 
 def escaped_call(name: str, body: str) -> ToolCall:
