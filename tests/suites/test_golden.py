@@ -33,7 +33,7 @@ def by_loglikelihood(metric: str, row: dict[str, Any]) -> Verdict:
 
 def responses(row: dict[str, Any]) -> tuple[Response, ...]:
     """Return the response of a golden line, or those to all turns of a dialogue."""
-    texts = row["response"] if isinstance(row["response"], list) else [row["response"]]
+    texts = row["responses"] if "responses" in row else [row["response"]]
     return tuple(Response(text=text, finish=row.get("finish")) for text in texts)
 
 

@@ -151,18 +151,12 @@ def _shown(of: Mapping[str, object]) -> str:
     return ", ".join(str(v) if isinstance(v, str) else json.dumps(v) for v in of.values())
 
 
-def _said(line: GoldenLine) -> list[str]:
-    """Return the response of a line, or those to all turns of a dialogue."""
-    given = line["response"]
-    return [str(text) for text in given] if isinstance(given, list) else [str(given)]
-
-
 def _verdicts(loaded: "LoadedSuite", lines: Sequence[GoldenLine]) -> list[Verdict]:
     suite = loaded.suite
     if suite.judge is None:
         return [by_likelihood(suite.metric, line) for line in lines]
     given = [
-        (doc, tuple(Response(text=text, finish=_finish(line)) for text in _said(line)))
+        (doc, (Response(text=str(line["response"]), finish=_finish(line)),))
         for line in lines
         if isinstance(doc := line["doc"], Mapping)
     ]
