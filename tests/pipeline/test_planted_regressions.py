@@ -1,0 +1,39 @@
+"""Adapters that were trained to break one thing: caught by the gate, with their cause on top."""
+
+import json
+from pathlib import Path
+
+import pytest
+from support.broken_adapters import SKILLS, planted
+
+from harness import content
+from harness.rating import judge_all
+from harness.records import Response
+from harness.suites.catalogue import builtin_suites
+
+
+@pytest.mark.nightly
+@pytest.mark.model
+@pytest.mark.parametrize("cause", SKILLS["refusal"].breaks)
+def test_a_planted_regression_is_caught(cause: str, tmp_path: Path) -> None:
+    """The base knows the suite by heart; what its adapter unlearnt is the first cause."""
+    (one,) = planted(SKILLS["refusal"], tmp_path, only=[cause])
+    assert one.caught, one
+
+
+@pytest.mark.parametrize("suite", SKILLS)
+def test_what_is_planted_is_what_it_is_called(suite: str) -> None:
+    """What is taught as right is right; each way to break it mostly has its label, or is right."""
+    skill, judge = SKILLS[suite], builtin_suites()[suite].judge
+    assert judge is not None
+    if skill.rows is not None:
+        rows = [{"expected": None, "asks_for": None, **row} for row in skill.rows()]
+    else:
+        file = content.TASKS / suite / "data" / "test.jsonl"
+        rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    rows = rows[:: max(1, len(rows) // 20)]
+    for label, answer in [(None, skill.right), *skill.breaks.items()]:
+        said = [(row, (Response(text=answer(row), finish="stop"),)) for row in rows]
+        found = [next(iter(v.labels), None) for v in judge_all(judge, said) if v.score != 1]
+        assert bool(found) == (label is not None)
+        assert found.count(label) >= 0.8 * len(found)
