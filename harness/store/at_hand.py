@@ -20,7 +20,7 @@ from harness.models.fingerprint import local_paths, path_sha256
 from harness.records import BASE, Arm
 from harness.store.run_folder import RunFolder
 from harness.store.run_lock import RunLock
-from harness.study import Study
+from harness.study import ArmSection, Study
 
 Sha256 = Callable[[Path], str]
 """Hashes one file."""
@@ -66,11 +66,16 @@ def backend_files(study: Study) -> dict[str, dict[str, str]]:
     """Return by arm the content of every path here that its backend's arguments name."""
     sections = {BASE: study.base, **{one.name: one for one in study.candidates}}
     found = {
-        name: {str(path): path_sha256(path) for path in local_paths(section).values()}
+        name: {str(path): path_sha256(path) for path in _paths(study, section)}
         for name, section in sections.items()
         if section.elsewhere
     }
     return {name: files for name, files in found.items() if files}
+
+
+def _paths(study: Study, section: ArmSection) -> list[Path]:
+    """Return what lies here of an arm that has its own weights."""
+    return [study.path(section.gguf)] if section.gguf else list(local_paths(section).values())
 
 
 def check_models(folder: RunFolder, lock: RunLock, *, remember: bool = True) -> list[str]:

@@ -1,5 +1,6 @@
 """The part of a study about what answers: vLLM here, or an endpoint; API keys are refused."""
 
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -58,15 +59,24 @@ class ArmSection(Section):
         "vllm: vLLM's engine arguments, such as gpu_memory_utilization, tensor_parallel_size",
     )
 
+    gguf: str | None = Field(
+        None,
+        description="a GGUF file that llama.cpp reads in place of weights of the base: what is "
+        "served of it is scored; the base's 'model' says whose tokenizer makes the prompts",
+    )
+
     @model_validator(mode="after")
     def _only_what_counts(self) -> "ArmSection":
+        if self.gguf and self.backend:
+            raise ValueError("an arm is a 'gguf' file or behind a 'backend': leave one out")
         if self.model_args and not self.backend:
             raise ValueError("model_args need a 'backend', such as local-chat-completions")
         if self.backend == VLLM:
             self._check_vllm()
         idle = [name for name in _LOCAL if self.elsewhere and is_set(self, name)]
         if idle:
-            raise ValueError(f"an endpoint has its own weights: remove {', '.join(idle)}")
+            what = "a GGUF file" if self.gguf else "an endpoint"
+            raise ValueError(f"{what} has its own weights: remove {', '.join(idle)}")
         secret = list(secrets_in(self.model_args))
         if "@" in _host(str(self.model_args.get("base_url", ""))):
             secret.append("the user in base_url")
@@ -91,12 +101,14 @@ class ArmSection(Section):
 
     @property
     def elsewhere(self) -> bool:
-        """Whether an endpoint, or a library of lm-eval's, has the weights: the study names none."""
-        return self.backend is not None and self.backend != VLLM
+        """Whether an endpoint, a library of lm-eval's or llama.cpp has weights of its own."""
+        return bool(self.gguf) or (self.backend is not None and self.backend != VLLM)
 
     @property
     def endpoint(self) -> str:
         """What a report calls the backend: its model, and where it answers."""
+        if self.gguf:
+            return f"{Path(self.gguf).name} by llama.cpp"
         model = self.model_args.get("model") or self.model_args.get("pretrained") or "a model"
         return f"{model} at {self.model_args.get('base_url', self.backend)}"
 

@@ -55,6 +55,8 @@ class BaseSection(ArmSection):
 
     @model_validator(mode="after")
     def _answers(self) -> "BaseSection":
+        if self.gguf and not self.model:
+            raise ValueError("a base that is a GGUF file needs 'model': whose tokenizer it has")
         if not (self.model or self.backend):
             raise ValueError("what answers needs a 'model', or a 'backend' that answers elsewhere")
         if self.backend == VLLM and not self.model:
@@ -222,8 +224,9 @@ class CandidateSection(ArmSection):
                 f"candidate {self.name!r}: one vLLM serves the base and every adapter on it: set "
                 "'backend: vllm' in 'base', and name this candidate by 'adapter' or 'train'"
             )
-        origins = sum(origin is not None for origin in (self.train, self.adapter, self.backend))
-        if self.base is not None and (self.backend or self.base.backend):
+        given = (self.train, self.adapter, self.backend, self.gguf)
+        origins = sum(origin is not None for origin in given)
+        if self.base is not None and (self.elsewhere or self.base.backend or self.base.gguf):
             raise ValueError(
                 f"candidate {self.name!r}: a base of its own is loaded here: leave 'backend' out, "
                 "or 'base' (an endpoint has its own weights)"
@@ -233,7 +236,8 @@ class CandidateSection(ArmSection):
         if origins != 1:
             raise ValueError(
                 f"candidate {self.name!r} needs either 'train' (rows to learn from), 'adapter' (a "
-                "folder trained elsewhere) or 'backend' (an endpoint that serves it), and only one"
+                "folder trained elsewhere), 'gguf' (a file for llama.cpp) or 'backend' (an "
+                "endpoint that serves it), and only one"
             )
         if self.name == "base":
             raise ValueError("a candidate cannot be called 'base': that is the untuned model")
@@ -241,7 +245,7 @@ class CandidateSection(ArmSection):
 
     @model_validator(mode="after")
     def _only_trainings_are_set(self) -> "CandidateSection":
-        is_given = self.train is None and not self.backend
+        is_given = self.train is None and not self.elsewhere
         idle = [name for name in OF_TRAINING if is_given and is_set(self, name)]
         if idle:
             what = "an adapter" if self.adapter else "a model"
@@ -261,7 +265,7 @@ class CandidateSection(ArmSection):
                 f"'seeds' of candidate {self.name!r} need at least two different whole numbers: "
                 f"found {list(self.seeds)}; one seed is the study's 'seed'"
             )
-        for key in ("adapter", "backend", "sweep"):
+        for key in ("adapter", "backend", "gguf", "sweep"):
             if getattr(self, key):
                 raise ValueError(
                     f"'seeds' of candidate {self.name!r} train one recipe several times: remove "

@@ -94,10 +94,16 @@ class Study(Section):
     @model_validator(mode="after")
     def _weights_are_here(self) -> "Study":
         for candidate in self.candidates:
-            if self.base.elsewhere and not candidate.backend:
+            if candidate.gguf and not self.base.model:
+                raise ValueError(
+                    f"candidate {candidate.name!r} is a GGUF file, whose prompts the base's "
+                    "tokenizer makes: name the model that it was converted from as base.model"
+                )
+            if self.base.elsewhere and not candidate.elsewhere:
                 raise ValueError(
                     f"candidate {candidate.name!r} changes weights of the base, and those are not "
-                    "here: the base is an endpoint; serve the candidate too and name its 'backend'"
+                    "here: the base is an endpoint or a GGUF file; serve the candidate too and "
+                    "name its 'backend', or convert it and name its 'gguf'"
                 )
         return self
 

@@ -27,6 +27,13 @@ from harness.suites.lm_eval_task import quiet
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
 
+UNPROVEN = (
+    "an endpoint's weights cannot be hashed; it is known by its answers to a few requests, so a "
+    "small change behind the same name may go unnoticed; "
+    "token ids were not compared, but all arms were sent the same texts (to a chat endpoint: the "
+    "same messages, which the server lays out by its own chat template)"
+)
+
 Conversations = Mapping[RequestKey, str]
 """The messages of each request as JSON."""
 
@@ -126,6 +133,11 @@ class RemoteArm:
         if tokens < int(str(limit)):
             return None
         return f"{tokens:,} tokens with its answer are more than max_length {limit}"
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a person should know: that it is no more than a name and an address."""
+        return (UNPROVEN,)
 
     @property
     def batches(self) -> bool:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.engine.remote.arm import RemoteArm
+from harness.engine.remote.asked_arm import AskedArm
 from harness.engine.remote.key_hosts import check_host, key_sent
 from harness.errors import ModelError, StudyError, nearest
 from harness.extras import require
+from harness.models.load_model import context_length, load_tokenizer
 from harness.records import (
     BASE,
     AnswerBatch,
@@ -26,13 +28,6 @@ from harness.suites.text_tokenizer import MessageTemplate, TextTokenizer
 
 COMPLETIONS = "local-completions"
 
-UNPROVEN = (
-    "an endpoint's weights cannot be hashed; it is known by its answers to a few requests, so a "
-    "small change behind the same name may go unnoticed; "
-    "token ids were not compared, but all arms were sent the same texts (to a chat endpoint: the "
-    "same messages, which the server lays out by its own chat template)"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Arms:
@@ -43,7 +38,7 @@ class Arms:
     """
 
     local: Answerer | None
-    remote: Mapping[str, RemoteArm]
+    remote: Mapping[str, AskedArm]
     unmoved: Mapping[str, Callable[[], None]] = field(default_factory=dict)
     proven: tuple[str, ...] = ()
 
@@ -53,7 +48,8 @@ class Arms:
         local = self.local.notes if self.local else []
         remote = [f"{name} is {arm.section.endpoint}" for name, arm in self.remote.items()]
         keys = [sent for name, arm in self.remote.items() if (sent := key_sent(name, arm.section))]
-        return [*local, *remote, *keys, *self.proven, UNPROVEN]
+        told = [note for arm in self.remote.values() for note in arm.notes]
+        return [*local, *remote, *keys, *self.proven, *dict.fromkeys(told)]
 
     @property
     def identical(self) -> frozenset[str]:
@@ -138,6 +134,13 @@ def check_endpoints(study: Study, loaded: Sequence[LoadedSuite]) -> None:
         StudyError: If a backend or argument is unknown or missing, or a suite cannot be put to it.
     """
     for name, section in remote_sections(study).items():
+        if section.gguf:
+            require("gguf")
+            if not study.path(section.gguf).is_file():
+                raise StudyError(
+                    f"{name!r} needs its gguf: {study.path(section.gguf)} does not exist"
+                )
+            continue
         _check_arguments(name, section)
         check_host(name, section)
         for declared, suite in zip(study.suites, loaded, strict=True):
@@ -211,16 +214,19 @@ def _tokenizes_nothing(section: ArmSection) -> bool:
 
 def remote_arms(
     study: Study, loaded: Sequence[LoadedSuite], *, allow_identical: bool = False
-) -> dict[str, RemoteArm]:
-    """Return the remote arms by name; contacts nothing.
+) -> dict[str, AskedArm]:
+    """Return the arms that have weights of their own by name; contacts and loads nothing.
 
     Raises:
         ModelError: If a candidate is the base's own endpoint and model, unless allowed.
     """
-    made: dict[str, RemoteArm] = {}
+    made: dict[str, AskedArm] = {}
     sections = remote_sections(study)
     models = frozenset(str(section.model_args.get("model", "")) for section in sections.values())
     for name, section in sections.items():
+        if section.gguf:
+            made[name] = _gguf_arm(study, name, section, loaded)
+            continue
         tokenizer = loaded[0].tokenizer
         counts = not isinstance(tokenizer, TextTokenizer)
         made[name] = RemoteArm(
@@ -239,6 +245,23 @@ def remote_arms(
                 f"{arm.section.endpoint}; name the tuned one, or allow it with --allow-identical"
             )
     return made
+
+
+def _gguf_arm(
+    study: Study, name: str, section: ArmSection, loaded: Sequence[LoadedSuite]
+) -> AskedArm:
+    from harness.engine.runtimes.gguf_arm import GgufArm, longest_of
+
+    assert section.gguf is not None
+    tokenizer = load_tokenizer(study.model_path, study.base)
+    context = context_length(study.model_path, study.base, tokenizer)
+    return GgufArm(
+        name=name,
+        section=section,
+        path=study.path(section.gguf),
+        tokenizer=tokenizer,
+        longest=longest_of((one for suite in loaded for one in suite.requests), context),
+    )
 
 
 def lone_arm(name: str, section: ArmSection, conversations: Mapping[RequestKey, str]) -> RemoteArm:

@@ -9,12 +9,12 @@ from harness.pipeline.answers.engine_when_asked import EngineWhenAsked, SeveralB
 from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Answerer, Answers, Arm, Request
 from harness.store.answers import AnswerTable
-from harness.study import VLLM, CandidateSection, Study
+from harness.study import VLLM, ArmSection, CandidateSection, Study
 from harness.suites.dialogue_turns import followed
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
-    from harness.engine.remote.arm import RemoteArm
+    from harness.engine.remote.asked_arm import AskedArm
     from harness.pipeline.answers.served_proofs import ServedProof
 
 
@@ -79,8 +79,9 @@ def machines_of(planned: PlannedRun, arms: Sequence[Arm]) -> dict[str, str]:
     from harness.models.hardware import device_of, machine_title
 
     study = planned.study
-    served = {one.name for one in study.candidates if one.elsewhere}
-    here = "" if study.base.elsewhere else machine_title(device_of(study.base.device))
+    served = {one.name for one in study.candidates if one.elsewhere and not one.gguf}
+    away = study.base.elsewhere and not study.base.gguf
+    here = "" if away else machine_title(device_of(study.base.device))
     if study.base.backend == VLLM:
         here += f", vLLM {vllm_release()}"
     return {arm.name: "a server" if arm.name in served or not here else here for arm in arms}
@@ -201,7 +202,7 @@ def join_endpoints(
 def _said_before(
     name: str,
     proof: "ServedProof",
-    remote: Mapping[str, "RemoteArm"],
+    remote: Mapping[str, "AskedArm"],
     engine: Answerer | None,
     probes: Sequence[Request],
     table: AnswerTable,
@@ -233,16 +234,19 @@ def _words(engine: Answerer, probes: Sequence[Request], table: AnswerTable) -> A
 
 
 def remote_base(planned: PlannedRun) -> Arm:
-    """Return the base of a study whose base answers elsewhere."""
-    base = planned.study.base
-    return Arm(name=BASE, method="an endpoint", settings=dict(base.model_args))
+    """Return the base of a study whose base has weights elsewhere, or in a GGUF file."""
+    method, settings = _told(planned.study.base)
+    return Arm(name=BASE, method=method, settings=settings)
 
 
 def remote_candidate(candidate: CandidateSection) -> Arm:
-    """Return a candidate that answers elsewhere."""
-    return Arm(
-        name=candidate.name,
-        method="an endpoint",
-        note=candidate.note,
-        settings=dict(candidate.model_args),
-    )
+    """Return a candidate that answers elsewhere, or is a GGUF file."""
+    method, settings = _told(candidate)
+    return Arm(name=candidate.name, method=method, note=candidate.note, settings=settings)
+
+
+def _told(section: ArmSection) -> tuple[str, dict[str, object]]:
+    """Return the method and the settings that a report tells of an arm with its own weights."""
+    if section.gguf:
+        return "a GGUF file", {"gguf": section.gguf}
+    return "an endpoint", dict(section.model_args)

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
-from harness.engine.remote.arm import RemoteArm
+from harness.engine.remote.asked_arm import AskedArm
 from harness.errors import ComparisonError, EndpointError
 from harness.records import AnswerBatch, Answers, Request, Response
 from harness.store.answers import AnswerTable, answer_key
@@ -74,7 +74,7 @@ class ServedProof:
         store: Where its words are kept, apart from the answers that are scored.
     """
 
-    arm: RemoteArm
+    arm: AskedArm
     probes: Sequence[Request]
     store: AnswerTable
 
