@@ -58,7 +58,15 @@ def modules_of(requirements: Iterable[str]) -> set[str]:
     """Return what the named packages are imported as, without what they require in turn."""
     named = {canonicalize_name(Requirement(text).name) for text in requirements}
     installed = _modules_by_distribution()
-    return {module for name in named for module in installed.get(name, {name.replace("-", "_")})}
+    return {
+        module
+        for name in named
+        for module in installed.get(name, {_NAMED_OTHERWISE.get(name, name.replace("-", "_"))})
+    }
+
+
+_NAMED_OTHERWISE = {"llama-cpp-python": "llama_cpp"}
+"""What is imported by another name, of what need not be installed to run the tests."""
 
 
 @functools.cache

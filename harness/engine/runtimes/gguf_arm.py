@@ -161,8 +161,12 @@ class GgufArm:
 
 
 def longest_of(requests: Iterable[Request], context: int) -> int:
-    """Return the most tokens that a request needs which fits the base's context."""
-    return min(context, max((tokens_needed(one) for one in requests), default=1) + 1)
+    """Return the most tokens that a request needs which fits the base's context.
+
+    How long a dialogue grows is not known before it is held.
+    """
+    needed = [context if one.turn is not None else tokens_needed(one) + 1 for one in requests]
+    return min(context, max(needed, default=1))
 
 
 def _plain(text: str) -> str:

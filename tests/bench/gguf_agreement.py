@@ -4,7 +4,7 @@ Each file is an arm beside the folder that it was converted from: how many choic
 are others, how far log-likelihoods move, and how many scores flip. Without a folder it is a small
 Llama with random weights, in which rounding shows at once.
 
-    python tests/bench/gguf.py [--items 100] [--model FOLDER --file FILE.gguf ...]
+    python tests/bench/gguf_agreement.py [--items 100] [--model FOLDER --file FILE.gguf ...]
 """
 
 import argparse
