@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from random import Random
 
 import pytest
 from support.broken_adapters import SKILLS, planted
@@ -31,7 +32,7 @@ def test_what_is_planted_is_what_it_is_called(suite: str) -> None:
     else:
         file = content.TASKS / suite / "data" / "test.jsonl"
         rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    rows = rows[:: max(1, len(rows) // 20)]
+    rows = Random(0).sample(rows, 24)
     for label, answer in [(None, skill.right), *skill.breaks.items()]:
         said = [(row, (Response(text=answer(row), finish="stop"),)) for row in rows]
         found = [next(iter(v.labels), None) for v in judge_all(judge, said) if v.score != 1]
