@@ -50,7 +50,8 @@ def groups_of(asked: Sequence[str], values: Sequence[str] | None = None) -> list
 
     first: dict[tuple[str, str], int] = {}
     for place, question in enumerate(asked):
-        keys = [("asks", " ".join(question.lower().split()))]
+        words = " ".join(question.lower().split())
+        keys = [("asks", words)] if words else []
         if values is not None:
             keys.append(("value", values[place]))
         for key in keys:

@@ -84,6 +84,8 @@ def test_each_kind_is_begun_checked_planned_and_run(
         entries += [line for line in said.splitlines() if line.strip().startswith("- {name:")]
         done = harness_here("tasks", "check", f"tasks/{kind}")
         assert done.returncode == 0, done.stdout + done.stderr
+        assert "golden lines that hold: " in done.stdout
+        assert "independent clusters: 24" in done.stdout, kind
     assert len(entries) == len(kinds())
     study = {"name": "own", "base": {"model": str(base), "device": "cpu"}}
     lines = "\n".join(line.replace("}", ", limit: 6}") for line in entries)
@@ -181,6 +183,21 @@ def test_what_is_wrong_with_a_suite_is_said(
     assert "wrong: rows that are in two splits: validation row-1 = test row-1" in said
     assert "wrong: golden lines that the judge decides otherwise: line 1: it is blue" in said
     assert "3 found in tasks/qa" in done.stderr
+
+
+def test_dialogues_of_plain_texts_are_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Turns that are texts alone: each dialogue is its own, whatever it begins with."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"turns": ["Tell me more.", f"What of the {room}?"]} for room in ROOMS]
+    (tmp_path / "talks.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = harness_here("tasks", "new", "conversation", "--data", "talks.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert "8 rows in 8 groups" in done.stdout
+    done = harness_here("tasks", "check", "tasks/talks")
+    assert done.returncode == 0, done.stdout
+    assert "no golden lines" in done.stdout
 
 
 def test_few_clusters_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,8 +159,9 @@ def _said(item: Mapping[str, object]) -> str:
     turns = item.get("messages") or item.get("turns")
     told = [
         str(turn.get("content") or turn.get("user") or "")
-        for turn in (turns if isinstance(turns, list) else [])
         if isinstance(turn, Mapping)
+        else str(turn)
+        for turn in (turns if isinstance(turns, list | tuple) else [])
     ]
     return "\n".join(told)
 
@@ -240,7 +241,7 @@ ROW_KINDS = {
     ),
     "conversation": RowKind(
         suite="conversation",
-        columns={"turns": ("turns", "scenario", "messages", "conversation")},
+        columns={"turns": ("turns", "prompt", "messages", "conversation")},
         needed=("turns",), make=_conversation, asked=_said,
     ),
 }  # fmt: skip

@@ -113,7 +113,9 @@ def _name(item: Item) -> str:
 
 
 def _asked(item: Item) -> str:
-    return " ".join(item.prompt.casefold().split())
+    """Return what an item asks: its prompt, and of a dialogue the turns that come after it."""
+    turns = repr(item.doc.get("turns") or "")
+    return " ".join(f"{item.prompt} {turns}".casefold().split())
 
 
 def _by_prompt(items: tuple[Item, ...]) -> Mapping[str, list[Item]]:

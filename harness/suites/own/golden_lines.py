@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 _EXAMPLES, _LOOKED_AT = 3, 60
 """Rows from which lines are written, and rows that are tried for it."""
 
+_DIALOGUES, _RESPONSES = "conversation", "responses"
+"""The judge of whole dialogues, and the field of a line with one text for each turn."""
+
 GoldenLine = Mapping[str, object]
 
 
@@ -35,7 +38,7 @@ def right_answers(loaded: "LoadedSuite") -> Iterator[tuple[Item, Verdict]]:
     """Yield each item that has a right answer in words, with the judge's verdict on that answer."""
     judge = loaded.suite.judge
     asked = [item for item in loaded.items if item.target.strip()]
-    if judge is None or loaded.own_judge is not None:
+    if judge is None or judge == _DIALOGUES or loaded.own_judge is not None:
         return
     given = [(item.doc, (Response(text=item.target),)) for item in asked]
     decides = {"decides": loaded.suite.metric} if judge == "summary" else {}
@@ -49,6 +52,8 @@ def first_golden(loaded: "LoadedSuite") -> list[GoldenLine]:
     """
     if loaded.suite.judge is None:
         return list(_by_likelihood(loaded.items))
+    if loaded.suite.judge == _DIALOGUES:
+        return _of_dialogues(loaded.items)
     lines: list[GoldenLine] = []
     right = [item for item, verdict in right_answers(loaded) if verdict.outcome == "correct"]
     for item in right[:_EXAMPLES]:
@@ -62,6 +67,32 @@ def first_golden(loaded: "LoadedSuite") -> list[GoldenLine]:
     if right:
         lines.append({**_line(right[0], "", correct=False, why="nothing"), "labels": ["empty"]})
     return lines
+
+
+def _of_dialogues(items: Sequence[Item]) -> list[GoldenLine]:
+    """Return lines of dialogues: what each probe accepts is said, or nothing that it asks for."""
+    lines: list[GoldenLine] = []
+    for item in items[:_LOOKED_AT]:
+        turns = item.doc.get("turns")
+        said = [_accepted(turn) for turn in turns] if isinstance(turns, list) else []
+        texts = [text or "All right." for text in said]
+        given = [(item.doc, tuple(Response(text=text) for text in texts))]
+        if not any(said) or judge_all(_DIALOGUES, given)[0].outcome != "correct":
+            continue
+        right = _line(item, None, correct=True, why="the answers that its probes accept")
+        wrong = _line(item, None, correct=False, why="nothing is said")
+        lines += [{**right, _RESPONSES: texts}, {**wrong, _RESPONSES: ["" for _ in texts]}]
+    return [
+        {key: value for key, value in line.items() if value is not None}
+        for line in lines[: 2 * _EXAMPLES]
+    ]
+
+
+def _accepted(turn: object) -> str:
+    """Return an answer that a turn's probes accept, empty where there is none in words."""
+    probes = turn.get("probes") if isinstance(turn, Mapping) else None
+    says = [one.get("says") for one in probes or [] if isinstance(one, Mapping)]
+    return next((str(one[0]) for one in says if isinstance(one, list) and one), "")
 
 
 def _line(item: Item, response: object, *, correct: bool, why: str) -> dict[str, object]:
@@ -129,9 +160,10 @@ def disagreements(loaded: "LoadedSuite", file: Path) -> tuple[int, list[Disagree
     """
     lines = dataset.read(file)
     for number, line in enumerate(lines, start=1):
-        lacking = [k for k in ("doc", "response", "verdict") if line.get(k) is None]
+        text = _RESPONSES if loaded.suite.judge == _DIALOGUES else "response"
+        lacking = [k for k in ("doc", text, "verdict") if line.get(k) is None]
         if lacking or not isinstance(line["doc"], Mapping):
-            raise DataError(f"a golden line needs 'doc', 'response' and 'verdict': {file}:{number}")
+            raise DataError(f"a golden line needs 'doc', {text!r} and 'verdict': {file}:{number}")
     found = _verdicts(loaded, lines)
     wrong = []
     for number, (line, verdict) in enumerate(zip(lines, found, strict=True), start=1):
@@ -155,11 +187,7 @@ def _verdicts(loaded: "LoadedSuite", lines: Sequence[GoldenLine]) -> list[Verdic
     suite = loaded.suite
     if suite.judge is None:
         return [by_likelihood(suite.metric, line) for line in lines]
-    given = [
-        (doc, (Response(text=str(line["response"]), finish=_finish(line)),))
-        for line in lines
-        if isinstance(doc := line["doc"], Mapping)
-    ]
+    given = [(doc, _said(line)) for line in lines if isinstance(doc := line["doc"], Mapping)]
     if loaded.own_judge is not None:
         from harness.rating import judge_by
 
@@ -168,5 +196,9 @@ def _verdicts(loaded: "LoadedSuite", lines: Sequence[GoldenLine]) -> list[Verdic
     return judge_all(suite.judge, given, **decides)
 
 
-def _finish(line: GoldenLine) -> str | None:
-    return "length" if line.get("finish") == "length" else None
+def _said(line: GoldenLine) -> tuple[Response, ...]:
+    """Return a line's answer: one text, or one for each turn of a dialogue."""
+    texts = line.get(_RESPONSES)
+    given = texts if isinstance(texts, list) else [line.get("response")]
+    finish = "length" if line.get("finish") == "length" else None
+    return tuple(Response(text=str(text), finish=finish) for text in given)
