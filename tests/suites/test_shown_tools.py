@@ -9,10 +9,12 @@ import pytest
 from support.suites import loaded
 
 from harness import content
+from harness.engine.remote.endpoints import check_endpoints
 from harness.errors import StudyError
 from harness.records import BASE, Response
 from harness.scoring.tools import Tool
 from harness.scoring.tools.call_formats import written_calls
+from harness.study import Study
 from harness.suites.dataset import datasets_of
 from harness.suites.shown_tools import show_tools, tool_form
 from harness.suites.text_tokenizer import MessageTemplate, TextTokenizer
@@ -149,6 +151,28 @@ def test_a_row_that_the_template_refuses_is_named(tiny: Any, tmp_path: Path) -> 
         loaded(tiny, tmp_path, name="tools", data="mine.jsonl", template="auto")
     plain = loaded(tiny, tmp_path, name="tools", data="mine.jsonl")
     assert plain.items[0].prompt.count('{"name": "f", "arguments": {"a": 1}}') == 2
+
+
+def test_a_chat_endpoint_beside_a_template_with_tools_is_refused(tiny: Any, tmp_path: Path) -> None:
+    """Messages hold no tools: it would answer something else than the base."""
+    arm = {
+        "backend": "local-chat-completions",
+        "model_args": {"base_url": "http://x", "model": "m"},
+    }
+    study = Study.model_validate(
+        {
+            "name": "s",
+            "base": "builtin:tiny",
+            "candidates": [{"name": "served", **arm}],
+            "suites": ["tools"],
+            "folder": tmp_path,
+        }
+    )
+    tiny.chat_template = HERMES
+    with pytest.raises(StudyError, match=r"'served' cannot be asked suite 'tools': .*completions"):
+        check_endpoints(study, [loaded(tiny, tmp_path, name="tools", limit=3, template="auto")])
+    tiny.chat_template = NO_TOOLS
+    check_endpoints(study, [loaded(tiny, tmp_path, name="tools", limit=3, template="auto")])
 
 
 KNOWN = {

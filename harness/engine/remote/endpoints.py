@@ -197,6 +197,11 @@ def _why_unsupported(section: ArmSection, suite: LoadedSuite) -> str | None:
                 "it is plain text (no chat template), and a chat endpoint would lay it out by its "
                 f"own; use {COMPLETIONS}"
             )
+        if suite.recipe.tools in ("objects", "texts"):
+            return (
+                "the base's chat template shows its tools, and a chat endpoint is sent messages "
+                f"without them; use {COMPLETIONS}, which is sent the text"
+            )
     elif without_tokenizer and suite.recipe.chat:
         return (
             "the base takes conversations and this arm takes text; name the model whose chat "
