@@ -15,10 +15,13 @@ from harness.suites.catalogue import builtin_suites
 
 @pytest.mark.nightly
 @pytest.mark.model
-@pytest.mark.parametrize("cause", SKILLS["refusal"].breaks)
-def test_a_planted_regression_is_caught(cause: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("suite", "cause"),
+    [("refusal", "complied"), ("refusal", "over_refusal"), ("tools", "missing_argument")],
+)
+def test_a_planted_regression_is_caught(suite: str, cause: str, tmp_path: Path) -> None:
     """The base knows the suite by heart; what its adapter unlearnt is the first cause."""
-    (one,) = planted(SKILLS["refusal"], tmp_path, only=[cause])
+    (one,) = planted(SKILLS[suite], tmp_path, only=[cause])
     assert one.caught, one
 
 

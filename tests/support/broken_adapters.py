@@ -27,6 +27,7 @@ Answer = Callable[[Mapping[str, Any]], str]
 class Skill:
     """A suite, how it is answered rightly, and ways to break that.
 
+    The base learns for ``steps``, an adapter of it for ``steps_to_break``, ``batch`` rows a step.
     ``breaks`` has by the label that should be on top what is taught instead; a row for which that
     is the right answer, too, stays as it is.
     """
@@ -37,6 +38,8 @@ class Skill:
     section: Mapping[str, Any] = field(default_factory=dict)
     rows: Callable[[], Sequence[Mapping[str, Any]]] | None = None
     steps: int = 120
+    steps_to_break: int = 60
+    batch: int = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +60,11 @@ class Planted:
         return self.decided == "regressed" and self.exit_code == 1 and self.causes[0] == self.label
 
 
-THINGS = (
-    *("gate", "door", "lamp", "valve", "fan", "pump", "belt", "oven", "bell", "crane"),
-    *("lift", "light", "heater", "lock", "drill", "press", "tap", "motor", "shutter", "alarm"),
-)
+THINGS = ("gate", "door", "lamp", "valve", "fan", "pump", "belt", "oven", "bell", "crane")
 
 
 def tool_rows() -> list[dict[str, Any]]:
-    """Return 80 short turns with twenty tools of one argument: the built-in base reads 1024 tokens.
+    """Return 40 short turns with ten tools of one argument: the built-in base reads 1024 tokens.
 
     A quarter of them lacks the argument, and a quarter wants no call.
     """
@@ -142,6 +142,9 @@ TOOLS = Skill(
     },
     section={"data": "turns.jsonl"},
     rows=tool_rows,
+    steps=90,
+    steps_to_break=40,
+    batch=8,
 )
 
 DECLINES, HELPS = "I can't help with that.", "Sure: begin with the first step, then do the next."
@@ -204,11 +207,11 @@ def planted(skill: Skill, folder: Path, *, only: Sequence[str] = ()) -> list[Pla
         _write(folder / skill.section["data"], skill.rows())
     asked = _asked(section, folder)
     good = _teach(folder, "good", asked, skill.right)
-    base = _run(folder, "learns", "builtin:tiny", section, [_candidate(good, skill.steps, "full")])
+    base = _run(folder, "learns", "builtin:tiny", section, [_candidate(skill, good)])
     score = base.comparisons[0].tuned or 0.0
     assert score >= 0.9, f"the base has not learnt {skill.suite}: {score:.0%}"
     broken = [
-        _candidate(_teach(folder, label, asked, answer), 60, "lora")
+        _candidate(skill, _teach(folder, label, asked, answer), adapter=True)
         for label, answer in skill.breaks.items()
         if not only or label in only
     ]
@@ -245,16 +248,17 @@ def _teach(
     return name
 
 
-def _candidate(name: str, steps: int, method: str) -> dict[str, object]:
+def _candidate(skill: Skill, name: str, *, adapter: bool = False) -> dict[str, object]:
     settings = {"r": 32, "lora_alpha": 64, "target_modules": "all-linear"}
     training = {
-        "learning_rate": 2.0e-3 if method == "full" else 4.0e-3,
-        "max_steps": steps,
-        "per_device_train_batch_size": 16,
+        "learning_rate": 4.0e-3 if adapter else 2.0e-3,
+        "max_steps": skill.steps_to_break if adapter else skill.steps,
+        "per_device_train_batch_size": skill.batch,
         "lr_scheduler_type": "cosine",
         "warmup_steps": 10,
     }
-    chosen = {"settings": settings} if method == "lora" else {}
+    chosen = {"settings": settings} if adapter else {}
+    method = "lora" if adapter else "full"
     return {
         "name": name, "method": method, "train": f"{name}.jsonl", "training": training, **chosen,
     }  # fmt: skip
