@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from harness.analysis.beside import compare_forms
 from harness.analysis.several_candidates import run_verdict
 from harness.analysis.shipping import choose
 from harness.records import (
@@ -72,6 +73,7 @@ def result_of(  # noqa: PLR0913 - one keyword per part of a result
         recommendation=choice.sentence,
         recommended=choice.candidate,
         rivals=choice.rivals,
+        forms=compare_forms(arms, comparisons, gate),
         to_confirm=choice.to_confirm,
         times=tuple(times),
         origin=origin or Origin(),

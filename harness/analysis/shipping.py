@@ -1,15 +1,14 @@
 """Which of the candidates to ship: what it gains and costs, how sure that is, and next to whom."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from itertools import chain
 from statistics import fmean
 from typing import NamedTuple
 
-from harness import stats
-from harness.analysis.decisions import compare_pairs, settle
+from harness.analysis.beside import beside
+from harness.analysis.decisions import settle
 from harness.analysis.several_candidates import candidates_of, gravest
-from harness.analysis.transitions import pair
-from harness.records import Comparison, Gate, Pair
+from harness.records import Comparison, Gate
 
 SHOWN = 3
 """How many suites or candidates a sentence names."""
@@ -74,36 +73,9 @@ def _mean_change(comparisons: Sequence[Comparison]) -> float:
 def _rivals(
     best: Sequence[Comparison], others: dict[str, list[Comparison]], gate: Gate
 ) -> tuple[Comparison, ...]:
-    """Compare every other candidate that passes with the best, on the items that both answered.
-
-    Suites that ended early are left out: where each stopped depends on its own answers.
-    """
-    mine = {c.suite.name: c for c in best if c.pairs and not _ended_early(c)}
-    found = []
-    for name, comparisons in others.items():
-        for theirs in comparisons:
-            ours = mine.get(theirs.suite.name)
-            if ours is None or not theirs.pairs or _ended_early(theirs):
-                continue
-            compared = compare_pairs(name, theirs.suite, _joined(ours, theirs), gate)
-            differ = ours.prompts_differ or theirs.prompts_differ
-            found.append(
-                replace(compared, pairs=(), reference=ours.candidate, prompts_differ=differ)
-            )
-    return settle(found, gate)
-
-
-def _joined(ours: Comparison, theirs: Comparison) -> tuple[Pair, ...]:
-    mine = {p.tuned.item.key: p.tuned for p in ours.pairs}
-    other = [p.tuned for p in theirs.pairs if p.tuned.item.key in mine]
-    differ = ours.prompts_differ or theirs.prompts_differ
-    answered = [mine[sample.item.key] for sample in other]
-    return pair(answered, other, theirs.suite, prompts_differ=differ)
-
-
-def _ended_early(comparison: Comparison) -> bool:
-    decision = comparison.decision
-    return isinstance(decision, stats.SequentialDecision) and decision.used < decision.planned
+    """Compare every other candidate that passes with the best, on the items that both answered."""
+    found = [beside(best, theirs, gate) for theirs in others.values()]
+    return settle(list(chain.from_iterable(found)), gate)
 
 
 def _gains(name: str, comparisons: Sequence[Comparison], *, is_sure: bool) -> str:

@@ -183,6 +183,7 @@ def _write(text: str, *, err: bool) -> None:
 
 def show(result: "Result") -> None:
     """Print every comparison of a run, one table per candidate, in 80 columns."""
+    from harness.report.forms_view import forms
     from harness.report.wording import prompts_told, reading
 
     reference = "the baseline" if result.arms[0].method == "baseline" else "base"
@@ -198,6 +199,10 @@ def show(result: "Result") -> None:
 
     if told := prompts_told(result):
         say(f"{told}.", style="yellow")
+    for form in forms(result):
+        say(f"\n{form.name} against its adapter {form.of}", style="bold")
+        print_table(_table(form.comparisons, sides=("adapter", "form")))
+        say(f"{form.sentence}.")
     if result.recipes:
         say("\nis it the recipe or luck? mean over training seeds", style="bold")
         print_table(_recipe_table(result.recipes))
@@ -249,8 +254,10 @@ def recipe_row(found: "RecipeComparison") -> "tuple[Text, ...]":
     )
 
 
-def _table(comparisons: "Sequence[Comparison]") -> "Table":
-    table = _columns(("suite",), ("items", "base", "tuned", "change", "90 % interval"), "verdict")
+def _table(
+    comparisons: "Sequence[Comparison]", *, sides: tuple[str, str] = ("base", "tuned")
+) -> "Table":
+    table = _columns(("suite",), ("items", *sides, "change", "90 % interval"), "verdict")
     for comparison in comparisons:
         table.add_row(*row(comparison))
     return table

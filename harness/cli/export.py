@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,9 +10,14 @@ from harness.cli import console
 from harness.cli.report import RunPath
 from harness.errors import StudyError
 
+if TYPE_CHECKING:
+    from harness.pipeline.exported.export import Exported
+
 _NEXT = {
     "adapter": "a PEFT adapter; --as merged writes a whole model instead",
     "merged": "a whole model; `transformers serve {out}` or vLLM can load it",
+    "4bit": "a whole model in 4 bits; transformers and vLLM load it through bitsandbytes",
+    "8bit": "a whole model in 8 bits; transformers and vLLM load it through bitsandbytes",
     "model": "a whole model; `transformers serve {out}` or vLLM can load it",
 }
 
@@ -32,6 +37,8 @@ class WeightForm(StrEnum):
 
     ADAPTER = "adapter"
     MERGED = "merged"
+    BITS4 = "4bit"
+    BITS8 = "8bit"
     GGUF = "gguf"
 
 
@@ -45,7 +52,7 @@ def command(
     out: Annotated[Path, typer.Option("-o", "--out", help="An empty or new folder.")],
     form: Annotated[
         WeightForm | None,
-        typer.Option("--as", help="The form of the weights: as they are, or merged into the base."),
+        typer.Option("--as", help="The form of the weights: as they are, or merged and quantized."),
     ] = None,
     licence: Annotated[
         str, typer.Option("--license", help="For the model card, as the hub names it.")
@@ -61,6 +68,9 @@ def command(
 
     `--format lm-eval` writes lm-eval's `results_*.json` and samples of every arm, `--format eee`
     records of Every Eval Ever; both have the items' texts.
+
+    Whatever is made here (merged, 4bit, 8bit) is loaded again and has to answer 50 items of the run
+    as it did when it was scored, else nothing is written.
 
     Example: `harness export runs/mine lora-r16 --out lora-r16 --as merged --license mit`
     """
@@ -80,8 +90,29 @@ def command(
     written = export(
         RunFolder(run), candidate, out, form=form, licence=licence, trust_remote_code=trust
     )
-    console.say(f"{out} is {_NEXT[written].format(out=out)}")
+    console.say(f"{out} is {_NEXT[written.form].format(out=out)}")
+    _tell_scores(candidate, written)
     console.say(f"{out / 'README.md'} is its model card")
+
+
+def _tell_scores(candidate: str, written: "Exported") -> None:
+    """Say whether this form was scored, and how it was held to that."""
+    if written.checked:
+        same = f"loaded again, it answers {written.checked} items of the run"
+        if written.as_scored == written.checked:
+            console.say(f"{same} as {written.scored_as!r} did when it was scored")
+        else:
+            console.say(f"{same} as before it was written")
+        if written.as_scored not in (None, written.checked):
+            console.say(
+                f"{written.as_scored} of them as {written.scored_as!r} did in other batches: in 8 "
+                "bits, what is read is rounded, too"
+            )
+    if written.scored_as is None:
+        console.say(
+            f"not scored in this run: the card has the scores of {candidate!r} as it was trained; "
+            f"add 'as: [{written.form}]' to it in the study and run that again"
+        )
 
 
 def _scores(run: Path, arm: str | None, out: Path, form: ExportFormat) -> None:

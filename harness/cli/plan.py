@@ -9,6 +9,7 @@ from harness.cli import console
 from harness.cli.run import Out, StudyFile, load_study
 
 if TYPE_CHECKING:
+    from harness.pipeline.candidates import PlannedCandidate
     from harness.pipeline.outlook import Outlook
 
 HOPELESS = 0.5
@@ -35,30 +36,16 @@ def command(
     begun = monotonic()
     loaded = load_study(study)
     with console.stoppable(out or study.parent):
-        from harness import training
-        from harness.pipeline.outlook import DISAGREEMENT, PROBED, outlook
+        from harness.pipeline.outlook import DISAGREEMENT, PROBED, merging_bytes, outlook
         from harness.pipeline.plan import plan
 
         planned = plan(loaded, out=out, progress=console.TerminalProgress())
         planning = monotonic() - begun
         suites = outlook(planned, probe=probe)
     for candidate in planned.candidates:
-        section = candidate.section
-        what = (
-            f"{section.method} on {len(candidate.examples)} rows" if section.train else "as it is"
-        )
-        what += f", on {section.base.title}" if section.base else ""
-        if section.sweep:
-            what += f", the best of {training.space_of(section).size} trials"
-        console.say(f"candidate {candidate.name}: {what}")
+        _tell_candidate(candidate)
     for candidate in planned.candidates:
-        if candidate.card and candidate.card.ignored:
-            columns = ", ".join(f"{k} ({n:,} rows)" for k, n in candidate.card.ignored.items())
-            console.say(f"  columns that {candidate.name} does not learn from: {columns}")
-        if candidate.card and candidate.card.copies:
-            found = len(candidate.card.copies)
-            fate = LEFT_OUT if candidate.card.excluded else "counted all the same"
-            console.say(f"  rows of {candidate.name} hold {found} test items: {fate}")
+        _tell_rows(candidate)
     for note in planned.set_apart:
         console.say(note)
     for suite in suites:
@@ -76,11 +63,40 @@ def command(
         _tell_shards(arms * sum(timed), planning + (suites[0].loading or 0.0))
     if planned.own:
         console.say(f"on bases of their own, with other times: {', '.join(planned.own)}")
+    if needed := merging_bytes(planned):
+        console.say(
+            f"forms are made in memory, one after the other: merging takes {_size(needed)} for the "
+            "base in float32; a run writes none of them, 'harness export' does"
+        )
     console.say(
         f"(supposing that base and tuned differ on {DISAGREEMENT:.0%} of the items; with "
         "--until-decided a clear verdict needs fewer)"
     )
     console.say(f"arms: {', '.join(planned.arms)}; run folder: {planned.folder.path}")
+
+
+def _tell_candidate(candidate: "PlannedCandidate") -> None:
+    from harness import training
+
+    section = candidate.section
+    what = f"{section.method} on {len(candidate.examples)} rows" if section.train else "as it is"
+    what += f", on {section.base.title}" if section.base else ""
+    what += f", a form of {section.form_of} made elsewhere" if section.form_of else ""
+    what += f", also scored as {', '.join(section.forms)}" if section.forms else ""
+    if section.sweep:
+        what += f", the best of {training.space_of(section).size} trials"
+    console.say(f"candidate {candidate.name}: {what}")
+
+
+def _tell_rows(candidate: "PlannedCandidate") -> None:
+    """Say what of a candidate's rows is not learnt, and what of them is asked."""
+    if candidate.card and candidate.card.ignored:
+        columns = ", ".join(f"{k} ({n:,} rows)" for k, n in candidate.card.ignored.items())
+        console.say(f"  columns that {candidate.name} does not learn from: {columns}")
+    if candidate.card and candidate.card.copies:
+        found = len(candidate.card.copies)
+        fate = LEFT_OUT if candidate.card.excluded else "counted all the same"
+        console.say(f"  rows of {candidate.name} hold {found} test items: {fate}")
 
 
 def _tell_shards(answering: float, starting: float) -> None:
@@ -125,6 +141,10 @@ def _tell(suite: "Outlook") -> None:
             f"  warning: too few items, expect 'inconclusive': take {power.items}, or a margin of "
             f"{100 * power.detectable:.1f} points"
         )
+
+
+def _size(count: int) -> str:
+    return f"{count / 2**20:,.0f} MiB" if count < 2**30 else f"{count / 2**30:,.1f} GiB"
 
 
 def _time(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """The engine: one base in memory, any number of adapters on it, answers in finished batches."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from harness.engine.answering import Answering, Asked, answers_of_one
 from harness.engine.decoding.kept_turns import KeptTurns
 from harness.engine.prefix.parity_check import probe_ids, use_packed_attention
 from harness.engine.prefix.prefill import Runner
-from harness.models.fingerprint import BaseIdentity, base_identity
+from harness.models.adapter_folder import read_adapter_folder
+from harness.models.fingerprint import BaseIdentity, base_identity, form_fingerprint
 from harness.models.hardware import free_bytes
 from harness.models.load_model import (
     base_section,
@@ -23,6 +24,7 @@ from harness.models.load_model import (
     padding_id,
     sliding_window,
 )
+from harness.models.merged_form import make_form
 from harness.models.protocols import CausalLM, PretrainedTokenizer
 from harness.records import BASE, AnswerBatch, ArmAnswerBatch, Drafts, Request, Response
 from harness.study import BaseSection
@@ -79,9 +81,42 @@ class Engine:
         Raises:
             ModelError: If model or tokenizer cannot be loaded.
         """
+        return cls._around(load_model_for_scoring, base, model)
+
+    @classmethod
+    def of_form(cls, base: BaseSection, model: str, candidate: Path, form: str) -> "Engine":
+        """Load a candidate's weights merged into a study's base, whole or in 4 or 8 bits.
+
+        What answers is called `BASE`: it has the base's tokenizer, context and ends.
+
+        Args:
+            base: The study's section: revision, precision, device.
+            model: Hub name or folder of the base.
+            candidate: The candidate's folder.
+            form: ``merged``, ``4bit`` or ``8bit``.
+
+        Raises:
+            ModelError: If it cannot be made; see `harness.models.merged_form.make_form`.
+        """
+        adapter = read_adapter_folder(candidate).identity
+        return cls._around(
+            lambda model, base: make_form(candidate, form, model=model, base=base),
+            base,
+            model,
+            lambda identity: form_fingerprint(identity, adapter, form),
+        )
+
+    @classmethod
+    def _around(
+        cls,
+        load: Callable[[str, BaseSection], CausalLM],
+        base: BaseSection,
+        model: str,
+        fingerprint: Callable[[BaseIdentity], str] = lambda identity: identity.fingerprint,
+    ) -> "Engine":
         tokenizer = load_tokenizer(model, base)
         identity = base_identity(model, base, tokenizer)
-        loaded = load_model_for_scoring(model, base)
+        loaded = load(model, base)
         pad = padding_id(tokenizer)
         neutral_generation(loaded, pad=pad)
         runner = _runner(loaded, base.weights_dtype)
@@ -94,7 +129,7 @@ class Engine:
             probe=torch.tensor([probe], device=loaded.device),
             packs=reason is None,
             pad=pad,
-            arms={BASE: AttachedArm("base", None, identity.fingerprint)},
+            arms={BASE: AttachedArm("base", None, fingerprint(identity))},
         )
         return cls(
             tokenizer=tokenizer,

@@ -17,6 +17,7 @@ from harness.models.fingerprint import (
     adapter_fingerprint,
     base_identity,
     endpoint_fingerprint,
+    form_fingerprint,
     gguf_fingerprint,
     vllm_fingerprint,
 )
@@ -121,13 +122,17 @@ def arm_fingerprints(
     if not local:
         return found
     base, model = study.base, study.model_path
-    base_fingerprint = base_identity(model, base, load_tokenizer(model, base)).fingerprint
+    identity = base_identity(model, base, load_tokenizer(model, base))
+    base_fingerprint = identity.fingerprint
     verified = scoring_dtype(base).dtype == VERIFIED
     numeric = numeric_suites(suites) if verified else []
     for arm in local:
         exact = base_fingerprint
         if arm.path is not None:
             folder = read_adapter_folder(Path(arm.path))
+            if arm.form:
+                found[arm.name] = form_fingerprint(identity, folder.identity, arm.form)
+                continue
             exact = adapter_fingerprint(base_fingerprint, folder.identity)
         mark = verified_fingerprint(exact, numeric) if verified else exact
         found[arm.name] = vllm_fingerprint(base, mark) if base.backend == VLLM else mark

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING
 from harness.errors import StudyError
 from harness.files import settings_sha256, sha256_of, weights_sha256
 from harness.models.hardware import device_of
-from harness.models.load_model import end_tokens, load_config, load_generation_config
+from harness.models.load_model import (
+    end_tokens,
+    load_config,
+    load_generation_config,
+    quantized_by,
+)
 from harness.study import ArmSection, BaseSection
 
 if TYPE_CHECKING:
@@ -116,13 +121,14 @@ def base_identity(model: str, base: BaseSection, tokenizer: "PretrainedTokenizer
     Raises:
         ModelError: If the configuration cannot be loaded.
     """
-    ends = end_tokens(tokenizer, load_config(model, base), load_generation_config(model, base))
+    config = load_config(model, base)
+    ends = end_tokens(tokenizer, config, load_generation_config(model, base))
     return BaseIdentity(
         weights=_weights(model, base.revision),
         settings=settings_sha256(Path(model)) if Path(model).is_dir() else "",
         tokenizer=tokenizer_hash(tokenizer),
         dtype=base.weights_dtype,
-        quantization=base.quantization,
+        quantization=base.quantization if base.quantization != "none" else quantized_by(config),
         ends=tuple(sorted(ends)),
         device=device_of(base.device).type,
     )
@@ -166,6 +172,19 @@ def adapter_fingerprint(base: str, identity: str) -> str:
         identity: `harness.models.adapter_folder.AdapterFolder.identity`.
     """
     return text_hash([base, identity, library_versions("peft")])
+
+
+def form_fingerprint(identity: BaseIdentity, adapter: str, form: str) -> str:
+    """Return the fingerprint of a candidate that is merged into a base, whole or in 4 or 8 bits.
+
+    Args:
+        identity: Of the base, whose own quantization does not count: weights are merged whole.
+        adapter: `harness.models.adapter_folder.AdapterFolder.identity`.
+        form: ``merged``, ``4bit`` or ``8bit``.
+    """
+    bits = form if form != "merged" else "none"
+    whole = replace(identity, quantization=bits)
+    return text_hash([adapter_fingerprint(whole.fingerprint, adapter), form])
 
 
 def endpoint_fingerprint(section: ArmSection) -> str:

@@ -76,7 +76,7 @@ def load_model(
     extra: dict[str, object] = {}
     check_quantization(bits, device)
     if bits != "none":
-        extra["quantization_config"] = _quantization_config(bits, compute_dtype or dtype)
+        extra["quantization_config"] = quantization_config(bits, compute_dtype or dtype)
         extra["device_map"] = {"": device}
     if model_class is None:
         extra["trust_remote_code"] = base.trust_remote_code
@@ -91,8 +91,7 @@ def load_model(
         )
         if bits == "none":
             loaded = loaded.to(device)
-        else:
-            _prevent_repacking(loaded)
+        prevent_repacking(loaded)  # the folder's own weights may be in 4 bits
     except Exception as error:  # of transformers, torch, safetensors, pickle, and their files
         raise _not_loaded("model", model, error) from error
     if getattr(loaded, "_hf_peft_config_loaded", False):  # transformers applied it without a word
@@ -108,14 +107,19 @@ def load_model(
 
 def load_model_for_scoring(model: str, base: BaseSection) -> "CausalLM":
     """Load a model in evaluation mode, without gradients; see `load_model`."""
+    hush()
+    return load_model(model, base).eval().requires_grad_(requires_grad=False)
+
+
+def hush() -> None:
+    """Keep libraries from telling of every file that they load and every cast that they make."""
     from transformers.utils import logging as transformers_log
 
     transformers_log.disable_progress_bar()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # notices of optional kernels
-    return load_model(model, base).eval().requires_grad_(requires_grad=False)
 
 
-def _quantization_config(bits: str, compute_dtype: "torch.dtype") -> "BitsAndBytesConfig":
+def quantization_config(bits: str, compute_dtype: "torch.dtype") -> "BitsAndBytesConfig":
     """Return QLoRA's own quantization (Dettmers 2023), NF4 with double quantization; or 8 bit."""
     from transformers import BitsAndBytesConfig
 
@@ -128,7 +132,7 @@ def _quantization_config(bits: str, compute_dtype: "torch.dtype") -> "BitsAndByt
     )
 
 
-def _prevent_repacking(model: "CausalLM") -> None:
+def prevent_repacking(model: "CausalLM") -> None:
     """Stop bitsandbytes 0.50 from repacking 4-bit weights for a CPU at their first use.
 
     The repacked weights have no gradient, so a training would go on silently wrong after one
@@ -228,6 +232,13 @@ def load_config(model: str, base: BaseSection) -> "PretrainedConfig":
     if isinstance(layers, int) and layers > _LAYERS:  # even without weights each takes memory
         raise ModelError(f"a model has at most {_LAYERS:,} layers: {model!r} says {layers:,}")
     return config
+
+
+def quantized_by(config: "PretrainedConfig") -> str:
+    """Return by what the weights of a folder are quantized that says so itself, else ``none``."""
+    found = getattr(config, "quantization_config", None) or {}
+    method = found.get("quant_method") if isinstance(found, dict) else found.quant_method
+    return str(getattr(method, "value", method) or "none")
 
 
 def context_length(model: str, base: BaseSection, tokenizer: object) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from harness import corpus, ingest, training
 from harness.errors import DataError, InfrastructureError, StudyError
 from harness.pipeline.checks.eval_suites import check_eval_suites
+from harness.pipeline.checks.shipped_forms import check_form
 from harness.pipeline.checks.sweep_leakage import check_sweep_leakage
 from harness.pipeline.checks.training_rows import copies, refuse_copies
 from harness.records import Copy, Example, Item, TrainingData
@@ -46,6 +47,11 @@ class PlannedCandidate:
     def name(self) -> str:
         """The arm's name."""
         return self.section.name
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """The arms of the forms that it is served in."""
+        return self.section.form_arms
 
     @property
     def origin(self) -> str:
@@ -187,6 +193,13 @@ class CandidatePlanner:
         training.check(section)
         training.check_fits(section, model=self._base, base=self._study.base)
         form = training.token_form(training.settings_of(section), training.training_of(section))
+        method = training.METHODS[section.method]
+        check_form(
+            section,
+            self._study.base,
+            is_whole=method.config is None,
+            is_virtual=method.virtual_tokens,
+        )
         rows = self._reader.rows_of(section, seed=seed)
         training.check_warmup(section, rows=len(rows.learnt))
         return replace(
@@ -256,6 +269,12 @@ class CandidatePlanner:
         if folder.is_adapter and self._base is not None:
             check_shapes(folder, self._base)
             check_outline(folder, self._base)
+        check_form(
+            section,
+            self._study.base,
+            is_whole=not folder.is_adapter,
+            is_virtual=folder.is_prompt_learning,
+        )
         return folder.virtual_tokens
 
     def _ignored(self, section: CandidateSection, rows: CleanRows) -> dict[str, int]:
@@ -281,7 +300,9 @@ class CandidatePlanner:
             {name: len(origins) for name, origins in rows.touched.items()},
             self._ignored(candidate.section, rows),
             [[*item.key, item.prompt_hash] for item in items],
-            candidate.section.model_dump(mode="json", exclude={"name", "note", "seeds"}),
+            candidate.section.model_dump(
+                mode="json", exclude={"name", "note", "seeds", "ships_as", "form_of"}
+            ),
             self._study.base.model_dump(mode="json"),
             self._study.data.model_dump(mode="json"),
             versions(),

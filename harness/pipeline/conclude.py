@@ -16,7 +16,17 @@ from harness.analysis.recipes import compare_recipes
 from harness.analysis.run_result import result_of
 from harness.pipeline.answers.scored_run import Scored, ScoredRun, read_run
 from harness.pipeline.progress import Progress
-from harness.records import BASE, Arm, Comparison, ItemKey, Pair, Result, Review, Suite
+from harness.records import (
+    BASE,
+    Arm,
+    Comparison,
+    ItemKey,
+    Pair,
+    Result,
+    Review,
+    Suite,
+    has_own_prompts,
+)
 from harness.store import transcripts
 from harness.store.run_folder import RunFolder
 from harness.study import Study
@@ -108,11 +118,11 @@ def _candidate(run: ScoredRun, arm: Arm) -> list[Comparison]:
 
 def _decide(run: ScoredRun, arm: Arm, suite: Suite) -> Comparison:
     gate, schedule = run.study.gate.rates, run.declared.schedules.get(suite.name)
-    candidate, differ = arm.name, arm.base is not None
+    candidate, differ = arm.name, has_own_prompts(arm, run.arms)
     base, tuned = run.samples[BASE, suite.name], run.samples[candidate, suite.name]
     if schedule is None:
         pairs = pair(base, tuned, suite, prompts_differ=differ)
-        pairs = without_copies(pairs, candidate, run.data)
+        pairs = without_copies(pairs, arm.form_of or candidate, run.data)
         return replace(compare_pairs(candidate, suite, pairs, gate), prompts_differ=differ)
     answered = {sample.item.key for sample in tuned}  # another candidate may have needed more
     pairs = pair([sample for sample in base if sample.item.key in answered], tuned, suite)

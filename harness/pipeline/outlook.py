@@ -96,6 +96,19 @@ def _answers(engine: Answerer, asked: Sequence[Request]) -> Answers:
     }
 
 
+def merging_bytes(planned: PlannedRun) -> int:
+    """Return the bytes that merging an adapter takes at most: a whole base in float32.
+
+    0 where no candidate is scored in another form, or that is not known without weights.
+    """
+    from harness import training
+
+    bases = [planned.study_of(one.name) for one in planned.candidates if one.forms]
+    outlines = [training.outline(study.model_path, study.base) for study in bases]
+    sizes = [sum(p.numel() for p in each.parameters()) for each in outlines if each is not None]
+    return 4 * max(sizes, default=0)
+
+
 def shards_that_pay(answering: float, starting: float) -> int:
     """Return into how many shards work can be cut before starting is over `STARTING` of each.
 

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -19,6 +20,7 @@ from harness.pipeline.checks.own_bases import (
     same_items,
     too_long,
 )
+from harness.pipeline.checks.shipped_forms import check_forms, check_same_prompts
 from harness.pipeline.checks.suite_rows import check_databases, check_suite_rows
 from harness.pipeline.progress import Progress, Silent
 from harness.records import BASE, ItemKey, Suite
@@ -44,7 +46,8 @@ class PlannedRun:
     ``loaded`` are the suites with the items that judge, ``choosing`` those with the items that
     choose checkpoints, ``set_apart`` says which items judge nothing and why, ``precision`` what the
     weights are scored in and why. ``own`` are the bases of candidates that have their own, by
-    candidate, ``unscored`` the items that do not fit one of the bases, with the reason.
+    candidate (and its forms), ``unscored`` the items that do not fit one of the bases, with the
+    reason.
     """
 
     study: Study
@@ -100,7 +103,8 @@ class PlannedRun:
     @property
     def arms(self) -> tuple[str, ...]:
         """Everything that answers, the base first."""
-        return (BASE, *(candidate.name for candidate in self.candidates))
+        names = ((one.name, *one.forms) for one in self.candidates)
+        return (BASE, *chain.from_iterable(names))
 
 
 def plan(
@@ -126,6 +130,7 @@ def plan(
         study = _scored_in(study, precision.dtype)
     study = _judge_by_path(_dated(study, folder))
     check_own_bases(study, until_decided=until_decided)
+    check_forms(study, until_decided=until_decided)
     if until_decided:
         _check_early_end(study)
     _check_suite_paths(study)
@@ -141,11 +146,7 @@ def plan(
     loaded = _load_suites(study, progress, virtual, folder.measures())
     required = must_pass(study, loaded)
     apart = set_apart(study, loaded, required)
-    own = {
-        one.name: _own_base(planners[one.origin].study, one, apart.judging, progress, folder)
-        for one in candidates
-        if one.section.base
-    }
+    own = _own_bases(planners, candidates, apart.judging, progress, folder)
     with progress.task("check the rows"):
         candidates = [
             planners[one.origin].check_with_suites(one, read, folder.path)
@@ -194,9 +195,34 @@ def _planners(study: Study, folder: RunFolder) -> dict[str, CandidatePlanner]:
             own = study.on_base_of(candidate)
             check_hub(own)
             own = _dated(_scored_in(own, scoring_dtype(own.base).dtype), folder)
-            check_another_model(study, own, candidate.name)
+            check_another_model(study, own, candidate)
             planners[candidate.name] = CandidatePlanner(own)
     return planners
+
+
+def _own_bases(
+    planners: Mapping[str, CandidatePlanner],
+    candidates: Sequence[PlannedCandidate],
+    judging: Sequence["LoadedSuite"],
+    progress: Progress,
+    folder: RunFolder,
+) -> dict[str, OwnBase]:
+    """Return the bases of candidates that have their own, also by the names of their forms.
+
+    Raises:
+        ComparisonError: If one is to be a form of a candidate and reads other prompts.
+    """
+    with_base = [one for one in candidates if one.section.base]
+    own = {
+        one.name: _own_base(planners[one.origin].study, one, judging, progress, folder)
+        for one in with_base
+    }
+    own |= {form: own[one.name] for one in with_base for form in one.forms}
+    for one in with_base:
+        if origin := one.section.form_of:
+            theirs = own[origin].loaded if origin in own else judging
+            check_same_prompts(one.section, own[one.name].loaded, theirs)
+    return own
 
 
 def _own_base(

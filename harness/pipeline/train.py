@@ -12,6 +12,7 @@ from harness.pipeline.answers.join_endpoints import remote_base, remote_candidat
 from harness.pipeline.candidates import PlannedCandidate
 from harness.pipeline.checks.eval_suites import score_while_training
 from harness.pipeline.checks.own_bases import other_model
+from harness.pipeline.checks.shipped_forms import forms_of
 from harness.pipeline.plan import PlannedRun
 from harness.pipeline.progress import Silent
 from harness.records import BASE, Arm, LossPoint
@@ -92,7 +93,13 @@ def _arms(
             arm = _trained_elsewhere(section, planned.study.path(section.adapter))
         else:
             arm = _train_one(planned, candidate, must_be_trained=must_be_trained)
-        arms.append(replace(arm, recipe=candidate.recipe, base=own.record if own else None))
+        arm = replace(
+            arm,
+            recipe=candidate.recipe,
+            base=own.record if own else None,
+            form_of=section.form_of or "",
+        )
+        arms += [arm, *forms_of(section, arm)]
     return tuple(arms)
 
 

@@ -44,7 +44,15 @@ from harness.records.ratings import (
     SetSummary,
     Winner,
 )
-from harness.records.result import BASE, Arm, ArmBase, ArmScore, Result
+from harness.records.result import (
+    BASE,
+    FORM_WORDS,
+    Arm,
+    ArmBase,
+    ArmScore,
+    Result,
+    has_own_prompts,
+)
 from harness.records.scored import Outcome, Pair, Sample, Transition, Verdict
 from harness.records.training import (
     Copy,
@@ -58,6 +66,7 @@ from harness.records.training import (
 
 __all__ = [
     "BASE",
+    "FORM_WORDS",
     "PREFERENCE",
     "SMALLEST",
     "AnswerBatch",
@@ -111,4 +120,5 @@ __all__ = [
     "Trial",
     "Verdict",
     "Winner",
+    "has_own_prompts",
 ]

@@ -69,8 +69,8 @@ class Decision:
 class Comparison:
     """Base against one candidate on one suite: the evidence and the decision.
 
-    Among candidates, ``reference`` names the one that stands in the base's place. Where
-    ``prompts_differ``, each side read the items by its own template and tokenizer.
+    Among candidates and forms of one, ``reference`` names the arm that stands in the base's place.
+    Where ``prompts_differ``, each side read the items by its own template and tokenizer.
 
     ``verdict`` is what the gate decides after Holm over the candidate's suites; ``decision`` is
     unadjusted.

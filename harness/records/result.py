@@ -1,6 +1,6 @@
 """Arms, their scores, and the result of a finished run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.records.comparison import Comparison, Finding, GateVerdict, RecipeComparison
@@ -11,6 +11,10 @@ from harness.records.training import LossPoint, SuitePoint, TrainingData, Trial
 
 BASE = "base"
 """The name of the arm that every candidate is compared with."""
+
+
+FORM_WORDS = {"merged": "merged", "4bit": "merged 4-bit", "8bit": "merged 8-bit"}
+"""What an adapter is made into here before it is served, and what people call such a model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,10 @@ class Arm:
     among its checkpoints. Arms that share a ``recipe`` were trained alike with other seeds.
     ``identical`` says that its weights prove its logits to be the base's. ``base`` is a model of
     another family that it starts from, None where that is the study's: its prompts are its own.
+
+    ``form_of`` names the arm that it is another form of, as it is served: it gets the base's
+    prompts, and is compared with that arm as well. ``form`` is one of `FORM_WORDS` where it was
+    made here of that arm's weights, which lie at ``path``; empty where it was made elsewhere.
     """
 
     name: str
@@ -56,6 +64,17 @@ class Arm:
     cost: TrainingCost | None = None
     data_sha256: str = ""
     base: ArmBase | None = None
+    form: str = ""
+    form_of: str = ""
+
+
+def has_own_prompts(arm: Arm, arms: Sequence[Arm]) -> bool:
+    """Tell whether an arm reads the items by another tokenizer and template than the base.
+
+    A form reads them as the arm does that it is a form of.
+    """
+    origin = next((one for one in arms if one.name == arm.form_of), arm)
+    return origin.base is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +104,7 @@ class Result:
     ``recommendation`` what to ship, what that gains and costs, or why nothing can be recommended.
     ``rivals`` compare the ``recommended`` candidate with the others that pass, item by item;
     ``to_confirm`` says that fresh items have to confirm it before it ships.
+    ``forms`` compare each form that a candidate is served in with that candidate, item by item.
     ``reviews`` are the draws of which ratings were collected; they change no verdict.
     ``times`` say how long answering took, ``origin`` how to run it again.
     ``groups`` are the names of the groups that each item can be found by.
@@ -109,6 +129,7 @@ class Result:
     recommended: str | None = None
     to_confirm: bool = False
     rivals: tuple[Comparison, ...] = ()
+    forms: tuple[Comparison, ...] = ()
     times: tuple[AnswerTime, ...] = ()
     origin: Origin = field(default_factory=Origin)
     groups: Mapping[ItemKey, tuple[str, ...]] = field(default_factory=dict)

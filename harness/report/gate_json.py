@@ -3,6 +3,7 @@
 import math
 
 from harness.records import Comparison, RecipeComparison, Result, Suite
+from harness.report.forms_view import forms_told
 from harness.report.wording import prompts_told
 from harness.stats import SequentialDecision
 
@@ -18,8 +19,12 @@ GATE_FIELDS = {
     "prompts": "where a candidate has a base of its own: that prompts differ, and whose",
     "reason": "where the run's verdict is not the gravest of its candidates': why",
     "recipes": "where candidates are seeds of one recipe: what holds whatever the seed",
+    "forms": "where candidates were scored as they are served: each form (`candidate`, `as`) "
+    "against its candidate (`form_of`), with the scores of both (`form`, `adapter`)",
+    "forms_told": "the same in a sentence for each form",
 }
-"""What each field of ``gate.json`` says; the last three are there only where they say something."""
+"""What each field of ``gate.json`` says; those from ``prompts`` on are there only where they say
+something."""
 
 CHECK_FIELDS = {
     "candidate": "its name",
@@ -59,8 +64,10 @@ def gate_json(result: Result) -> dict[str, object]:
     Returns:
         ``verdict``, ``exit_code``, ``checks`` (one per candidate and suite), ``versions``, which
         study it was, ``recipes`` (one per recipe and suite) where arms are seeds of one, and
-        ``reason`` where the run's verdict is not the gravest of its candidates', and ``prompts``
-        where candidates have a base of their own: their checks say ``prompts_differ``.
+        ``reason`` where the run's verdict is not the gravest of its candidates', ``prompts``
+        where candidates have a base of their own: their checks say ``prompts_differ``, and
+        ``forms`` (one per form and suite) where a candidate was scored as it is served, too:
+        each against its candidate, ``adapter`` and ``form`` are their scores.
     """
     gate: dict[str, object] = {
         "study": result.study,
@@ -76,6 +83,10 @@ def gate_json(result: Result) -> dict[str, object]:
         gate["prompts"] = told
     if result.reason:
         gate["reason"] = result.reason
+    if result.forms:
+        served = {arm.name: arm.form or "made elsewhere" for arm in result.arms}
+        gate["forms"] = [_form(found, served[found.candidate]) for found in result.forms]
+        gate["forms_told"] = list(forms_told(result))
     if result.recipes:
         gate["recipes"] = [_recipe(found) for found in result.recipes]
     return gate
@@ -97,6 +108,29 @@ def _recipe(found: RecipeComparison) -> dict[str, object]:
         "margin": found.suite.margin,
         "label": decision.label if decision else None,
         "verdict": decision.verdict if decision else None,
+        "reason": found.reason,
+        **_reading(found.suite),
+    }
+
+
+def _form(found: Comparison, served_as: str) -> dict[str, object]:
+    decision = found.decision
+    return {
+        "candidate": found.candidate,
+        "form_of": found.reference,
+        "as": served_as,
+        "suite": found.suite.name,
+        "metric": found.suite.metric,
+        "n": decision.n if decision else 0,
+        "adapter": _number(found.base),
+        "form": _number(found.tuned),
+        "delta": _number(decision.delta if decision else None),
+        "ci_low": _number(decision.ci_low if decision else None),
+        "ci_high": _number(decision.ci_high if decision else None),
+        "margin": found.suite.margin,
+        "p_adjusted": _number(found.p_adjusted),
+        "label": decision.label if decision else None,
+        "verdict": found.verdict,
         "reason": found.reason,
         **_reading(found.suite),
     }

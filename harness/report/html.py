@@ -15,6 +15,7 @@ from harness.report.costs_view import answering, costs
 from harness.report.data_card_view import training_data
 from harness.report.decision_view import matrix, rivals
 from harness.report.details import sections
+from harness.report.forms_view import forms
 from harness.report.item_browser import embedded, item_data, left_out
 from harness.report.lost_items import losses
 from harness.report.people_view import people
@@ -50,6 +51,7 @@ def html(result: Result) -> str:
         answering=answering(result),
         matrix=matrix(result),
         rivals=rivals(result),
+        forms=forms(result),
         forest=overview.forest(result),
         arms=overview.arms(result),
         measures=overview.measures(result),

@@ -15,6 +15,7 @@ from harness.report.costs_view import answering, cost_lines, costs
 from harness.report.data_card_view import DataView, training_data
 from harness.report.decision_view import MANY, MatrixCell, matrix
 from harness.report.details import transition_counts
+from harness.report.forms_view import forms
 from harness.report.headline import Card, Check, cards
 from harness.report.label_view import macro_words
 from harness.report.lost_items import LONGEST, ShortLoss, losses, lost_item
@@ -50,7 +51,7 @@ def markdown(result: Result, *, budget: int = BUDGET) -> str:
         blocks.append(f"The run is {result.verdict}: {escape(result.reason)}.")
     if found:
         blocks.append(_matrix(result))
-    blocks += [*_failures(result), *_people(result)]
+    blocks += [*_forms(result), *_failures(result), *_people(result)]
     blocks += [f"> {escape(note)}" for note in result.notes]
     blocks += [*_warnings(result), *_again(result), *_costs(result)]
     blocks += [*_checks(result, found), *_recipes(result)]
@@ -137,6 +138,26 @@ def _cell(cell: MatrixCell) -> str:
     return (
         f"{cell.score} {cell.check.symbol} **{cell.check.change}** ({cell.check.extent}){retention}"
     )
+
+
+def _forms(result: Result) -> list[str]:
+    """Say what each form that is served lost against its adapter, with a table by suite."""
+    found = forms(result)
+    if not found:
+        return []
+    lines = [
+        "| | form | of | suite | adapter → form | change | interval | items | |",
+        f"|:-:|{'---|' * 8}",
+    ]
+    lines += [
+        f"| {row.symbol} | {escape(view.name)} | {escape(view.of)} | {escape(row.suite)} | "
+        f"{row.adapter} → {row.form} | **{row.change}** | {row.extent} | {row.items} | "
+        f"{row.words} |"
+        for view in found
+        for row in view.rows
+    ]
+    said = "\n".join(f"- {escape(view.sentence)}." for view in found)
+    return ["## What ships, beside its adapter", said, "\n".join(lines)]
 
 
 def _failures(result: Result) -> list[str]:

@@ -11,12 +11,21 @@ import yaml
 
 from harness.records import BASE, Arm, Comparison, Document, Finding, Result
 from harness.report.data_card_view import training_data
+from harness.report.forms_view import forms_told
 from harness.report.markdown import code, escape, training_rows
 from harness.report.wording import between, counted, level, percent, precise, title_of
 
 _FORM = {
     "adapter": ("peft", "a PEFT adapter: load it on top of its base model"),
     "merged": ("transformers", "a whole model: the adapter is merged into its base"),
+    "4bit": (
+        "transformers",
+        "a whole model in 4 bits (bitsandbytes, nf4): the adapter is merged into its base",
+    ),
+    "8bit": (
+        "transformers",
+        "a whole model in 8 bits (bitsandbytes, int8): the adapter is merged into its base",
+    ),
     "model": ("transformers", "a whole model: all weights were trained"),
 }
 
@@ -26,6 +35,7 @@ def model_card(
     candidate: str,
     *,
     form: str,
+    scored_as: str | None = None,
     base_id: str | None = None,
     licence: str = "unknown",
 ) -> str:
@@ -34,7 +44,9 @@ def model_card(
     Args:
         result: The run.
         candidate: Which of its arms the card is for.
-        form: What is exported: ``adapter``, ``merged`` or ``model``.
+        form: What is exported: ``adapter``, ``merged``, ``4bit``, ``8bit`` or ``model``.
+        scored_as: The arm whose scores are those of this form; None where it was not scored, so
+            that only the candidate's own can be shown.
         base_id: The base model's id on the hub, None if it has none.
         licence: The hub's identifier of the licence, ``unknown`` if nobody has said.
 
@@ -42,8 +54,9 @@ def model_card(
         Markdown with YAML front matter.
     """
     arm = next(arm for arm in result.arms if arm.name == candidate)
-    compared = [c for c in result.comparisons if c.candidate == candidate]
-    found = [f for f in result.findings if f.candidate == candidate and f.kind == "warning"]
+    shown = scored_as or candidate
+    compared = [c for c in result.comparisons if c.candidate == shown]
+    found = [f for f in result.findings if f.candidate == shown and f.kind == "warning"]
     library, what = _FORM[form]
     blocks = [
         _front_matter(arm, base_id=base_id, library=library, licence=licence),
@@ -56,6 +69,7 @@ def model_card(
         "## What it scored",
         "Base and candidate answered the same items. Changes are in points; intervals at "
         f"{level(compared)}.",
+        _whose_scores(result, shown, is_scored=scored_as is not None),
         _scores(compared),
         "## Limits",
         _limits(result, compared, found),
@@ -88,6 +102,13 @@ def _training(arm: Arm) -> str:
         lines.append(f"- training time: {arm.seconds:,.0f} s")
     lines.append(f"- weights, sha256: `{arm.weights_sha256}`")
     return "\n".join(lines)
+
+
+def _whose_scores(result: Result, shown: str, *, is_scored: bool) -> str:
+    """Say what a form lost against its adapter, or that these scores are the adapter's."""
+    if is_scored:
+        return " ".join(escape(said) for said in forms_told(result, shown))
+    return f"This form was not scored: the figures are those of {escape(shown)} as it was trained."
 
 
 def _scores(compared: Sequence[Comparison]) -> str:

@@ -3,7 +3,16 @@
 import math
 from collections.abc import Sequence
 
-from harness.records import Comparison, Decision, Finding, GateVerdict, Label, Result, Suite
+from harness.records import (
+    Comparison,
+    Decision,
+    Finding,
+    GateVerdict,
+    Label,
+    Result,
+    Suite,
+    has_own_prompts,
+)
 from harness.stats import SequentialDecision
 
 MINUS = "−"
@@ -82,7 +91,11 @@ def precise(change: float) -> str:
 
 def prompts_told(result: Result) -> str:
     """Say which candidates read the items by a base of their own; empty where none does."""
-    own = [f"{arm.name} ({arm.base.title})" for arm in result.arms if arm.base]
+    own = [
+        f"{arm.name} ({arm.base.title})"
+        for arm in result.arms
+        if arm.base and has_own_prompts(arm, result.arms)
+    ]
     if not own:
         return ""
     what = "answers on a base of its own" if len(own) == 1 else "answer on bases of their own"

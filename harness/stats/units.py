@@ -161,6 +161,8 @@ def _p_above(units: Units, moments: UnitMoments, null: float) -> float:
     distance = units.mean - null
     hidden = np.linspace(0.0, max(0.0, min(distance + 3.0 * error, units.share)), 128)
     t = (distance - hidden) / error
+    # beyond its vertex the correction would make a far claim likelier than a near one
+    t = np.minimum(t, -1.5 / skew) if skew < 0.0 else t
     corrected = t + skew / 6.0 * (1.0 + 2.0 * t**2) * (t > 0)
     unsampled = (1.0 - hidden / units.share) ** units.effective
     return float(np.max(unsampled * stdtr(df, -corrected)))

@@ -101,7 +101,8 @@ class RunFolder:
         Raises:
             StudyError: If they are gone.
         """
-        trained_here = [self.adapter(arm.name)] if arm.method != ELSEWHERE else []
+        name = arm.form_of if arm.form else arm.name
+        trained_here = [] if arm.method.startswith(ELSEWHERE) else [self.adapter(name)]
         for folder in (*trained_here, Path(arm.path or "")):
             if any((folder / name).is_file() for name in ("adapter_config.json", "config.json")):
                 return folder

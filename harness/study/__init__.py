@@ -4,15 +4,14 @@ A study is one YAML file. Unknown keys are refused with the nearest known one; r
 relative to the study file, so that a study folder can be moved to another machine.
 """
 
+from harness.study.candidate_section import AS_IT_IS, CandidateSection, KeepSection, form_arm
 from harness.study.endpoint import VLLM, ArmSection
 from harness.study.sections import (
     AUTO,
     VERIFIED,
     BaseSection,
-    CandidateSection,
     GateSection,
     JudgeSection,
-    KeepSection,
     ReviewSection,
     SuiteSection,
 )
@@ -21,6 +20,7 @@ from harness.study.study_file import BUILTIN_PREFIX, Study, json_schema, load, r
 from harness.study.training_data import DataSection, Query
 
 __all__ = [
+    "AS_IT_IS",
     "AUTO",
     "BUILTIN_PREFIX",
     "VERIFIED",
@@ -37,6 +37,7 @@ __all__ = [
     "StrictLoader",
     "Study",
     "SuiteSection",
+    "form_arm",
     "json_schema",
     "load",
     "resolve_model",

@@ -32,7 +32,9 @@ _MAY_BE_EMPTY = ("note", "model")
 class Section(BaseModel):
     """One part of a study file; unknown keys are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, protected_namespaces=(), serialize_by_alias=True
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -15,14 +15,12 @@ from harness import content
 from harness.errors import StudyError, nearest
 from harness.inputs import expanded, not_utf8, read_input
 from harness.secrets import secrets_in
+from harness.study.candidate_section import CandidateSection, KeepSection, OwnBaseSection
 from harness.study.endpoint import Section
 from harness.study.sections import (
     BaseSection,
-    CandidateSection,
     GateSection,
-    KeepSection,
     Name,
-    OwnBaseSection,
     ReviewSection,
     Suites,
     SuiteSection,
@@ -62,7 +60,7 @@ class Study(Section):
     @model_validator(mode="after")
     def _distinct_names(self) -> "Study":
         for what, names in (
-            ("candidate", [arm for candidate in self.candidates for arm in candidate.arms]),
+            ("candidate", [a for c in self.candidates for a in (*c.arms, *c.form_arms)]),
             ("suite", [suite.name for suite in self.suites]),
         ):
             for name in names:
@@ -79,6 +77,17 @@ class Study(Section):
             if name not in names:
                 raise ValueError(
                     f"review needs suites of the study: {name!r} is none{nearest(name, names)}"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _forms_of_candidates(self) -> "Study":
+        known = [arm for one in self.candidates if not one.form_of for arm in one.arms]
+        for one in self.candidates:
+            if one.form_of and one.form_of not in known:
+                raise ValueError(
+                    f"candidate {one.name!r} can be a form of a candidate of the study that is no "
+                    f"form itself: found form_of {one.form_of!r}{nearest(one.form_of, known)}"
                 )
         return self
 
@@ -186,6 +195,8 @@ def json_schema() -> dict[str, Any]:
     schema["properties"]["base"] = {"anyOf": [{"type": "string"}, base], "description": said}
     own = schema["$defs"]["CandidateSection"]["properties"]["base"]
     own["anyOf"] = [{"type": "string"}, *own["anyOf"]]
+    forms = schema["$defs"]["CandidateSection"]["properties"]["as"]
+    forms["anyOf"] = [forms["items"], {"type": forms.pop("type"), "items": forms.pop("items")}]
     return schema
 
 
@@ -218,4 +229,4 @@ def _keys_at(location: tuple[int | str, ...]) -> list[str]:
     section = sections.get(str(location[0]), Study) if location else Study
     if location and location[-1] == "keep":
         section = KeepSection
-    return [name for name in section.model_fields if name != "folder"]
+    return [field.alias or name for name, field in section.model_fields.items() if name != "folder"]

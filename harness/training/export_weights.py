@@ -1,4 +1,4 @@
-"""Export a candidate's weights: the adapter by itself, merged into its base, or GGUF."""
+"""Export a candidate's weights as they are, or a whole model converted to GGUF."""
 
 import json
 import shutil
@@ -8,12 +8,7 @@ from pathlib import Path
 
 from harness.errors import ModelError
 from harness.files import write_text
-from harness.models.adapter_folder import read_adapter_folder
-from harness.models.adapter_tensors import apply_tensors, new_adapter, read_tensors
-from harness.models.candidate import has_code, load_candidate_tokenizer
-from harness.models.load_model import load_config, load_model, load_tokenizer
-from harness.study import BaseSection
-from harness.training.trl.quiet import quiet
+from harness.models.candidate import has_code
 
 _EXPORTED = (
     "*.safetensors",
@@ -25,27 +20,7 @@ _EXPORTED = (
     "*.txt",
 )
 _CONVERT = "convert_hf_to_gguf.py"
-_ADAPTER = "to_be_merged"
 _OURS = ("training_log.json", "data_card.json")
-
-
-def form_of(folder: Path, *, merge: bool) -> str:
-    """Say what an export of a candidate's folder is: ``adapter``, ``merged`` or ``model``.
-
-    Raises:
-        ModelError: If it is to be merged and cannot be.
-    """
-    config = folder / "adapter_config.json"
-    if not config.is_file():
-        return "model"
-    if not merge:
-        return "adapter"
-    if "num_virtual_tokens" in json.loads(config.read_text(encoding="utf-8")):
-        raise ModelError(
-            "only adapters of weights can be merged: this one is made of virtual tokens; "
-            "export it as adapter"
-        )
-    return "merged"
 
 
 def copy(folder: Path, out: Path, *, base_model: str) -> None:
@@ -82,41 +57,6 @@ def _refuse_strange(file: Path, folder: Path) -> None:
             f"what is exported must lie in the candidate's folder: {file} is a link to {place}; "
             "put the file in its place"
         )
-
-
-def merge(folder: Path, out: Path, *, model: str, base: BaseSection) -> None:
-    """Write the base with an adapter merged into it, in the base's own precision.
-
-    The merge is computed in float32 and rounded once, when it is written.
-
-    Args:
-        folder: A PEFT adapter of weights.
-        out: Where the model and its tokenizer go.
-        model: What transformers can load: a folder or a hub name.
-        base: How the study loads it; quantization is left out, because weights are merged whole.
-
-    Raises:
-        ModelError: If the base or the adapter cannot be loaded, or not wholly.
-    """
-    import torch
-
-    adapter = read_adapter_folder(folder)
-    with quiet():
-        stored = load_config(model, base).dtype or torch.float32
-        precise = base.model_copy(update={"dtype": "float32", "quantization": "none"})
-        whole = load_model(model, precise.model_copy(update={"device": "cpu"}))
-        try:
-            adapted = new_adapter(whole, None, _ADAPTER, adapter)
-            apply_tensors(adapted, _ADAPTER, adapter, read_tensors(adapter, whole))
-            merged = adapted.merge_and_unload(safe_merge=True)
-        except (OSError, ValueError, RuntimeError) as error:
-            reason = str(error).strip().split("\n")[0]
-            raise ModelError(f"{folder} cannot be merged into {model!r}: {reason}") from error
-        merged.to(stored).save_pretrained(out)
-    tokenizer = load_tokenizer(model, base, padding=True)
-    if (folder / "tokenizer_config.json").is_file():
-        tokenizer = load_candidate_tokenizer(folder, tokenizer, padding=True)
-    tokenizer.save_pretrained(out)
 
 
 def gguf(folder: Path, *, trust_remote_code: bool = False) -> Path:

@@ -37,10 +37,11 @@ from harness.engine import Engine
 from harness.errors import ModelError
 from harness.models.adapter_folder import check_shapes, read_adapter_folder
 from harness.models.adapter_tensors import check_outline
+from harness.models.merged_form import write_form
 from harness.records import BASE
 from harness.study import BaseSection
 from harness.training import outline
-from harness.training.export_weights import copy, merge
+from harness.training.export_weights import copy
 
 pytestmark = pytest.mark.model
 
@@ -490,11 +491,12 @@ def test_an_adapter_is_merged_wholly_or_not_at_all(base: Path, tmp_path: Path) -
     clean = lora(base, tmp_path / "clean", target_modules=["q_proj", "up_proj"])
     folder = rewrite(Path(shutil.copytree(clean, tmp_path / "raw")), raw)
     section = BaseSection(model=str(base))
-    merge(folder, tmp_path / "merged", model=str(base), base=section)
+    write_form(folder, "merged", tmp_path / "merged", model=str(base), base=section)
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged").eval()
     assert one_by_one(merged, REQUESTS) == pytest.approx(pefts_own(base, clean), abs=1e-3)
+    half = rewrite(clean, without_half)
     with pytest.raises(ModelError, match="lacks 4 of 8 tensors"):
-        merge(rewrite(clean, without_half), tmp_path / "half", model=str(base), base=section)
+        write_form(half, "merged", tmp_path / "half", model=str(base), base=section)
     assert not (tmp_path / "half").exists()
     torch.save(load_file(folder / "adapter_model.safetensors"), folder / "adapter_model.bin")
     (folder / "adapter_model.safetensors").unlink()

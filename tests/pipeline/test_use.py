@@ -126,7 +126,7 @@ def test_an_exported_adapter_loads_on_its_base(run: Path, tmp_path: Path) -> Non
     """The copy gives the adapter's logits, names its base, and has a card with the scores."""
     import torch
 
-    assert export(RunFolder(run), "tuned", tmp_path / "out") == "adapter"
+    assert export(RunFolder(run), "tuned", tmp_path / "out").form == "adapter"
     original = logits_of(run.parent / "lora", on=BASE)
     assert torch.equal(logits_of(tmp_path / "out", on=BASE), original)
     config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
@@ -177,6 +177,7 @@ def test_the_card_is_true(run: Path, tmp_path: Path) -> None:
     [
         ("tunned", {}, StudyError, "did you mean 'tuned'"),
         ("virtual", {"form": "merged"}, ModelError, "virtual tokens"),
+        ("virtual", {"form": "8bit"}, ModelError, "virtual tokens"),
     ],
 )
 def test_what_cannot_be_exported_is_said(

@@ -126,3 +126,13 @@ def test_lost_clusters_do_not_pass(kind: str) -> None:
         found = weigh(pairs, margin=margin, alpha=0.05, tails="graded", interval=False)
         passed += VERDICTS[label_of(found, alpha=0.05, beta=0.05)] == "pass"
     assert passed <= 400 * 0.05 + 3 * (400 * 0.05 * 0.95) ** 0.5
+
+
+def test_an_interval_ends_where_few_of_many_clusters_changed() -> None:
+    """The correction for skewness is no reason to believe in a gain of 100 points."""
+    sums = np.repeat([-1.0, 0.0, 1.0, 2.0], [17, 549, 20, 1])
+    units = Units(sums, np.full(587, 2.0), np.full(587, 1.3))
+    found = unit_evidence(units, margin=0.05, alpha=0.05)
+    assert -0.01 < found.low < found.delta < found.high < 0.02
+    p_values = [p_above(units.mirrored, -gain) for gain in (0.01, 0.02, 0.1, 0.5, 1.0)]
+    assert p_values == sorted(p_values, reverse=True)

@@ -166,14 +166,15 @@ class EngineWhenAsked:
 
 @dataclass(slots=True)
 class SeveralBases:
-    """The engine of the study's base, and one for each candidate that has its own.
+    """The engine of the study's base, and one for each arm that is another model.
 
-    One base is in memory at a time: before another is loaded, the one before is given back.
+    One model is in memory at a time: before another is loaded, the one before is given back.
 
     Args:
         main: Answers for the study's base and the candidates on it.
-        others: By candidate, what makes the engine of its own base.
-        called: By candidate, what that engine calls it: the base, or an adapter on it.
+        others: By arm, what makes the engine of a candidate's own base, or of a form that it is
+            served in.
+        called: By arm, what that engine calls it: the base, or an adapter on it.
         fingerprints: By arm.
     """
 

@@ -40,13 +40,14 @@ def open_arms(
     """
     remote = {one.name for one in planned.study.candidates if one.elsewhere}
     here = [arm for arm in arms if arm.name not in remote]
-    own = {arm.name: arm for arm in here if arm.name in planned.own}
-    shared = [arm for arm in here if arm.name not in own]
+    apart = {arm.name: arm for arm in here if arm.name in planned.own or arm.form}
+    shared = [arm for arm in here if arm.name not in apart]
 
     def engine() -> Answerer:
         _check_ids(planned.study, shared, planned.loaded)
-        for name, arm in own.items():
-            _check_ids(planned.own[name].study, [arm], planned.own[name].loaded)
+        for name, arm in apart.items():
+            if not arm.form:  # a form has the ids of its candidate
+                _check_ids(planned.own[name].study, [arm], planned.own[name].loaded)
         main = EngineWhenAsked(
             arms=shared,
             fingerprints=fingerprints,
@@ -55,10 +56,13 @@ def open_arms(
             allow_identical=planned.allow_identical,
             max_length=longest(planned),
         )
-        if not own:
+        if not apart:
             return main
-        others = {name: partial(_own_engine, planned, arm, table) for name, arm in own.items()}
-        called = {name: BASE if arm.path is None else name for name, arm in own.items()}
+        others = {
+            name: partial(_engine_apart, planned, arm, table, fingerprints[name])
+            for name, arm in apart.items()
+        }
+        called = {n: BASE if arm.form or arm.path is None else n for n, arm in apart.items()}
         return SeveralBases(main, others, called, fingerprints)
 
     requests = [request for suite in loaded for request in suite.requests]
@@ -102,11 +106,27 @@ def longest(planned: PlannedRun) -> int | None:
     return context - max(here, default=0)
 
 
-def _own_engine(planned: PlannedRun, arm: Arm, table: AnswerTable) -> EngineWhenAsked:
-    """Return what answers for a candidate on its own base, or that is one."""
-    from harness.engine import arm_fingerprints, open_engine
+def _engine_apart(
+    planned: PlannedRun, arm: Arm, table: AnswerTable, fingerprint: str
+) -> EngineWhenAsked:
+    """Return what answers for a form, or for a candidate on its own base, or that is one."""
+    from harness.engine import Engine, arm_fingerprints, open_engine
 
-    own, base = planned.own[arm.name], Arm(name=BASE)
+    base = Arm(name=BASE)
+    if arm.form:
+        study = planned.study_of(arm.name)
+        own = planned.own.get(arm.name)
+        return EngineWhenAsked(
+            arms=[base],
+            fingerprints={BASE: fingerprint},
+            table=table,
+            load=lambda: Engine.of_form(
+                study.base, study.model_path, Path(str(arm.path)), arm.form
+            ),
+            allow_identical=planned.allow_identical,
+            max_length=own.fits if own else longest(planned),
+        )
+    own = planned.own[arm.name]
     arms = [base] if arm.path is None else [base, arm]
     return EngineWhenAsked(
         arms=arms,

@@ -45,10 +45,11 @@ def score(planned: PlannedRun, arms: Sequence[Arm]) -> Scored:
                 planned, arms, session, schedules=declared.schedules
             )
         else:
-            names = [arm.name for arm in arms]
+            # the base's texts are drafts of the candidates', and theirs of their forms'
             if planned.study.base.backend != VLLM:
-                session.ask(names[:1], planned.loaded)  # its texts are drafts of the candidates'
-            session.ask(names, planned.loaded)
+                session.ask([arms[0].name], planned.loaded)
+            session.ask([a.name for a in arms if not a.form_of], planned.loaded)
+            session.ask([a.name for a in arms if a.form_of], planned.loaded)
             samples = {}
     check_unchanged(fingerprints, session.answerer)
     folder.mark_identical(session.answerer.identical)

@@ -349,7 +349,9 @@ class _Agreement:
 
         study = self.planned.study
         served = study.base.backend or any(one.backend for one in study.candidates)
-        exact = not served and scoring_dtype(study.base).dtype == "float32"
+        forms = {form for one in study.candidates for form in one.forms}
+        rounds = study.base.quantization == "8bit" or "8bit" in forms  # what is read, too
+        exact = not served and not rounds and scoring_dtype(study.base).dtype == "float32"
         self._noise = _ROUNDING if exact else _HALF_ROUNDING
 
     def holds(self, key: bytes, one: Response, other: Response) -> bool:

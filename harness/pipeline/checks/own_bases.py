@@ -67,6 +67,8 @@ def check_own_bases(study: Study, *, until_decided: bool) -> None:
                 f"{told}: bases are loaded one after the other, so that no verdict can end early; "
                 "leave --until-decided out"
             )
+        if candidate.form_of:
+            continue  # its token ids are compared
         cut = [suite.name for suite in study.suites if suite.truncation != "none"]
         if cut:
             raise StudyError(
@@ -75,8 +77,8 @@ def check_own_bases(study: Study, *, until_decided: bool) -> None:
             )
 
 
-def check_another_model(study: Study, own: Study, candidate: str) -> None:
-    """Refuse an own base that is the study's base.
+def check_another_model(study: Study, own: Study, candidate: CandidateSection) -> None:
+    """Refuse an own base that is the study's base; a form may be one that is loaded otherwise.
 
     Raises:
         StudyError: If weights, tokenizer, settings and precision are the same.
@@ -84,14 +86,16 @@ def check_another_model(study: Study, own: Study, candidate: str) -> None:
     from harness.engine import load_tokenizer
     from harness.models.fingerprint import base_identity
 
+    if candidate.form_of:
+        return
     one, other = (
         base_identity(each.model_path, each.base, load_tokenizer(each.model_path, each.base))
         for each in (study, own)
     )
     if one.weights == other.weights and one.tokenizer == other.tokenizer:
         raise StudyError(
-            f"the own base of candidate {candidate!r} is the study's base, {study.base.title}: "
-            "leave its 'base' out"
+            f"the own base of candidate {candidate.name!r} is the study's base, "
+            f"{study.base.title}: leave its 'base' out"
         )
 
 

@@ -88,7 +88,7 @@ def open_chat(folder: RunFolder, *, trust_remote_code: bool = False) -> ArmsChat
             f"chat needs a base that is loaded here: this one answers at {base.endpoint}"
         )
     engine = open_engine(base, folder.base_path(study))
-    arms = [arm for arm in result.arms if arm.path and arm.base is None]
+    arms = [arm for arm in result.arms if arm.path and arm.base is None and not arm.form]
     for arm in arms:
         engine.attach(arm.name, folder.weights(arm), allow_identical=True)
     names = (BASE, *(arm.name for arm in arms))
