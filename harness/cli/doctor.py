@@ -3,20 +3,28 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from harness import content
 from harness.cli import console
-from harness.errors import MissingExtraError
+from harness.errors import HarnessError, MissingExtraError
 from harness.extras import require
 from harness.files import sha256_of
 
 
-def command() -> None:
+def command(
+    study: Annotated[
+        Path | None, typer.Argument(help="a study: which engine serves it here, and why")
+    ] = None,
+) -> None:
     """Say what this machine can do.
 
-    Versions, devices, precision, free disk, and the hash of the built-in base.
+    Versions, devices, precision, free disk, and the hash of the built-in base. With a study also
+    which engine serves it: our own, vLLM, or an endpoint.
 
-    Example: `harness doctor`
+    Example: `harness doctor study.yaml`
     """
     from harness.models.bounds import limits_here
     from harness.versions import versions
@@ -30,6 +38,22 @@ def command() -> None:
     for name, folder in content.BUILTIN_MODELS.items():
         digest = sha256_of(folder / "model.safetensors")
         console.say(f"{'builtin:' + name:<18} sha256 {digest}")
+    if study is not None:
+        _show_engine(study)
+
+
+def _show_engine(path: Path) -> None:
+    from harness.pipeline.checks.serving_engine import facts_for, serving_engine
+    from harness.pipeline.plan import plan
+    from harness.study import load
+
+    study = load(path)
+    try:
+        told = serving_engine(study, facts_for(plan(study)))
+    except HarnessError as error:
+        told = [f"not examined: {error}"]
+    for line in told:
+        console.say(f"{'engine':<18} {line}")
 
 
 def _show_devices() -> None:
