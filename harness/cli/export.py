@@ -108,6 +108,16 @@ def _tell_scores(candidate: str, written: "Exported") -> None:
                 f"{written.as_scored} of them as {written.scored_as!r} did in other batches: in 8 "
                 "bits, what is read is rounded, too"
             )
+    if written.gguf and written.gguf.asked:
+        console.say(
+            f"model.gguf, read by llama.cpp, answers {written.gguf.same} of {written.gguf.asked} "
+            f"items as {candidate!r} did when it was scored"
+        )
+    elif written.gguf:
+        console.say(
+            "model.gguf was not checked, since llama.cpp is not installed: pip install "
+            "'finetune-harness[gguf]', and export again or score it as 'gguf' in a study"
+        )
     if written.scored_as is None:
         console.say(
             f"not scored in this run: the card has the scores of {candidate!r} as it was trained; "

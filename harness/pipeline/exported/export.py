@@ -1,6 +1,6 @@
 """Hand a finished run's candidate over: weights, tokenizer, and a model card with its scores."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ from harness.errors import ComparisonError, StudyError, nearest
 from harness.files import whole_folder, write_text
 from harness.models.hub_id import hub_id
 from harness.pipeline.conclude import reopen
+from harness.pipeline.exported.gguf_answers import GgufAnswers, check_gguf
 from harness.pipeline.exported.same_answers import (
     answers_of,
     check_written,
@@ -37,13 +38,14 @@ class Exported:
     ``scored_as`` the arm of the run whose scores are this form's, None where it was not scored;
     ``checked`` how many items the written folder answered again, 0 for a copy, which has the
     same sha256; ``as_scored`` how many of these it answered as the run did, None where the form was
-    not scored.
+    not scored; ``gguf`` says the same of a GGUF file, which is made of the folder.
     """
 
     form: str
     scored_as: str | None
     checked: int = 0
     as_scored: int | None = None
+    gguf: GgufAnswers | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +117,9 @@ def export(
         )
         write_text(part / "README.md", card)
     if form == GGUF:
-        export_weights.gguf(out, trust_remote_code=trust_remote_code)
+        file = export_weights.gguf(out, trust_remote_code=trust_remote_code)
+        asked = choose_items(folder, source.study, arm.name, tokenizer_of=source.model)
+        exported = replace(exported, gguf=check_gguf(file, source.study, source.model, asked))
     return exported
 
 
