@@ -22,6 +22,7 @@ from harness.analysis.transitions import (
     choices,
     pair,
     target_text,
+    thought_text,
 )
 from harness.records import Comparison, Finding, ItemKey
 
@@ -43,6 +44,7 @@ __all__ = [
     "script_text",
     "shown_text",
     "target_text",
+    "thought_text",
 ]
 
 

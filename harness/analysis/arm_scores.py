@@ -3,11 +3,17 @@
 from collections.abc import Sequence
 
 from harness import stats
+from harness.analysis.thought_lengths import thought_length
 from harness.records import AnswerLength, ArmScore, Sample, Suite
 
 
 def arm_score(
-    arm: str, suite: Suite, samples: Sequence[Sample], *, length: AnswerLength | None = None
+    arm: str,
+    suite: Suite,
+    samples: Sequence[Sample],
+    *,
+    length: AnswerLength | None = None,
+    base: Sequence[Sample] = (),
 ) -> ArmScore:
     """Summarise one arm's verdicts on one suite.
 
@@ -16,6 +22,7 @@ def arm_score(
         suite: What the suite declares.
         samples: Its scored answers.
         length: How long they are, where samples have no texts.
+        base: The base's samples, for how much more a candidate thinks.
 
     Returns:
         The mean score with its 90 % interval, the mean of every further metric, and how long the
@@ -40,6 +47,7 @@ def arm_score(
         ci_high=high,
         metrics=_means(scored),
         length=length or _length(samples),
+        thought=thought_length(samples, base),
     )
 
 
@@ -49,7 +57,7 @@ def _length(samples: Sequence[Sample]) -> AnswerLength | None:
     if not written:
         return None
     characters = sum(len(response.text or "") for found in written for response in found)
-    tokens = sum(response.tokens for found in written for response in found)
+    tokens = sum(r.tokens - r.thought_tokens for found in written for r in found)
     return AnswerLength(
         answers=len(written), characters=characters / len(written), tokens=tokens or None
     )

@@ -15,12 +15,14 @@ FORM_FAULTS = frozenset(
         "multi_statement",
         "no_answer",
         "no_sql",
+        "only_thought",
         "not_a_query",
         "over_verbose",
         "refused_write",
         "repetition",
         "role_confusion",
         "syntax_error",
+        "thought_until_limit",
         "truncated",
     }
 )

@@ -5,6 +5,8 @@ PLAIN = {
     # any generated answer
     "empty": "empty answer",
     "truncated": "cut at the length limit",
+    "thought_until_limit": "thought until the limit",
+    "only_thought": "a thought and no answer",
     "repetition": "repeats itself",
     "refusal": "declines to answer",
     "abstained": "declines to answer",

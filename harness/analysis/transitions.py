@@ -44,6 +44,11 @@ def answer_text(sample: Sample) -> str:
     return "\n".join(texts) if texts else sample.verdict.answer or ""
 
 
+def thought_text(sample: Sample) -> str:
+    """Return what an arm thought before its answer, empty where it did not."""
+    return "\n\n".join(filter(None, (response.thought for response in sample.responses)))
+
+
 def right_counts(pairs: Sequence[Pair]) -> tuple[int, int]:
     """Return how many items the base answered right, and how many the candidate did."""
     base = sum(pair.base.verdict.outcome == "correct" for pair in pairs)

@@ -1,5 +1,6 @@
 """``harness data``: show training rows as the model sees them, with lengths and loss mask."""
 
+import json
 import os
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from harness.corpus import Cleaning
     from harness.ingest import Shape, Unlearnt
     from harness.records import Example
+    from harness.study import BaseSection
     from harness.training import DataCard, RowTokenizer
 
 app = typer.Typer(name="data", help="Look at training rows.", no_args_is_help=True)
@@ -38,6 +40,14 @@ def show(
     ],
     base: Annotated[str, typer.Option(help="Whose tokenizer and template.")] = "builtin:tiny",
     rows: Annotated[int, typer.Option(min=0, help="How many rows to show in full.")] = 3,
+    template_kwargs: Annotated[
+        str,
+        typer.Option(
+            "--chat-template-kwargs",
+            metavar="JSON",
+            help='Arguments of the chat template: {"enable_thinking": false}.',
+        ),
+    ] = "{}",
     query: Annotated[str, typer.Option(help="With a database's url: a SELECT.")] = "",
 ) -> None:
     """Show what a model would learn from rows: shape, cleaning, lengths, and some rows in full.
@@ -50,7 +60,7 @@ def show(
     from harness import corpus, training
     from harness.errors import DataError
     from harness.ingest import Unlearnt, iter_examples
-    from harness.study import BaseSection, Query, resolve_model
+    from harness.study import Query, resolve_model
 
     cleaning = corpus.Cleaning()
     shapes: list[Shape] = []
@@ -64,7 +74,8 @@ def show(
             yield example
 
     with console.stoppable(Path.cwd()):
-        tokenizer = training.RowTokenizer(resolve_model(base, Path.cwd()), BaseSection(model=base))
+        section = _base(base, template_kwargs)
+        tokenizer = training.RowTokenizer(resolve_model(base, Path.cwd()), section)
         card = training.DataCard(shown=rows).count(tokenizer.encode(cleaning.rows(read())))
         if not card.rows:
             raise DataError("there must be rows to show: cleaning left none")
@@ -76,6 +87,24 @@ def show(
     console.say(f"\nLengths in tokens of {base}, {template}:")
     _show_lengths(card, context)
     _show_rows(card, tokenizer)
+
+
+def _base(model: str, template_kwargs: str) -> "BaseSection":
+    """Return a base with arguments of its chat template, which come as JSON."""
+    from pydantic import ValidationError
+
+    from harness.errors import StudyError
+    from harness.inputs import first_problem
+    from harness.study import BaseSection
+
+    try:
+        options = json.loads(template_kwargs)
+        return BaseSection.model_validate({"model": model, "chat_template_kwargs": options})
+    except (json.JSONDecodeError, ValidationError) as error:
+        raise StudyError(
+            f"--chat-template-kwargs takes one JSON object: found {template_kwargs!r}: "
+            f"{first_problem(error)}"
+        ) from error
 
 
 def _show_cleaning(cleaning: "Cleaning", unlearnt: "Unlearnt") -> None:

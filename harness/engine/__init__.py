@@ -13,7 +13,8 @@ from harness.engine.model import Engine
 from harness.engine.open import LocalEngine, arm_fingerprints, open_engine
 from harness.engine.verified.engine import VerifiedEngine
 from harness.models.load_model import context_length, load_tokenizer
-from harness.suites.load_suite import LoadedSuite, check_same_ids, load_suite
+from harness.suites.load_suite import LoadedSuite, load_suite
+from harness.suites.same_ids import check_same_ids
 
 __all__ = [
     "Engine", "LoadedSuite", "LocalEngine", "VerifiedEngine", "arm_fingerprints", "check_same_ids",

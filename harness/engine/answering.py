@@ -16,7 +16,7 @@ from harness.engine.rolling import rolling_windows, sum_windows
 from harness.models.hardware import is_out_of_memory, release_memory
 from harness.models.protocols import PretrainedTokenizer
 from harness.records import AnswerBatch, Answerer, Drafts, Request, Response
-from harness.suites.tokenize import Encoder, tokens_needed
+from harness.suites.tokenize import Encoder, most_new_tokens, tokens_needed
 
 log = logging.getLogger("harness.engine")
 
@@ -149,7 +149,7 @@ class Answering:
         prompts = [
             Prompt(
                 context=one.request.context_ids,
-                params=SamplingParams.of(one.request.settings),
+                params=SamplingParams.of(one.request.settings, one.request.context),
                 drafts=tuple(self._drafts(one)),
                 arm=one.number,
                 suite=one.request.item.suite,
@@ -185,5 +185,5 @@ class Answering:
                 ids = whole[known:]
             else:
                 ids = tuple(self.tokenizer.encode(text, add_special_tokens=False))
-            longest = min(int(request.settings["max_new_tokens"]), self.max_length - known)
+            longest = min(most_new_tokens(request.settings), self.max_length - known)
             yield ids[:longest]

@@ -87,8 +87,7 @@ def _answers(
     generations, prompts = [], []
     for request, left in zip(asked, room, strict=True):
         if request.kind == "generate_until" and request.key not in answers:
-            params = SamplingParams.of(request.settings)
-            params = replace(params, max_new_tokens=min(params.max_new_tokens, max(left, 1)))
+            params = _within(SamplingParams.of(request.settings, request.context), max(left, 1))
             generations.append(request)
             prompts.append(Prompt(context=request.context_ids, params=params))
     pairs = [(r.context_ids, r.continuation_ids) for r in choices]
@@ -98,6 +97,16 @@ def _answers(
         for batch in batches:
             answers |= {requests[index].key: response for index, response in batch}
     return answers
+
+
+def _within(params: SamplingParams, left: int) -> SamplingParams:
+    """Cut the limits of a generation to the tokens that are left: the thought's first."""
+    answer = min(params.max_new_tokens, left)
+    return replace(
+        params,
+        max_new_tokens=answer,
+        thinking_tokens=min(params.thinking_tokens, left - answer),
+    )
 
 
 def _virtual_tokens(model: CausalLM) -> int:

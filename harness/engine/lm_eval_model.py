@@ -38,7 +38,10 @@ class HarnessLM(TemplateLM):
         batch_size: Ignored: batches are made by tokens.
         max_batch_size: Ignored.
         device: ``cpu``, ``cuda``, ... or None for the best there is.
-        options: Further arguments of `Engine.load`.
+        options: Further arguments of `Engine.load`, such as ``chat_template_kwargs``;
+            ``enable_thinking``, as for lm-eval's ``hf``, is one of these; ``thinking_tokens`` is
+            what a thought may take beside a task's ``max_gen_toks``. Tasks see answers without
+            thoughts.
     """
 
     def __init__(
@@ -54,6 +57,10 @@ class HarnessLM(TemplateLM):
         **options: object,
     ) -> None:
         super().__init__()
+        tokens = options.pop("thinking_tokens", None)
+        self._thinking = {"thinking_tokens": int(str(tokens))} if tokens else {}
+        if (switch := options.pop("enable_thinking", None)) is not None:
+            options["chat_template_kwargs"] = {"enable_thinking": switch}
         self.engine = load_engine(
             str(pretrained), dtype=dtype, quantization=quantization, device=device or "auto",
             **options,
@@ -130,13 +137,16 @@ class HarnessLM(TemplateLM):
         for index, request in enumerate(requests):
             context, raw = request.args
             ids = (tuple(self._encoder.encode(context)), ())
-            settings = generation_settings(raw)
+            settings = generation_settings(raw) | self._thinking
             if settings.get("do_sample"):
                 same = repr((context, settings))
                 settings["repeat"] = repeats[same]
                 repeats[same] += 1
             made.append(_request("generate_until", index, (context, ""), ids, settings=settings))
-        return [response.text or "" for response in self._answers(made)]
+        from harness.rating.answer_alone import without_thought
+
+        found = zip(made, self._answers(made), strict=True)
+        return [without_thought(one, prompt=request.context).text or "" for request, one in found]
 
     def _answers(self, requests: Sequence[Request]) -> list[Response]:
         """Answer in the requests' order; lm-eval cannot leave an item unscored.

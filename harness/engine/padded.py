@@ -79,9 +79,9 @@ def generate(
     """
     groups: dict[tuple[int, int], list[int]] = {}
     for index, prompt in enumerate(prompts):
-        alike = (len(prompt.context), prompt.params.max_new_tokens)
+        alike = (len(prompt.context), prompt.params.most_tokens)
         groups.setdefault(alike, []).append(index)
-    length = [len(p.context) + p.params.max_new_tokens for p in prompts]
+    length = [len(p.context) + p.params.most_tokens for p in prompts]
     for group in groups.values():
         yield from _batches(
             group,
@@ -114,7 +114,7 @@ def _generate(
                 text.push(token)
         return torch.tensor([text.finish is not None for text in texts], device=device)
 
-    config = GenerationConfig(max_new_tokens=prompts[0].params.max_new_tokens, pad_token_id=pad)
+    config = GenerationConfig(max_new_tokens=prompts[0].params.most_tokens, pad_token_id=pad)
     with torch.no_grad():
         model.generate(
             input_ids=ids,

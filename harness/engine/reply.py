@@ -2,14 +2,27 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 
+from harness.engine.decoding.thinking_row import shown
 from harness.engine.open import LocalEngine
 from harness.models.protocols import ChatMessages, PretrainedTokenizer
+from harness.models.template_options import thinks
+from harness.suites.thought_budget import default_tokens
 from harness.suites.tokenize import Encoder, render
+from harness.thoughts import opened_by, split_thought
 
 _PROBE = "probe"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What an arm said: the whole ``text``, and the ``answer`` without the thought before it."""
+
+    text: str
+    answer: str
 
 
 def prompt_of(tokenizer: PretrainedTokenizer, turns: ChatMessages) -> str:
@@ -32,7 +45,7 @@ def reply(
     max_new_tokens: int = 256,
     temperature: float = 0.0,
     seed: int = 0,
-) -> str:
+) -> Reply:
     """Generate one arm's answer to a conversation.
 
     Args:
@@ -40,23 +53,24 @@ def reply(
         arm: ``base`` or a candidate's name.
         turns: ``role`` and ``content`` of each turn, oldest first, the user's last.
         tell: Called with each piece of text as soon as it is generated.
-        max_new_tokens: Where an answer is truncated.
+        max_new_tokens: Where an answer is truncated; what thinks may take more before it.
         temperature: 0 is greedy.
         seed: Of sampling.
 
     Returns:
-        The whole answer, without the token that ends a turn.
+        What it said, without the token that ends a turn.
     """
     from transformers import GenerationConfig, TextStreamer
 
     tokenizer = engine.tokenizer
-    ids = Encoder(tokenizer).encode(prompt_of(tokenizer, turns))
+    asked = prompt_of(tokenizer, turns)
+    if tokenizer.chat_template and thinks(tokenizer, {}):
+        max_new_tokens += default_tokens(engine.max_length)
+    ids = Encoder(tokenizer).encode(asked)
     ids = ids[-max(1, engine.max_length - max_new_tokens) :]
-    pieces: list[str] = []
 
     class PieceStreamer(TextStreamer):  # type: ignore[misc]  # transformers is opaque to mypy
         def on_finalized_text(self, text: str, stream_end: bool = False) -> None:  # noqa: ARG002
-            pieces.append(text)
             tell(text)
 
     end = _end_of_turn(tokenizer)
@@ -72,15 +86,16 @@ def reply(
     with engine.switch.active(arm) as active, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PEFT's, of arguments that generate() itself passes
         prompt = torch.tensor([ids], device=active.full_model.device)
-        active.full_model.generate(
+        written = active.full_model.generate(
             input_ids=prompt,
             attention_mask=torch.ones_like(prompt),
             generation_config=config,
             streamer=PieceStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True),
             tokenizer=tokenizer,
         )
-    text = "".join(pieces)
-    return (text.partition(end)[0] if end else text).strip()
+    text, _ = shown(tokenizer, written[0, len(ids) :].tolist(), opened_by(asked))
+    said = (text.partition(end)[0] if end else text).strip()
+    return Reply(said, split_thought(said, opened=opened_by(asked)).answer.strip())
 
 
 def _end_of_turn(tokenizer: PretrainedTokenizer) -> str:

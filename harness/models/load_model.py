@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from harness.errors import ModelError
 from harness.models.bounds import bound_template
 from harness.models.hardware import check_quantization, device_of, is_out_of_memory
+from harness.models.template_options import bind_options, check_options
 from harness.study import BaseSection
 
 if TYPE_CHECKING:
@@ -169,6 +170,10 @@ def load_tokenizer(
         tokenizer.pad_token = tokenizer.eos_token
     bound_template(tokenizer)
     fix_date(tokenizer, base.date)
+    check_options(
+        tokenizer, base.chat_template_kwargs, chat=base.template != "none", where=repr(model)
+    )
+    bind_options(tokenizer, base.chat_template_kwargs)
     return tokenizer
 
 

@@ -28,8 +28,9 @@ class ChatTemplate(Protocol):
         tokenize: bool = True,
         add_generation_prompt: bool = False,
         continue_final_message: bool = False,
+        **options: object,
     ) -> str:
-        """Lay a conversation out as text (with ``tokenize=False``)."""
+        """Lay a conversation out as text (with ``tokenize=False``), by a template's options."""
         ...
 
 

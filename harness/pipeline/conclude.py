@@ -82,6 +82,7 @@ def decide(run: ScoredRun) -> Result:
                 suite,
                 run.samples[arm.name, suite.name],
                 length=run.lengths.get((arm.name, suite.name)),
+                base=() if arm.name == BASE else run.samples[BASE, suite.name],
             )
             for suite in run.suites
             for arm in run.arms

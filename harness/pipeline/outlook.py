@@ -15,7 +15,7 @@ from harness.pipeline.plan import PlannedRun
 from harness.records import BASE, Answerer, Answers, Request
 from harness.report.wording import grouping
 from harness.suites.dialogue_turns import in_turns
-from harness.suites.tokenize import distinct_tokens
+from harness.suites.tokenize import distinct_tokens, most_new_tokens
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -74,7 +74,7 @@ def outlook(planned: PlannedRun, *, probe: bool = True) -> tuple[Outlook, ...]:
             grouping=grouping(suite),
             tokens=sum(len(_ids(request)) for request in loaded.requests),
             distinct=distinct_tokens([_ids(request) for request in loaded.requests]),
-            generated=sum(int(r.settings.get("max_new_tokens", 0)) for r in loaded.requests),
+            generated=sum(most_new_tokens(r.settings) for r in loaded.requests),
             seconds=seconds.get(suite.name),
             loading=loading,
             power=stats.plan(

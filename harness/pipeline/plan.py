@@ -330,6 +330,7 @@ def _load_suites(
     """
     from harness.engine import context_length, load_suite, load_tokenizer
     from harness.engine.remote.endpoints import check_endpoints, substitute_tokenizer
+    from harness.suites.thought_budget import Thinking
 
     with progress.task("read the suites", len(study.suites)) as advance:
         tokenizer = substitute_tokenizer(study) or load_tokenizer(study.model_path, study.base)
@@ -349,6 +350,7 @@ def _load_suites(
                     folder=study.folder,
                     max_tokens=max_tokens,
                     measure=measures.get(section.name),
+                    thinking=Thinking(study.base.chat_template_kwargs, study.thinking_tokens),
                 )
             )
         check_databases(loaded)

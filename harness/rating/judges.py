@@ -13,6 +13,7 @@ from typing import Literal, TypedDict, cast
 
 from harness import scoring
 from harness.errors import HarnessError, StudyError, nearest
+from harness.rating.answer_alone import never_answered
 from harness.rating.embedding import check_measure, relevances
 from harness.rating.similar_answers import Answered, add_similar, minilm
 from harness.records import Message, Response, Verdict
@@ -320,7 +321,9 @@ def _verdict(
     settings: Mapping[str, object],
 ) -> Verdict:
     try:
-        return _unanswered(item[1]) or function(*item, **settings)
+        if verdict := _unanswered(item[1]):
+            return verdict
+        return never_answered(function(*item, **settings), item[1])
     except (HarnessError, OSError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - one odd item must not lose the others

@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.errors import DataError, StudyError, nearest
 from harness.extras import require
 from harness.rating import embedding, similar_answers
+from harness.rating.answer_alone import without_thought
 from harness.rating.input_rows import REQUIRED, InputRow, RowToRate, rows_to_rate
 from harness.rating.judges import judge_all
 from harness.records import Response, Verdict
@@ -180,7 +181,7 @@ def _responses(row: InputRow) -> tuple[Response, ...]:
     texts = row.get("responses") if "response" not in row else [row["response"]]
     finish = "length" if row.get("finish") == "length" else None
     assert isinstance(texts, list)
-    return tuple(Response(text=str(text), finish=finish) for text in texts)
+    return tuple(without_thought(Response(text=str(text), finish=finish)) for text in texts)
 
 
 def _qa(verdict: Verdict) -> dict[str, object]:

@@ -16,7 +16,7 @@ from harness.records.comparison import (
     Label,
     RecipeComparison,
 )
-from harness.records.costs import AnswerLength, AnswerTime, Origin, TrainingCost
+from harness.records.costs import AnswerLength, AnswerTime, Origin, ThoughtLength, TrainingCost
 from harness.records.items import (
     AnswerBatch,
     Answers,
@@ -114,6 +114,7 @@ __all__ = [
     "Suite",
     "SuitePoint",
     "Tails",
+    "ThoughtLength",
     "TrainingCost",
     "TrainingData",
     "Transition",

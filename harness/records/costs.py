@@ -37,8 +37,25 @@ class AnswerTime:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ThoughtLength:
+    """How much an arm thinks before its answers to one suite, in tokens an item.
+
+    ``until_limit`` counts items whose thought was cut by its limit, so that no answer came.
+    ``more`` is the mean difference to the base, item by item, with its 90 % interval; None for the
+    base itself, and where no interval can be told.
+    """
+
+    mean: float
+    median: float
+    until_limit: int = 0
+    more: float | None = None
+    more_low: float | None = None
+    more_high: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerLength:
-    """How long an arm's written answers to one suite are, on average.
+    """How long an arm's written answers to one suite are, on average; thoughts are counted apart.
 
     ``answers`` were written, ``characters`` is their mean length, ``tokens`` the sum of what was
     generated (None where a backend does not say).

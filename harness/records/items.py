@@ -188,7 +188,9 @@ class Response:
 
     ``logprob`` (natural log of the continuation) and ``is_greedy`` for log-likelihoods, ``text``
     and ``finish`` (``stop`` or ``length``) for generations; ``unscored`` says why none could be had
-    through no fault of the model. ``gap`` (never stored) is the least margin in logits of a greedy
+    through no fault of the model. ``thought`` is what a reasoning model wrote before its answer
+    (None where it wrote none, or ``text`` still has it), and ``thought_tokens`` how many of its
+    ``tokens`` that took. ``gap`` (never stored) is the least margin in logits of a greedy
     answer's tokens over the runners-up.
     """
 
@@ -198,6 +200,8 @@ class Response:
     finish: str | None = None
     tokens: int = 0
     unscored: str | None = None
+    thought: str | None = None
+    thought_tokens: int = 0
     gap: float | None = field(default=None, compare=False)
 
     @property

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from harness.records.comparison import Comparison, Finding, GateVerdict, RecipeComparison
-from harness.records.costs import AnswerLength, AnswerTime, Origin, TrainingCost
+from harness.records.costs import AnswerLength, AnswerTime, Origin, ThoughtLength, TrainingCost
 from harness.records.items import Document, ItemKey, Suite
 from harness.records.ratings import Review
 from harness.records.training import LossPoint, SuitePoint, TrainingData, Trial
@@ -81,7 +81,8 @@ def has_own_prompts(arm: Arm, arms: Sequence[Arm]) -> bool:
 class ArmScore:
     """How one arm did on one suite: primary metric with interval, and the other columns.
 
-    ``length`` is how long its answers are; None where an arm only chooses.
+    ``length`` is how long its answers are; None where an arm only chooses. ``thought`` is how much
+    it thinks before them, None where neither it nor the base does.
     """
 
     arm: str
@@ -94,6 +95,7 @@ class ArmScore:
     ci_high: float | None
     metrics: Mapping[str, float] = field(default_factory=dict)
     length: AnswerLength | None = None
+    thought: ThoughtLength | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

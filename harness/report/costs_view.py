@@ -7,7 +7,7 @@ measured on: they say nothing about another.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.records import BASE, AnswerLength, AnswerTime, Arm, Result
+from harness.records import BASE, AnswerLength, AnswerTime, Arm, Result, ThoughtLength
 from harness.report.wording import suite_title
 
 TWICE = 2.0
@@ -38,7 +38,7 @@ class Costs:
 
 def costs(result: Result) -> Costs | None:
     """Tabulate what training and answering took; None where nothing is known."""
-    lengths = _lengths(result)
+    lengths, thoughts = _lengths(result), _thoughts(result)
     known = {*lengths, *((time.arm, time.suite) for time in result.times)}
     machines = tuple(dict.fromkeys(time.machine for time in result.times))
     suites = [s for s in result.suites if any(s.name == name for _, name in known)]
@@ -47,7 +47,11 @@ def costs(result: Result) -> Costs | None:
             name=arm.name,
             training=training_words(arm) or "–",
             cells=tuple(
-                _cell(lengths.get((arm.name, suite.name)), _times(result, arm.name, suite.name))
+                _cell(
+                    lengths.get((arm.name, suite.name)),
+                    thoughts.get((arm.name, suite.name)),
+                    _times(result, arm.name, suite.name),
+                )
                 for suite in suites
             ),
         )
@@ -69,6 +73,7 @@ def cost_lines(result: Result, name: str) -> tuple[str, ...]:
         for line in (
             f"Training: {trained}" if trained else "",
             _length_line(result, name),
+            _thought_line(result, name),
             *longer(result, name),
         )
         if line
@@ -127,6 +132,34 @@ def length_words(length: AnswerLength) -> str:
     return f"{said}, {length.tokens / length.answers:.1f} tokens" if length.tokens else said
 
 
+def thought_words(thought: ThoughtLength) -> str:
+    """Word how much an arm thinks before an answer, and how much more than the base.
+
+    >>> thought_words(ThoughtLength(mean=80, median=60, more=-20, more_low=-31.2, more_high=-8))
+    'thoughts of 80 tokens (median 60), 20 fewer than the base (8 to 31 fewer)'
+    """
+    said = f"thoughts of {thought.mean:.0f} tokens (median {thought.median:.0f})"
+    if thought.more is not None:
+        said += f", {_more(thought.more)} than the base"
+        if thought.more_low is not None and thought.more_high is not None:
+            said += f" ({_between(thought.more_low, thought.more_high)})"
+    if thought.until_limit:
+        said += f"; {thought.until_limit:,} until the limit, without an answer"
+    return said
+
+
+def _more(tokens: float) -> str:
+    return f"{abs(tokens):.0f} {'more' if tokens >= 0 else 'fewer'}"
+
+
+def _between(low: float, high: float) -> str:
+    """Word an interval of a difference, the smaller number first."""
+    if low >= 0 or high <= 0:
+        near, far = sorted((abs(low), abs(high)))
+        return f"{near:.0f} to {far:.0f} {'more' if low >= 0 else 'fewer'}"
+    return f"from {_more(low)} to {_more(high)}"
+
+
 def duration(seconds: float) -> str:
     """Format a time so that its size is seen.
 
@@ -173,12 +206,20 @@ def _lengths(result: Result) -> Mapping[tuple[str, str], AnswerLength]:
     return {(score.arm, score.suite): score.length for score in result.scores if score.length}
 
 
+def _thoughts(result: Result) -> Mapping[tuple[str, str], ThoughtLength]:
+    return {(score.arm, score.suite): score.thought for score in result.scores if score.thought}
+
+
 def _times(result: Result, arm: str, suite: str) -> Sequence[AnswerTime]:
     return [time for time in result.times if (time.arm, time.suite) == (arm, suite)]
 
 
-def _cell(length: AnswerLength | None, times: Sequence[AnswerTime]) -> str:
+def _cell(
+    length: AnswerLength | None, thought: ThoughtLength | None, times: Sequence[AnswerTime]
+) -> str:
     said = [length_words(length)] if length else []
+    if thought:
+        said.append(thought_words(thought))
     for time in times:
         where = f" on {time.machine}" if len(times) > 1 else ""
         said.append(f"{duration(time.seconds / time.items)} an answer{where}")
@@ -199,6 +240,17 @@ def _length_line(result: Result, name: str) -> str:
         for title, mine, base in both[:SHOWN]
     ]
     return f"Length of an answer: {', '.join(said)}" if said else ""
+
+
+def _thought_line(result: Result, name: str) -> str:
+    """Say how much a candidate thinks; empty where neither it nor the base does."""
+    thoughts = _thoughts(result)
+    said = [
+        f"{suite_title(suite)} {thought_words(thoughts[name, suite.name])}"
+        for suite in result.suites
+        if (name, suite.name) in thoughts
+    ]
+    return f"Thoughts before an answer: {'; '.join(said[:SHOWN])}" if said else ""
 
 
 def _caption(machines: Sequence[str]) -> str:

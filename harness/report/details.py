@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from harness.analysis import TRANSITIONS, plain, shown_text, target_text
+from harness.analysis import TRANSITIONS, plain, shown_text, target_text, thought_text
 from harness.analysis.diverse import diverse_losses
 from harness.display_text import clip, visible
 from harness.records import Comparison, Finding, Pair, Result
@@ -77,6 +77,8 @@ class LostItem:
     tuned: str
     labels: str
     explanation: str
+    base_thought: str = ""
+    tuned_thought: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,4 +205,6 @@ def _example(pair: Pair) -> LostItem:
         tuned=clip(visible(shown_text(pair.tuned)), 600),
         labels=", ".join(plain(label) for label in verdict.labels),
         explanation=clip(visible(verdict.explanation), 300),
+        base_thought=clip(visible(thought_text(pair.base)), 2000),
+        tuned_thought=clip(visible(thought_text(pair.tuned)), 2000),
     )

@@ -20,6 +20,7 @@ from harness.analysis import (
     plain,
     script_of,
     target_text,
+    thought_text,
 )
 from harness.analysis.looked_at import FLIPS, hashed_place
 from harness.analysis.several_candidates import candidates_of
@@ -311,6 +312,7 @@ def _answer(sample: Sample, table: _Strings, labels: _Strings) -> BrowserRow:
         _OUTCOMES.index(verdict.outcome),
         tuple([table.line(line) for line in _evidence(verdict, beside_tables=bool(tables))]),
         tuple([_table(shown, table) for shown in tables]),
+        table.text(thought) if (thought := thought_text(sample)) else (),
     )
     return (*row, turns) if turns else row
 

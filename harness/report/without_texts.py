@@ -113,6 +113,7 @@ def _sample(sample: Sample, named: Set[str]) -> Sample:
         replace(
             response,
             text=None if response.text is None else LEFT_OUT,
+            thought=None if response.thought is None else "",
             unscored=None if response.unscored is None else LEFT_OUT,
         )
         for response in sample.responses

@@ -79,6 +79,7 @@ class SuiteSheet:
 
     ``tags`` are the faults that a rater may name of an answer, ``title`` is what a rater reads as
     the suite's name, and ``kind``, one of `KINDS`, says whose instructions belong to it.
+    ``thoughts`` says that thoughts before some of the answers were left out.
     """
 
     name: str
@@ -88,6 +89,7 @@ class SuiteSheet:
     form: Form
     tags: tuple[str, ...]
     rows: tuple[RaterRow, ...]
+    thoughts: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.analysis import thought_text
 from harness.errors import StudyError
 from harness.files import whole_folder, write_bytes
 from harness.records import Comparison
@@ -160,6 +161,11 @@ def _sheet(each: DrawnSet, blinded: Sequence[BlindedRow]) -> SuiteSheet:
         form=each.form,
         tags=tags_of(suite),
         rows=tuple(row.shown for row in blinded),
+        thoughts=any(
+            thought_text(sample)
+            for row in blinded
+            for sample in (row.drawn.pair.base, row.drawn.pair.tuned)
+        ),
     )
 
 

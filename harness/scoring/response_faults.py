@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 
 from harness.scoring.normalize import words
+from harness.thoughts import answer_of
 
 REPETITION_THRESHOLD = 0.3
 """The seq-rep-4 from which a response counts as degenerate repetition."""
@@ -22,7 +23,6 @@ _ROLE = re.compile(
     r"|(?:^|\n)[ \t]*(?:user|assistant|human|system|bot|speaker ?\d?)[ \t]*:",
     re.IGNORECASE,
 )
-_THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL | re.IGNORECASE)
 _MARKUP = re.compile(r"(?<!\w)[*_`#>]+|[*_`]+(?!\w)|\\text\b|^\s*[-•]\s+", re.MULTILINE)
 _REFUSAL = re.compile(
     r"\b(?:i(?: am|['’]m) (?:sorry|afraid|unable|not able|not sure)"
@@ -34,15 +34,6 @@ _REFUSAL = re.compile(
 )
 
 
-def without_thoughts(response: str) -> str:
-    """Return a response without its hidden reasoning.
-
-    >>> without_thoughts("<think>hm</think>Vienna")
-    'Vienna'
-    """
-    return _THOUGHT.sub("", response)
-
-
 def visible_text(response: str) -> str:
     r"""Return the visible text: no hidden reasoning, nothing after a leaked role.
 
@@ -51,7 +42,7 @@ def visible_text(response: str) -> str:
     >>> visible_text("Assistant: Vienna\nUser: thanks")
     'Vienna'
     """
-    text = without_thoughts(response)
+    text = answer_of(response)
     while (role := _ROLE.search(text)) is not None:
         if text[: role.start()].strip():
             return text[: role.start()].strip()
@@ -85,7 +76,7 @@ def leaks_role(response: str) -> bool:
     >>> leaks_role("Fine.\nUser: and you?"), leaks_role("The user: a person.")
     (True, False)
     """
-    return _ROLE.search(without_thoughts(response)) is not None
+    return _ROLE.search(answer_of(response)) is not None
 
 
 def abstains(response: str) -> bool:

@@ -24,6 +24,7 @@ FORMAT_KEY = "harness_format"
 
 _SAMPLE, _ITEM, _VERDICT = TypeAdapter(Sample), TypeAdapter(Item), TypeAdapter(Verdict)
 _RESPONSE = ("logprob", "is_greedy", "text", "finish", "tokens", "unscored")
+_THOUGHT = ("thought", "thought_tokens")
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> None:
@@ -72,11 +73,17 @@ def _line(sample: Sample) -> Document:
         "token_hash": item.prompt_hash,
         "cut": item.cut,
         "prompt": item.prompt,
-        "responses": [{name: getattr(r, name) for name in _RESPONSE} for r in sample.responses],
+        "responses": [_response(response) for response in sample.responses],
         FORMAT_KEY: FORMAT,
     }
     taken = theirs.keys() | ours.keys()
     return theirs | {k: v for k, v in verdict.metrics.items() if k not in taken} | ours
+
+
+def _response(response: Response) -> dict[str, object]:
+    """Return a response's fields; those of a thought only where there is one."""
+    names = _RESPONSE if response.thought is None else _RESPONSE + _THOUGHT
+    return {name: getattr(response, name) for name in names}
 
 
 def _as_lm_eval(response: Response) -> str | list[str]:
@@ -209,7 +216,11 @@ class _Written:
     tokens: int = 0
 
     def add(self, responses: Sequence[Row]) -> None:
-        texts = [(r["text"], r["tokens"]) for r in responses if r["text"] is not None]
+        texts = [
+            (r["text"], r["tokens"] - r.get("thought_tokens", 0))
+            for r in responses
+            if r["text"] is not None
+        ]
         self.answers += bool(texts)
         self.characters += sum(len(text) for text, _ in texts)
         self.tokens += sum(tokens for _, tokens in texts)

@@ -5,7 +5,7 @@ relative to the study file, so that a study folder can be moved to another machi
 """
 
 from harness.study.candidate_section import AS_IT_IS, CandidateSection, KeepSection, form_arm
-from harness.study.endpoint import VLLM, ArmSection
+from harness.study.endpoint import OF_THE_HARNESS, VLLM, ArmSection, TemplateOptions
 from harness.study.sections import (
     AUTO,
     VERIFIED,
@@ -23,6 +23,7 @@ __all__ = [
     "AS_IT_IS",
     "AUTO",
     "BUILTIN_PREFIX",
+    "OF_THE_HARNESS",
     "VERIFIED",
     "VLLM",
     "ArmSection",
@@ -37,6 +38,7 @@ __all__ = [
     "StrictLoader",
     "Study",
     "SuiteSection",
+    "TemplateOptions",
     "form_arm",
     "json_schema",
     "load",

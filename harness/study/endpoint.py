@@ -1,10 +1,11 @@
 """The part of a study about what answers: vLLM here, or an endpoint; API keys are refused."""
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from harness.secrets import secrets_in
 
@@ -12,6 +13,16 @@ OF_TRAINING = (
     "method", "objective", "settings", "training", "sweep", "validation", "eval_suites", "keep"
 )  # fmt: skip
 """What changes nothing where a candidate is not trained here."""
+
+OF_THE_HARNESS = frozenset(
+    {
+        "add_generation_prompt", "chat_template", "continue_final_message", "conversation",
+        "documents", "max_length", "messages", "padding", "processor_kwargs",
+        "return_assistant_tokens_mask", "return_dict", "return_tensors", "tokenize",
+        "tokenizer_kwargs", "tools", "truncation",
+    }
+)  # fmt: skip
+"""What is no argument of a chat template that a study may set: rows and suites say it."""
 
 _LOCAL = ("device", "dtype", "quantization", *OF_TRAINING)
 """What changes nothing where the weights are elsewhere."""
@@ -44,6 +55,24 @@ class Section(BaseModel):
             if value == "" and key in cls.model_fields and key not in _MAY_BE_EMPTY:
                 raise ValueError(f"{key!r} is empty: say what it is, or take it out")
         return data
+
+
+def _of_a_template(options: dict[str, object]) -> dict[str, object]:
+    for name in options:
+        if name in OF_THE_HARNESS or name.endswith("_token"):
+            raise ValueError(
+                f"chat_template_kwargs are what a chat template takes beside the conversation, "
+                f"such as enable_thinking: {name!r} is set by the harness; take it out"
+            )
+    try:
+        json.dumps(options, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"chat_template_kwargs are plain values, as in JSON: {error}") from error
+    return options
+
+
+TemplateOptions = Annotated[dict[str, object], AfterValidator(_of_a_template)]
+"""Arguments of a chat template by name."""
 
 
 class ArmSection(Section):

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from harness.records import SMALLEST, Gate
-from harness.study.endpoint import VLLM, ArmSection, Section
+from harness.study.endpoint import VLLM, ArmSection, Section, TemplateOptions
 
 AUTO, VERIFIED = "auto", "bfloat16_verified"
 """Precisions that are no format of weights: as the device allows, and bf16 checked by float32."""
@@ -42,6 +42,11 @@ class BaseSection(ArmSection):
     )
     template: str = Field(
         "auto", description="auto: the model's chat template if it has one; none: plain text"
+    )
+    chat_template_kwargs: TemplateOptions = Field(
+        default_factory=dict,
+        description="arguments of the chat template for training, scoring and chat alike, such as "
+        "{enable_thinking: false}; each has to be one that it reads",
     )
     trust_remote_code: bool = Field(
         False, description="let Python code that comes with the model run: it can do what you can"
@@ -108,6 +113,9 @@ class JudgeSection(BaseSection):
         0.7, gt=0, le=2, description="how freely the judge draws its answers, which are asked again"
     )
     max_new_tokens: int = Field(64, ge=1, description="where its reply is cut")
+    thinking_tokens: int | None = Field(
+        None, ge=0, description="where a thought before it is cut; by default as for suites"
+    )
     seed: Seed = Field(0, description="of the judge's draws")
 
     @model_validator(mode="after")
@@ -192,6 +200,14 @@ class SuiteSection(Section):
         "these documents or databases, with items as the unit",
     )
     template: str | None = Field(None, description="overrides base.template for this suite")
+    chat_template_kwargs: TemplateOptions = Field(
+        default_factory=dict,
+        description="arguments of the chat template for this suite's prompts, beside and before "
+        "those under 'base'",
+    )
+    thinking_tokens: int | None = Field(
+        None, ge=0, description="overrides the study's thinking_tokens for this suite"
+    )
     split: str = Field("test", description="which of a built-in suite's own splits to score")
     truncation: Literal["none", "left"] = Field(
         "none",

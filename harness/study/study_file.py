@@ -48,6 +48,13 @@ class Study(Section):
     gate: GateSection = Field(
         GateSection(), description="error rates, and what invalidates a suite"
     )
+    thinking_tokens: int | None = Field(
+        None,
+        ge=0,
+        description="tokens that a reasoning model may think before an answer, whose own limit is "
+        "the suite's; the same for every arm; by default up to 2048 where the base's chat "
+        "template knows thoughts; 0: thought and answer share the suite's limit",
+    )
     review: ReviewSection | None = Field(
         None, description="sheets for human raters, drawn when the run is done"
     )

@@ -17,8 +17,8 @@ from harness.scoring.dialogues.scripted_dialogue import (
     ScriptedDialogue,
     read_dialogue,
 )
-from harness.scoring.response_faults import without_thoughts
 from harness.suites.tokenize import Encoder, render
+from harness.thoughts import opened_by, split_thought
 
 DIALOGUES = "conversation"
 """The judge of suites whose rows are dialogues."""
@@ -34,7 +34,7 @@ def dialogue_requests(
     key: ItemKey,
     encoder: Encoder,
     *,
-    chat: bool,
+    template: ChatTemplate | None,
     settings: Mapping[str, object],
 ) -> list[Request]:
     """Return the requests of a dialogue, one a turn; all but the first are open.
@@ -43,20 +43,19 @@ def dialogue_requests(
         doc: The row.
         key: The item that it is.
         encoder: Encodes what is declared.
-        chat: Whether the tokenizer's chat template lays it out, or a plain transcript does.
+        template: The chat template that lays it out, None for a plain transcript.
         settings: Of every turn's generation.
 
     Raises:
         StudyError: If the template does not show what the user and the model said before.
     """
     dialogue = read_dialogue(doc)
-    if not chat:
+    if template is None:
         settings = {**settings, "until": [TURN_OF_THE_USER]}
-    template = encoder.tokenizer if chat else None
     layouts = [laid_out(dialogue, turn, template) for turn in range(len(dialogue.turns))]
     ids = [_piece_ids(pieces, encoder) for pieces in layouts]
-    answer_tokens = int(str(settings["max_new_tokens"]))
-    room = sum(map(len, ids[-1])) + len(layouts) * answer_tokens
+    answer_tokens, thought = int(str(settings["max_new_tokens"])), settings.get("thinking_tokens")
+    room = sum(map(len, ids[-1])) + len(layouts) * answer_tokens + int(str(thought or 0))
 
     def encode(piece: str, answer: str) -> tuple[int, ...]:
         return tuple(encoder.tokenizer.encode(_lead(piece) + answer, add_special_tokens=False))
@@ -186,9 +185,14 @@ def completed(request: Request, said: Sequence[str]) -> Request:
     )
 
 
-def heard(response: Response) -> str:
-    """Return an own answer as later turns hear it: without hidden thoughts, and stripped."""
-    return without_thoughts(response.text or "").strip()
+def heard(response: Response, prompt: str = "") -> str:
+    """Return an own answer as later turns hear it: without its thought, and stripped.
+
+    Args:
+        response: Of an earlier turn.
+        prompt: How the model is asked for an answer, which may open the thought.
+    """
+    return split_thought(response.text or "", opened=opened_by(prompt)).answer.strip()
 
 
 def askable(requests: Iterable[Request], known: Answers) -> list[Request]:
@@ -208,7 +212,9 @@ def askable(requests: Iterable[Request], known: Answers) -> list[Request]:
         if lost:
             known[request.key] = Response(unscored=f"{lost} (of an earlier turn)")
         elif None not in before:
-            found.append(completed(request, [heard(one) for one in before if one is not None]))
+            asked = request.turn.pieces[-1]
+            said = [heard(one, asked) for one in before if one is not None]
+            found.append(completed(request, said))
     return found
 
 

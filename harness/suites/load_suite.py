@@ -3,19 +3,17 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from statistics import fmean
 from typing import cast
 
-from harness.errors import ComparisonError, StudyError, nearest
+from harness.errors import StudyError, nearest
 from harness.inputs import expanded
-from harness.models.candidate import load_candidate_tokenizer
-from harness.models.fingerprint import text_hash, tokenizer_hash
-from harness.models.load_model import fix_date
+from harness.models.fingerprint import text_hash
 from harness.models.protocols import ChatMessages, ChatTemplate, Tokenizer
+from harness.models.template_options import TemplateWith
 from harness.rating.judges import JUDGES
 from harness.records import Answers, Item, ItemKey, Request, Response, Sample, Suite
 from harness.study import SuiteSection
@@ -26,6 +24,7 @@ from harness.suites.lm_eval_task import LmEvalInstance, LmEvalTask, load_task, q
 from harness.suites.measures import check_references, decided_by, with_measure
 from harness.suites.own.own_judge import OwnJudge, load_judge
 from harness.suites.shown_tools import TOOLS, ToolForm, said_of, show_tools, tool_form
+from harness.suites.thought_budget import NO_THINKING, Thinking, thinking_of
 from harness.suites.tokenize import Encoder, cut_left, generation_settings, ids_hash, render
 
 MESSAGES = "messages"
@@ -40,7 +39,8 @@ class PromptRecipe:
 
     ``doc_ids`` are the rows that are scored, ``chat`` says whether the chat template is used,
     ``max_tokens`` is the length to which longer items are truncated, None where they are not.
-    ``tools`` says how the chat template is given the tools of rows that have any.
+    ``tools`` says how the chat template is given the tools of rows that have any, ``thinking``
+    what it is told about thoughts, and how long these may be.
     """
 
     task: LmEvalTask
@@ -50,6 +50,7 @@ class PromptRecipe:
     seed: int
     max_tokens: int | None = None
     tools: ToolForm | None = None
+    thinking: Thinking = NO_THINKING
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,13 @@ class LoadedSuite:
         )
         shown = f"the tools of {self.suite.name} are shown {said_of(self.recipe.tools)}"
         has_tools = any(item.doc.get(TOOLS) for item in self.items)
-        notes = ((cuts, text), (others, named), (has_tools and self.suite.judge, shown))
+        remark = self.recipe.thinking.remark
+        notes = (
+            (cuts, text),
+            (others, named),
+            (has_tools and self.suite.judge, shown),
+            (remark, f"{self.suite.name}: {remark}"),
+        )
         return [note for holds, note in notes if holds]
 
     def samples(self, arm: str, answers: Answers) -> list[Sample]:
@@ -93,7 +100,7 @@ class LoadedSuite:
         count = Counter(request.item for request in self.requests)
         responses = [
             tuple(
-                answers.get((item.key, index), Response(unscored="not answered"))
+                self._answer(answers.get((item.key, index)), item)
                 for index in range(count[item.key])
             )
             for item in self.items
@@ -107,10 +114,24 @@ class LoadedSuite:
             self.databases,
             own=self.own_judge,
         )
+        from harness.rating.answer_alone import with_token_counts
+
+        verdicts = with_token_counts(verdicts, responses)
         return [
             Sample(item=item, arm=arm, responses=of_item, verdict=verdict)
             for item, of_item, verdict in zip(self.items, responses, verdicts, strict=True)
         ]
+
+    def _answer(self, response: Response | None, item: Item) -> Response:
+        """Return a response with its thought apart."""
+        if response is None:
+            return Response(unscored="not answered")
+        from harness.rating.answer_alone import without_thought
+
+        return without_thought(response, prompt=item.prompt, count=self._count)
+
+    def _count(self, text: str) -> int:
+        return len(self.tokenizer.encode(text, add_special_tokens=False))
 
     def mean_score(self, arm: str, answers: Answers) -> float:
         """Return the mean score of one arm's answers; unscored items are left out."""
@@ -127,6 +148,7 @@ def load_suite(
     folder: Path,
     max_tokens: int | None = None,
     measure: str | None = None,
+    thinking: Thinking = NO_THINKING,
 ) -> LoadedSuite:
     """Load a suite and make its prompts.
 
@@ -138,6 +160,7 @@ def load_suite(
         folder: The study's folder, to which relative paths belong.
         max_tokens: What fits every arm's context; a suite with left truncation is cut to it.
         measure: What an earlier run of the same folder scored conversations by.
+        thinking: What the study says of thoughts; a suite's own settings come before it.
 
     Raises:
         StudyError: If the suite or template is not known, or has no score per item.
@@ -161,6 +184,7 @@ def load_suite(
     suite = check_references(suite, docs)
     hashes = [score_answers.doc_hash(doc) for doc in docs]
     chat = chosen_template == "auto" and bool(engine_tokenizer.chat_template)
+    writes = task.OUTPUT_TYPE == "generate_until"
     recipe = PromptRecipe(
         task=task,
         suite=suite,
@@ -169,10 +193,13 @@ def load_suite(
         seed=seed,
         max_tokens=max_tokens if section.truncation == "left" else None,
         tools=tool_form(engine_tokenizer) if chat and any(d.get(TOOLS) for d in docs) else None,
+        thinking=thinking_of(
+            section, engine_tokenizer, thinking, chat=chat, writes=writes, context=max_tokens
+        ),
     )
     instances = instances_of(recipe, engine_tokenizer)
     keys = _keys(recipe, [hashes[index] for index in recipe.doc_ids])
-    made = _requests(recipe, instances, keys, engine_tokenizer)
+    made = requests_of(recipe, instances, keys, engine_tokenizer)
     items = tuple(
         _item(recipe, key, index, group, *made[key])
         for key, index, group in zip(keys, recipe.doc_ids, instances, strict=True)
@@ -274,7 +301,7 @@ def instances_of(
     recipe: PromptRecipe, tokenizer: ChatTemplate
 ) -> tuple[tuple[LmEvalInstance, ...], ...]:
     """Let lm-eval build the requests of each chosen row, few-shot draws freshly seeded."""
-    task = recipe.task
+    task, template = recipe.task, TemplateWith(tokenizer, recipe.thinking.options)
     task.set_fewshot_seed(recipe.seed)
     try:
         with quiet():
@@ -282,7 +309,7 @@ def instances_of(
                 samples=set(recipe.doc_ids),
                 apply_chat_template=recipe.chat,
                 fewshot_as_multiturn=recipe.chat,
-                chat_template=partial(_apply_template, tokenizer) if recipe.chat else None,
+                chat_template=partial(_apply_template, template) if recipe.chat else None,
                 tokenizer_name="",
             )
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
@@ -302,7 +329,7 @@ def instances_of(
     if recipe.chat and (recipe.suite.judge in JUDGES or recipe.suite.name in builtin_suites()):
         for instance in chain.from_iterable(made):
             if MESSAGES in instance.doc or recipe.suite.judge == DIALOGUES:
-                text = _conversation(tokenizer, instance.doc, recipe)
+                text = _conversation(template, instance.doc, recipe)
                 instance.arguments = (text, *instance.arguments[1:])
     return made
 
@@ -331,7 +358,7 @@ def _keys(recipe: PromptRecipe, hashes: Sequence[str]) -> list[ItemKey]:
     return keys
 
 
-def _requests(
+def requests_of(
     recipe: PromptRecipe,
     instances: Sequence[Sequence[LmEvalInstance]],
     keys: Sequence[ItemKey],
@@ -343,12 +370,13 @@ def _requests(
     for key, group in zip(keys, instances, strict=True):
         draws = [(one, repeat) for one in group for repeat in range(one.repeats or 1)]
         requests = [
-            _request(instance, key, index, encoder, {"seed": recipe.seed, "repeat": repeat})
+            _request(instance, key, index, encoder, recipe, {"seed": recipe.seed, "repeat": repeat})
             for index, (instance, repeat) in enumerate(draws)
         ]
         if recipe.suite.judge == DIALOGUES:
             said, settings = group[0].doc, requests[0].settings
-            requests = dialogue_requests(said, key, encoder, chat=recipe.chat, settings=settings)
+            laid = TemplateWith(tokenizer, recipe.thinking.options) if recipe.chat else None
+            requests = dialogue_requests(said, key, encoder, template=laid, settings=settings)
         made[key] = (
             cut_left(requests, recipe.max_tokens, tokenizer) if recipe.max_tokens else (requests, 0)
         )
@@ -360,6 +388,7 @@ def _request(
     key: ItemKey,
     index: int,
     encoder: Encoder,
+    recipe: PromptRecipe,
     sampling: Mapping[str, int],
 ) -> Request:
     kind, args = instance.request_type, instance.args
@@ -371,7 +400,7 @@ def _request(
         )  # fmt: skip
     settings: Mapping[str, object] = {}
     if kind == "generate_until":
-        settings = generation_settings(args[1])
+        settings = {**generation_settings(args[1]), **recipe.thinking.settings}
         if settings.get("do_sample"):
             settings = {**sampling, **settings}
     return Request(
@@ -403,48 +432,3 @@ def _item(
         arguments=tuple(tuple(instance.args) for instance in group),
         cut=cut,
     )
-
-
-def check_same_ids(
-    loaded: Sequence[LoadedSuite], adapter: Path, *, day: date | None = None
-) -> None:
-    """Refuse an adapter whose own tokenizer gives other ids for any prompt.
-
-    Extra tokens that no prompt uses are allowed; so is a folder without a tokenizer, or without a
-    chat template of its own.
-
-    Args:
-        loaded: The suites with the base's ids.
-        adapter: Its folder.
-        day: The date that chat templates are given.
-
-    Raises:
-        ComparisonError: If ids differ, naming the first such item.
-        ModelError: If the folder's tokenizer cannot be read.
-    """
-    if not loaded or not any((adapter / name).is_file() for name in _TOKENIZER_FILES):
-        return
-    theirs = load_candidate_tokenizer(adapter, loaded[0].tokenizer)
-    fix_date(theirs, day)
-    theirs.chat_template = theirs.chat_template or loaded[0].tokenizer.chat_template
-    for suite in loaded:
-        if tokenizer_hash(theirs) != tokenizer_hash(suite.tokenizer):
-            _compare_ids(suite, theirs, adapter)
-
-
-_TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
-
-
-def _compare_ids(suite: LoadedSuite, theirs: Tokenizer, adapter: Path) -> None:
-    instances = instances_of(suite.recipe, theirs)
-    keys = [item.key for item in suite.items]
-    made = _requests(suite.recipe, instances, keys, theirs)
-    for request in suite.requests:
-        other = made[request.item][0][request.index]
-        ours = (request.context_ids, request.continuation_ids)
-        if (other.context_ids, other.continuation_ids) != ours:
-            raise ComparisonError(
-                f"every arm must see the same token ids: the tokenizer or chat template in "
-                f"{adapter} gives others for item {request.item.doc_hash[:12]} of "
-                f"{suite.suite.name!r}; remove it from the folder, or score with the base's"
-            )

@@ -228,7 +228,10 @@ def _lm_eval(
         )
     if task.OUTPUT_TYPE == "multiple_choice":
         return _choice(task, suite, item, responses, metrics)
-    return _by_score(suite, item, responses, metrics, filtered_text(instances, item))
+    from harness.rating.answer_alone import never_answered
+
+    verdict = _by_score(suite, item, responses, metrics, filtered_text(instances, item))
+    return never_answered(verdict, responses, worst=suite.worst)
 
 
 def filtered_text(instances: Sequence[LmEvalInstance], item: Item) -> str | None:

@@ -145,6 +145,15 @@ def distinct_tokens(sequences: Sequence[tuple[int, ...]]) -> int:
     return found
 
 
+def most_new_tokens(settings: Mapping[str, object]) -> int:
+    """Return how many tokens a generation takes at most: a thought's and the answer's.
+
+    >>> most_new_tokens({"max_new_tokens": 64, "thinking_tokens": 1000})
+    1064
+    """
+    return sum(int(str(settings.get(name) or 0)) for name in ("max_new_tokens", "thinking_tokens"))
+
+
 def tokens_needed(request: Request) -> int:
     """Return how many positions a request takes in the context, its answer included.
 
@@ -154,7 +163,7 @@ def tokens_needed(request: Request) -> int:
         open_room = 0 if request.turn.is_open else int(request.settings["max_new_tokens"])
         return max(request.turn.room, len(request.context_ids) + open_room)
     if request.kind == "generate_until":
-        return len(request.context_ids) + int(request.settings["max_new_tokens"])
+        return len(request.context_ids) + most_new_tokens(request.settings)
     # the last token is predicted, never an input
     return len(request.context_ids) + max(0, len(request.continuation_ids) - 1)
 

@@ -2,7 +2,7 @@
 // Columns of the data, as harness/report/item_browser.py writes them.
 const ROW = { candidate: 0, item: 1, transition: 2, base: 3, tuned: 4, groups: 5 };
 const ITEM = { id: 0, suite: 1, doc: 2, prompt: 3, target: 4, slices: 5, choices: 6, question: 7, cut: 8, turns: 9 };
-const ANSWER = { text: 0, extracted: 1, score: 2, labels: 3, why: 4, logprobs: 5, cut: 6, outcome: 7, evidence: 8, tables: 9, turns: 10 };
+const ANSWER = { text: 0, extracted: 1, score: 2, labels: 3, why: 4, logprobs: 5, cut: 6, outcome: 7, evidence: 8, tables: 9, thought: 10, turns: 11 };
 const SUITE = { name: 0, title: 1, higherIsBetter: 2, judge: 3 };
 const OUTCOMES = ["right", "wrong", "wrong: asked for something not allowed", "without a score"];
 
@@ -77,6 +77,10 @@ const itemView = (data) => {
     const points = answer[ANSWER.score];
     const outcome = OUTCOMES[answer[ANSWER.outcome]] + (points === null || points === 0 || points === 1 ? "" : `, score ${points}`);
     box.append(make("h4", `${title}: ${outcome}${answer[ANSWER.cut] ? ", cut at the length limit" : ""}`));
+    if (answer[ANSWER.thought].length) {
+      const thought = lines(answer[ANSWER.thought]);
+      box.append(within("details", [make("summary", `its thought, ${thought.length.toLocaleString("en")} characters, not judged`), preformatted(thought)]));
+    }
     if (answer[ANSWER.turns]) {
       for (const [role, text, judged] of answer[ANSWER.turns]) {
         const turn = within("div", [make("b", role), preformatted(lines(text))], { class: "turn " + role });

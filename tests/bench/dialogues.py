@@ -101,7 +101,9 @@ def main() -> None:
         settings = {"until": [], "max_new_tokens": given.tokens}
         for number, row in enumerate(scripts(given.dialogues)):
             key = ItemKey("conversation", "none", str(number), 0)
-            requests += dialogue_requests(row, key, encoder, chat=True, settings=settings)
+            requests += dialogue_requests(
+                row, key, encoder, template=encoder.tokenizer, settings=settings
+            )
         lead(engine, requests[: 2 * TURNS], keep=True)  # warm
         anew, slow, all_read = lead(engine, requests, keep=False)
         kept, fast, new_read = lead(engine, requests, keep=True)

@@ -42,7 +42,7 @@ def dialogues(engine: Engine, rows: Sequence[Any], **settings: Any) -> list[Requ
     given = {"until": [], "max_new_tokens": 24} | settings
     for number, row in enumerate(rows):
         key = ItemKey("conversation", "none", str(number), 0)
-        made += dialogue_requests(row, key, encoder, chat=True, settings=given)
+        made += dialogue_requests(row, key, encoder, template=encoder.tokenizer, settings=given)
     return made
 
 

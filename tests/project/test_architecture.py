@@ -24,7 +24,9 @@ TIERS: tuple[frozenset[str], ...] = (
     frozenset({"models", "analysis", "rating"}),
     frozenset({"scoring", "sql", "stats", "corpus"}),
     frozenset({"study"}),
-    frozenset({"records", "content", "files", "inputs", "versions", "extras", "display_text"}),
+    frozenset(
+        {"records", "content", "files", "inputs", "versions", "extras", "display_text", "thoughts"}
+    ),
     frozenset({"errors"}),
     frozenset({"secrets"}),
 )

@@ -33,7 +33,9 @@ def tokenizer(tiny_base: Path) -> Any:
 
 def requests(tokenizer: Any, row: Any = ROW, *, chat: bool = True) -> list[Request]:
     """Return the requests of a row."""
-    return dialogue_requests(row, KEY, Encoder(tokenizer), chat=chat, settings=SETTINGS)
+    return dialogue_requests(
+        row, KEY, Encoder(tokenizer), template=tokenizer if chat else None, settings=SETTINGS
+    )
 
 
 def told(*texts: str) -> Answers:

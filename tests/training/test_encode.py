@@ -87,7 +87,7 @@ def test_white_space_behind_the_end_of_a_turn_is_cut(tokenizer: Any) -> None:
 
 
 def test_a_template_that_asks_differently_is_followed_as_it_asks(tokenizer: Any) -> None:
-    """Where a template opens the answer only when asking, the answer stands where it is asked."""
+    """Where a template opens a thought only when asking, the answer ends it where it is asked."""
     import copy
 
     other = copy.deepcopy(tokenizer)
@@ -95,7 +95,11 @@ def test_a_template_that_asks_differently_is_followed_as_it_asks(tokenizer: Any)
         "'<|assistant|>' }}{% endif %}", "'<|assistant|><think>' }}{% endif %}"
     )
     assert shown(chat_row("Who?", "Me."), other) == (
-        "<|user|>Who?<|end|><|assistant|><think>⟦Me.<|end|>⟧"
+        "<|user|>Who?<|end|><|assistant|><think>⟦</think>\n\nMe.<|end|>⟧"
+    )
+    thought = "<think>\nIs it me?\n</think>\n\nMe."
+    assert shown(chat_row("Who?", thought), other) == (
+        "<|user|>Who?<|end|><|assistant|><think>⟦\nIs it me?\n</think>\n\nMe.<|end|>⟧"
     )
 
 

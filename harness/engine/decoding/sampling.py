@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from harness.thoughts import ThoughtForm, opened_by
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplingParams:
@@ -21,6 +23,8 @@ class SamplingParams:
 
     Attributes:
         max_new_tokens: Where an answer is cut.
+        thinking_tokens: Where a thought before it is cut; 0: both together at ``max_new_tokens``.
+        opened: The form of the thought that the prompt has opened.
         stop: Strings that end an answer.
         do_sample: Draw tokens; greedy otherwise.
         temperature: Divides the logits.
@@ -31,6 +35,8 @@ class SamplingParams:
     """
 
     max_new_tokens: int
+    thinking_tokens: int = 0
+    opened: ThoughtForm | None = None
     stop: tuple[str, ...] = ()
     do_sample: bool = False
     temperature: float = 1.0
@@ -39,11 +45,18 @@ class SamplingParams:
     seed: int = 0
     repeat: int = 0
 
+    @property
+    def most_tokens(self) -> int:
+        """How many tokens are generated at most, those of a thought included."""
+        return self.max_new_tokens + self.thinking_tokens
+
     @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> "SamplingParams":
-        """Read a request's settings."""
+    def of(cls, settings: Mapping[str, Any], prompt: str = "") -> "SamplingParams":
+        """Read a request's settings; its prompt may leave a thought open."""
         return cls(
             max_new_tokens=int(settings["max_new_tokens"]),
+            thinking_tokens=int(settings.get("thinking_tokens") or 0),
+            opened=opened_by(prompt),
             stop=tuple(stop for stop in settings.get("until") or () if stop),
             do_sample=bool(settings.get("do_sample")),
             temperature=float(settings.get("temperature", 1.0)),

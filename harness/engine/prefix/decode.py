@@ -80,7 +80,7 @@ class DecodeRow:
     reserved_tokens: int = field(init=False)
 
     def __post_init__(self) -> None:
-        new_tokens = self.params.max_new_tokens - len(self.text.ids)
+        new_tokens = self.params.most_tokens - len(self.text.ids)
         self.reserved_tokens = self.own_tokens + min(new_tokens, _RESERVED_NEW_TOKENS)
 
     @property
@@ -98,7 +98,7 @@ class DecodeRow:
     def look_ahead(self) -> list[int]:
         """Guess what follows; return the tokens that are worth reading."""
         self.guess = repeated([*self.context, *self.text.ids], max(1, self.trusted))
-        left = self.params.max_new_tokens - len(self.text.ids) - 1
+        left = self.params.most_tokens - len(self.text.ids) - 1
         return self.guess[: min(self.trusted, left)]
 
     def judge_guess(self, followed: list[int]) -> None:

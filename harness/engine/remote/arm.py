@@ -17,12 +17,14 @@ from harness.engine.remote.served_errors import (
     waits,
 )
 from harness.engine.remote.served_reply import ReplyReader, ServedText, other_words
+from harness.engine.remote.served_thought import with_limits
 from harness.errors import EndpointError, HarnessError, ModelError
 from harness.models.fingerprint import endpoint_fingerprint
 from harness.models.protocols import Tokenizer
 from harness.records import AnswerBatch, Request, RequestKey, Response
 from harness.study import ArmSection
 from harness.suites.lm_eval_task import quiet
+from harness.suites.tokenize import most_new_tokens
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
@@ -126,7 +128,7 @@ class RemoteArm:
     def _too_long(self, request: Request) -> str | None:
         """Return why lm-eval would cut a prompt short without a word, None where it would not."""
         limit = self.section.model_args.get("max_length")
-        new = int(request.settings.get("max_new_tokens", 0))
+        new = most_new_tokens(request.settings)
         tokens = len(request.context_ids) + len(request.continuation_ids) + new
         if limit is None or self.tokenizer is None or request.kind == _WINDOWS:
             return None
@@ -241,8 +243,9 @@ class RemoteArm:
     def _generation_kwargs(self, settings: Mapping[str, Any]) -> dict[str, object]:
         """Return a request's settings by lm-eval's names."""
         kwargs: dict[str, object] = {
-            "until": list(settings["until"]),
-            "max_gen_toks": settings["max_new_tokens"],
+            # a server looks for them in a thought as well: what may think is cut here
+            "until": [] if settings.get("thinking_tokens") else list(settings["until"]),
+            "max_gen_toks": most_new_tokens(settings),
             "do_sample": bool(settings.get("do_sample")),
             "temperature": float(settings.get("temperature", 0.0)),
         }
@@ -255,6 +258,8 @@ class RemoteArm:
                 kwargs["stop"] = None  # transformers' server fails at the empty list lm-eval sends
             if kwargs["do_sample"]:  # each sample of an item needs its own seed
                 kwargs["seed"] = int(settings.get("seed", _SEED)) + int(settings.get("repeat", 0))
+            if self.conversations and settings.get("chat_template_kwargs"):
+                kwargs["chat_template_kwargs"] = settings["chat_template_kwargs"]
         return kwargs
 
     def ask_alone(self, requests: Sequence[Request]) -> AnswerBatch:
@@ -271,10 +276,14 @@ class RemoteArm:
             return Response(logprob=float(answer[0]), is_greedy=bool(answer[1]))
         if request.kind == _WINDOWS:
             return Response(logprob=float(answer))
+        served = answer if isinstance(answer, ServedText) else ServedText(answer)
+        if request.settings.get("thinking_tokens") or served.thought is not None:
+            why = self._why_unscored(request, served, self._count(str(served)) or 0)
+            whole = with_limits(served, request, self._count)
+            return Response(unscored=why) if why else whole
         text = str(answer)
         for stop in filter(None, request.settings["until"]):
             text = text.partition(stop)[0]  # some servers leave it in; lm-eval sends only four
-        served = answer if isinstance(answer, ServedText) else ServedText(answer)
         tokens = len(self.tokenizer.encode(text, add_special_tokens=False)) if self.tokenizer else 0
         if why := self._why_unscored(request, served, tokens):
             return Response(unscored=why)
@@ -285,6 +294,11 @@ class RemoteArm:
             or (served.finish is None and tokens >= request.settings["max_new_tokens"])
         )
         return Response(text=text, finish="length" if full else "stop", tokens=tokens)
+
+    def _count(self, text: str) -> int | None:
+        if self.tokenizer is None:
+            return None
+        return len(self.tokenizer.encode(text, add_special_tokens=False))
 
     def _why_unscored(self, request: Request, served: ServedText, tokens: int) -> str | None:
         """Return why a text is not what the model would answer, None where it is.
@@ -310,7 +324,7 @@ class RemoteArm:
         counts = served.sent is not None or self.tokenizer is not None
         if theirs is not None and counts and theirs < enough:
             return f"the server read only {theirs:,} tokens of a prompt of {ours:,}"
-        most, written = int(request.settings["max_new_tokens"]), served.completion_tokens
+        most, written = most_new_tokens(request.settings), served.completion_tokens
         if written is None and self.section.backend == _COMPLETIONS and tokens:
             written = most if tokens >= _RECOUNTED * most else tokens
         if served.finish == "length" and written is not None and written < most:

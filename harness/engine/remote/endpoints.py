@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from harness.engine.remote.arm import RemoteArm
 from harness.engine.remote.asked_arm import AskedArm
@@ -184,6 +185,13 @@ def _check_arguments(name: str, section: ArmSection) -> None:
 
 def _why_unsupported(section: ArmSection, suite: LoadedSuite) -> str | None:
     """Return why a backend cannot answer a suite's requests, None where it can."""
+    options = suite.recipe.thinking.options
+    if options and takes_messages(section) and not _takes_template_options(section):
+        return (
+            f"its prompts have chat_template_kwargs ({', '.join(options)}), which this backend "
+            "does not pass on to a chat template; take them out, or serve the model with one that "
+            "does, such as vLLM behind local-chat-completions"
+        )
     likelihoods = any(request.kind != "generate_until" for request in suite.requests)
     without_tokenizer = isinstance(suite.tokenizer, TextTokenizer)
     if takes_messages(section):
@@ -210,6 +218,12 @@ def _why_unsupported(section: ArmSection, suite: LoadedSuite) -> str | None:
     elif without_tokenizer and likelihoods and _tokenizes_nothing(section):
         return "log-likelihoods need a tokenizer: name its model as base.model"
     return None
+
+
+def _takes_template_options(section: ArmSection) -> bool:
+    """Tell whether a chat endpoint may take arguments of a chat template: OpenAI's own does not."""
+    host = urlsplit(str(section.model_args.get("base_url", ""))).hostname or ""
+    return section.backend == "local-chat-completions" and not host.endswith("openai.com")
 
 
 def _tokenizes_nothing(section: ArmSection) -> bool:

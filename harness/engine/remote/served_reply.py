@@ -41,9 +41,17 @@ class ReplyChoice(TypedDict, total=False):
 
     index: int
     text: str | None
-    message: dict[str, object]
+    message: "ReplyMessage"
     finish_reason: str | None
     logprobs: ReplyLogprobs | None
+
+
+class ReplyMessage(TypedDict, total=False):
+    """A chat endpoint's message; some servers take the thought before the answer apart."""
+
+    content: str | None
+    reasoning_content: str | None
+    reasoning: str | None
 
 
 class ReplyUsage(TypedDict, total=False):
@@ -64,13 +72,15 @@ class ReplyBody(TypedDict, total=False):
 class ServedText(str):
     """A generated text, with why it ended and what the server says of its tokens.
 
-    ``sent`` is how many token ids it was sent, None where it was sent text.
+    ``sent`` is how many token ids it was sent, None where it was sent text; ``thought`` what it has
+    taken apart of the text, None where it takes nothing apart.
     """
 
     finish: str | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     sent: int | None = None
+    thought: str | None = None
 
 
 _sent: ContextVar[Sequence[object]] = ContextVar("_sent", default=())
@@ -270,12 +280,20 @@ class ReplyReader:
         for choice, found, prompt in zip(choices, texts, _sent.get(), strict=True):
             text = ServedText(found or "")
             text.finish = choice.get("finish_reason")
+            text.thought = _thought(choice.get("message") or {})
             text.sent = len(prompt) if isinstance(prompt, list) else None
             if len(choices) == 1:
                 text.prompt_tokens = usage.get("prompt_tokens")
                 text.completion_tokens = usage.get("completion_tokens")
             read.append(text)
         return read
+
+
+def _thought(message: ReplyMessage) -> str | None:
+    """Return the thought beside an answer, empty where the server found none."""
+    if not {"reasoning_content", "reasoning"} & message.keys():
+        return None
+    return message.get("reasoning_content") or message.get("reasoning") or ""
 
 
 def other_words(sent: str, read: str) -> tuple[str, str] | None:

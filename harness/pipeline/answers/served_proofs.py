@@ -53,7 +53,8 @@ def _greedy(request: Request) -> Request:
     if request.kind != "generate_until":
         return request
     new = min(_NEW_TOKENS, int(request.settings["max_new_tokens"]))
-    kept = {name: request.settings[name] for name in ("until",) if name in request.settings}
+    names = ("until", "chat_template_kwargs")
+    kept = {name: request.settings[name] for name in names if name in request.settings}
     return replace(request, settings={**kept, "max_new_tokens": new})
 
 

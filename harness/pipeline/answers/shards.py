@@ -29,6 +29,7 @@ from harness.store.answer_times import AnswerClock, added_since
 from harness.store.answers import answer_key
 from harness.store.shard_file import ENDING, ShardFile, ShardOrigin, foreign, times_of
 from harness.suites.dialogue_turns import followed
+from harness.suites.tokenize import most_new_tokens
 
 if TYPE_CHECKING:
     from harness.engine import LoadedSuite
@@ -179,7 +180,7 @@ def _sorted_groups(items: Sequence[Sequence[Request]]) -> list[_Group]:
         for request in requests:
             ids = _ids(request)
             work += len(ids) - common_prefix_length(before, ids)
-            work += int(request.settings.get("max_new_tokens", 0))
+            work += most_new_tokens(request.settings)
             before = ids
         groups.append(_Group(tuple(requests), work, shared))
     return groups

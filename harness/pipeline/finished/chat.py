@@ -48,20 +48,21 @@ class ArmsChat:
             temperature: 0 is greedy.
 
         Returns:
-            Each arm's answer.
+            What each arm said, thoughts included; the history and the transcript have none.
         """
         from harness.engine.reply import reply
 
         prompt = [*self.turns, {"role": "user", "content": text}]
-        answers = {}
+        said = {}
         for arm in self.arms:
-            answers[arm] = reply(
+            said[arm] = reply(
                 self.engine, arm, prompt, tell=partial(on_text, arm),
                 max_new_tokens=max_new_tokens, temperature=temperature,
             )  # fmt: skip
+        answers = {arm: one.answer for arm, one in said.items()}
         add_turn(self.transcript, prompt, answers)
         self.turns = [*prompt, {"role": "assistant", "content": answers[self.continue_with]}]
-        return answers
+        return {arm: one.text for arm, one in said.items()}
 
     def clear(self) -> None:
         """Clear the history; the transcript keeps it."""

@@ -10,6 +10,7 @@ from harness.files import write_text
 from harness.pipeline.conclude import conclude, reopen
 from harness.pipeline.finished.chat import chat_comparisons
 from harness.pipeline.progress import Progress
+from harness.rating.answer_alone import without_thought
 from harness.records import (
     BASE,
     AnswerBatch,
@@ -33,6 +34,7 @@ from harness.review.unblind import rated_set
 from harness.store import AnswerStore
 from harness.store.run_folder import RunFolder
 from harness.study import JudgeSection, Study, resolve_model
+from harness.suites.thought_budget import Thinking
 
 STORE = "judge.db"
 """The judge's answers, beside ``judge.json``."""
@@ -107,7 +109,12 @@ def judge_draw(
         )
         _declare(draw / JUDGED, judged)
         answers = judge.ask(AnswerStore(draw / STORE), progress)
-        said = (pair.judged(_replies(answers, pair, section.samples)) for pair in pairs)
+        alone = {
+            request.key: without_thought(answers[request.key], prompt=request.context)
+            for request in judge.requests
+            if request.key in answers
+        }
+        said = (pair.judged(_replies(alone, pair, section.samples)) for pair in pairs)
         judged = replace(judged, pairs=tuple(said))
         write_text(draw / JUDGED, judged_text(judged))
         _, result = reopen(folder)
@@ -198,9 +205,14 @@ def _endpoint(section: JudgeSection, turns: _Turns) -> _Judge:
 def _local(section: JudgeSection, study: Study, turns: _Turns) -> _Judge:
     from harness.engine import open_engine
     from harness.engine.reply import prompt_of
+    from harness.models.template_options import thinks
+    from harness.suites.thought_budget import default_tokens
     from harness.suites.tokenize import Encoder
 
     engine = open_engine(section, resolve_model(section.model, study.folder))
+    if section.thinking_tokens is None and engine.tokenizer.chat_template:
+        tokens = default_tokens(engine.max_length) if thinks(engine.tokenizer, {}) else 0
+        section = section.model_copy(update={"thinking_tokens": tokens})
     encoder = Encoder(engine.tokenizer)
     requests = []
     for key, turn in turns.items():
@@ -222,13 +234,14 @@ def _turns(section: JudgeSection, pairs: Sequence[PairToJudge]) -> _Turns:
 
 
 def _request(section: JudgeSection, key: RequestKey, context: str, ids: Sequence[int]) -> Request:
-    settings = {
+    settings: dict[str, object] = {
         "until": [],
         "max_new_tokens": section.max_new_tokens,
         "do_sample": True,
         "temperature": section.temperature,
         "seed": section.seed,
         "repeat": key[1] % section.samples,
+        **Thinking(section.chat_template_kwargs, section.thinking_tokens).settings,
     }
     return Request(
         kind="generate_until",

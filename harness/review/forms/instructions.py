@@ -22,6 +22,12 @@ _LEAD = re.compile(
 """What a line of instructions begins with: who speaks in an example, or the word it explains."""
 
 
+_THOUGHTS = (
+    "Some of these programs think before they answer. What they thought is left out: rate what "
+    "they answered, as whoever asked would read it. An empty answer is one that never came."
+)
+
+
 def instructions(sheet: SuiteSheet) -> str:
     """Return a sheet's instructions as Markdown: headings, paragraphs and plain lists.
 
@@ -33,6 +39,7 @@ def instructions(sheet: SuiteSheet) -> str:
     parts = (
         f"# How to rate: {_title(sheet)}",
         _text(sheet.form),
+        *([_THOUGHTS] if sheet.thoughts else []),
         _text(sheet.kind, direct=is_direct),
         scale,
         _text(f"{sheet.form}_scale"),

@@ -25,6 +25,7 @@ from harness.scoring.tools.call_payloads import (
     python_calls,
     xml_call,
 )
+from harness.thoughts import answer_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,6 @@ class WrittenCalls:
     broken: str | None = None
 
 
-_THOUGHT = re.compile(
-    r"<(think|thinking)>.*?(?:</\1>|\Z)|<\|channel\|>analysis<\|message\|>.*?(?:<\|end\|>|\Z)",
-    re.DOTALL | re.IGNORECASE,
-)
 _MARKS = re.compile(
     r"<\|(?:im_end|eot_id|eom_id|end|end_of_text|endoftext|return)\|>|<end_of_turn>|</s>"
     r"|<\|start\|>assistant"
@@ -177,7 +174,7 @@ def written_calls(response: str, tools: Collection[str]) -> WrittenCalls:
 
 def without_thoughts(response: str) -> str:
     """Return a response without what it thought, and without marks of the end of a turn."""
-    return _MARKS.sub("", _THOUGHT.sub("", both_ends(response)))
+    return _MARKS.sub("", both_ends(answer_of(response)))
 
 
 def _names_first(text: str, tools: Collection[str]) -> WrittenCalls | None:

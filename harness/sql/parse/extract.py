@@ -20,6 +20,7 @@ from harness.sql.parse.wording.statements import (
     starts_statement,
     writes,
 )
+from harness.thoughts import answer_of
 
 MAX_TEXT = 400_000
 """Characters of a response that are read; the rest is dropped."""
@@ -27,15 +28,6 @@ MAX_TEXT = 400_000
 MAX_SQL = 100_000
 """Characters of a statement; SQLite's own default limit is ten times that."""
 
-_THOUGHT = re.compile(
-    r"<(think|thinking|thought|reasoning)>.*?(</\1>|\Z)", re.DOTALL | re.IGNORECASE
-)
-_END_OF_THOUGHT = re.compile(r"</(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
-_HIDDEN_TURN = re.compile(
-    r"<\|begin_of_thought\|>.*?(?:<\|end_of_thought\|>|\Z)|<\|channel\|>(?:analysis|commentary)"
-    r".*?(?=<\|channel\|>|\Z)|<\|channel\|>final<\|message\|>|<\|(?:begin|end)_of_solution\|>",
-    re.DOTALL,
-)
 _UNSEEN = re.compile(r"(?m)^[\u200b-\u200f\u202a-\u202e\u2060\ufeff]+")
 _END_OF_TURN = re.compile(r"<\|[A-Za-z_]+\|>|</s>|<end_of_turn>|<eos>")
 _FENCE = re.compile(r"```|~~~")
@@ -88,18 +80,13 @@ def extract(text: str) -> Extraction:
     >>> extract("Sure:\n```sql\nSELECT 1;\n```\nDone.").sql
     'SELECT 1'
     """
-    body = _UNSEEN.sub("", _without_thoughts(text[:MAX_TEXT])).lstrip("; \t\r\n")
+    body = _UNSEEN.sub("", answer_of(text[:MAX_TEXT])).lstrip("; \t\r\n")
     turns = [turn for turn in _END_OF_TURN.split(body) if turn.strip()]
     body = turns[0] if turns else ""
     for candidate in (_from_json(body), _from_blocks(body), _from_prose(body)):
         if candidate is not None:
             return classify(candidate)
     return Extraction(sql=None, problem="no_sql")
-
-
-def _without_thoughts(text: str) -> str:
-    visible = _HIDDEN_TURN.sub("\n", _THOUGHT.sub("\n", text))
-    return _END_OF_THOUGHT.split(visible)[-1]
 
 
 def _from_json(text: str) -> str | None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import DataError
 from harness.records import Example, Message
+from harness.thoughts import opened_by
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -32,15 +33,29 @@ def templated(example: Example, tokenizer: "PreTrainedTokenizerBase") -> tuple[s
     _check_all_is_shown(turns, whole, example, tokenizer)
     if whole.startswith(given):
         return given, whole[len(given) :]
-    # Some templates open the answer differently when they ask for it (DeepSeek-R1's <think>):
-    # what is asked at scoring counts.
+    # Some templates open the answer differently when they ask for it: what is asked at scoring
+    # counts.
     for turn in completion:
         for name in turn.extras:
             raise DataError(
                 f"the base's chat template opens an answer differently when it asks for one, so "
                 f"that {name!r} has no place in it: {example.origin}; write it into the content"
             )
-    return given, "\n".join(turn.content for turn in completion)
+    return given, _closing("\n".join(turn.content for turn in completion), given)
+
+
+def _closing(answer: str, given: str) -> str:
+    """Return an answer that ends the thought which its prompt opens (DeepSeek-R1's ``<think>``).
+
+    An empty thought, unless the answer has one of its own: learnt inside of it, it would be a
+    thought at scoring and no answer.
+    """
+    form = opened_by(given)
+    if form is None:
+        return answer
+    if answer.lstrip().startswith(form.opening):
+        answer = answer.lstrip().removeprefix(form.opening).lstrip("\n")
+    return answer if form.end(answer) else f"{form.closing}\n\n{answer}"
 
 
 def check_plain(example: Example, *, every_answer: bool) -> None:
