@@ -135,7 +135,7 @@ class GeneratingArms:
             yield from _finish(engine, group)
 
     def _begun(self, request: Request) -> GeneratedText:
-        return GeneratedText(self.tokenizer, self.ends, SamplingParams.of(request.settings))
+        return GeneratedText(self.tokenizer, self.ends, SamplingParams.of(request.settings, request.context))
 
     def _proven(self) -> tuple[TokenEngine, Proven]:
         """Start and prove the other engine, once."""
@@ -230,7 +230,7 @@ def _finish(engine: TokenEngine, wanted: Sequence[PendingText]) -> Iterator[ArmA
 def _request_of(one: PendingText) -> TokenRequest:
     known = tuple(one.text.ids)
     params = one.text.params
-    rest = replace(params, max_new_tokens=params.max_new_tokens - len(known))
+    rest = replace(params, max_new_tokens=params.most_tokens - len(known), thinking_tokens=0)
     adapter = None if one.arm == BASE else one.arm
     return TokenRequest(adapter, (*one.request.context_ids, *known), rest)
 

@@ -145,7 +145,7 @@ class GgufArm:
     def _generated(self, request: Request) -> Response:
         import torch
 
-        params = SamplingParams.of(request.settings)
+        params = SamplingParams.of(request.settings, request.context)
         own = self.tokenizer.eos_token_id
         ends = self._loaded.ends | (frozenset() if own is None else {own})
         text = GeneratedText(self.tokenizer, ends, params)
