@@ -135,7 +135,9 @@ class GeneratingArms:
             yield from _finish(engine, group)
 
     def _begun(self, request: Request) -> GeneratedText:
-        return GeneratedText(self.tokenizer, self.ends, SamplingParams.of(request.settings, request.context))
+        return GeneratedText(
+            self.tokenizer, self.ends, SamplingParams.of(request.settings, request.context)
+        )
 
     def _proven(self) -> tuple[TokenEngine, Proven]:
         """Start and prove the other engine, once."""
