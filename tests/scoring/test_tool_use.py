@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.paths import TESTS
 
-from harness import rating
+from harness import content, rating
 from harness.records import Response
 from harness.scoring.tools import NotAToolError, read_tool_row, tool_use
 from harness.scoring.tools.call_arguments import equal
@@ -31,8 +31,10 @@ def golden() -> Iterator[tuple[dict[str, Any], str, str | None]]:
 
 
 def test_the_golden_file_has_answers_wrong_in_each_way() -> None:
-    """At least 150 answers, of which a third is right, and every label is there."""
+    """As many answers as the card says, of which a quarter is right, and every label is there."""
     labels = [label for _, _, label in golden()]
+    card = (content.TASKS / "tools" / "card.md").read_text(encoding="utf-8")
+    assert f"all {len(labels)} answers of" in card
     assert len(labels) >= 150
     assert labels.count(None) >= 40
     assert len(set(labels)) == 24

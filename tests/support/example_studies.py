@@ -27,7 +27,11 @@ QWEN3 = """{% if tools %}<|im_start|>system
 {% for t in tools %}{{ t | tojson }}
 {% endfor %}<|im_end|>
 {% endif %}{% for m in messages %}<|im_start|>{{ m.role }}
-{{ m.content }}{% for c in m.tool_calls or [] %}<tool_call>
+{% if m.role == 'assistant' and loop.last %}<think>
+
+</think>
+
+{% endif %}{{ m.content }}{% for c in m.tool_calls or [] %}<tool_call>
 {{ c.function | tojson }}
 </tool_call>{% endfor %}<|im_end|>
 {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
