@@ -123,14 +123,14 @@ def plan(
     """
     folder = RunFolder(out or Path("runs") / study.name)
     folder.check(study)
+    check_own_bases(study, until_decided=until_decided)
+    check_forms(study, until_decided=until_decided)
     check_installed(study)
     check_hub(study)
     precision = _in_one_precision(study, folder)
     if precision:
         study = _scored_in(study, precision.dtype)
     study = _judge_by_path(_dated(study, folder))
-    check_own_bases(study, until_decided=until_decided)
-    check_forms(study, until_decided=until_decided)
     if until_decided:
         _check_early_end(study)
     _check_suite_paths(study)
@@ -218,10 +218,10 @@ def _own_bases(
         for one in with_base
     }
     own |= {form: own[one.name] for one in with_base for form in one.forms}
-    for one in with_base:
+    for one in candidates:
         if origin := one.section.form_of:
-            theirs = own[origin].loaded if origin in own else judging
-            check_same_prompts(one.section, own[one.name].loaded, theirs)
+            mine, theirs = (own[n].loaded if n in own else judging for n in (one.name, origin))
+            check_same_prompts(one.section, mine, theirs)
     return own
 
 

@@ -27,6 +27,8 @@ def without_thought(
 ) -> Response:
     """Return a response with its thought apart from its text.
 
+    A thought without an end was cut, unless the response says that the model ended by itself.
+
     Args:
         response: As a model gave it; one whose thought is apart already comes back as it is.
         prompt: What it answers, which may have opened the thought.
@@ -41,7 +43,10 @@ def without_thought(
     if split.closed and count is not None:
         thought = count(response.text[: split.start])
         tokens = min(thought, tokens) if tokens else thought
-    return replace(response, text=split.answer, thought=split.thought, thought_tokens=tokens)
+    finish = response.finish or (None if split.closed else "length")
+    return replace(
+        response, text=split.answer, finish=finish, thought=split.thought, thought_tokens=tokens
+    )
 
 
 def with_token_counts(

@@ -11,6 +11,7 @@ from math import nan
 from typing import cast
 
 from harness.errors import StudyError
+from harness.rating.answer_alone import never_answered, without_thought
 from harness.rating.judges import JUDGES, CoherenceDocument, Document, QADocument, ToolsDocument
 from harness.records import Response, Verdict
 from harness.scoring.dialogue import messages
@@ -138,4 +139,5 @@ def _columns(
 
 
 def _verdict(judge: str, doc: Document, results: Sequence[str]) -> Verdict:
-    return JUDGES[judge](doc, (Response(text=results[0]),))
+    given = (without_thought(Response(text=results[0])),)
+    return never_answered(JUDGES[judge](doc, given), given)

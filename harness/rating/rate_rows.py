@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.errors import DataError, StudyError, nearest
 from harness.extras import require
 from harness.rating import embedding, similar_answers
-from harness.rating.answer_alone import without_thought
+from harness.rating.answer_alone import never_answered, without_thought
 from harness.rating.input_rows import REQUIRED, InputRow, RowToRate, rows_to_rate
 from harness.rating.judges import judge_all
 from harness.records import Response, Verdict
@@ -142,12 +142,12 @@ def _sql_judge(databases: Path | str | None, rule: str, allow: Sequence[str]) ->
     place = databases_at(databases) if databases else None
 
     def judge(rows: Iterable[InputRow | None]) -> Iterator[Verdict | None]:
-        fit: deque[bool] = deque()
+        taken: deque[InputRow | None] = deque()
         known: set[object] = set()
 
         def asked() -> Iterator[InputRow]:
             for row in rows:
-                fit.append(row is not None)
+                taken.append(row)
                 if row is not None and row.get("db_id") not in known:
                     known.add(row.get("db_id"))
                     with suppress(DataError):  # its verdict says so
@@ -155,7 +155,8 @@ def _sql_judge(databases: Path | str | None, rule: str, allow: Sequence[str]) ->
                 yield row or {}  # no gold: told without asking a database
 
         for verdict in judge_rows(asked(), databases=place, rule=checked, policy=policy):
-            yield verdict if fit.popleft() else None
+            row = taken.popleft()
+            yield never_answered(verdict, _responses(row, "pred_text")) if row is not None else None
 
     return judge
 
@@ -177,9 +178,9 @@ def _judge_of(suite: str, measure: str | None) -> JudgeRows:
     return judge
 
 
-def _responses(row: InputRow) -> tuple[Response, ...]:
-    texts = row.get("responses") if "response" not in row else [row["response"]]
-    finish = "length" if row.get("finish") == "length" else None
+def _responses(row: InputRow, name: str = "response") -> tuple[Response, ...]:
+    texts = [row[name]] if name in row else row["responses"]
+    finish = str(row.get("finish") or "") or None
     assert isinstance(texts, list)
     return tuple(without_thought(Response(text=str(text), finish=finish)) for text in texts)
 

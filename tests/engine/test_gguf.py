@@ -86,6 +86,26 @@ def test_a_rounded_file_is_an_arm_beside_a_file(tmp_path: Path, folder: Path) ->
     assert again.scores == first.scores
 
 
+def test_a_file_is_compared_with_the_candidate_that_it_is_a_form_of(
+    tmp_path: Path, folder: Path
+) -> None:
+    """The rounded file of a candidate is paired with it item by item, not with the base alone."""
+    plain = {
+        "name": "shipped",
+        "base": {"model": str(folder / "llama"), "dtype": "float32"},
+        "candidates": [
+            {"name": "tuned", "gguf": str(folder / "other.gguf")},
+            {"name": "small", "gguf": str(folder / "q4_0.gguf"), "form_of": "tuned"},
+        ],
+        "suites": SUITES,
+        "review": {"items_per_suite": 0},
+    }
+    (tmp_path / "study.yaml").write_text(yaml.safe_dump(plain))
+    result = run_study(study.load(tmp_path / "study.yaml"), out=tmp_path / "run")
+    assert [(f.candidate, f.reference) for f in result.forms] == [("small", "tuned")] * 2
+    assert not any(f.prompts_differ for f in result.forms)
+
+
 def test_a_file_that_changes_is_another_arm(tmp_path: Path, folder: Path) -> None:
     """Answers belong to the content of a file, not to its name, and scores are of what was read."""
     file = tmp_path / "model.gguf"

@@ -1,6 +1,7 @@
 """Studies of models that think: judged by their answers, their thoughts counted and shown apart."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import yaml
 from support.command import harness
 from support.thinking_models import R1, says, speaking
 
-from harness import study
+from harness import rating, study
 from harness.errors import StudyError
 from harness.pipeline.plan import plan
 from harness.pipeline.run import run_study
@@ -223,3 +224,37 @@ def test_answers_from_elsewhere_are_rated_without_their_thoughts(tmp_path: Path)
         **dict.fromkeys(said, "correct"), "cut": "incorrect"
     }  # fmt: skip
     assert found["cut"]["labels"] == ["thought_until_limit"]
+
+
+UNANSWERED: dict[str, dict[str, object]] = {
+    "sql": {"gold_sql": "SELECT 1", "schema_sql": "CREATE TABLE t (a INTEGER);"},
+    "qa": {"question": "Which city?", "answers": ["Vienna"]},
+    "choice": {"question": "Which?", "choices": ["Vienna", "Rome"], "answer": 0},
+    "coherence": {"context": ["Which city?"], "answers": ["Vienna"]},
+    "tools": {"tools": [], "messages": [{"role": "user", "content": "Hi"}], "expected": None},
+    "refusal": {"messages": [{"role": "user", "content": "Hi"}], "should": "decline"},
+    "classification": {"labels": ["Vienna", "Rome"], "label": "Vienna"},
+    "summary": {"document": "It is Vienna."},
+    "conversation": {"turns": [{"user": "Hi"}]},
+}
+
+
+@pytest.mark.parametrize(("suite", "row"), UNANSWERED.items())
+def test_every_judge_knows_a_thought_without_an_answer(
+    suite: str, row: Mapping[str, object]
+) -> None:
+    """Cut, or said by its row to have ended by itself: wrong, whatever else the judge looks for."""
+    thought = "<think>I would say SELECT 1, Vienna, or that I can't help with"
+    said = {"pred_text": thought} if suite == "sql" else {"response": thought}
+    if suite == "conversation":
+        said = {"responses": [thought]}
+    rows = [
+        {"id": str(finish), **row, **said, **({"finish": finish} if finish else {})}
+        for finish in (None, "length", "stop")
+    ]
+    found = list(rating.rate(suite, rows))
+    assert [one["verdict"] for one in found] == ["incorrect"] * 3
+    assert [one["score"] for one in found] == [0] * 3
+    assert [one["labels"] for one in found] == [
+        ["thought_until_limit"], ["thought_until_limit"], ["only_thought"]
+    ]  # fmt: skip

@@ -27,6 +27,10 @@ from harness.store.run_folder import RunFolder
 
 pytestmark = pytest.mark.model
 
+SERVER = {
+    "backend": "local-completions",
+    "model_args": {"base_url": "http://127.0.0.1:9/v1/completions", "model": "mine"},
+}
 SUITES = [{"name": "arc_mini", "limit": 10}, {"name": "domain_qa", "limit": 4}]
 FORMS = ("merged", "4bit", "8bit")
 
@@ -215,6 +219,53 @@ def test_a_form_with_other_prompts_is_refused(place: Path, four_bits: Path) -> N
     both = written(place, {"name": "tuned", "adapter": "tuned"}, shipped)
     with pytest.raises(ComparisonError, match="'shipped' reads 10 of 10 items of suite 'arc_mini'"):
         plan(both, out=place / "runs" / "never")
+
+
+@pytest.mark.parametrize("served", [{"gguf": "a.gguf"}, SERVER])
+def test_what_is_served_is_no_form_of_a_candidate_with_other_prompts(
+    place: Path, four_bits: Path, served: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file or server gets the base's prompts: beside a base of its own they would not pair."""
+    monkeypatch.setattr("harness.extras.find_spec", lambda _: True)  # a plan asks no llama.cpp
+    other = place / "own_template"
+    shutil.copytree(four_bits, other, dirs_exist_ok=True)
+    (other / "chat_template.jinja").write_text("{{ messages[0]['content'] }}")
+    (place / "a.gguf").touch()
+    own = {"name": "tuned", "base": "./own_template"}
+    both = written(place, own, {"name": "shipped", "form_of": "tuned", **served})
+    with pytest.raises(ComparisonError, match="make that one's base the study's"):
+        plan(both, out=place / "runs" / "never")
+    on_base = written(
+        place, {"name": "tuned", "adapter": "tuned"},
+        {"name": "shipped", "form_of": "tuned", **served},
+    )  # fmt: skip
+    assert plan(on_base, out=place / "runs" / "never").arms == (BASE, "tuned", "shipped")
+
+
+@pytest.mark.parametrize("candidate", [{"adapter": "tuned"}, {"train": "rows.jsonl"}])
+def test_forms_are_not_paired_with_another_engine_s_adapter(
+    place: Path, candidate: dict[str, Any]
+) -> None:
+    """A form would be answered here, its adapter by vLLM: no package has to be there to say so."""
+    mixed = {
+        "name": "mixed", "base": {"model": "builtin:tiny", "backend": "vllm"},
+        "candidates": [{"name": "mine", "as": "merged", **candidate}], "suites": SUITES,
+    }  # fmt: skip
+    (place / "mixed.yaml").write_text(yaml.safe_dump(mixed))
+    with pytest.raises(StudyError, match="'mine' is scored as merged as well: forms are made and"):
+        plan(study.load(place / "mixed.yaml"), out=place / "runs" / "never")
+
+
+@pytest.mark.parametrize("elsewhere", [{"gguf": "a.gguf"}, SERVER])
+def test_a_base_elsewhere_has_no_forms_made_here(place: Path, elsewhere: dict[str, Any]) -> None:
+    """Weights that are not here can neither be merged nor quantized here."""
+    plain = {
+        "name": "away", "base": {"model": "builtin:tiny", **elsewhere},
+        "candidates": [{"name": "mine", "adapter": "tuned", "as": "4bit"}], "suites": SUITES,
+    }  # fmt: skip
+    (place / "away.yaml").write_text(yaml.safe_dump(plain))
+    with pytest.raises(StudyError, match="'mine' changes weights of the base"):
+        study.load(place / "away.yaml")
 
 
 @pytest.mark.parametrize(

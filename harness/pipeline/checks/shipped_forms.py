@@ -61,7 +61,8 @@ def check_same_prompts(
 
     Args:
         candidate: The form.
-        mine: The suites as it reads them, by its own tokenizer and chat template.
+        mine: The suites as it reads them: by its own tokenizer and chat template, or by the base's
+            where it is a GGUF file or a server.
         theirs: The same as the candidate reads them that it is a form of.
 
     Raises:
@@ -71,11 +72,16 @@ def check_same_prompts(
         ids = {item.key: item.prompt_hash for item in other.items}
         differ = [item for item in own.items if ids.get(item.key) != item.prompt_hash]
         if differ:
+            remedy = (
+                "make that one's base the study's, whose prompts a file or a server gets"
+                if candidate.elsewhere
+                else "put that one's tokenizer and chat template into its folder"
+            )
             raise ComparisonError(
                 f"a form of a candidate has to get the same prompts: {candidate.name!r} reads "
                 f"{len(differ)} of {len(own.items)} items of suite {own.suite.name!r} as other "
-                f"token ids than {candidate.form_of!r}; put that one's tokenizer and chat template "
-                "into its folder, or leave 'form_of' out, so that its prompts are said to differ"
+                f"token ids than {candidate.form_of!r}; {remedy}, or leave 'form_of' out, so that "
+                "they are not paired"
             )
 
 

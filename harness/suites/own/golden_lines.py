@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import DataError
 from harness.rating import judge_all
+from harness.rating.answer_alone import without_thought
 from harness.records import Item, Response, Verdict
 from harness.scoring import normalize
 from harness.suites import dataset
@@ -201,4 +202,4 @@ def _said(line: GoldenLine) -> tuple[Response, ...]:
     texts = line.get(_RESPONSES)
     given = texts if isinstance(texts, list) else [line.get("response")]
     finish = "length" if line.get("finish") == "length" else None
-    return tuple(Response(text=str(text), finish=finish) for text in given)
+    return tuple(without_thought(Response(text=str(text), finish=finish)) for text in given)
