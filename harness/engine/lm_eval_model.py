@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import torch
 from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 
@@ -19,6 +20,9 @@ from harness.suites.lm_eval_task import LmEvalInstance
 from harness.suites.tokenize import Encoder, generation_settings, render
 
 TUNED = "tuned"
+
+UNSAID = "cuda:0"
+"""The device that lm-eval's command names where its user names none."""
 
 TokenizedPair = tuple[tuple[str, str] | None, Sequence[int], Sequence[int]]
 """As lm-eval makes it: texts, ids of the context, ids of the continuation."""
@@ -37,7 +41,8 @@ class HarnessLM(TemplateLM):
         quantization: ``none``, ``4bit`` or ``8bit``.
         batch_size: Ignored: batches are made by tokens.
         max_batch_size: Ignored.
-        device: ``cpu``, ``cuda``, ... or None for the best there is.
+        device: ``cpu``, ``cuda``, ... or None for the best there is; so is `UNSAID` where there is
+            no such device.
         options: Further arguments of `Engine.load`, such as ``chat_template_kwargs``;
             ``enable_thinking``, as for lm-eval's ``hf``, is one of these; ``thinking_tokens`` is
             what a thought may take beside a task's ``max_gen_toks``. Tasks see answers without
@@ -61,10 +66,11 @@ class HarnessLM(TemplateLM):
         self._thinking = {"thinking_tokens": int(str(tokens))} if tokens else {}
         if (switch := options.pop("enable_thinking", None)) is not None:
             options["chat_template_kwargs"] = {"enable_thinking": switch}
+        if device is None or (device == UNSAID and not torch.cuda.is_available()):
+            device = "auto"
         self.engine = load_engine(
-            str(pretrained), dtype=dtype, quantization=quantization, device=device or "auto",
-            **options,
-        )  # fmt: skip
+            str(pretrained), dtype=dtype, quantization=quantization, device=device, **options
+        )
         self.arm = BASE
         if adapter:
             self.arm = TUNED

@@ -74,11 +74,13 @@ def reply(
             tell(text)
 
     end = _end_of_turn(tokenizer)
+    marks = tokenizer.encode(end, add_special_tokens=False)
+    is_token = len(marks) == 1  # looking for it as text would read the whole vocabulary
     config = GenerationConfig(
         max_new_tokens=max_new_tokens,
-        eos_token_id=sorted(engine.ends),
+        eos_token_id=sorted({*engine.ends, *(marks if is_token else ())}),
         pad_token_id=engine.switch.pad,
-        stop_strings=[end] if end else None,
+        stop_strings=[end] if end and not is_token else None,
         do_sample=temperature > 0,
         **({"temperature": temperature} if temperature > 0 else {}),
     )

@@ -12,8 +12,7 @@ from harness import corpus, ingest, training
 from harness.errors import DataError, InfrastructureError, StudyError
 from harness.pipeline.checks.eval_suites import check_eval_suites
 from harness.pipeline.checks.shipped_forms import check_form
-from harness.pipeline.checks.sweep_leakage import check_sweep_leakage
-from harness.pipeline.checks.training_rows import copies, refuse_copies
+from harness.pipeline.checks.training_rows import check_sweep_leakage, copies, refuse_copies
 from harness.records import Copy, Example, Item, TrainingData
 from harness.store.data_cards import read_card
 from harness.study import CandidateSection, DataSection, Query, Study

@@ -110,3 +110,16 @@ def test_an_adapter_that_is_not_there_is_one_sentence(place: Path) -> None:
 
     with pytest.raises(ModelError, match="a candidate must be a folder"):
         HarnessLM(str(place / "base"), adapter=str(place / "missing"), device="cpu")
+
+
+def test_a_machine_without_cuda_needs_no_device(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """lm-eval says cuda:0 where its user says nothing; what its user says otherwise is kept."""
+    from harness.engine.lm_eval_model import UNSAID, HarnessLM
+
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    model = HarnessLM(str(place / "base"), device=UNSAID)
+    assert next(model.engine.switch.base.parameters()).device.type != "cuda"
+    with pytest.raises(ModelError, match="no device 'cuda:1'"):
+        HarnessLM(str(place / "base"), device="cuda:1")

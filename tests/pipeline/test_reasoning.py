@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
-from support.command import harness
+from support.command import harness, harness_here
 from support.thinking_models import R1, says, speaking
 
 from harness import rating, study
 from harness.errors import StudyError
+from harness.pipeline.finished.chat import open_chat
 from harness.pipeline.plan import plan
 from harness.pipeline.run import run_study
 from harness.records import BASE, Result, Sample
@@ -224,6 +225,83 @@ def test_answers_from_elsewhere_are_rated_without_their_thoughts(tmp_path: Path)
         **dict.fromkeys(said, "correct"), "cut": "incorrect"
     }  # fmt: skip
     assert found["cut"]["labels"] == ["thought_until_limit"]
+
+
+def test_a_chat_shows_thoughts_and_goes_on_with_answers(run: tuple[Result, RunFolder]) -> None:
+    """A person sees what was thought; the model's own history and the transcript have the answer.
+
+    The model knows none of the words that transformers tries a vocabulary with for stop strings.
+    """
+    talk = open_chat(run[1])
+    shown: list[str] = []
+    said = talk.send("w20 w21", on_text=lambda _, piece: shown.append(piece), max_new_tokens=8)
+    assert said[BASE].split() == ["<think>", "w5", "w6", "w7", "</think>", "w8", "w9"]
+    assert "".join(shown).split()[:3] == ["<think>", "w5", "w6"]
+    assert talk.turns[-1] == {"role": "assistant", "content": "w8 w9"}
+    assert "w6" not in talk.transcript.read_text(encoding="utf-8")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("arguments", "answered", "asked"),
+    [
+        ("thinking_tokens=2", "", "assistant\n"),
+        ("thinking_tokens=40,enable_thinking=False", "w8 w9", "<think>\n\n</think>\n\n"),
+    ],
+)
+def test_lm_eval_judges_answers_without_thoughts(
+    place: Path, tmp_path: Path, arguments: str, answered: str, asked: str
+) -> None:
+    """lm-eval's own command takes what a thought may take, and the template's switch."""
+    task = {
+        "task": "thinks",
+        "dataset_path": "json",
+        "dataset_kwargs": {"data_files": {"test": str(place / "rows.jsonl")}},
+        "test_split": "test",
+        "output_type": "generate_until",
+        "doc_to_text": "{{question}}",
+        "doc_to_target": "w8 w9",
+        "generation_kwargs": {"until": ["</s>"], "max_gen_toks": 2},
+        "metric_list": [{"metric": "exact_match"}],
+    }
+    (tmp_path / "thinks.yaml").write_text(yaml.safe_dump(task))
+    ended = harness_here(
+        "lm-eval", "--model", "harness", "--device", "cpu", "--tasks", "thinks", "--limit", "2",
+        "--model_args", f"pretrained={place / 'thinks'},{arguments}", "--include_path", tmp_path,
+        "--apply_chat_template", "--log_samples", "--output_path", tmp_path / "out",
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    (samples_file,) = (tmp_path / "out").rglob("samples_*.jsonl")
+    rows = list(map(json.loads, samples_file.read_text(encoding="utf-8").splitlines()))
+    assert [row["filtered_resps"] for row in rows] == [[answered]] * 2
+    assert all(row["arguments"]["gen_args_0"]["arg_0"].endswith(asked) for row in rows)
+
+
+def test_training_sees_the_template_that_scoring_sees(place: Path) -> None:
+    """Told not to think, a model learns what follows the closed thought.
+
+    Each token decides the next, so the answer was learnt only if the training prompt ended alike.
+    """
+    rows = [
+        {"messages": [{"role": "user", "content": f"w{n}"},
+                      {"role": "assistant", "content": "w30 w31"}]}
+        for n in range(10, 18)
+    ]  # fmt: skip
+    (place / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    training = {"learning_rate": 0.2, "max_steps": 12, "lr_scheduler_type": "constant"}
+    learnt = written(
+        place,
+        base={"model": "./thinks", "chat_template_kwargs": {"enable_thinking": False}},
+        candidates=[
+            {"name": "tuned", "method": "full", "train": "train.jsonl", "training": training}
+        ],
+        suites=[{**QA, "limit": 4}],
+    )
+    folder = RunFolder(place / "trained")
+    run_study(learnt, out=folder.path)
+    assert [samples(folder, arm)[0].responses[0].text for arm in (BASE, "tuned")] == [
+        "w8 w9", "w30 w31"
+    ]  # fmt: skip
 
 
 UNANSWERED: dict[str, dict[str, object]] = {
