@@ -24,8 +24,8 @@ from harness.pipeline.run import run_study
 
 OPTIONAL = {"bitsandbytes"}
 """Of an extra, but not on every platform: its users say so where it is missing."""
-HEAVY = {"inspect", "judges", "judges-light", "mcp", "monitor", "ray"}
-"""Extras that ``all`` leaves out: each brings a server or weights that few need."""
+HEAVY = {"gguf", "inspect", "judges", "judges-light", "mcp", "monitor", "ray", "vllm"}
+"""Extras that ``all`` leaves out: a server, weights, an engine of one GPU or a long build."""
 QA = {"id": "1", "question": "Where is it?", "answers": ["Vienna"], "response": "In Vienna."}
 SQL = {"id": "1", "schema_sql": "CREATE TABLE t (a)", "gold_sql": "SELECT 1", "pred_text": "no"}
 STUDY = {
