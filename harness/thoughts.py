@@ -52,6 +52,19 @@ class ThoughtForm:
     answers: tuple[str, ...] = ()
     sure: bool = True
 
+    def opening_in(self, text: str) -> int:
+        """Return the characters of the opening that a text begins with, 0 where it does not.
+
+        A tag may have attributes, as in ``<reasoning effort="high">``.
+        """
+        found = _opening(self).match(text)
+        return found.end() if found else 0
+
+    @property
+    def nests(self) -> bool:
+        """Whether a thought may hold another one: tags do, channels follow each other."""
+        return self.opening.startswith("<") and self.closing.startswith("</")
+
     @property
     def endings(self) -> tuple[str, ...]:
         """Every mark that ends it."""
@@ -70,7 +83,20 @@ class ThoughtForm:
         found = _endings(self).search(text, start)
         if found is None:
             return None
+        begun = self.nests * len(_opening(self).findall(text, start, found.start()))
+        while begun and (further := _endings(self).search(text, found.end())):  # thoughts in it
+            begun += len(_opening(self).findall(text, found.end(), further.start())) - 1
+            found = further
         return found.start(), found.end() if found["closing"] else found.start()
+
+
+@cache
+def _opening(form: ThoughtForm) -> re.Pattern[str]:
+    """Return what finds the beginning of a thought, in any case."""
+    tag = re.fullmatch(r"<(\w+)>", form.opening)
+    return re.compile(
+        rf"<{tag[1]}(?:\s[^<>\n]{{0,80}})?>" if tag else re.escape(form.opening), re.IGNORECASE
+    )
 
 
 @cache
@@ -168,7 +194,7 @@ def opening_at(text: str) -> tuple[ThoughtForm | None, bool]:
     """
     folded = text.lower()
     sure = [form for form in FORMS if form.sure]
-    form = next((f for f in sure if folded.startswith(f.opening.lower())), None)
+    form = next((f for f in sure if f.opening_in(text)), None)
     return form, form is None and any(f.opening.lower().startswith(folded) for f in sure)
 
 
@@ -211,7 +237,7 @@ def answer_of(text: str) -> str:
 def _leading(text: str, at: int) -> ThoughtForm | None:
     """Return the form of a thought that begins at a place, blanks aside."""
     begin = _unblank(text, at)
-    rest = text[begin : begin + _LONGEST_OPENING]
+    rest = text[begin : begin + _LONGEST_OPENING + 81]
     if form := opening_at(rest)[0]:
         return form
     unsure = (f for f in FORMS if not f.sure and rest.startswith(f.opening))
@@ -227,8 +253,8 @@ def _unblank(text: str, at: int) -> int:
 def _after_opening(text: str, at: int, form: ThoughtForm) -> int:
     """Return the place behind a thought's opening, where it has one of its own."""
     begin = _unblank(text, at)
-    size = len(form.opening)
-    return begin + size if text[begin : begin + size].lower() == form.opening.lower() else at
+    size = form.opening_in(text[begin : begin + _LONGEST_OPENING + 81])
+    return begin + size if size else at
 
 
 def _lone_end(text: str) -> tuple[int, int] | None:

@@ -25,6 +25,7 @@ from harness.models.load_model import (
 from harness.study import BaseSection
 
 if TYPE_CHECKING:
+    from peft import PeftModel
     from transformers import PreTrainedModel
 
     from harness.models.protocols import CausalLM
@@ -104,6 +105,7 @@ def merge(folder: AdapterFolder, *, model: str, base: BaseSection) -> "CausalLM"
         with warnings.catch_warnings(action="ignore"):
             adapted = new_adapter(whole, None, _ADAPTER, folder)
             apply_tensors(adapted, _ADAPTER, folder, read_tensors(folder, whole))
+            _part(adapted)
             merged: PreTrainedModel = adapted.merge_and_unload(safe_merge=True)
     except (OSError, ValueError, RuntimeError, NotImplementedError) as error:
         raise ModelError(
@@ -114,6 +116,24 @@ def merge(folder: AdapterFolder, *, model: str, base: BaseSection) -> "CausalLM"
     merged.config.dtype = stored
     causal_lm: CausalLM = merged
     return causal_lm
+
+
+def _part(adapted: "PeftModel") -> None:
+    """Give a head that shares the embeddings' matrix one of its own, where either is adapted.
+
+    Merged into the shared matrix, what was learnt for one would change the other, too.
+    """
+    import torch
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = (adapted.get_output_embeddings(), adapted.get_input_embeddings())
+    if not any(isinstance(layer, BaseTunerLayer) for layer in layers):
+        return
+    head, embeddings = (
+        layer.get_base_layer() if isinstance(layer, BaseTunerLayer) else layer for layer in layers
+    )
+    if head.weight is embeddings.weight:
+        head.weight = torch.nn.Parameter(head.weight.detach().clone(), requires_grad=False)
 
 
 def _untie(model: "PreTrainedModel") -> None:
