@@ -58,6 +58,14 @@ def choose(comparisons: Sequence[Comparison], gate: Gate) -> Recommendation:
     return Recommendation(best, ". ".join(said), rivals, to_confirm=bool(open_on))
 
 
+def gainless(comparisons: Sequence[Comparison]) -> str:
+    """Word that a candidate improved on no target suite, or nowhere at all; empty where it did."""
+    better = [c for c in comparisons if c.decision and c.decision.label == "improved"]
+    if any(c in better for c in _deciding(comparisons)):
+        return ""
+    return "gains nothing that shows" + (" on what it is tuned for" if better else "")
+
+
 def _deciding(comparisons: Sequence[Comparison]) -> list[Comparison]:
     """Return the comparisons on target suites; without any, all."""
     return [c for c in comparisons if c.suite.target] or list(comparisons)
@@ -90,7 +98,7 @@ def _gains(name: str, comparisons: Sequence[Comparison], *, is_sure: bool) -> st
         return f"{name} can ship, but gains nothing that shows"
     first, *rest = shown[:SHOWN]
     parts = ", ".join([_change(first, unit=" points"), *map(_change, rest)])
-    if not any(c.decision and c.decision.label == "improved" for c in shown):
+    if gainless(comparisons):
         return f"{name} can ship, but gains nothing that shows on what it is tuned for: {parts}"
     verb = f"Ship {name}" if is_sure else f"Confirm {name} on fresh items, then ship it"
     return f"{verb}: {parts}{_more(len(shown) - SHOWN)}"

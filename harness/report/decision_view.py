@@ -7,9 +7,9 @@ from harness.analysis.looked_at import FLIPS
 from harness.analysis.several_candidates import candidates_of, gravest
 from harness.records import BASE, ArmScore, Comparison, GateVerdict, Result, Suite
 from harness.report.costs_view import is_longer
-from harness.report.headline import Check, check
+from harness.report.headline import Check, check, status
 from harness.report.item_links import items_link
-from harness.report.wording import VERDICT_SYMBOLS, VERDICT_WORDS, percent, suite_title
+from harness.report.wording import VERDICT_SYMBOLS, percent, suite_title
 
 LEAST_BASE = 0.1
 """Base score from which a share of it says something."""
@@ -131,7 +131,7 @@ def _row(name: str, suites: list[Suite], result: Result) -> MatrixRow:
         name=name,
         verdict=verdict,
         symbol=VERDICT_SYMBOLS[verdict],
-        words=VERDICT_WORDS[verdict],
+        words=status(verdict, list(found.values())),
         is_best=name == result.recommended,
         cells=tuple(_cell(found[s.name], scores) if s.name in found else None for s in suites),
     )

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.analysis.several_candidates import candidates_of, gravest
+from harness.analysis.shipping import gainless
 from harness.records import Arm, Comparison, GateVerdict, Result
 from harness.report.costs_view import cost_lines
 from harness.report.wording import (
@@ -47,13 +48,17 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """One candidate: its decision in words, its checks, the worst first, and what it costs."""
+    """One candidate: its decision in words, its checks, the worst first, and what it costs.
+
+    ``gainless`` words that it improved on nothing, and is empty where it did.
+    """
 
     name: str
     arm: Arm | None
     verdict: GateVerdict
     symbol: str
     words: str
+    gainless: str
     groups: tuple[tuple[str, tuple[Check, ...]], ...]
     sentence: str
     costs: tuple[str, ...]
@@ -136,6 +141,8 @@ def _run(result: Result) -> str:
 def _clause(card: Card) -> str:
     broken = [check.title for group, checks in card.groups if group == "Broke" for check in checks]
     short = [check.title for group, checks in card.groups if group == SHORT for check in checks]
+    if card.verdict == "pass" and card.gainless:
+        return f"{card.name} passes the gate and {card.gainless}"
     said = f"{card.name} {VERDICT_PHRASES[card.verdict]}"
     if short and not broken:
         return f"{said}: it falls short on {' and '.join(short[:3])}"
@@ -156,11 +163,18 @@ def _card(
         arm=arm,
         verdict=verdict,
         symbol=VERDICT_SYMBOLS[verdict],
-        words=VERDICT_WORDS[verdict],
+        words=status(verdict, comparisons),
+        gainless=gainless(comparisons),
         groups=groups,
         sentence=_sentence(name, verdict, comparisons),
         costs=costs,
     )
+
+
+def status(verdict: GateVerdict, comparisons: Sequence[Comparison]) -> str:
+    """Word a candidate's verdict; one that passes and improved on nothing is not said to ship."""
+    none = gainless(comparisons) if verdict == "pass" else ""
+    return f"passes, {none}" if none else VERDICT_WORDS[verdict]
 
 
 def _group(check: Check) -> str:
@@ -221,4 +235,4 @@ def _sentence(name: str, verdict: GateVerdict, comparisons: Sequence[Comparison]
     loud = [check_sentence(c) for wanted in ("bad", "void", "open") for c in by_tone[wanted]]
     quiet = [short_clause(c) for wanted in ("good", "even") for c in by_tone[wanted]]
     said = [part for part in ("; ".join(loud), ", ".join(quiet)) if part]
-    return f"{name}: {VERDICT_WORDS[verdict]}. " + " · ".join(said)
+    return f"{name}: {status(verdict, comparisons)}. " + " · ".join(said)

@@ -78,6 +78,10 @@ def _heading(result: Result, found: Sequence[Card]) -> str:
     if result.recommended:
         verb = "confirm" if result.to_confirm else "ship"
         ship = f"{verb} {result.recommended}"
+    if gainless := next((c.gainless for c in found if c.name == result.recommended), ""):
+        ship = f"{result.recommended} {gainless}"
+        if len(found) == 1 and all(title == "Held" for title, _ in found[0].groups):
+            ship = "nothing broke, nothing gained"
     said = [f"{result.study}: {ship}"]
     if len(broken) > NAMED:
         titles = list(dict.fromkeys(title for named in broken.values() for title in named))

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from support.example_result import example_result, saying
 
 from harness import report
-from harness.records import AnswerTime, Origin
+from harness.analysis.run_result import result_of
+from harness.records import AnswerTime, Gate, Origin
 from harness.report.lost_items import asked
 from harness.report.markdown import BUDGET, code, escape
 
@@ -31,6 +32,29 @@ def test_what_has_to_be_confirmed_is_not_headed_as_shipping() -> None:
     """Where the sentence asks for fresh items first, so does the heading."""
     result = replace(example_result(), to_confirm=True)
     assert report.markdown(result).splitlines()[1].startswith("# harbour: confirm mixed; ")
+
+
+def test_what_passes_and_gains_nothing_is_not_headed_as_shipping() -> None:
+    """Heading, status and headline say it as plainly as the recommendation; it still passes."""
+    example = example_result()
+    held = [
+        replace(
+            c, suite=replace(c.suite, target=True), decision=replace(c.decision, label="unchanged")
+        )
+        for c in example.comparisons
+        if c.candidate == "mixed" and c.decision
+    ]
+    found = result_of(
+        held, study="kunden", base_model="b", arms=example.arms, gate=Gate(),
+        suites=[c.suite for c in held],
+    )  # fmt: skip
+    assert (found.verdict, found.recommended) == ("pass", "mixed")
+    text, page = report.markdown(found), report.html(found)
+    assert text.splitlines()[1] == "# kunden: nothing broke, nothing gained"
+    assert "| ✓ | **mixed**: passes, gains nothing that shows |" in text
+    assert "mixed passes the gate and gains nothing that shows." in page
+    assert "ships" not in text
+    assert "ship mixed" not in text + page
 
 
 def test_the_first_lines_tell_the_story() -> None:
