@@ -38,6 +38,8 @@ def command(
 
     Example: `harness init study.yaml`
     """
+    if data:
+        _require_readable(data)  # a mistyped name is the better sentence
     if path.exists() and not force:
         raise StudyError(f"a file must not be overwritten by accident: {path} exists; use --force")
     check_output(path)
@@ -48,6 +50,14 @@ def command(
     else:
         _write_example(path)
     console.say(f"wrote {path} and {path.with_name(SCHEMA)}; next: harness plan {path}")
+
+
+def _require_readable(data: str) -> None:
+    """Read a first row of what lies here; what lies on the hub is read once it is wanted."""
+    from harness.ingest.sources import HUB, rows_of
+
+    if not data.startswith(HUB):
+        next(rows_of(data, Path.cwd()), None)
 
 
 def _write_example(path: Path) -> None:

@@ -221,6 +221,9 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert "train.jsonl exists; use --force" in refused.stderr
     assert not (tmp_path / "study.yaml").exists()
+    missing = harness("init", "--data", "missing.csv", folder=tmp_path)
+    assert (missing.returncode, "missing.csv" in missing.stderr) == (2, True), missing.stderr
+    assert "study.yaml" not in missing.stderr
     forced = harness("init", "--data", "mine.csv", "--force", folder=tmp_path)
     assert forced.returncode == 0, forced.stderr
     assert "next: harness plan study.yaml" in forced.stdout

@@ -1,6 +1,7 @@
 """Runs held against a committed baseline, the noise floor, and what a plan promises."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -199,11 +200,37 @@ def test_a_baseline_of_half_a_run_is_refused(finished: Path, tmp_path: Path) -> 
     assert early.verdict == "pass"
     with pytest.raises(StudyError, match="needs every item"):
         save_baseline(RunFolder(tmp_path / "run"), tmp_path / "b.jsonl")
+    against = compare_with_baseline(RunFolder(tmp_path / "run"), finished / "baseline.jsonl")
+    assert against.exit_code == 3
+    told = against.comparisons[0].reason
+    assert re.match(r"this run ended early \(\d+ of 150 items\)", told), told
+    assert told.endswith("without `--until-decided` answers the rest")
     with pytest.raises(StudyError, match="did you mean 'same'"):
         save_baseline(RunFolder(finished / "run"), tmp_path / "b.jsonl", arm="sme")
     (tmp_path / "other.jsonl").write_text('{"id": 1, "score": 1}\n')
     with pytest.raises(DataError, match="--write-baseline"):
         compare_with_baseline(RunFolder(finished / "run"), tmp_path / "other.jsonl")
+
+
+@pytest.mark.parametrize("verb", ["gate", "report", "review", "history", "export"])
+def test_an_unfinished_run_names_what_goes_on_with_it(
+    finished: Path, tmp_path: Path, verb: str
+) -> None:
+    """A run that was stopped before an arm was scored is no unreadable file."""
+    run = copy(finished, tmp_path)
+    samples(run).unlink()
+    lock = json.loads((run / "study.lock.json").read_text())
+    del lock["scored"]["same"]
+    (run / "study.lock.json").write_text(json.dumps(lock))
+    arguments = {
+        "history": ("history", "add", str(run)),
+        "export": ("export", str(run), "same", "-o", "given"),
+        "review": ("review", "draw", str(run)),
+    }
+    done = harness_here(*arguments.get(verb, (verb, str(run))), folder=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert f"{run} is not finished; `harness run " in done.stderr
+    assert "goes on with it" in done.stderr
 
 
 def test_base_against_base_shows_the_noise_floor(finished: Path, tmp_path: Path) -> None:

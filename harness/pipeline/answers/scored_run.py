@@ -97,6 +97,7 @@ def read_run(
     """
     lock, declared = _declared(folder)
     study, suites = opened_study(folder)
+    _require_finished(folder, lock, [suite.name for suite in suites])
     notes = check_samples(folder, lock, [suite.name for suite in suites])
     notes += check_models(folder, lock, remember=remember)
     if texts is not None:
@@ -148,6 +149,27 @@ def _with_texts(folder: RunFolder, samples: Scored, wanted: Container[ItemKey]) 
 
 def _declared(folder: RunFolder) -> tuple[RunLock, Declarations]:
     lock = folder.read_lock()
-    if lock is None or lock.declared is None:
+    if lock is None:
         raise StudyError(f"a run folder must hold a scored run: {folder.path} does not; run first")
+    if lock.declared is None:
+        raise _unfinished(folder, lock)
     return lock, lock.declared
+
+
+def _require_finished(folder: RunFolder, lock: RunLock, suites: Sequence[str]) -> None:
+    """Refuse a run that ended before all was scored; a file that was scored and is gone is another.
+
+    Raises:
+        StudyError: With the command that goes on with it.
+    """
+    for arm in lock.arms:
+        scored = lock.scored.get(arm.name, {})
+        if any(
+            name not in scored and not folder.samples(arm.name, name).exists() for name in suites
+        ):
+            raise _unfinished(folder, lock)
+
+
+def _unfinished(folder: RunFolder, lock: RunLock) -> StudyError:
+    command = origin_of(lock).command or "harness run STUDY"
+    return StudyError(f"{folder.path} is not finished; `{command}` goes on with it")

@@ -11,6 +11,7 @@ from harness.analysis.transitions import pair
 from harness.errors import StudyError, nearest
 from harness.pipeline.answers.scored_run import ScoredRun, read_run
 from harness.records import BASE, Arm, Comparison, Result, Sample, Suite, Verdict
+from harness.stats import Schedule
 from harness.store.baseline_file import (
     Baseline,
     BaselineItem,
@@ -113,8 +114,10 @@ def _check(run: ScoredRun, candidate: str, suite: Suite, known: Baseline) -> Com
     """Decide one suite, or return why it may not be compared."""
     items = known.items[suite.name]
     tuned = {item_id(s.item): s for s in run.samples.get((candidate, suite.name), ())}
-    if reason := _changed(known.declared[suite.name], suite, items, tuned) or _reworded(
-        run, known, items, tuned
+    if (
+        reason := _changed(known.declared[suite.name], suite, items, tuned)
+        or _gone(items, tuned, run.declared.schedules.get(suite.name))
+        or _reworded(run, known, items, tuned)
     ):
         return Comparison(
             candidate=candidate,
@@ -149,7 +152,19 @@ def _changed(
     if changed:
         key = changed[0]
         return f"its {key} was {declared.get(key)} and is {found.get(key)}: write a new baseline"
+    return ""
+
+
+def _gone(
+    items: Mapping[str, BaselineItem], tuned: Mapping[str, Sample], early: Schedule | None
+) -> str:
+    """Return which items of the baseline the run lacks, or that it ended early; empty if none."""
     gone = sorted(items.keys() - tuned)
+    if gone and early and len(tuned) < early.planned:
+        return (
+            f"this run ended early ({len(tuned)} of {early.planned} items), and a baseline is "
+            "compared item by item: `harness run` without `--until-decided` answers the rest"
+        )
     if gone:
         more = f" and {len(gone) - NAMED} more" if len(gone) > NAMED else ""
         return f"items of the baseline are gone: {', '.join(gone[:NAMED])}{more}"
