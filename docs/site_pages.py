@@ -197,7 +197,7 @@ def extras_page() -> str:
         for name, packages in project["optional-dependencies"].items()
     ]
     return (
-        "# Extras\n\n`pip install 'finetune-harness[NAME,NAME]'`. "
+        "# Extras\n\nIn a checkout: `pip install '.[NAME,NAME]'`. "
         "Without any, `compare`, `gate`, `report`, "
         "`review`, `init`, `tasks` and `rate` (but SQL) work. A command that lacks one prints the "
         "line to type.\n\n" + table("extra | for | packages", rows)

@@ -114,6 +114,7 @@ def test_a_run_killed_inside_a_dialogue_goes_on_with_the_same_texts(
         assert texts(run, arm) == texts(whole, arm)
 
 
+@pytest.mark.nightly
 def test_shards_take_whole_dialogues(home: Path, whole: Path) -> None:
     """Two processes lead some dialogues each; merged they are those of one."""
     path = write_study(home / "shards")
@@ -125,6 +126,7 @@ def test_shards_take_whole_dialogues(home: Path, whole: Path) -> None:
         assert texts(path.parent / "run", arm) == texts(whole, arm)
 
 
+@pytest.mark.nightly
 def test_a_verdict_may_end_early(home: Path, whole: Path) -> None:
     """Block after block, each dialogue led to its end."""
     path = write_study(home / "early")

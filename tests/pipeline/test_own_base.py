@@ -159,6 +159,7 @@ def test_a_second_run_asks_nothing_and_a_changed_base_is_noticed(
     assert [c.decision for c in again.comparisons] == [c.decision for c in run[0].comparisons]
 
 
+@pytest.mark.nightly
 def test_shards_answer_for_every_base(
     models: Path, run: tuple[Result, RunFolder], monkeypatch: pytest.MonkeyPatch
 ) -> None:

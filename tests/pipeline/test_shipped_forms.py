@@ -149,6 +149,7 @@ def test_an_export_that_answers_otherwise_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.nightly
 def test_a_form_that_was_not_scored_is_said_to_be(place: Path, tmp_path: Path) -> None:
     """It is exported, answers as before it was written, and no score is shown as its own."""
     folder = RunFolder(place / "runs" / "adapter_alone")
@@ -177,6 +178,7 @@ def test_a_second_run_makes_no_form_again(
     assert [answered(run[1], arm.name) for arm in run[0].arms] == before
 
 
+@pytest.mark.nightly
 def test_shards_answer_for_forms(place: Path, run: tuple[Result, RunFolder]) -> None:
     """Two processes' parts are merged, and a run then has the same answers."""
     planned = plan(written(place), out=place / "runs" / "shards")
