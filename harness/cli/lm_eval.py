@@ -6,9 +6,9 @@ CONTEXT = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 def command(context: typer.Context) -> None:
-    """Run lm-eval's own command line on this engine.
+    """Run lm-eval's own command line on this engine; built-in suites are found as well.
 
-    Example: `harness lm-eval --model harness --model_args pretrained=gpt2 --tasks hellaswag`
+    Example: `harness lm-eval --model_args pretrained=MODEL,adapter=FOLDER --tasks hellaswag`
     """
     from harness.engine import lm_eval_model
 

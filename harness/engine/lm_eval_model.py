@@ -1,28 +1,38 @@
-"""Our engine as an ``lm_eval`` model: ``harness lm-eval --model harness --model_args pretrained=``.
+"""Our engine as lm-eval's model: ``harness lm-eval --model_args pretrained=MODEL --tasks TASK``.
 
-lm-eval's own command does everything else, so its options, tasks, logs and results are unchanged.
+lm-eval's own command does everything else, so its options, tasks, logs and results are unchanged;
+built-in suites are found beside its tasks.
 """
 
 import sys
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-import torch
 from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
+from lm_eval.utils import simple_parse_args_string
 
+from harness.content import TASKS
 from harness.engine.open import load_engine
-from harness.errors import InfrastructureError, StudyError
+from harness.errors import InfrastructureError, StudyError, nearest
+from harness.models.adapter_folder import read_adapter_folder
 from harness.records import BASE, ItemKey, Request, Response
+from harness.study import BaseSection, resolve_model
 from harness.suites.lm_eval_task import LmEvalInstance
 from harness.suites.tokenize import Encoder, generation_settings, render
 
 TUNED = "tuned"
 
-UNSAID = "cuda:0"
-"""The device that lm-eval's command names where its user names none."""
+OWN_ARGUMENTS = {"pretrained", "adapter", "peft", "batch_size", "max_batch_size",
+                 "enable_thinking", "thinking_tokens"}  # fmt: skip
+NOT_OF_A_BASE = {"model", "backend", "model_args", "endpoint", "gguf"}
+"""Fields of a study's base that say what answers: that is `pretrained` here."""
+
+LM_EVALS_NAMES = {"arc_challenge"}
+"""Suites of ours that lm-eval has a task of the same name for: here the name is lm-eval's."""
 
 TokenizedPair = tuple[tuple[str, str] | None, Sequence[int], Sequence[int]]
 """As lm-eval makes it: texts, ids of the context, ids of the continuation."""
@@ -33,8 +43,9 @@ class HarnessLM(TemplateLM):
     """The engine behind lm-eval's model interface.
 
     Args:
-        pretrained: Base model, hub name or folder.
+        pretrained: Base model: hub name, folder, or ``builtin:tiny``.
         adapter: An adapter to attach and answer with; without one the base answers.
+        peft: The same under the name that lm-eval's ``hf`` has for it.
         dtype: Precision, ``float32`` by default. ``bfloat16_verified`` gives float32's accuracies
             and texts; metrics that are made of the log-likelihoods of several choices themselves
             (``brier_score``, ``truthfulqa_mc2``) then carry bf16's rounding.
@@ -54,6 +65,7 @@ class HarnessLM(TemplateLM):
         pretrained: str,
         *,
         adapter: str | None = None,
+        peft: str | None = None,
         dtype: str = "float32",
         quantization: str = "none",
         batch_size: int | str | None = None,  # noqa: ARG002 lm-eval always passes it
@@ -62,15 +74,16 @@ class HarnessLM(TemplateLM):
         **options: object,
     ) -> None:
         super().__init__()
+        adapter = adapter or peft
+        check_arguments({"pretrained": pretrained, "adapter": adapter, **options})
         tokens = options.pop("thinking_tokens", None)
         self._thinking = {"thinking_tokens": int(str(tokens))} if tokens else {}
         if (switch := options.pop("enable_thinking", None)) is not None:
             options["chat_template_kwargs"] = {"enable_thinking": switch}
-        if device is None or (device == UNSAID and not torch.cuda.is_available()):
-            device = "auto"
         self.engine = load_engine(
-            str(pretrained), dtype=dtype, quantization=quantization, device=device, **options
-        )
+            resolve_model(str(pretrained), Path()), dtype=dtype, quantization=quantization,
+            device=device or "auto", **options,
+        )  # fmt: skip
         self.arm = BASE
         if adapter:
             self.arm = TUNED
@@ -204,8 +217,68 @@ def _number(response: Response) -> float:
     return float("nan") if response.logprob is None else response.logprob
 
 
+def check_arguments(given: Mapping[str, object]) -> None:
+    """Check model arguments without loading anything.
+
+    Raises:
+        StudyError: If one is not known, or none says which model.
+        ModelError: If the adapter's folder cannot be read.
+    """
+    known = OWN_ARGUMENTS | (BaseSection.model_fields.keys() - NOT_OF_A_BASE)
+    for name in given.keys() - known:
+        close = nearest(name, known).partition("; known")[0].rstrip("?")
+        raise StudyError(
+            f"model argument {name!r} is not one of ours{close}; known: {', '.join(sorted(known))}"
+        )
+    if not given.get("pretrained"):
+        raise StudyError("which model answers? Give --model_args pretrained=MODEL")
+    resolve_model(str(given["pretrained"]), Path())
+    if given.get("adapter") and given.get("peft"):
+        raise StudyError("'peft' is another word for 'adapter': give one of them")
+    if adapter := given.get("adapter") or given.get("peft"):
+        read_adapter_folder(Path(str(adapter)))
+
+
+def builtin_suites() -> list[str]:
+    """Return the folders of built-in suites whose names lm-eval has no task of its own for."""
+    return [str(place) for place in sorted(TASKS.iterdir())
+            if place.is_dir() and place.name not in LM_EVALS_NAMES]  # fmt: skip
+
+
+def complete(args: Namespace) -> None:
+    """Give lm-eval's command our defaults where neither options nor its file say otherwise.
+
+    Args:
+        args: Parsed options, changed in place: built-in suites are found, our model is asked, and
+            its device is chosen as a study's ``auto``.
+
+    Raises:
+        StudyError: If an argument of our model cannot be; nothing has been loaded or searched yet.
+    """
+    from lm_eval.config.evaluate_config import EvaluatorConfig
+
+    options = vars(args)
+    file = options.get("config")
+    given = EvaluatorConfig.load_yaml_config(file) if file else {}
+    if hasattr(args, "include_path"):
+        theirs = args.include_path or given.get("include_path")
+        args.include_path = builtin_suites() + ([theirs] if theirs else [])
+    if args.command != "run":
+        return
+    args.model = args.model or given.get("model") or "harness"
+    if args.model != "harness":
+        return
+    arguments = args.model_args or given.get("model_args") or {}
+    if isinstance(arguments, str):
+        arguments = simple_parse_args_string(arguments)
+    device = arguments.pop("device", None)
+    args.device = args.device or device or given.get("device") or "auto"
+    args.model_args = arguments
+    check_arguments(arguments)
+
+
 def main(argv: Sequence[str]) -> None:
-    """Run lm-eval's own command with the model type ``harness`` known.
+    """Run lm-eval's own command with the model type ``harness`` known, and asked by default.
 
     Args:
         argv: Its arguments, with or without the subcommand.
@@ -217,7 +290,9 @@ def main(argv: Sequence[str]) -> None:
     before, sys.argv = sys.argv, ["harness lm-eval", *argv]
     try:
         cli = HarnessCLI()
-        cli.execute(cli.parse_args())
+        args = cli.parse_args()
+        complete(args)
+        cli.execute(args)
     except (ValueError, KeyError, NotImplementedError) as error:
         said = str(error).strip().partition("\n")[0]
         raise StudyError(f"lm-eval refuses: {said}") from error

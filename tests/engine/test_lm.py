@@ -8,7 +8,7 @@ import pytest
 from support.suites import write_rows
 from support.tiny_models import llama, lora
 
-from harness.errors import ModelError
+from harness.errors import HarnessError, ModelError
 
 pytestmark = pytest.mark.model
 
@@ -112,14 +112,77 @@ def test_an_adapter_that_is_not_there_is_one_sentence(place: Path) -> None:
         HarnessLM(str(place / "base"), adapter=str(place / "missing"), device="cpu")
 
 
-def test_a_machine_without_cuda_needs_no_device(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """lm-eval says cuda:0 where its user says nothing; what its user says otherwise is kept."""
-    from harness.engine.lm_eval_model import UNSAID, HarnessLM
+def test_two_words_score_a_built_in_suite(tmp_path: Path) -> None:
+    """Neither --model nor --include_path nor --device is needed; lm-eval's word for an adapter."""
+    from harness.engine import lm_eval_model
+    from harness.study import resolve_model
 
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    model = HarnessLM(str(place / "base"), device=UNSAID)
-    assert next(model.engine.switch.base.parameters()).device.type != "cuda"
-    with pytest.raises(ModelError, match="no device 'cuda:1'"):
-        HarnessLM(str(place / "base"), device="cuda:1")
+    lora(Path(resolve_model("builtin:tiny", Path())), tmp_path / "tuned")
+    lm_eval_model.main(
+        [
+            "--model_args", f"pretrained=builtin:tiny,peft={tmp_path / 'tuned'}",
+            "--tasks", "arc_mini", "--limit", "2", "--log_samples", "--output_path",
+            str(tmp_path / "scores"),
+        ]
+    )  # fmt: skip
+    [samples] = (tmp_path / "scores").glob("**/samples_arc_mini_*.jsonl")
+    assert len(samples.read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("pretrained=builtin:tiny,adaptor=x", "did you mean 'adapter'; known: adapter, batch_size"),
+        ("pretrained=builtin:tiny,zzz=1", "'zzz' is not one of ours; known: adapter, batch_size"),
+        ("pretrained=builtin:tin", "no built-in model 'tin'; did you mean 'tiny'"),
+        ("pretrained=builtin:tiny,peft=/no/where", "a candidate must be a folder"),
+        ("pretrained=builtin:tiny,peft=a,adapter=b", "'peft' is another word for 'adapter'"),
+        ("dtype=float32", "Give --model_args pretrained=MODEL"),
+    ],
+)
+def test_a_wrong_model_argument_is_refused_before_tasks_are_read(
+    arguments: str, expected: str
+) -> None:
+    """The task that is named does not exist: its refusal would come after minutes of reading."""
+    from harness.engine import lm_eval_model
+
+    with pytest.raises(HarnessError, match=expected):
+        lm_eval_model.main(["--model_args", arguments, "--tasks", "no_such_task"])
+
+
+def test_lm_evals_file_wins_over_our_defaults(tmp_path: Path) -> None:
+    """A model, a device and a folder of tasks that its --config names are used."""
+    from argparse import Namespace
+
+    from harness.engine import lm_eval_model
+
+    (tmp_path / "config.yaml").write_text(
+        "model: harness\ndevice: cpu\ninclude_path: own\nmodel_args: pretrained=builtin:tiny\n"
+    )
+    args = Namespace(
+        command="run", config=str(tmp_path / "config.yaml"), model=None, model_args=None,
+        device=None, include_path=None,
+    )  # fmt: skip
+    lm_eval_model.complete(args)
+    assert (args.model, args.device) == ("harness", "cpu")
+    assert args.include_path == [*lm_eval_model.builtin_suites(), "own"]
+    assert args.model_args == {"pretrained": "builtin:tiny"}
+
+    other = Namespace(command="run", config=None, model="hf", device=None, include_path=None)
+    lm_eval_model.complete(other)
+    assert (other.model, other.device) == ("hf", None)
+
+    args.config, args.device = None, None
+    lm_eval_model.complete(args)
+    assert args.device == "auto"
+
+
+def test_no_built_in_suite_takes_a_name_of_lm_evals_own() -> None:
+    """A task that is asked for by lm-eval's name is lm-eval's."""
+    import lm_eval.tasks
+
+    from harness.engine.lm_eval_model import LM_EVALS_NAMES, builtin_suites
+
+    theirs = {file.stem for file in Path(lm_eval.tasks.__file__).parent.rglob("*.yaml")}
+    assert not theirs & {Path(place).name for place in builtin_suites()}
+    assert theirs >= LM_EVALS_NAMES
