@@ -11,11 +11,25 @@ from harness.errors import StudyError
 from harness.files import check_output, write_text
 
 
+def _margin(given: str | float) -> float:
+    """Read a margin as a study does; 0 asks whether there is any drop at all."""
+    from harness.study.sections import share_of_scale
+
+    try:
+        margin = float(str(share_of_scale(given)))
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    if not margin >= 0:
+        raise typer.BadParameter(f"a margin is 0 or more: found {given}")
+    return margin
+
+
 def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     base: Annotated[Path, typer.Argument(metavar="BASE", help="Scores of the base model.")],
     tuned: Annotated[Path, typer.Argument(metavar="TUNED", help="Scores of the tuned model.")],
     margin: Annotated[
-        float | None, typer.Option(min=0.0, max=1.0, help="Largest acceptable drop, as 0.03.")
+        float | None,
+        typer.Option(parser=_margin, metavar="FLOAT", help="Largest acceptable drop, as 0.03."),
     ] = None,
     alpha: Annotated[float, typer.Option(min=0.0, max=0.5, help="False-alarm rate.")] = 0.05,
     metric: Annotated[
@@ -59,6 +73,7 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
     """
     from harness import report
     from harness.pipeline.finished import compare_scores
+    from harness.records import Suite
     from harness.store.run_folder import RunFolder
     from harness.store.score_files import logs_of
 
@@ -80,6 +95,10 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         cluster=cluster,
     )
     console.show(result)
+    for suite in result.suites if margin is None else ():
+        is_default = suite.margin == Suite(name=suite.name, metric=suite.metric).margin
+        whose = "the default" if is_default else "the suite's own"
+        console.say(f"{suite.name}: margin {100 * suite.margin:g} points, {whose}; `--margin`")
     for note in result.notes:
         console.say(note)
     if json_out is not None:

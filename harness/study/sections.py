@@ -15,7 +15,24 @@ AUTO, VERIFIED = "auto", "bfloat16_verified"
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Share = Annotated[float, Field(gt=0, lt=1)]
-Margin = Annotated[float, Field(ge=SMALLEST, lt=1)]
+
+
+def share_of_scale(given: object) -> object:
+    """Refuse a margin in points or percent; everything else is for the field's own bounds.
+
+    Raises:
+        ValueError: With what to write.
+    """
+    try:
+        is_share = float(given) < 1  # type: ignore[arg-type]  # what is no number raises
+    except (TypeError, ValueError):
+        is_share = False
+    if is_share:
+        return given
+    raise ValueError(f"a margin is a share of the scale: 0.05 is five points; found {given!s:.40}")
+
+
+Margin = Annotated[float, BeforeValidator(share_of_scale), Field(ge=SMALLEST, lt=1)]
 Rate = Annotated[float, Field(ge=SMALLEST, lt=0.5)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 

@@ -79,6 +79,20 @@ def test_scores_alone_do_not_say_that_no_item_was_lost(tmp_path: Path) -> None:
     assert "items were right before" not in written
 
 
+def test_a_margin_is_a_share_and_the_default_is_told(tmp_path: Path) -> None:
+    """Points and percent are refused in the words of a study; who gives none reads which held."""
+    sides = [str(plain(tmp_path / name, [1.0] * COUNT)) for name in ("a.jsonl", "b.jsonl")]
+    for given in ("3", "3%", "three"):
+        refused = harness_here("compare", *sides, "--margin", given)
+        told = " ".join(refused.stderr.replace("│", " ").split())
+        assert refused.returncode == 2
+        assert f"a margin is a share of the scale: 0.05 is five points; found {given}" in told
+    below = harness_here("compare", *sides, "--margin", "-0.1")
+    assert (below.returncode, "0 or more: found -0.1" in below.stderr) == (2, True), below.stderr
+    assert "margin 3 points, the default; `--margin`" in harness_here("compare", *sides).stdout
+    assert "the default" not in harness_here("compare", *sides, "--margin", "0.05").stdout
+
+
 def test_a_run_keeps_its_reports(tmp_path: Path) -> None:
     """Scores are not compared into the folder of a study's run, whose files would be another's."""
     sides = [str(plain(tmp_path / name, [1.0] * COUNT)) for name in ("a.jsonl", "b.jsonl")]

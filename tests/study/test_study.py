@@ -52,7 +52,9 @@ def test_paths_belong_to_the_study_file(tmp_path: Path) -> None:
     [
         (("suites:", "suite:"), "did you mean 'suites'?"),
         (("margin: 0.05", "margn: 0.05"), "did you mean 'margin'?"),
-        (("margin: 0.05", "margin: 5"), "less than 1: found 5"),
+        (("margin: 0.05", "margin: 5"), "share of the scale: 0.05 is five points; found 5"),
+        (("margin: 0.05", "margin: 5%"), "share of the scale: 0.05 is five points; found 5%"),
+        (("margin: 0.05", "margin: 0"), "greater than or equal to 0.000001: found 0"),
         (("name: mine\n", ""), "a study needs 'name'"),
         (("train: rows.jsonl", "note: none"), "needs either 'train'"),
         (("name: second", "name: first"), "'first' is used twice"),
