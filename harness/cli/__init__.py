@@ -3,6 +3,7 @@
 Nothing heavy is imported here: ``harness --help`` must not load torch.
 """
 
+import logging
 import os
 import sys
 import warnings
@@ -71,6 +72,8 @@ def main() -> None:
     """Run the command line; what a user can mend is one sentence and a documented exit code."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     warnings.simplefilter("ignore", FutureWarning)  # the libraries' news for their own callers
+    # bitsandbytes warns of optional kernels as PEFT imports it, also where nothing is in 4 bits
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
     code = boundary.guarded(lambda: app(standalone_mode=False))
     boundary.close_output()
     sys.exit(code)

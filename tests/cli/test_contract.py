@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from support.command import HARNESS, harness, run
+from support.command import HARNESS, PYTHON, harness, run
 from typer.main import get_command
 
 from harness.cli import app
@@ -52,6 +52,21 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(
     assert expected in done.stderr
     assert "Traceback" not in done.stderr
     assert not list(tmp_path.iterdir()), "nothing may be written"
+
+
+def test_notices_of_optional_kernels_are_kept_from_the_terminal_and_errors_are_not() -> None:
+    """What bitsandbytes lacks for 4 bits is nobody's concern where nothing is in 4 bits."""
+    code = (
+        "import contextlib, logging\n"
+        "from harness.cli import main\n"
+        "with contextlib.suppress(SystemExit): main()\n"
+        "ops = logging.getLogger('bitsandbytes.backends.cpu.ops')\n"
+        "ops.warning('Failed to load CPU gemm_4bit_forward from kernels-community')\n"
+        "ops.error('a library is broken')\n"
+    )
+    done = run(*PYTHON, "-c", code, "--version")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "a library is broken\n"
 
 
 def test_init_writes_a_study_that_loads(tmp_path: Path) -> None:

@@ -207,9 +207,7 @@ def test_target_suites_come_first_and_decide_who_is_best() -> None:
     )  # fmt: skip
     assert found.recommended == "scholar"
     assert found.recommendation.startswith("scholar can ship, but gains nothing that shows on what")
-    assert (
-        report.markdown(found).splitlines()[1].startswith("# s: scholar gains nothing")
-    )
+    assert report.markdown(found).splitlines()[1].startswith("# s: scholar gains nothing")
     assert {c.reference for c in found.rivals} == {"scholar"}
     assert matrix(found).columns[0].is_target
     assert "The others that pass, against scholar" in report.html(found)
