@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 from pydantic import ValidationError
+from tqdm.auto import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
@@ -171,14 +173,14 @@ class SuiteCallback(TrainerCallback):
     ) -> None:
         """Put the suites' scores among an evaluation's metrics."""
         scores = self._scores(state.global_step)
-        broken = self._hold(scores, control) if self._trainer.is_in_train else {}
+        if self._trainer.is_in_train:
+            self._hold(scores, control)
         if metrics is None:
             return
         metrics.update({f"{PREFIX}{suite}": score for suite, score in scores.items()})
         if self._rule.limit and self._trainer.is_in_train:
-            for suite, score in scores.items():
-                oriented = self._slices[suite].suite.oriented(score)
-                metrics[f"{PREFIX}{suite}{WITHIN}"] = -1.0 if broken else oriented
+            for suite in scores:
+                metrics[f"{PREFIX}{suite}{WITHIN}"] = self._value(suite, scores, within=True)
 
     def on_save(
         self, args: TrainingArguments, state: TrainerState, _: TrainerControl, **__: object
@@ -199,7 +201,9 @@ class SuiteCallback(TrainerCallback):
             return
         best = (args.metric_for_best_model or "").endswith(WITHIN)
         if best and (state.best_metric is None or state.best_metric < 0):
-            log.warning("no checkpoint stayed within the limits: the one that is kept is not, too")
+            _tell("no checkpoint stayed within the limits: the one that is kept is not, too")
+        elif kept := self._kept(args, state):
+            _tell(kept)
         folder = Path(args.output_dir, "harness")
         model = self._trainer.accelerator.unwrap_model(self._trainer.model)
         is_adapter = hasattr(model, "peft_config")
@@ -211,7 +215,38 @@ class SuiteCallback(TrainerCallback):
         base = str(getattr(model.config, "_name_or_path", "") or "")
         if base:
             write_text(folder / "study.yaml", self._study(base, model, Path(args.output_dir).name))
-            log.warning("the model is judged by: harness run %s", folder / "study.yaml")
+            _tell(f"the model is judged by: harness run {folder / 'study.yaml'}")
+
+    def _kept(self, args: TrainingArguments, state: TrainerState) -> str:
+        """Say which checkpoint was loaded as the best by a suite; empty where none was."""
+        metric = "eval_" + (args.metric_for_best_model or "").removeprefix("eval_")
+        within = metric.endswith(WITHIN)
+        suite = metric.removesuffix(WITHIN).removeprefix(PREFIX)
+        if not args.load_best_model_at_end or f"{PREFIX}{suite}" != metric.removesuffix(WITHIN):
+            return ""
+        if not state.best_model_checkpoint or suite not in self._slices:
+            return ""
+        evaluated = {entry["step"] for entry in state.log_history if "eval_runtime" in entry}
+        later = [
+            self._value(suite, _suites_of(entry), within=within)
+            for entry in state.log_history
+            if f"{PREFIX}{suite}" in entry and entry["step"] in evaluated
+            if entry["step"] > state.best_global_step
+        ]
+        equal = later.count(state.best_metric)
+        said = f", which {equal} later {'one equals' if equal == 1 else 'ones equal'}"
+        kept = Path(state.best_model_checkpoint).name
+        return (
+            f"kept {kept}: {metric.removeprefix('eval_')} {state.best_metric:.2f}"
+            f"{said if equal else ''}"
+        )
+
+    def _value(self, suite: str, scores: Scores, *, within: bool) -> float:
+        """Return a suite's metric of an evaluation: its score, or what counts within the limits."""
+        if not within:
+            return scores[suite]
+        broken = self._rule.broken(self._before, scores)
+        return -1.0 if broken else self._slices[suite].suite.oriented(scores[suite])
 
     def _draw(self, items: int, seed: int) -> "dict[str, LoadedSuite]":
         from harness.engine import load_suite
@@ -268,19 +303,15 @@ class SuiteCallback(TrainerCallback):
                 for one in slices
             }
 
-    def _hold(self, scores: Scores, control: TrainerControl) -> Scores:
-        """Return the falls beyond their limit; end the training if there are any."""
+    def _hold(self, scores: Scores, control: TrainerControl) -> None:
+        """Tell of falls beyond their limit; end the training if there are any."""
         broken = self._rule.broken(self._before, scores)
         for suite, fall in broken.items():
-            log.warning(
-                "%s lost %.3f since before training, more than %.3f%s",
-                suite,
-                fall,
-                self._rule.limit[suite],
-                ": training ends" if self._stop else "",
+            _tell(
+                f"{suite} lost {fall:.3f} since before training, more than "
+                f"{self._rule.limit[suite]:.3f}{': training ends' if self._stop else ''}"
             )
         control.should_training_stop |= bool(broken) and self._stop
-        return broken
 
     def _record(self, folder: Path, state: TrainerState) -> None:
         seen = [
@@ -315,6 +346,17 @@ class SuiteCallback(TrainerCallback):
             sort_keys=False,
         )
         return f"# Judges the model on items that were not looked at while it was trained.\n{text}"
+
+
+def _tell(said: str) -> None:
+    """Log a warning that begins on a line of its own, above the trainer's progress bar."""
+    with logging_redirect_tqdm(tqdm_class=tqdm):
+        log.warning(said)
+
+
+def _suites_of(entry: Mapping[str, float]) -> Scores:
+    """Return the suites' scores of one entry of a trainer's log."""
+    return {k.removeprefix(PREFIX): v for k, v in entry.items() if k.startswith(PREFIX)}
 
 
 def is_dir(path: str) -> bool:

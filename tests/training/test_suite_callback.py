@@ -49,7 +49,9 @@ def logged(trainer: Any, name: str) -> dict[int, float]:
     return {e["step"]: e[name] for e in trainer.state.log_history if name in e}
 
 
-def test_an_sft_script_keeps_the_checkpoint_that_is_best_on_a_suite(tmp_path: Path) -> None:
+def test_an_sft_script_keeps_the_checkpoint_that_is_best_on_a_suite(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """Three lines; scores stand in the log, choose the checkpoint, and change nothing of the rest.
 
     The folder that it leaves is planned as it is, without the items that were looked at.
@@ -61,7 +63,7 @@ def test_an_sft_script_keeps_the_checkpoint_that_is_best_on_a_suite(tmp_path: Pa
 
     often = {"eval_strategy": "steps", "eval_steps": 1, "save_strategy": "steps", "save_steps": 1}
     best = {"load_best_model_at_end": True, "metric_for_best_model": "harness_arc_mini"}
-    trainer = sft(tmp_path / "out", **often, **best)
+    trainer = sft(tmp_path / "out", **often, **best, disable_tqdm=False)
     trainer.add_callback(EarlyStoppingCallback(early_stopping_patience=9))
     trainer.add_callback(SuiteCallback(trainer, [ARC], items=12))
     trainer.train()
@@ -72,6 +74,12 @@ def test_an_sft_script_keeps_the_checkpoint_that_is_best_on_a_suite(tmp_path: Pa
     assert trainer.state.best_metric == max(trained.values())
     kept = min(step for step, score in trained.items() if score == trainer.state.best_metric)
     assert trainer.state.best_global_step == kept
+    equal = list(trained.values()).count(trainer.state.best_metric) - 1
+    said = f", which {equal} later {'one equals' if equal == 1 else 'ones equal'}" if equal else ""
+    score = f"{trainer.state.best_metric:.2f}"
+    told = capfd.readouterr().err.replace("\r", "\n").splitlines()  # a bar is redrawn after \\r
+    assert f"kept checkpoint-{kept}: harness_arc_mini {score}{said}" in told
+    assert f"the model is judged by: harness run {tmp_path}/out/harness/study.yaml" in told
     left = tmp_path / "out" / "harness"
     weights = "adapter_model.safetensors"
     one, two = (load_file(place / weights) for place in (
