@@ -81,6 +81,8 @@ def command(  # noqa: PLR0913, PLR0917 - one parameter per option
         raise StudyError(
             f"a run's reports are kept: {out} holds the run of a study; give another --out"
         )
+    if out is not None and out.exists() and not out.is_dir():
+        raise StudyError(f"reports go into a folder: {out} is none; give another --out")
     if json_out is not None:
         check_output(json_out, inputs=[*logs_of(base), *logs_of(tuned)])
     result = compare_scores.compare(

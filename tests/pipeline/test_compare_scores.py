@@ -181,7 +181,7 @@ def test_an_unknown_metric_is_asked_for(tmp_path: Path) -> None:
     assert check(harness.compare(*sides, metric="drift"))["label"] == "improved"
     low = check(harness.compare(*sides, metric="drift", lower_is_better=True))
     assert (low["label"], low["higher_is_better"]) == ("regressed", False)
-    with pytest.raises(ComparisonError, match="both sides need loss for every item of t: 300 of"):
+    with pytest.raises(StudyError, match="both sides need loss for every item of t: 300 of"):
         harness.compare(*sides, metric="loss")
     results(sides[0], ("drift", False), ("fit", True))
     assert check(harness.compare(*sides, metric="drift"))["label"] == "regressed"
@@ -235,7 +235,7 @@ def test_one_filter_decides_and_the_others_are_told(tmp_path: Path) -> None:
         "(--filter).",
     )
     assert check(harness.compare(*sides, filter_name="flexible-extract"))["delta"] == -0.25
-    with pytest.raises(ComparisonError, match=r"'fuzzy' is not in both; base has strict-match, fl"):
+    with pytest.raises(StudyError, match=r"'fuzzy' is not in both; base has strict-match, fl"):
         harness.compare(*sides, filter_name="fuzzy")
 
 
@@ -245,6 +245,20 @@ def test_a_margin_that_is_none_is_refused(tmp_path: Path, margin: float) -> None
     scores = plain(tmp_path / "a.jsonl", [1.0] * 50)
     with pytest.raises(StudyError, match="margin"):
         harness.compare(scores, scores, margin=margin)
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["--margin 0", "--margin 1", "--margin nan", "--alpha 0", "--alpha 0.5", "--scale 3 1",
+     "--scale 0 0.5", "--metric loss", "--filter none", "--cluster page", "--json a.jsonl",
+     "--json .", "--out a.jsonl"],
+)  # fmt: skip
+def test_a_refused_value_of_an_option_is_a_usage_error(tmp_path: Path, given: str) -> None:
+    """Exit code 2, never 3, which says that two sides cannot be compared; nothing is written."""
+    plain(tmp_path / "a.jsonl", [1.0, 0.25] * 25)
+    done = harness_here("compare", "a.jsonl", "a.jsonl", *given.split(), folder=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert [one.name for one in tmp_path.iterdir()] == ["a.jsonl"]
 
 
 def run_of(folder: Path, suite: Suite, **arms: float) -> None:

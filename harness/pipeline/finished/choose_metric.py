@@ -85,9 +85,10 @@ def choose(name: str, base: LoggedSuite, tuned: LoggedSuite, wanted: Wanted) -> 
     """Choose a suite's metric and filter, and read both sides' scores by it.
 
     Raises:
-        ComparisonError: If a side lacks the metric or the filter.
+        ComparisonError: If one side lacks the metric or the filter.
         DataError: If a score lies outside the metric's scale.
-        StudyError: If nothing says which metric decides, or which way is better.
+        StudyError: If nothing says which metric decides, or which way is better, or neither side
+            has what is wanted.
     """
     sides = _Sides(name, _filter(name, base, tuned, wanted.filter_name), base, tuned)
     metric = _metric(sides, wanted)
@@ -105,7 +106,8 @@ def _filter(name: str, base: LoggedSuite, tuned: LoggedSuite, wanted: str | None
     chosen = wanted or base.filters[0]
     if chosen in base.by_filter and chosen in tuned.by_filter:
         return chosen
-    raise ComparisonError(
+    is_mistyped = chosen not in base.by_filter and chosen not in tuned.by_filter
+    raise (StudyError if is_mistyped else ComparisonError)(
         f"both sides need the same filter of {name}: {chosen!r} is not in both; base has "
         f"{', '.join(base.filters) or 'none'}; tuned has {', '.join(tuned.filters) or 'none'}"
     )
@@ -168,11 +170,13 @@ def _declared(sides: _Sides, known: Suite | None) -> str:
 
 
 def _require(sides: _Sides, metric: str) -> None:
+    """Refuse a metric that some items lack; one that none has was mistyped (exit code 2)."""
+    is_mistyped = not any(item.has(metric) for _, items in sides.items() for item in items)
     for side, items in sides.items():
         lacking = sum(not item.has(metric) for item in items)
         if lacking:
             shown = ", ".join(name or PLAIN for name in sides.metrics())
-            raise ComparisonError(
+            raise (StudyError if is_mistyped else ComparisonError)(
                 f"both sides need {metric or PLAIN} for every item of {sides.name}: {lacking} of "
                 f"{len(items)} lack it in {side}; the files have {shown}: name another with "
                 "--metric"
