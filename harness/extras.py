@@ -37,7 +37,7 @@ EXTRAS = {
             "transformers",
         ),
     ),
-    "train": Extra("training", ("accelerate", "ftfy", "pyarrow", "trl"), includes="engine"),
+    "train": Extra("training", ("accelerate", "ftfy", "pyarrow", "tqdm", "trl"), includes="engine"),
     "metrics": Extra("an evaluate module", ("datasets", "evaluate")),
     "databases": Extra("reading from a database server", ("pg8000", "sqlalchemy")),
     "history": Extra("a history of runs", (), includes="databases"),

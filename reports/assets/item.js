@@ -79,7 +79,7 @@ const itemView = (data) => {
     box.append(make("h4", `${title}: ${outcome}${answer[ANSWER.cut] ? ", cut at the length limit" : ""}`));
     if (answer[ANSWER.thought].length) {
       const thought = lines(answer[ANSWER.thought]);
-      box.append(within("details", [make("summary", `its thought, ${thought.length.toLocaleString("en")} characters, not judged`), preformatted(thought)]));
+      box.append(within("details", [make("summary", `its thought, ${thought.length.toLocaleString("en")} characters, not judged`), preformatted(thought)], { class: "thought" }));
     }
     if (answer[ANSWER.turns]) {
       for (const [role, text, judged] of answer[ANSWER.turns]) {

@@ -101,7 +101,7 @@ def test_the_job_says_what_happened(
     folder = tmp_path / "runs" / "support-bot"
     assert json.loads((folder / "gate.json").read_text())["verdict"] == verdict
     heading = (tmp_path / "summary.md").read_text().splitlines()[1]
-    shown = "ship tuned" if verdict == "pass" else verdict
+    shown = "nothing broke, nothing gained" if verdict == "pass" else verdict
     assert heading.startswith(f"# support-bot: {shown}")
     case = next(iter(next(iter(JUnitXml.fromfile(str(folder / "junit.xml"))))))
     skipped = [entry for entry in case.result if isinstance(entry, Skipped)]

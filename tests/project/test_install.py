@@ -162,8 +162,8 @@ def test_every_missing_extra_is_named_at_once(tmp_path: Path) -> None:
     assert done.stdout == (
         "training, judging SQL and choosing rows by language need packages that are not installed "
         "(accelerate, datasets, duckdb, ftfy, huggingface_hub, lm_eval, peft, psutil, py3langid, "
-        "pyarrow, safetensors, sklearn, sqlglot, tokenizers, torch, transformers, trl): "
-        "pip install 'finetune-harness[train,sql,languages]'\n"
+        "pyarrow, safetensors, sklearn, sqlglot, tokenizers, torch, tqdm, transformers, trl"
+        "): pip install 'finetune-harness[train,sql,languages]'\n"
     ), done.stderr
 
 
