@@ -22,6 +22,8 @@ UNTIL_LIMIT, ONLY_THOUGHT = "thought_until_limit", "only_thought"
 THINKING_TOKENS, ANSWER_TOKENS = "thinking_tokens", "answer_tokens"
 """Columns of an arm that thinks: tokens of each item's thought, and of what follows it."""
 
+_ATTRIBUTES = 80
+"""Characters that the attributes of a tag may take."""
 HARMONY = "<|channel|>"
 _FINAL = "<|channel|>final<|message|>"
 _FINAL_MARK = re.compile(
@@ -94,9 +96,9 @@ class ThoughtForm:
 def _opening(form: ThoughtForm) -> re.Pattern[str]:
     """Return what finds the beginning of a thought, in any case."""
     tag = re.fullmatch(r"<(\w+)>", form.opening)
-    return re.compile(
-        rf"<{tag[1]}(?:\s[^<>\n]{{0,80}})?>" if tag else re.escape(form.opening), re.IGNORECASE
-    )
+    attributes = rf"(?:\s[^<>\n]{{0,{_ATTRIBUTES}}})?"
+    pattern = rf"<{tag[1]}{attributes}>" if tag else re.escape(form.opening)
+    return re.compile(pattern, re.IGNORECASE)
 
 
 @cache
@@ -128,7 +130,7 @@ FORMS = (
 )  # fmt: skip
 """Marks of thoughts, by family; another family is one more entry."""
 
-_LONGEST_OPENING = max(len(form.opening) for form in FORMS)
+_LONGEST_OPENING = max(len(form.opening) for form in FORMS) + 1 + _ATTRIBUTES
 
 MARKS = (
     HARMONY, "<|message|>", "<|start|>", "<|end|>", "<|eom|>", "<|return|>", "<|call|>",
@@ -237,7 +239,7 @@ def answer_of(text: str) -> str:
 def _leading(text: str, at: int) -> ThoughtForm | None:
     """Return the form of a thought that begins at a place, blanks aside."""
     begin = _unblank(text, at)
-    rest = text[begin : begin + _LONGEST_OPENING + 81]
+    rest = text[begin : begin + _LONGEST_OPENING]
     if form := opening_at(rest)[0]:
         return form
     unsure = (f for f in FORMS if not f.sure and rest.startswith(f.opening))
@@ -253,7 +255,7 @@ def _unblank(text: str, at: int) -> int:
 def _after_opening(text: str, at: int, form: ThoughtForm) -> int:
     """Return the place behind a thought's opening, where it has one of its own."""
     begin = _unblank(text, at)
-    size = form.opening_in(text[begin : begin + _LONGEST_OPENING + 81])
+    size = form.opening_in(text[begin : begin + _LONGEST_OPENING])
     return begin + size if size else at
 
 

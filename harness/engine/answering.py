@@ -15,7 +15,7 @@ from harness.engine.prefix.prefilled import Prompt
 from harness.engine.rolling import rolling_windows, sum_windows
 from harness.models.hardware import is_out_of_memory, release_memory
 from harness.models.protocols import PretrainedTokenizer
-from harness.records import AnswerBatch, Answerer, Drafts, Request, Response
+from harness.records import Drafts, Request, Response
 from harness.suites.tokenize import Encoder, most_new_tokens, tokens_needed
 
 log = logging.getLogger("harness.engine")
@@ -34,14 +34,6 @@ class Asked(NamedTuple):
 
 AskedBatch = list[tuple[Asked, Response]]
 """Answers of a finished batch."""
-
-
-def answers_of_one(
-    answerer: Answerer, arm: str, requests: Sequence[Request], drafts: Drafts | None
-) -> Iterator[AnswerBatch]:
-    """Answer requests for one arm by the way in which several are answered."""
-    for batch in answerer.answer_arms({arm: requests}, drafts={arm: drafts or {}}):
-        yield [(request, response) for _, request, response in batch]
 
 
 def _goes_on(request: Request) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from harness.engine.adapters.switch import ActiveArm, AdapterSwitch, AttachedArm
-from harness.engine.answering import Answering, Asked, answers_of_one
+from harness.engine.answering import Answering, Asked
 from harness.engine.decoding.kept_turns import KeptTurns
 from harness.engine.prefix.parity_check import probe_ids, use_packed_attention
 from harness.engine.prefix.prefill import Runner
@@ -26,7 +26,15 @@ from harness.models.load_model import (
 )
 from harness.models.merged_form import make_form
 from harness.models.protocols import CausalLM, PretrainedTokenizer
-from harness.records import BASE, AnswerBatch, ArmAnswerBatch, Drafts, Request, Response
+from harness.records import (
+    BASE,
+    AnswerBatch,
+    ArmAnswerBatch,
+    Drafts,
+    Request,
+    Response,
+    answers_of_one,
+)
 from harness.study import BaseSection
 from harness.suites.tokenize import tokens_needed, too_long
 

@@ -4,7 +4,7 @@ Everything here is frozen data that imports nothing of ours; everything may impo
 what answers: ``base`` or a candidate. Two that are compared are ``base`` and ``tuned``.
 """
 
-from harness.records.answerer import Answerer
+from harness.records.answerer import Answerer, answers_of_one
 from harness.records.comparison import (
     PREFERENCE,
     SMALLEST,
@@ -121,5 +121,6 @@ __all__ = [
     "Trial",
     "Verdict",
     "Winner",
+    "answers_of_one",
     "has_own_prompts",
 ]

@@ -45,3 +45,11 @@ class Answerer(Protocol):
         Arms may share the work; what one answers never depends on which others are asked.
         """
         ...
+
+
+def answers_of_one(
+    answerer: Answerer, arm: str, requests: Sequence[Request], drafts: Drafts | None
+) -> Iterator[AnswerBatch]:
+    """Answer requests for one arm by the way in which several are answered."""
+    for batch in answerer.answer_arms({arm: requests}, drafts={arm: drafts or {}}):
+        yield [(request, response) for _, request, response in batch]

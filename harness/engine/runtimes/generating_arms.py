@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from harness.engine.answering import answers_of_one
 from harness.engine.decoding.sampling import SamplingParams
 from harness.engine.decoding.stopping import GeneratedText
 from harness.engine.open import LocalEngine
@@ -22,6 +21,7 @@ from harness.records import (
     Drafts,
     Request,
     Response,
+    answers_of_one,
 )
 from harness.suites.tokenize import too_long
 

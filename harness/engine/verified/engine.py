@@ -27,7 +27,6 @@ from pathlib import Path
 import torch
 
 from harness.engine.adapters.switch import AdapterSwitch
-from harness.engine.answering import answers_of_one
 from harness.engine.model import Engine
 from harness.engine.verified import calibration
 from harness.engine.verified.calibration import ErrorBound
@@ -53,6 +52,7 @@ from harness.records import (
     Request,
     RequestKey,
     Response,
+    answers_of_one,
 )
 
 log = logging.getLogger("harness.engine")

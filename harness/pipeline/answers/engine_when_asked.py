@@ -15,6 +15,7 @@ from harness.records import (
     Drafts,
     Request,
     Response,
+    answers_of_one,
 )
 from harness.store.answers import AnswerTable, Loaded, Shown
 from harness.suites.tokenize import too_long
@@ -107,8 +108,7 @@ class EngineWhenAsked:
         self, arm: str, requests: Sequence[Request], *, drafts: Drafts | None = None
     ) -> Iterator[AnswerBatch]:
         """Answer requests of any kinds for one arm; see `answer_arms`."""
-        for batch in self.answer_arms({arm: requests}, drafts={arm: drafts or {}}):
-            yield [(request, response) for _, request, response in batch]
+        return answers_of_one(self, arm, requests, drafts)
 
     def answer_arms(
         self,
