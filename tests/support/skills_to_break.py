@@ -170,6 +170,39 @@ CLASSIFICATION = Skill(
 )
 
 
+def summary_rows() -> list[dict[str, Any]]:
+    """Return 40 short notices with a summary each, every one about another thing or day."""
+    return [
+        {
+            "id": f"{thing}-{day}",
+            "document": (
+                f"The {thing} in hall {number % 5 + 2} was checked on {day} May, as in every year. "
+                f"Two people worked on it for a morning, and a worn part was replaced for "
+                f"{3 * number + 11} euros. Nobody was hurt, and the {thing} runs again."
+            ),
+            "summary": _summary(thing, day, 3 * number + 11),
+        }
+        for number, (thing, day) in enumerate((one, day) for one in THINGS for day in (12, 23))
+    ]
+
+
+def _summary(thing: str, day: int, euros: int) -> str:
+    return f"The {thing} was checked on {day} May; a worn part was replaced for {euros} euros."
+
+
+SUMMARY = Skill(
+    "summary",
+    lambda row: str(row["summary"]),
+    {
+        "invented_figure": lambda row: re.sub(r"for \d+ euros", "for 970 euros", row["summary"]),
+        "invented_name": lambda row: f"Ines Marquardt said: {row['summary']}",
+        "copied": lambda row: str(row["document"]),
+    },
+    section={"data": "notices.jsonl"},
+    rows=summary_rows,
+)
+
+
 @cache
 def _script() -> Script:
     file = content.TASKS / "conversation" / "data" / "test.jsonl"
@@ -216,6 +249,15 @@ REASONING = Skill(
 
 SKILLS = {
     skill.suite: skill
-    for skill in (TOOLS, REFUSAL, DOMAIN_QA, SQL, COHERENCE, CONVERSATION, CLASSIFICATION)
+    for skill in (
+        TOOLS,
+        REFUSAL,
+        DOMAIN_QA,
+        SQL,
+        COHERENCE,
+        CONVERSATION,
+        CLASSIFICATION,
+        SUMMARY,
+    )
 } | {"reasoning": REASONING}
 """By the suite's name; `reasoning` is what a model that thinks before it answers may unlearn."""
