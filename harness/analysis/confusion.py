@@ -130,6 +130,7 @@ def _decided(
             margin=comparison.suite.margin,
             alpha=comparison.decision.alpha if comparison.decision else 0.05,
             clusters=shared_clusters([pair.base.item.cluster for pair in pairs]),
+            largest=1.0,
         )
     except ComparisonError:
         return None

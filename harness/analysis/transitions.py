@@ -57,11 +57,18 @@ def right_counts(pairs: Sequence[Pair]) -> tuple[int, int]:
 
 
 def asked_text(item: Item) -> str | None:
-    """Return what a document asks: its last turn, else its question; None if that is no text."""
-    asked = item.doc.get("question")
+    """Return what a document asks; None if that is no text.
+
+    That is what its user says last, else its question, its text that has a label, or the document
+    that is to be summarised.
+    """
+    has_label = isinstance(item.doc.get("labels"), list | tuple)
+    fields = ("question", *(("text",) if has_label else ()), "document")
+    asked = next((item.doc[name] for name in fields if item.doc.get(name)), None)
     turns = item.doc.get("messages")
     if isinstance(turns, list | tuple) and turns and isinstance(turns[-1], Mapping):
-        asked = turns[-1].get("content")
+        said = [turn for turn in turns if isinstance(turn, Mapping) and turn.get("role") == "user"]
+        asked = (said or turns)[-1].get("content")
     script = item.doc.get("turns")
     if isinstance(script, list | tuple) and script:
         asked = script[-1].get("user") if isinstance(script[-1], Mapping) else script[-1]

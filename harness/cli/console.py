@@ -22,17 +22,11 @@ if TYPE_CHECKING:
 STOPPED = 130
 NARROWEST = 8
 """Columns of a name that is folded, at least."""
+ROOMY = 12
+"""Columns of a suite's name up to which columns stand well apart in 80 columns."""
 LONGEST_WORD = len("inconclusive")
 
 _STYLES = {"pass": "green", "fail": "bold red", "inconclusive": "yellow", "invalid": "bold red"}
-_WORDS = {
-    "improved": "improved",
-    "unchanged": "unchanged",
-    "not_worse": "not worse",
-    "regressed_within_margin": "worse, within margin",
-    "regressed": "regressed",
-    "inconclusive": "inconclusive",
-}
 
 
 class TerminalProgress:
@@ -215,12 +209,18 @@ def show(result: "Result") -> None:
         say(f"{result.recommendation}.")
 
 
-def _columns(names: Sequence[str], numbers: Sequence[str], label: str) -> "Table":
-    """Return an empty table: long names are folded, so that every number stays in 80 columns."""
+def _columns(
+    names: Sequence[str], numbers: Sequence[str], label: str, *, longest: int = 0
+) -> "Table":
+    """Return an empty table: every number stays in 80 columns.
+
+    Columns move together where the ``longest`` name needs it; still longer names are folded.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    apart = (0, 1) if longest <= ROOMY else (0, 1, 0, 0)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=apart)
     for name in names:
         table.add_column(name, overflow="fold", min_width=NARROWEST)
     for name in numbers:
@@ -238,6 +238,8 @@ def _recipe_table(recipes: "Sequence[RecipeComparison]") -> "Table":
 
 def recipe_row(found: "RecipeComparison") -> "tuple[Text, ...]":
     """Return the cells of one recipe on one suite, changes in points."""
+    from harness.report.wording import LABEL_TERMS
+
     decision = found.decision
     spread = "" if found.spread is None else f"{100 * found.spread:.1f}"
     named = (found.recipe, found.suite.name, str(len(found.candidates)))
@@ -250,14 +252,16 @@ def recipe_row(found: "RecipeComparison") -> "tuple[Text, ...]":
     )
     return (
         *map(cell, (*named, *numbers)),
-        cell(_WORDS[decision.label], _STYLES[decision.verdict]),
+        cell(LABEL_TERMS[decision.label], _STYLES[decision.verdict]),
     )
 
 
 def _table(
     comparisons: "Sequence[Comparison]", *, sides: tuple[str, str] = ("base", "tuned")
 ) -> "Table":
-    table = _columns(("suite",), ("items", *sides, "change", "90 % interval"), "verdict")
+    longest = max((len(comparison.suite.name) for comparison in comparisons), default=0)
+    figures = ("items", *sides, "change", "90 % interval")
+    table = _columns(("suite",), figures, "verdict", longest=longest)
     for comparison in comparisons:
         table.add_row(*row(comparison))
     return table
@@ -265,11 +269,13 @@ def _table(
 
 def row(comparison: "Comparison") -> "tuple[Text, ...]":
     """Return the cells of one comparison: scores in percent, changes in points."""
+    from harness.report.wording import LABEL_TERMS
+
     suite, decision = comparison.suite, comparison.decision
     style = _STYLES[comparison.verdict]
     if decision is None or comparison.base is None or comparison.tuned is None:
         return *map(cell, (suite.name, "0", "", "", "", "")), cell("invalid", style)
-    label = _WORDS[decision.label]
+    label = LABEL_TERMS[decision.label]
     if comparison.verdict == "fail" and decision.verdict != "fail":
         label = "must-pass failed"
     settled = comparison.verdict in ("pass", "fail")

@@ -131,7 +131,7 @@ def _row(name: str, suites: list[Suite], result: Result) -> MatrixRow:
         name=name,
         verdict=verdict,
         symbol=VERDICT_SYMBOLS[verdict],
-        words=status(verdict, list(found.values())),
+        words=status(name, result),
         is_best=name == result.recommended,
         cells=tuple(_cell(found[s.name], scores) if s.name in found else None for s in suites),
     )

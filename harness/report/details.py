@@ -7,7 +7,14 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from harness.analysis import TRANSITIONS, plain, shown_text, target_text, thought_text
+from harness.analysis import (
+    TRANSITIONS,
+    asked_and_said,
+    plain,
+    shown_text,
+    target_text,
+    thought_text,
+)
 from harness.analysis.diverse import diverse_losses
 from harness.display_text import clip, visible
 from harness.records import Comparison, Finding, Pair, Result
@@ -15,7 +22,7 @@ from harness.report import charts
 from harness.report.choice_view import ChoiceView, choice_view
 from harness.report.groups_view import GroupsView, extent, groups_view
 from harness.report.headline import Check, check
-from harness.report.item_browser import item_id
+from harness.report.item_browser import item_id, question
 from harness.report.item_links import cause_link, items_link, warning_links
 from harness.report.label_view import LabelView, label_view
 from harness.report.standouts import form_words
@@ -40,9 +47,8 @@ class Move:
 
 
 class Counted(NamedTuple):
-    """A number of items, what to say after it, and the address of exactly these items."""
+    """How many items, in words, and the address of exactly these."""
 
-    items: int
     words: str
     link: str
 
@@ -68,9 +74,13 @@ class Cause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostItem:
-    """One item that was right before and is wrong now."""
+    """One item that was right before and is wrong now.
+
+    ``prompt`` is the whole of what was asked, empty where that is no more than its question.
+    """
 
     id: str
+    question: str
     prompt: str
     target: str
     base: str
@@ -169,12 +179,14 @@ def _causes(findings: Sequence[Finding]) -> tuple[Cause, ...]:
             base_link=cause_link(f, "base"),
             tuned_link=cause_link(f, "tuned"),
             left=_counted(
-                Counted(f.left, "", cause_link(f, "base-alone")),
-                Counted(f.mended, " of them right now", cause_link(f, "base", "gained")),
+                (f.left, cause_link(f, "base-alone")),
+                (f.mended, cause_link(f, "base", "gained")),
+                "right now",
             ),
             entered=_counted(
-                Counted(f.entered, "", cause_link(f, "tuned-alone")),
-                Counted(f.broken, " of them right before", cause_link(f, "tuned", "lost")),
+                (f.entered, cause_link(f, "tuned-alone")),
+                (f.broken, cause_link(f, "tuned", "lost")),
+                "right before",
             ),
             change=precise(f.delta or 0.0),
             extent=extent(f),
@@ -185,9 +197,15 @@ def _causes(findings: Sequence[Finding]) -> tuple[Cause, ...]:
     )
 
 
-def _counted(*counts: Counted) -> tuple[Counted, ...]:
-    """Keep what counts any item."""
-    return tuple(count for count in counts if count.items)
+def _counted(all_: tuple[int, str], some: tuple[int, str], what: str) -> tuple[Counted, ...]:
+    """Word a number of items, and how many of them are of some kind; empty where there is none."""
+    if not all_[0]:
+        return ()
+    counted = [Counted(f"{all_[0]:,}", all_[1])]
+    if some[0]:
+        share = "all" if some[0] == all_[0] else f"{some[0]:,}"
+        counted.append(Counted(f"{share} {what}", some[1]))
+    return tuple(counted)
 
 
 def _examples(comparison: Comparison) -> tuple[LostItem, ...]:
@@ -196,11 +214,15 @@ def _examples(comparison: Comparison) -> tuple[LostItem, ...]:
 
 
 def _example(pair: Pair) -> LostItem:
-    verdict = pair.tuned.verdict
+    verdict, item = pair.tuned.verdict, pair.base.item
+    turn = asked_and_said((pair.base, pair.tuned))
+    asked = clip(visible(turn[0]) if turn else question(item), 600)
+    prompt = clip(visible(item.prompt), 6000)
     return LostItem(
-        id=item_id(pair.base.item.key),
-        prompt=clip(visible(pair.base.item.prompt), 1200),
-        target=clip(visible(target_text(pair.base.item)), 600),
+        id=item_id(item.key),
+        question=asked,
+        prompt="" if " ".join(prompt.split()) == asked else prompt,
+        target=clip(visible(target_text(item)), 600),
         base=clip(visible(shown_text(pair.base)), 600),
         tuned=clip(visible(shown_text(pair.tuned)), 600),
         labels=", ".join(plain(label) for label in verdict.labels),

@@ -2,6 +2,7 @@
 
 import math
 
+from harness.analysis.confusion import confusion
 from harness.records import Comparison, RecipeComparison, Result, Suite
 from harness.report.forms_view import forms_told
 from harness.report.wording import prompts_told
@@ -41,13 +42,16 @@ CHECK_FIELDS = {
     "margin": "the largest drop that would not matter",
     "p_adjusted": "p-value against 'no drop', after Holm over the candidate's suites",
     "items_needed": "where nothing is decided: about how many items would decide",
-    "label": "what the change is called; null where nothing may be compared",
+    "label": "what the change is called (`regressed_within_margin`: worse, within margin); null "
+    "where nothing may be compared",
     "verdict": "`pass`, `fail`, `inconclusive` or `invalid`",
     "reason": "why it is invalid, or decided otherwise than its label says",
     "prompts_differ": "there, and true, where each side has prompts of its own",
     "higher_is_better": "there, and false, where a rise is a loss",
     "scale": "there where the metric does not lie between 0 and 1: its two ends",
     "at_least": "there where the suite declares a goal: the score to reach",
+    "macro_f1": "there where items are classified: macro-F1 (`base`, `tuned`, `delta`, `ci_low`, "
+    "`ci_high`, `label`) over `n` items; it decides nothing",
 }
 """What each field of a check says. Numbers are in score units (0.05 is five points), or null."""
 
@@ -162,6 +166,27 @@ def _check(comparison: Comparison) -> dict[str, object]:
         "reason": comparison.reason,
         **({"prompts_differ": True} if comparison.prompts_differ else {}),
         **_reading(comparison.suite),
+        **_macro_f1(comparison),
+    }
+
+
+def _macro_f1(comparison: Comparison) -> dict[str, object]:
+    """Return macro-F1 beside the score that decides, where items are classified."""
+    found = confusion(comparison)
+    if found is None:
+        return {}
+    base, tuned = found.macro
+    decision = found.decision
+    return {
+        "macro_f1": {
+            "n": found.total,
+            "base": base,
+            "tuned": tuned,
+            "delta": tuned - base,
+            "ci_low": _number(decision.ci_low if decision else None),
+            "ci_high": _number(decision.ci_high if decision else None),
+            "label": decision.label if decision else None,
+        }
     }
 
 

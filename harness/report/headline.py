@@ -50,7 +50,8 @@ class Check:
 class Card:
     """One candidate: its decision in words, its checks, the worst first, and what it costs.
 
-    ``gainless`` words that it improved on nothing, and is empty where it did.
+    ``gainless`` words that it improved on nothing, and is empty where it did; ``to_confirm`` says
+    that fresh items have to confirm it before it ships.
     """
 
     name: str
@@ -59,10 +60,14 @@ class Card:
     symbol: str
     words: str
     gainless: str
+    to_confirm: bool
     groups: tuple[tuple[str, tuple[Check, ...]], ...]
     sentence: str
     costs: tuple[str, ...]
 
+
+CONFIRM = "confirm it on fresh items before it ships"
+"""What is said of the best of several that does not pass for having been chosen, too."""
 
 NAMED_SINGLY = 3
 """Candidates that the headline gives a clause each."""
@@ -81,15 +86,7 @@ _TITLES = ("Broke", SHORT, *list(_GROUPS.values())[1:])
 def cards(result: Result) -> tuple[Card, ...]:
     """Build one card per candidate, in the order of the study."""
     arms = {arm.name: arm for arm in result.arms}
-    return tuple(
-        _card(
-            name,
-            arms.get(name),
-            [c for c in result.comparisons if c.candidate == name],
-            cost_lines(result, name),
-        )
-        for name in candidates_of(result.comparisons)
-    )
+    return tuple(_card(name, arms.get(name), result) for name in candidates_of(result.comparisons))
 
 
 def anchor(candidate: str, suite: str) -> str:
@@ -120,17 +117,34 @@ def lede(result: Result) -> str:
         return "Nothing was compared."
     if len(found) <= NAMED_SINGLY:
         return "; ".join(map(_clause, found)) + _run(result)
-    counts = [
-        (verdict, sum(card.verdict == verdict for card in found)) for verdict in VERDICT_PHRASES
+    best = [
+        f"{card.name} is the best that passes" + (f": {CONFIRM}" if card.to_confirm else "")
+        for card in found
+        if card.name == result.recommended
     ]
-    phrases = [
-        f"{count} of {len(found)} {(VERDICT_PHRASES if count == 1 else VERDICT_PLURALS)[verdict]}"
-        for verdict, count in counts
-        if count
-    ]
-    if result.recommended:
-        phrases.insert(0, f"{result.recommended} is the best that passes")
-    return "; ".join(phrases) + _run(result)
+    counted = [_count(verdict, found) for verdict in VERDICT_PHRASES]
+    return "; ".join([*best, *filter(None, counted)]) + _run(result)
+
+
+def _count(verdict: GateVerdict, found: Sequence[Card]) -> str:
+    """Say how many candidates have a verdict; empty where none has.
+
+    Those that pass do not all ship: some gain nothing, or have yet to be confirmed.
+    """
+    named = [card for card in found if card.verdict == verdict]
+    many = f"{len(named)} of {len(found)}"
+    if not named:
+        return ""
+    without = sorted(card.gainless for card in named if card.gainless and verdict == "pass")
+    if not without and not any(card.to_confirm for card in named):
+        return f"{many} {(VERDICT_PHRASES if len(named) == 1 else VERDICT_PLURALS)[verdict]}"
+    said = f"{many} {'passes' if len(named) == 1 else 'pass'} the gate"
+    if not without:
+        return said
+    what = without[0].removeprefix("gains ")
+    if len(without) == len(named):
+        return f"{said} and {'gains' if len(named) == 1 else 'gain'} {what}"
+    return f"{said}, {len(without)} of them {'gains' if len(without) == 1 else 'gain'} {what}"
 
 
 def _run(result: Result) -> str:
@@ -143,6 +157,8 @@ def _clause(card: Card) -> str:
     short = [check.title for group, checks in card.groups if group == SHORT for check in checks]
     if card.verdict == "pass" and card.gainless:
         return f"{card.name} passes the gate and {card.gainless}"
+    if card.to_confirm:
+        return f"{card.name} passes: {CONFIRM}"
     said = f"{card.name} {VERDICT_PHRASES[card.verdict]}"
     if short and not broken:
         return f"{said}: it falls short on {' and '.join(short[:3])}"
@@ -151,10 +167,9 @@ def _clause(card: Card) -> str:
     return f"{said}: it broke {' and '.join(broken)}" if broken else said
 
 
-def _card(
-    name: str, arm: Arm | None, comparisons: Sequence[Comparison], costs: tuple[str, ...]
-) -> Card:
-    verdict = gravest(comparisons)
+def _card(name: str, arm: Arm | None, result: Result) -> Card:
+    comparisons = [c for c in result.comparisons if c.candidate == name]
+    verdict, words = gravest(comparisons), status(name, result)
     checks = [check(comparison) for comparison in comparisons]
     grouped = {title: [c for c in checks if _group(c) == title] for title in _TITLES}
     groups = tuple((title, tuple(found)) for title, found in grouped.items() if found)
@@ -163,18 +178,27 @@ def _card(
         arm=arm,
         verdict=verdict,
         symbol=VERDICT_SYMBOLS[verdict],
-        words=status(verdict, comparisons),
+        words=words,
         gainless=gainless(comparisons),
+        to_confirm=result.to_confirm and name == result.recommended,
         groups=groups,
-        sentence=_sentence(name, verdict, comparisons),
-        costs=costs,
+        sentence=_sentence(name, words, comparisons),
+        costs=cost_lines(result, name),
     )
 
 
-def status(verdict: GateVerdict, comparisons: Sequence[Comparison]) -> str:
-    """Word a candidate's verdict; one that passes and improved on nothing is not said to ship."""
-    none = gainless(comparisons) if verdict == "pass" else ""
-    return f"passes, {none}" if none else VERDICT_WORDS[verdict]
+def status(name: str, result: Result) -> str:
+    """Word a candidate's verdict as the recommendation does.
+
+    One that passes and improved on nothing, or that is to be confirmed, is not said to ship.
+    """
+    comparisons = [c for c in result.comparisons if c.candidate == name]
+    verdict = gravest(comparisons)
+    if verdict == "pass" and (none := gainless(comparisons)):
+        return f"passes, {none}"
+    if result.to_confirm and name == result.recommended:
+        return "passes, to be confirmed"
+    return VERDICT_WORDS[verdict]
 
 
 def _group(check: Check) -> str:
@@ -230,9 +254,9 @@ def _sure(comparison: Comparison, colour: str) -> str:
     return sureness(decision.p_regression if adjusted is None else adjusted)
 
 
-def _sentence(name: str, verdict: GateVerdict, comparisons: Sequence[Comparison]) -> str:
+def _sentence(name: str, words: str, comparisons: Sequence[Comparison]) -> str:
     by_tone = {wanted: [c for c in comparisons if tone(c) == wanted] for wanted in _GROUPS}
     loud = [check_sentence(c) for wanted in ("bad", "void", "open") for c in by_tone[wanted]]
     quiet = [short_clause(c) for wanted in ("good", "even") for c in by_tone[wanted]]
     said = [part for part in ("; ".join(loud), ", ".join(quiet)) if part]
-    return f"{name}: {status(verdict, comparisons)}. " + " · ".join(said)
+    return f"{name}: {words}. " + " · ".join(said)

@@ -78,7 +78,13 @@ def page_template(name: str) -> Template:
         lstrip_blocks=True,
         finalize=_shown,
     )
+    environment.filters["foldable"] = _foldable
     return environment.get_template(name)
+
+
+def _foldable(name: str) -> Markup:
+    """Return a name that is broken after an underscore, where it does not fit."""
+    return Markup("_<wbr>").join(visible(name).split("_"))
 
 
 def _shown(value: object) -> object:

@@ -22,7 +22,15 @@ from harness.report.lost_items import LONGEST, ShortLoss, losses, lost_item
 from harness.report.overview import warnings
 from harness.report.people_view import people, people_lines
 from harness.report.recipe_table import MEANING, recipe_table
-from harness.report.wording import agreements, level, percent, precise, prompts_told, title_of
+from harness.report.wording import (
+    LABEL_TERMS,
+    agreements,
+    level,
+    percent,
+    precise,
+    prompts_told,
+    title_of,
+)
 from harness.stats import SequentialDecision
 
 BUDGET = 60_000
@@ -272,7 +280,7 @@ def _row(candidate: str, check: Check) -> str:
         check.extent,
         precise(comparison.suite.gain(-decision.margin)) if decision else "–",
         _items(decision),
-        check.label.replace("_", " "),
+        LABEL_TERMS[decision.label] if decision else comparison.verdict,
         comparison.verdict,
     ]
     return f"| {' | '.join(cells)} |"

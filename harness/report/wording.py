@@ -17,14 +17,23 @@ from harness.stats import SequentialDecision
 
 MINUS = "−"
 
-LABEL_WORDS: dict[Label, str] = {
-    "improved": "better",
+LABEL_TERMS: dict[Label, str] = {
+    "improved": "improved",
     "unchanged": "unchanged",
     "not_worse": "not worse",
-    "regressed_within_margin": "slightly worse, within the margin",
+    "regressed_within_margin": "worse, within margin",
+    "regressed": "regressed",
+    "inconclusive": "inconclusive",
+}
+"""Labels as a table names them: those of ``gate.json``, but one, which would be taken for a loss
+that does not pass."""
+LABEL_WORDS: dict[Label, str] = {
+    **LABEL_TERMS,
+    "improved": "better",
     "regressed": "worse",
     "inconclusive": "undecided",
 }
+"""Labels in plain words."""
 LABEL_SYMBOLS: dict[Label, str] = {
     "improved": "▲",
     "unchanged": "=",

@@ -34,6 +34,7 @@ def decide_corpus(  # noqa: PLR0913 - the declarations of `decide`, and the metr
     alpha: float = 0.05,
     beta: float = 0.05,
     clusters: Sequence[Hashable] | None = None,
+    largest: float = np.inf,
     resamples: int = 4999,
     seed: int = 0,
 ) -> Decision:
@@ -47,6 +48,7 @@ def decide_corpus(  # noqa: PLR0913 - the declarations of `decide`, and the metr
         alpha: rate of false alarms.
         beta: rate of missed regressions.
         clusters: the group of each item, n labels; None where items are independent.
+        largest: the largest change that is possible, such as 1 for F1; no interval reaches beyond.
         resamples: number of bootstrap samples.
         seed: of the resamples; equal inputs give equal decisions.
 
@@ -75,6 +77,8 @@ def decide_corpus(  # noqa: PLR0913 - the declarations of `decide`, and the metr
             "a corpus metric needs at least two independent units to be compared: found one"
         )
     evidence = _weighed(_Resampled(left, right, metric), resamples, seed, margin, alpha)
+    low, high = np.clip((evidence.low, evidence.high), -largest, largest)
+    evidence = replace(evidence, low=float(low), high=float(high))
     if units < FEW_CLUSTERS:
         evidence = replace(evidence, notes=(f"few clusters: {units} independent units",))
     return decision_from(
@@ -147,20 +151,8 @@ def _weighed(
 ) -> Evidence:
     """Jackknife t and studentised bootstrap, the wider."""
     delta, error, units = resampled.delta, resampled.error, resampled.units
-    if error == 0.0:  # nothing differs: as if one unit in twenty might
-        least = 0.95**units
-        reach = margin if least > alpha else 0.0
-        return Evidence(
-            delta=delta,
-            low=delta - reach,
-            high=delta + reach,
-            p_drop=0.5,
-            p_gain=0.5,
-            p_not_worse=least,
-            p_not_better=least,
-            variance=margin,
-            method="identical corpora",
-        )
+    if error <= 1e-12 * max(1.0, abs(delta)):
+        return _unvaried(delta, units, margin=margin, alpha=alpha)
     by_t = t_evidence(
         delta, error, units - 1, margin=margin, alpha=alpha, n=units, method="jackknife t"
     )
@@ -168,6 +160,35 @@ def _weighed(
     by_bootstrap = bootstrap_evidence(delta, error, pivots, margin=margin, alpha=alpha, n=units)
     return replace(
         by_t.wider(by_bootstrap), method="jackknife t and studentised bootstrap, the wider"
+    )
+
+
+def _unvaried(delta: float, units: int, *, margin: float, alpha: float) -> Evidence:
+    """Weigh a difference that no unit moves: nothing differs, or everything does.
+
+    As if one unit in twenty that was not seen might move it by the margin: for a difference that is
+    ``d`` away, a share ``0.05 d / margin`` of units would have to be of that kind, and that none of
+    them was drawn has probability ``(1 - share) ** units``; never less than a sign test's.
+    """
+    reach = margin * (1.0 - alpha ** (1.0 / units)) / 0.05
+
+    def beyond(away: float) -> float:
+        """p-value against a truth that lies ``away`` from what was found, on the other side."""
+        if away <= 0.0:
+            return 0.5 if away == 0.0 else 1.0
+        share = min(1.0, 0.05 * away / margin)
+        return max((1.0 - share) ** units, 0.5**units)
+
+    return Evidence(
+        delta=delta,
+        low=delta - reach,
+        high=delta + reach,
+        p_drop=beyond(-delta),
+        p_gain=beyond(delta),
+        p_not_worse=beyond(delta + margin),
+        p_not_better=beyond(margin - delta),
+        variance=margin,
+        method="no unit moves it",
     )
 
 

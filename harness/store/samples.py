@@ -1,9 +1,10 @@
 """Scored items as lines of ``samples_<suite>.jsonl``: lm-eval's layout, with our verdict added.
 
 lm-eval's keys come first and in its order, so that whatever reads its logs reads ours. Ours follow:
-``arm``, ``verdict``, ``score``, ``labels``, ``answer``, ``explanation``, ``details``, ``metric``,
-``suite``, ``occurrence``, ``cluster``, ``slices``, ``token_hash``, ``cut``, ``prompt``,
-``responses`` and ``harness_format``; a line without the last is of format 1.
+``arm``, ``verdict``, ``score``, ``labels``, ``answer``, ``explanation``, ``details``, ``suite``,
+``occurrence``, ``cluster``, ``slices``, ``token_hash``, ``cut``, ``prompt``, ``responses`` and
+``harness_format``; a line without the last is of format 1. A metric that is named like one of these
+keys stands as ``metric_`` and its name.
 """
 
 import hashlib
@@ -25,6 +26,13 @@ FORMAT_KEY = "harness_format"
 _SAMPLE, _ITEM, _VERDICT = TypeAdapter(Sample), TypeAdapter(Item), TypeAdapter(Verdict)
 _RESPONSE = ("logprob", "is_greedy", "text", "finish", "tokens", "unscored")
 _THOUGHT = ("thought", "thought_tokens")
+_KEYS = frozenset({
+    "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics",
+    "doc_hash", "prompt_hash", "target_hash", "arm", "verdict", "score", "labels", "answer",
+    "explanation", "details", "suite", "occurrence", "cluster", "slices", "token_hash", "cut",
+    "prompt", "responses", FORMAT_KEY,
+})  # fmt: skip
+_OURS = "metric_"
 
 
 def write_samples(path: Path, samples: Iterable[Sample]) -> None:
@@ -42,6 +50,7 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> None:
 def _line(sample: Sample) -> Document:
     item, verdict = sample.item, sample.verdict
     resps = [_as_lm_eval(response) for response in sample.responses]
+    metrics = {_written_name(name): value for name, value in verdict.metrics.items()}
     theirs = {
         "doc_id": item.doc_id,
         "doc": item.doc,
@@ -53,7 +62,7 @@ def _line(sample: Sample) -> Document:
         "resps": [[response] for response in resps],
         "filtered_resps": [verdict.answer] if sample.responses[0].text is not None else resps,
         "filter": item.key.filter,
-        "metrics": list(verdict.metrics),
+        "metrics": list(metrics),
         "doc_hash": item.key.doc_hash,
         "prompt_hash": _sha256(item.prompt),
         "target_hash": _sha256(item.target),
@@ -76,8 +85,24 @@ def _line(sample: Sample) -> Document:
         "responses": [_response(response) for response in sample.responses],
         FORMAT_KEY: FORMAT,
     }
-    taken = theirs.keys() | ours.keys()
-    return theirs | {k: v for k, v in verdict.metrics.items() if k not in taken} | ours
+    assert theirs.keys() | ours.keys() == _KEYS
+    return theirs | metrics | ours
+
+
+def _written_name(metric: str) -> str:
+    return _OURS + metric if metric in _KEYS else metric
+
+
+def _metrics(row: Row) -> dict[str, object]:
+    """Return a line's metrics by their own names.
+
+    Lines of before may list one that is named like a key of theirs: its value is not there.
+    """
+    return {
+        short if (short := name.removeprefix(_OURS)) in _KEYS else name: row[name]
+        for name in row["metrics"]
+        if name not in _KEYS
+    }
 
 
 def _response(response: Response) -> dict[str, object]:
@@ -197,7 +222,7 @@ class SampleReader:
 
     def _verdict(self, row: Row) -> Verdict:
         """Return what was decided, without texts: one record for all that were decided so."""
-        metrics = {name: row[name] for name in row["metrics"]}
+        metrics = _metrics(row)
         key = (row["verdict"], row["score"], *row["labels"], *metrics.items())
         if key not in self._verdicts:
             fields = {"outcome": row["verdict"], "score": row["score"], "labels": row["labels"]}
@@ -284,7 +309,7 @@ def _verdict_fields(row: Row) -> Row:
         "labels": row["labels"],
         "answer": row["answer"],
         "explanation": row["explanation"],
-        "metrics": {name: row[name] for name in row["metrics"]},
+        "metrics": _metrics(row),
         "details": row["details"],
     }
 

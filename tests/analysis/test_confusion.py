@@ -9,7 +9,9 @@ from harness.analysis import findings, pair
 from harness.analysis.choice_patterns import letters
 from harness.analysis.confusion import NONE, confusion, label_groups
 from harness.analysis.decisions import compare_pairs
+from harness.analysis.run_result import result_of
 from harness.records import Comparison, Gate, Item, ItemKey, Sample, Suite
+from harness.report.gate_json import gate_json
 from harness.report.label_view import label_view
 from harness.scoring import classification
 from harness.stats import macro_f1_of
@@ -94,6 +96,19 @@ def test_a_report_shows_both_matrices_and_what_moved() -> None:
     assert refund.cells[0].tone == "more"
     assert [move.counts for move in view.moves] == [(0, 10), (0, 10)]
     assert "slice=refund" in view.moves[0].links[1]
+
+
+def test_gate_json_has_macro_f1_beside_the_score_that_decides() -> None:
+    """With its interval and label; where every label is lost it is worse, not undecided."""
+    lost = compared(right, lambda *_: "I would ask them.")
+    checks = [
+        gate_json(result_of([c], study="s", base_model="b", arms=[], gate=Gate(), suites=[SUITE]))
+        for c in (compared(right, no_refunds), lost)
+    ]
+    some, every = (check["checks"][0]["macro_f1"] for check in checks)
+    assert (some["n"], some["base"], some["label"]) == (120, 1.0, "regressed")
+    assert some["ci_low"] < some["delta"] < some["ci_high"] < 0
+    assert (every["tuned"], every["label"], every["ci_low"]) == (0.0, "regressed", -1.0)
 
 
 def test_only_classifications_have_labels() -> None:

@@ -50,7 +50,7 @@ def test_every_field_is_documented() -> None:
         gate["checks"][0]
     )
     written = inspect.getsource(gate_fields.gate_json) + inspect.getsource(gate_fields._check)
-    written += inspect.getsource(gate_fields._reading)
+    written += inspect.getsource(gate_fields._reading) + inspect.getsource(gate_fields._macro_f1)
     fields = (*gate_fields.GATE_FIELDS, *gate_fields.CHECK_FIELDS)
     assert not [name for name in fields if f'"{name}"' not in written]
 

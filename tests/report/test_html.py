@@ -17,6 +17,7 @@ from harness.analysis.run_result import result_of
 from harness.display_text import visible
 from harness.records import Comparison, Decision, Gate, Result
 from harness.report.decision_view import matrix
+from harness.report.headline import lede
 from harness.report.item_browser import FLIPS, item_data, json_block
 from harness.report.wording import check_sentence, signed
 
@@ -186,6 +187,45 @@ def test_many_candidates_share_a_table() -> None:
     text = report.markdown(several)
     assert text.splitlines()[1] == "# harbour: ship mixed2; narrow1 broke Science questions"
     assert "| ✓ | **mixed2**: ships | 88.3% ▲ **+87** (+77.8 to +93.2) |" in text
+
+
+def test_what_gains_nothing_is_not_counted_as_shipping() -> None:
+    """Of many candidates the headline counts as the recommendation does."""
+    result = example_result()
+    gains = [c for c in result.comparisons if c.candidate == "mixed"]
+    holds = [changed_decision(c, label="unchanged") for c in gains]
+    several = replace(
+        result,
+        comparisons=tuple(
+            replace(c, candidate=name)
+            for name, found in (("a", gains), ("b", holds), ("c", holds), ("d", gains))
+            for c in found
+        ),
+        recommended="a",
+    )
+    told = "4 of 4 pass the gate, 2 of them gain nothing that shows"
+    assert lede(several) == f"a is the best that passes; {told}."
+    confirmed = replace(several, to_confirm=True)
+    ask = "confirm it on fresh items before it ships"
+    assert lede(confirmed) == f"a is the best that passes: {ask}; {told}."
+    assert "**a**: passes, to be confirmed |" in report.markdown(confirmed)
+    none = replace(several, comparisons=several.comparisons[4:12] + several.comparisons[4:8])
+    assert "ship" not in lede(replace(none, recommended="b"))
+    two = replace(confirmed, comparisons=several.comparisons[:8])
+    assert lede(two) == f"a passes: {ask}; b passes the gate and gains nothing that shows."
+
+
+def test_figures_that_are_stacked_have_names() -> None:
+    """On a narrow screen each figure stands on a line of its own, with its column's name."""
+    page = report.html(example_result())
+    tables = re.findall(r'<table class="small stacks">(.*?)</table>', page, re.DOTALL)
+    causes = [table for table in tables if "how often" in table and "no more" in table]
+    assert causes
+    assert any("right before</a>)" in table for table in causes)
+    for table in causes:
+        shown = re.findall(r'data-name="(.*?)"', table)
+        assert set(shown) == {"items", "no more", "new", "change of share"}
+        assert len(shown) == 4 * table.count('<th scope="row">')
 
 
 def test_target_suites_come_first_and_decide_who_is_best() -> None:

@@ -231,6 +231,22 @@ def test_a_label_that_is_lost_shows_in_macro_f1() -> None:
     assert found.ci_high < -0.4
 
 
+@pytest.mark.parametrize("labels", [["a", "b"], ["a", "b", "c", "d"]])
+def test_losing_every_label_is_a_regression(labels: list[str]) -> None:
+    """All right before and none after, whatever item is left out: worse, by 100 points at most."""
+    golds = labels * 12
+    before = label_statistics(golds, golds, labels)
+    after = label_statistics(golds, [None] * len(golds), labels)
+    lost = decide_corpus(before, after, macro_f1, margin=0.05, largest=1.0)
+    won = decide_corpus(after, before, macro_f1, margin=0.05, largest=1.0)
+    assert (lost.label, won.label) == ("regressed", "improved")
+    assert (lost.delta, lost.ci_low) == (-1.0, -1.0)
+    assert -0.95 <= lost.ci_high < -0.8
+    assert (won.ci_low, won.ci_high) == (-lost.ci_high, 1.0)
+    few = decide_corpus(before[:4], after[:4], macro_f1, margin=0.05, largest=1.0)
+    assert few.label == "inconclusive", "four items lost by chance are one case in sixteen"
+
+
 @pytest.mark.nightly
 def test_macro_f1_keeps_its_error_rate() -> None:
     """Two arms that are equally good are called worse in about one run of twenty."""

@@ -1,6 +1,7 @@
 """Samples on disk: lm-eval's layout, and nothing of ours lost."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from support.example_result import example_result
 from harness.errors import DataError, InfrastructureError
 from harness.records import Item, ItemKey, Response, Sample, Verdict
 from harness.store import OWN, read_samples, read_scores, write_samples
+from harness.store.samples import SampleReader
 
 LM_EVAL = [
     "doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics",
@@ -54,6 +56,21 @@ def test_samples_come_back_as_they_were(tmp_path: Path) -> None:
     write_samples(path, samples)
     assert read_samples(path) == samples
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_metric_may_be_named_like_a_key_of_the_line(tmp_path: Path) -> None:
+    """As `arguments` of tool calls is, and `score` or `cut` of a judge of one's own."""
+    path, sample = tmp_path / "samples.jsonl", choice(0)
+    metrics = {"acc": 1.0, "arguments": 0.5, "score": 0.25, "cut": 0.75}
+    sample = replace(sample, verdict=replace(sample.verdict, metrics=metrics))
+    write_samples(path, [sample])
+    assert read_samples(path) == [sample]
+    assert SampleReader(texts=()).read(path)[0].verdict.metrics == metrics
+    line = json.loads(path.read_text("utf-8"))
+    assert all(isinstance(line[name], float) for name in line["metrics"])
+    before = {k: v for k, v in line.items() if not k.startswith("metric_")}
+    path.write_text(json.dumps(before | {"metrics": ["acc", "arguments"]}) + "\n", "utf-8")
+    assert read_samples(path)[0].verdict.metrics == {"acc": 1.0}
 
 
 def test_samples_of_generations_come_back_too(tmp_path: Path) -> None:

@@ -49,14 +49,16 @@ def themes(comparison: Comparison, *, learned: bool | None = None) -> tuple[Find
 
     Returns:
         One finding per theme, the largest first; none where lost items share no words that kept
-        items lack. ``keys`` are its items, the most typical first.
+        items lack, nor where no item was kept. ``keys`` are its items, the most typical first.
     """
     lost = [pair for pair in comparison.pairs if pair.transition == "lost"]
     kept = [pair for pair in comparison.pairs if pair.transition == "both_right"]
-    if len(lost) < LEAST_LOST:
+    if len(lost) < LEAST_LOST or not kept:
         return ()
-    words = [_words(pair.base.item) for pair in lost]
-    others = [_words(pair.base.item) for pair in kept[:: 1 + len(kept) // _MOST_KEPT]]
+    wanted = comparison.suite.judge != "tools"  # a call's words are JSON's
+    words = [_words(pair.base.item, wanted=wanted) for pair in lost]
+    seen = kept[:: 1 + len(kept) // _MOST_KEPT]
+    others = [_words(pair.base.item, wanted=wanted) for pair in seen]
     strength = _strength(words, others)
     if not strength:
         return ()
@@ -71,10 +73,12 @@ def themes(comparison: Comparison, *, learned: bool | None = None) -> tuple[Find
     return tuple(_finding(comparison, theme, len(lost), how) for theme in found[:MOST_THEMES])
 
 
-def _words(item: Item) -> frozenset[str]:
+def _words(item: Item, *, wanted: bool) -> frozenset[str]:
+    """Return the words of what is asked, and of the answer that is wanted."""
     asked = asked_text(item)
     text = item.prompt if asked is None else asked
-    return frozenset(_WORD.findall(f"{text} {target_text(item)}".lower()))
+    target = target_text(item) if wanted else ""
+    return frozenset(_WORD.findall(f"{text} {target}".lower()))
 
 
 def _strength(
@@ -84,9 +88,9 @@ def _strength(
     mine, theirs = (Counter(word for one in group for word in one) for group in (words, others))
     found = {}
     for word, count in mine.items():
-        if count >= LEAST_SHARING and count / len(words) > theirs[word] / max(1, len(others)):
+        if count >= LEAST_SHARING and count / len(words) > theirs[word] / len(others):
             table = (count, len(words) - count, theirs[word], len(others) - theirs[word])
-            found[word] = _g_squared(*table) if others else float(count)
+            found[word] = _g_squared(*table)
     strong = sorted(found.items(), key=lambda entry: (-entry[1], entry[0]))[:_VOCABULARY]
     least = 2 * math.log(max(len(found), 1) / 0.05)  # above chi-square's quantile at 0.05 / words
     return {word: value for word, value in strong if value >= least}
