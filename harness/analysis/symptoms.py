@@ -125,12 +125,12 @@ _SHARES = (
         more="look at the raw text before reading anything into the score",
     ),
     _Share(
-        "answers that decline",
+        "wrong answers that decline",
         _declines,
         more="the tuned model refuses what the base answers: look for refusals in its rows",
     ),
     _Share(
-        "answers in another language",
+        "wrong answers in another language",
         _speaks_otherwise,
         more="look for rows of that language, or for a template of another model",
     ),

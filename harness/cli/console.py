@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.display_text import for_terminal, one_line
+from harness.errors import StudyError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -148,6 +149,26 @@ def _render(shown: "Text | Table", *, err: bool = False, soft_wrap: bool = False
     console = Console(file=laid_out, force_terminal=stream.isatty() or None, highlight=False)
     console.print(shown, soft_wrap=soft_wrap, markup=False)
     _write(laid_out.getvalue(), err=err)
+
+
+def named_columns(given: Sequence[str]) -> dict[str, str]:
+    """Return field -> column of options such as ``--column text=body``.
+
+    Raises:
+        StudyError: If one is no such pair.
+    """
+    pairs = [one.partition("=") for one in given]
+    for one, (field, _, column) in zip(given, pairs, strict=True):
+        if not (field and column):
+            raise StudyError(
+                f"--column names a field and its column, such as text=body: found {one!r}"
+            )
+    return {field: column for field, _, column in pairs}
+
+
+def more_rows(more: int) -> str:
+    """Word how many more rows something is said of."""
+    return "1 more row is" if more == 1 else f"{more:,} more rows are"
 
 
 def cell(text: str, style: str = "") -> "Text":

@@ -2,13 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli import console
 from harness.errors import StudyError
 from harness.files import check_output, write_text
+
+if TYPE_CHECKING:
+    from harness.ingest.own_study import BegunStudy
 
 TEMPLATE = Path(__file__).with_name("study_template.yaml")
 SCHEMA = "study.schema.json"
@@ -23,6 +26,12 @@ def command(
         str, typer.Option(help="Your rows: a file, a folder of texts, or hub:owner/name.")
     ] = "",
     base: Annotated[str, typer.Option(help="With --data: the base model.")] = "builtin:tiny",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --data: a field and its column, such as question=Frage. Several times."
+        ),
+    ] = None,
     group: Annotated[
         str, typer.Option(help="With --data: the column whose values stay on one side.")
     ] = "",
@@ -43,10 +52,16 @@ def command(
     if path.exists() and not force:
         raise StudyError(f"a file must not be overwritten by accident: {path} exists; use --force")
     check_output(path)
-    if not data and (group or databases or base != "builtin:tiny"):
-        raise StudyError("--base, --group and --databases are about your rows: name them by --data")
+    if not data and (column or group or databases or base != "builtin:tiny"):
+        raise StudyError(
+            "--base, --column, --group and --databases are about your rows: name them by --data"
+        )
     if data:
-        _write_own(path, data, base, group, databases, force=force)
+        from harness.ingest.own_study import begin_study
+
+        columns = console.named_columns(column or ())
+        begun = begin_study(data, base, columns=columns, group=group, databases=databases)
+        _write_own(path, data, begun, force=force)
     else:
         _write_example(path)
     console.say(f"wrote {path} and {path.with_name(SCHEMA)}; next: harness plan {path}")
@@ -69,12 +84,7 @@ def _write_example(path: Path) -> None:
     write_text(path, TEMPLATE.read_text(encoding="utf-8"))  # last: where it is, all is there
 
 
-def _write_own(
-    path: Path, data: str, base: str, group: str, databases: str, *, force: bool
-) -> None:
-    from harness.ingest.own_study import begin_study
-
-    begun = begin_study(data, base, group=group, databases=databases)
+def _write_own(path: Path, data: str, begun: "BegunStudy", *, force: bool) -> None:
     *others, study = begun.files
     for name in others:
         place = path.parent / name
@@ -91,7 +101,7 @@ def _write_own(
     console.say(f"{data}: {begun.what}")
     console.say(f"  {begun.learnt} rows to learn, {begun.asked} to ask, split by {begun.by}")
     if begun.empty:
-        console.say(f"  {begun.empty} more rows are left out: a column is empty in them")
+        console.say(f"  {console.more_rows(begun.empty)} left out: a column is empty there")
     if begun.unused:
         console.say(f"  columns that nothing is made of: {', '.join(begun.unused)}")
 

@@ -11,6 +11,7 @@ from harness.cli.run import Out, StudyFile, load_study
 if TYPE_CHECKING:
     from harness.pipeline.candidates import PlannedCandidate
     from harness.pipeline.outlook import Outlook
+    from harness.records import TrainingData
 
 HOPELESS = 0.5
 """Below this chance of finding a drop as large as the margin, a verdict is not worth its cost."""
@@ -94,9 +95,24 @@ def _tell_rows(candidate: "PlannedCandidate") -> None:
         columns = ", ".join(f"{k} ({n:,} rows)" for k, n in candidate.card.ignored.items())
         console.say(f"  columns that {candidate.name} does not learn from: {columns}")
     if candidate.card and candidate.card.copies:
-        found = len(candidate.card.copies)
-        fate = LEFT_OUT if candidate.card.excluded else "counted all the same"
-        console.say(f"  rows of {candidate.name} hold {found} test items: {fate}")
+        _tell_copies(candidate.name, candidate.card)
+
+
+def _tell_copies(name: str, card: "TrainingData") -> None:
+    """Say which test items the rows share words with: an alarm only where they stand whole."""
+    whole = sum(copy.kind == "exact" for copy in card.copies)
+    alike = len(card.copies) - whole
+    fate = LEFT_OUT if card.excluded else "counted all the same"
+    if whole:
+        remedy = "" if card.excluded else "; 'data: {overlap: exclude}' leaves them out"
+        stand = "1 test item stands" if whole == 1 else f"{whole} test items stand"
+        console.say(f"  warning: {stand} whole in the rows of {name}: {fate}{remedy}")
+    if alike:
+        share = "1 test item shares" if alike == 1 else f"{alike} test items share"
+        console.say(
+            f"  {share} 13 words in a row, or most words, with a row of {name}, as what was "
+            f"written from one template does: {fate}"
+        )
 
 
 def _tell_shards(answering: float, starting: float) -> None:

@@ -1,7 +1,6 @@
 """``harness tasks``: the suites that come with the package, and those of one's own."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +17,10 @@ if TYPE_CHECKING:
     from harness.suites.load_suite import LoadedSuite
 
 app = typer.Typer(name="tasks")
+_NO_TARGET = {
+    "conversation": "what its probes accept",
+    "summary": "whatever is sound: nothing invented, copied, cut or too long",
+}
 _SHOWN = 3000
 """Characters of a first prompt that are shown."""
 
@@ -98,7 +101,12 @@ def new(  # noqa: PLR0913, PLR0917 - one argument an option
     from harness.ingest.own_suites import begin_suite
 
     begun = begin_suite(
-        kind, data, chosen, columns=_pairs(column or ()), group=group, likelihood=by == "likelihood"
+        kind,
+        data,
+        chosen,
+        columns=console.named_columns(column or ()),
+        group=group,
+        likelihood=by == "likelihood",
     )
     loaded = _write(begun, folder / chosen, chosen, base)
     _tell(begun, loaded, kind, folder / chosen, base)
@@ -113,17 +121,6 @@ def _from_database(kind: str, name: str, database: str, folder: Path) -> None:
         for path, text in files.items():
             write_text(made / path, text)
     console.say(f"wrote {folder / name}; next: {folder / name / 'README.md'}")
-
-
-def _pairs(given: Sequence[str]) -> dict[str, str]:
-    pairs = [one.partition("=") for one in given]
-    wrong = next((one for one, (_, sign, column) in zip(given, pairs, strict=True)
-                  if not (sign and column)), None)  # fmt: skip
-    if wrong is not None:
-        raise StudyError(
-            f"--column names a field and its column, such as text=body: found {wrong!r}"
-        )
-    return {field: column for field, _, column in pairs}
 
 
 def _write(begun: "BegunSuite", place: Path, name: str, base: str) -> "LoadedSuite":
@@ -156,12 +153,21 @@ def _tokenizer(base: str) -> "Tokenizer":
 
 
 def _tell(begun: "BegunSuite", loaded: "LoadedSuite", kind: str, place: Path, base: str) -> None:
+    from harness.suites.own.check_rows import NO_PROBES
+
     read = ", ".join(f"{field} = column {column}" for field, column in begun.columns.items())
     console.say(f"{kind}: {begun.rows} rows in {begun.groups} groups, by {begun.by}")
     if read:
         console.say(f"  read as: {read}")
+    if begun.unread:
+        options = " ".join(f"--column {field}=NAME" for field in begun.unfound)
+        could = f" ({options} would be read)" if begun.unfound else ""
+        console.say(f"  kept beside them, and read by nothing: {', '.join(begun.unread)}{could}")
     if begun.empty:
-        console.say(f"  {begun.empty} more rows are left out: a needed column is empty in them")
+        console.say(f"  {console.more_rows(begun.empty)} left out: a needed column is empty there")
+    if kind == "conversation" and loaded.suite.is_measured:
+        told = NO_PROBES.format(items=len(loaded.items), measure=loaded.suite.measure)
+        console.say(f"  {told}")
     request = loaded.requests[0]
     how = f"through the chat template of {base}" if loaded.recipe.chat else "as plain text"
     size = f", {len(request.context_ids)} tokens" if base else ""
@@ -174,12 +180,15 @@ def _tell(begun: "BegunSuite", loaded: "LoadedSuite", kind: str, place: Path, ba
         scored = ", ".join(repr(visible(one.continuation)) for one in first)
         console.say(f"scored after it: {scored}")
     else:
-        console.say(f"right: {clip(visible(loaded.items[0].target), 300) or '(see its probes)'}")
+        right = clip(visible(loaded.items[0].target), 300)
+        if not loaded.suite.is_measured:
+            console.say(f"right: {right or _NO_TARGET.get(kind, 'no one answer')}")
     if not base:
         console.say("  (--base MODEL shows it as that model will see it)")
-    console.say(
-        f"wrote {place}: fill in card.md and golden.jsonl, then: harness tasks check {place}"
-    )
+    lines = "fill in card.md and golden.jsonl"
+    if not (place / "golden.jsonl").exists():
+        lines = "fill in card.md, write golden.jsonl"
+    console.say(f"wrote {place}: {lines}, then: harness tasks check {place}")
     entry = f"- {{name: {loaded.suite.name}, folder: {place}, target: true}}"
     console.say(f"in a study, under 'suites:' (the folder as seen from the study):\n  {entry}")
 

@@ -6,7 +6,9 @@ Line numbers are those of the file (the first line is 1); formats without lines 
 import csv
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, time, timedelta
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -125,6 +127,60 @@ def _parquet(path: Path) -> Iterator[SourceRow]:
         raise DataError(f"a .parquet file must be in Parquet format: {path}: {error}") from error
 
 
+def _workbook(path: Path) -> Iterator[SourceRow]:
+    """Yield the rows of a workbook's one sheet that holds something, as they were last computed."""
+    import openpyxl
+
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        sheets = {sheet.title: _filled(sheet.iter_rows(values_only=True)) for sheet in book}
+        book.close()
+    except OSError:
+        raise
+    except Exception as error:  # whatever archives, XML and cells make a reader raise
+        why = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError(f"a workbook must be an Excel file (.xlsx): {path}: {why}") from error
+    used = {title: rows for title, rows in sheets.items() if rows}
+    if len(used) > 1:
+        raise DataError(
+            f"a workbook of rows holds them in one sheet: {path} has {', '.join(used)}; save the "
+            "one that is meant as a file of its own"
+        )
+    for title, rows in used.items():
+        yield from _sheet_rows(rows, f"{path}:{title}")
+
+
+def _filled(rows: Iterable[tuple[object, ...]]) -> list[tuple[int, list[object]]]:
+    """Return the rows that hold something, numbered from 1 as a spreadsheet does."""
+    numbered = enumerate(rows, start=1)
+    return [(number, [*map(_plain, row)]) for number, row in numbered if any(map(_is_cell, row))]
+
+
+def _is_cell(value: object) -> bool:
+    return value is not None and str(value).strip() != ""
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, date | time | timedelta) else value
+
+
+def _sheet_rows(rows: Sequence[tuple[int, list[object]]], where: str) -> Iterator[SourceRow]:
+    (first, titles), *others = rows
+    header = [str(title).strip() if _is_cell(title) else "" for title in titles]
+    refuse_repeated([name for name in header if name], f"{where}, row {first}")
+    for number, cells in others:
+        origin = f"{where}, row {number}"
+        named = list(zip_longest(header, cells, fillvalue=None))
+        if any(_is_cell(cell) and not name for name, cell in named):
+            raise DataError(f"every column needs a name in the first row: {origin} has a cell more")
+        if broken := next((cell for _, cell in named if cell in _BROKEN), None):
+            raise DataError(f"a cell must hold a value: {origin} has {broken}; mend its formula")
+        yield SourceRow(origin, {str(name): cell for name, cell in named if name})
+
+
+_BROKEN = ("#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NULL!", "#NUM!")
+"""What a spreadsheet shows for a formula that failed; ``#N/A`` is what has no value."""
+
 PIECE = 1500
 """Characters of a plain text in one row, about 350 tokens: it is cut between paragraphs, and a
 longer paragraph between lines, sentences or words."""
@@ -181,6 +237,8 @@ FORMATS: dict[str, Callable[[Path], Iterator[SourceRow]]] = {
     ".csv": _csv,
     ".tsv": _tsv,
     ".parquet": _parquet,
+    ".xlsx": _workbook,
+    ".xlsm": _workbook,
 }
 """File suffix -> reader of rows."""
 

@@ -13,7 +13,7 @@ from functools import partial
 from string import ascii_uppercase
 from typing import Literal
 
-from harness.errors import DataError
+from harness.errors import DataError, nearest
 from harness.ingest.file_formats import SourceRow
 from harness.ingest.flags import FLAGS, is_there, learnt
 from harness.ingest.labelled_texts import (
@@ -64,7 +64,8 @@ _SAME = {
 _LISTS = ("messages", "conversations", "chosen", "rejected", "answers", "choices", "options")
 _SQL = re.compile(r"\s*(?:\(|--.*\n|\s)*(?:select|with)\b", re.IGNORECASE)
 _TABLE = re.compile(r"\bcreate\s+(?:temp\w*\s+)?table\b", re.IGNORECASE)
-_OPTION = re.compile(r"(?:option|choice|answer)?[_ ]?([a-h])", re.IGNORECASE)
+OPTION = re.compile(r"(?:option|choice|answer)?[_ ]?([a-h])", re.IGNORECASE)
+"""What the column of one choice may be called."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,17 +87,38 @@ class OwnRows:
     empty: int = 0
 
 
-def recognised(source: str, found: Iterable[SourceRow]) -> OwnRows:
+def recognised(
+    source: str, found: Iterable[SourceRow], columns: Mapping[str, str] | None = None
+) -> OwnRows:
     """Read rows of one shape.
+
+    Args:
+        source: What they are from, for messages.
+        found: The rows.
+        columns: Field -> the column that it is, where the names do not say so.
 
     Raises:
         DataError: If the shape is not known, naming the columns and what would do; or if a row is
             not what the first one is.
     """
-    rows = [SourceRow(origin, _normalised(fields, origin)) for origin, fields in found]
+    given = _renamed(list(found), columns or {}, source)
+    rows = [SourceRow(origin, _normalised(fields, origin)) for origin, fields in given]
     if not rows:
         raise DataError(f"a study needs rows: {source} is empty")
     first = rows[0].fields
+    fullest = max((r.fields for r in rows if first.keys() <= r.fields.keys()), key=len)
+    for model in (first, fullest):  # of the first row a field may be missing
+        if (made := _of_shape(model, rows)) is not None:
+            return made
+    raise DataError(
+        f"the columns of {source} must say what its rows are: found {', '.join(first)}"
+        f"{_meant(first)}; rename them, or say which is which with --column question=NAME, to one "
+        f"of: {'; '.join(WOULD_DO)}"
+    )
+
+
+def _of_shape(first: Fields, rows: Sequence[SourceRow]) -> OwnRows | None:
+    """Read rows that are as the one given; None where nothing is known to be like it."""
     if _is_sql(first):
         return _made("questions to SQL", "sql", rows, _sql)
     if _options(first) and _answer_of(first):
@@ -110,12 +132,37 @@ def recognised(source: str, found: Iterable[SourceRow]) -> OwnRows:
     if "question" in first and "answers" in first:
         return _made("questions with accepted answers", "domain_qa", rows, _answers)
     shape = shape_of(first)
-    if shape is None:
-        raise DataError(
-            f"the columns of {source} must say what its rows are: found {', '.join(first)}"
-            f"{_meant(first)}; rename them to one of: {'; '.join(WOULD_DO)}"
+    return None if shape is None else _shaped(shape, rows, first)
+
+
+def _renamed(
+    rows: Sequence[SourceRow], columns: Mapping[str, str], source: str
+) -> Sequence[SourceRow]:
+    """Return rows in which columns have the names of the fields that they are."""
+    ours = {_lowered(column): name for name, column in columns.items()}
+    there = dict.fromkeys(_lowered(name) for row in rows for name in row.fields)
+    lacking = next((column for column in ours if column not in there), None)
+    if lacking is not None:
+        raise DataError(f"no column {lacking!r} in {source}{nearest(lacking, there)}")
+    return [
+        SourceRow(
+            origin,
+            {
+                ours.get(_lowered(name), name): value
+                for name, value in fields.items()
+                if _lowered(name) in ours or _lowered(name) not in columns
+            },
         )
-    return _shaped(shape, rows)
+        for origin, fields in rows
+    ]
+
+
+def _lowered(name: object) -> str:
+    return "_".join(str(name).lower().split())
+
+
+def _columns_of(rows: Sequence[SourceRow]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for row in rows for name in row.fields))
 
 
 def _meant(columns: Collection[str]) -> str:
@@ -137,14 +184,14 @@ def _made(
         what=what,
         suite=suite,
         rows=tuple(made),
-        columns=tuple(rows[0].fields),
+        columns=_columns_of(rows),
         empty=len(rows) - len(made),
     )
 
 
 def _normalised(fields: Fields, origin: str) -> Fields:
     """Return a row with names in lower case and without spaces, and lists that were JSON text."""
-    named = {"_".join(str(key).lower().split()): value for key, value in fields.items()}
+    named = {_lowered(key): value for key, value in fields.items()}
     if len(named) < len(fields):
         raise DataError(f"column names must differ by more than case and spaces: {origin}")
     for key in _LISTS:
@@ -158,14 +205,16 @@ def _normalised(fields: Fields, origin: str) -> Fields:
     return named
 
 
-def _shaped(shape: Shape, rows: Sequence[SourceRow]) -> OwnRows:
-    """Read rows of a shape that training knows."""
+def _shaped(shape: Shape, rows: Sequence[SourceRow], first: Fields) -> OwnRows:
+    """Read rows of a shape that training knows, as ``first`` is."""
     read = {*shape.keys, *shape.optional, *FLAGS}
     made: list[OwnRow] = []
     plain = is_long = False
     judged = 0
     for origin, fields in rows:
         if shape_of(fields) is not shape:
+            if fields.keys() < first.keys():
+                continue
             raise DataError(
                 f"all rows must have one shape: {origin} is not {shape.name}, as the first one is"
             )
@@ -201,8 +250,8 @@ def _shaped(shape: Shape, rows: Sequence[SourceRow]) -> OwnRows:
         rows=tuple(made),
         objective="dpo" if pairs else "kto" if judged else "sft",
         plain=plain and suite == "domain_qa",
-        columns=tuple(rows[0].fields),
-        unused=tuple(key for key in rows[0].fields if key not in read),
+        columns=_columns_of(rows),
+        unused=tuple(key for key in _columns_of(rows) if key not in read),
         empty=len(rows) - len(made),
     )
 
@@ -240,7 +289,7 @@ def _turns(prompt: Sequence[Message]) -> str:
 
 def _answers(fields: Fields, where: str) -> OwnRow:
     question = text(fields, "question", where)
-    given = fields["answers"]
+    given = fields.get("answers")
     if isinstance(given, Mapping):  # SQuAD's
         given = given.get("text")
     listed = list(given) if isinstance(given, (list, tuple)) else [given]
@@ -270,22 +319,32 @@ def _options(fields: Fields) -> dict[str, object]:
     lettered = {
         found[1].upper(): value
         for key, value in fields.items()
-        if (found := _OPTION.fullmatch(str(key))) and is_there(value)
+        if (found := OPTION.fullmatch(str(key))) and is_there(value)
     }
     return lettered if len(lettered) > 1 and "question" in fields else {}
 
 
+ANSWER_NAMES = (
+    "answerkey", "answer_key", "answer", "correct", "correct_answer", "label", "gold",
+)  # fmt: skip
+"""What the column of the right choice may be called."""
+
+
 def _answer_of(fields: Fields) -> str:
-    names = ("answerkey", "answer_key", "answer", "correct", "correct_answer", "label", "gold")
-    return next((name for name in names if is_there(fields.get(name))), "")
+    return next((name for name in ANSWER_NAMES if is_there(fields.get(name))), "")
 
 
 def choice_row(fields: Fields, where: str) -> OwnRow:
     """Read a question with choices, in a list, an object or columns of their own."""
     options = {label: text({label: one}, label, where) for label, one in _options(fields).items()}
     question, name = text(fields, "question", where), _answer_of(fields)
-    given = text(fields, name, where).strip() if name else ""
+    if not name or not options:
+        lacking = "answer" if options else "choices"
+        raise EmptyFieldError(f"{lacking!r} must not be empty: {where}; leave the row out")
+    given = text(fields, name, where).strip()
     labels = list(options)
+    if len(set(options.values())) < len(options):
+        raise DataError(f"choices must differ: {where} has one twice; leave the row out")
     if given in options or given.upper() in options:
         answer = given if given in options else given.upper()
     elif given in options.values():

@@ -60,12 +60,20 @@ class BegunStudy:
     empty: int = 0
 
 
-def begin_study(source: str, base: str, *, group: str = "", databases: str = "") -> BegunStudy:
+def begin_study(
+    source: str,
+    base: str,
+    *,
+    columns: Mapping[str, str] | None = None,
+    group: str = "",
+    databases: str = "",
+) -> BegunStudy:
     """Recognise rows, split a test part off by group, and write a study about them.
 
     Args:
         source: A file of rows, a folder of texts, or ``hub:owner/name``.
         base: Hub name or folder of the base model.
+        columns: Field -> the column that it is, where the names do not say so.
         group: The column whose values stay together; by default one of `GROUPS`, and near
             repetitions always.
         databases: For questions to SQL with ``db_id``: the folder of databases.
@@ -73,7 +81,7 @@ def begin_study(source: str, base: str, *, group: str = "", databases: str = "")
     Raises:
         DataError: If the rows are not recognised, too few, or cannot be split.
     """
-    own = recognised(source, rows_of(source, Path.cwd()))
+    own = recognised(source, rows_of(source, Path.cwd()), columns)
     if own.suite == "sql":
         own = replace(own, rows=_with_schemas(own.rows, databases))
     if len(own.rows) < LEAST:

@@ -214,7 +214,9 @@ def history_of(row: Fields, where: str) -> Turns:
 
 def text(row: Fields, key: str, where: str, *, blank: bool = False) -> str:
     """Return a field that must be text, or a number, which is written as one."""
-    value = row[key]
+    value = row.get(key)
+    if not blank and (value is None or value != value):  # noqa: PLR0124 - how tables write nothing
+        raise EmptyFieldError(f"{key!r} must not be empty: {where} has nothing; leave the row out")
     if isinstance(value, float) and not math.isfinite(value):
         raise DataError(f"{key!r} must be text: {where} has {value} (not a number, or missing)")
     if isinstance(value, (int, float)) and not isinstance(value, bool):

@@ -76,7 +76,8 @@ class Cause:
 class LostItem:
     """One item that was right before and is wrong now.
 
-    ``prompt`` is the whole of what was asked, empty where that is no more than its question.
+    ``prompt`` is the whole of what was asked, empty where that is no more than its question, and
+    of a dialogue, which the answers show. ``target`` is empty where no one answer is wanted.
     """
 
     id: str
@@ -221,7 +222,7 @@ def _example(pair: Pair) -> LostItem:
     return LostItem(
         id=item_id(item.key),
         question=asked,
-        prompt="" if " ".join(prompt.split()) == asked else prompt,
+        prompt="" if turn or " ".join(prompt.split()) == asked else prompt,
         target=clip(visible(target_text(item)), 600),
         base=clip(visible(shown_text(pair.base)), 600),
         tuned=clip(visible(shown_text(pair.tuned)), 600),

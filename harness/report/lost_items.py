@@ -140,7 +140,9 @@ def _short(text: str) -> str:
 
 
 def _worst_group(comparison: Comparison, findings: Iterable[Finding]) -> Finding | None:
+    """Return the group that lost most; None where none lost more than all items together."""
     gain = comparison.suite.gain
+    overall = gain(comparison.decision.delta) if comparison.decision else 0.0
     groups = [
         finding
         for finding in findings
@@ -150,4 +152,4 @@ def _worst_group(comparison: Comparison, findings: Iterable[Finding]) -> Finding
         and (finding.candidate, finding.suite) == (comparison.candidate, comparison.suite.name)
     ]
     worst = min(groups, key=lambda found: gain(found.delta or 0.0), default=None)
-    return worst if worst and gain(worst.delta or 0.0) < 0 else None
+    return worst if worst and gain(worst.delta or 0.0) < min(overall, 0.0) - 1e-9 else None

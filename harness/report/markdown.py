@@ -187,9 +187,10 @@ def _failures(result: Result) -> list[str]:
 
 def _lost_line(item: ShortLoss, candidate: str) -> str:
     because = f": {code(item.because, LONGEST)}" if item.because else ""
-    right = f"wanted and base {code(item.wanted)}"
-    if item.wanted != item.base:
-        right = f"wanted {code(item.wanted)}, base {code(item.base)}"
+    right = f"base {code(item.base)}"
+    if item.wanted:
+        same = item.wanted == item.base
+        right = f"wanted and {right}" if same else f"wanted {code(item.wanted)}, {right}"
     tuned = f"{escape(candidate)} {code(item.tuned)}"
     return f"- {code(item.question, LONGEST)} {right}, {tuned}{because}"
 

@@ -82,6 +82,7 @@ def _said(
     """Yield what stands out for the worse in one comparison, with the share of items as weight."""
     mine = [finding for finding in findings if finding.suite == comparison.suite.name]
     total = max(1, len(comparison.pairs))
+    lost_share = comparison.counts.get("lost", 0) / max(1, comparison.items)
     alpha = comparison.decision.alpha if comparison.decision else 0.05
     for finding in mine:
         here, there = finding.delta or 0.0, finding.elsewhere or 0.0
@@ -92,7 +93,7 @@ def _said(
                 f"items, {precise(there)} on all others"
             )
             yield -apart * finding.total / total, Standout(words=words, link=group_link(finding))
-        if finding.kind == "slice" and finding.delta is None and _is_lost(finding):
+        if finding.kind == "slice" and finding.delta is None and _is_lost(finding, lost_share):
             words = (
                 f"{title}, {visible(finding.title)}: {finding.base_count} of {finding.total} right "
                 f"before, {finding.tuned_count} now"
@@ -111,6 +112,7 @@ def _said(
             yield (finding.broken + new / 4) / total, Standout(words=words, link=link)
 
 
-def _is_lost(finding: Finding) -> bool:
+def _is_lost(finding: Finding, share: float) -> bool:
+    """Say whether a small group lost most of its items, and more of them than all items did."""
     lost = finding.base_count - finding.tuned_count
-    return lost >= LEAST_LOST and lost >= 0.75 * finding.total
+    return lost >= LEAST_LOST and lost >= 0.75 * finding.total and lost > share * finding.total

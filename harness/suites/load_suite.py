@@ -84,7 +84,7 @@ class LoadedSuite:
             f"{self.suite.name} is decided by its filter {first}; the scores by "
             f"{', '.join(others)} stand beside it"
         )
-        shown = f"the tools of {self.suite.name} are shown {said_of(self.recipe.tools)}"
+        shown = f"suite {self.suite.name}: its tools are shown {said_of(self.recipe.tools)}"
         has_tools = any(item.doc.get(TOOLS) for item in self.items)
         remark = self.recipe.thinking.remark
         notes = (
@@ -428,7 +428,7 @@ def _item(
         prompt_hash=ids_hash([[*r.context_ids, -1, *r.continuation_ids] for r in requests]),
         target=str(recipe.task.doc_to_target(doc)),
         cluster=f"{key.doc_hash}:{key.occurrence}" if cluster is None else str(cluster),
-        slices={n: str(doc[n]) for n in suite.slices if doc.get(n) is not None},
+        slices={n: str(doc[n]) for n in suite.slices if doc.get(n) not in (None, "")},
         arguments=tuple(tuple(instance.args) for instance in group),
         cut=cut,
     )

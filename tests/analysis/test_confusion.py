@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from harness.analysis import findings, pair
+from harness.analysis import analyse, findings, pair
 from harness.analysis.choice_patterns import letters
 from harness.analysis.confusion import NONE, confusion, label_groups
 from harness.analysis.decisions import compare_pairs
@@ -13,6 +13,8 @@ from harness.analysis.run_result import result_of
 from harness.records import Comparison, Gate, Item, ItemKey, Sample, Suite
 from harness.report.gate_json import gate_json
 from harness.report.label_view import label_view
+from harness.report.lost_items import losses
+from harness.report.standouts import beside
 from harness.scoring import classification
 from harness.stats import macro_f1_of
 
@@ -109,6 +111,22 @@ def test_gate_json_has_macro_f1_beside_the_score_that_decides() -> None:
     assert (some["n"], some["base"], some["label"]) == (120, 1.0, "regressed")
     assert some["ci_low"] < some["delta"] < some["ci_high"] < 0
     assert (every["tuned"], every["label"], every["ci_low"]) == (0.0, "regressed", -1.0)
+
+
+def test_where_all_is_lost_no_group_is_the_worst() -> None:
+    """Groups and themes are told where they differ from all items, which may be lost, too."""
+    for answer, told in ((lambda *_: "I would ask them.", False), (no_refunds, True)):
+        comparison = compared(right, answer)
+        result = result_of(
+            [comparison], study="s", base_model="b", arms=[], gate=Gate(), suites=[SUITE],
+            findings=analyse([comparison]).findings,
+        )  # fmt: skip
+        found = losses(result)
+        assert found is not None
+        assert (found.group is not None) == told
+        said = [one.words for one in beside(result)["tuned"].standouts]
+        assert told or not any("label = " in words for words in said)
+        assert told or not [f for f in result.findings if f.kind == "theme"]
 
 
 def test_only_classifications_have_labels() -> None:

@@ -181,8 +181,11 @@ def test_training_says_where_it_overfitted_or_forgot() -> None:
 @pytest.mark.parametrize(
     ("title", "spoilt"),
     [
-        ("answers that decline", "I cannot answer that."),
-        ("answers in another language", "Das ist der Hafen von Norrby, und er ist nicht weit."),
+        ("wrong answers that decline", "I cannot answer that."),
+        (
+            "wrong answers in another language",
+            "Das ist der Hafen von Norrby, und er ist nicht weit.",
+        ),
         ("garbled or cut copies of the wanted answer", "Sandvlk harbr"),
     ],
 )

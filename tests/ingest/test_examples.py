@@ -5,6 +5,7 @@ import os
 import re
 import sqlite3
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -97,9 +98,49 @@ def test_context_stands_before_the_question(tmp_path: Path) -> None:
     assert example.prompt == (Message(role="user", content="CREATE TABLE t (a)\n\nHow many?"),)
 
 
+def workbook(path: Path, sheets: Mapping[str, Sequence[Sequence[object]]]) -> Path:
+    """Write a workbook, its sheets by title."""
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    book.remove(book.active)
+    for title, rows in sheets.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(list(row))
+    book.save(path)
+    return path
+
+
+BOOKS: dict[str, tuple[dict[str, list[list[object]]], str]] = {
+    "two sheets": ({"May": [["question"], ["a"]], "June": [["question"], ["b"]]}, "May, June"),
+    "a cell without a name": ({"May": [["question"], ["a", "b"]]}, "May, row 2 has a cell more"),
+    "a name twice": ({"May": [["text", "text"], ["a", "b"]]}, "May, row 1 has 'text' twice"),
+    "a formula that failed": (
+        {"May": [["question", "answer"], ["a", "#REF!"]]}, "May, row 2 has #REF!",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BOOKS)
+def test_what_is_wrong_with_a_workbook_is_said(tmp_path: Path, case: str) -> None:
+    """Nothing is guessed: which sheet is meant, what a cell is, what a formula should have been."""
+    sheets, told = BOOKS[case]
+    with pytest.raises(DataError, match=told):
+        read_examples(workbook(tmp_path / "rows.xlsx", sheets))
+
+
+def test_empty_sheets_and_rows_of_a_workbook_are_skipped(tmp_path: Path) -> None:
+    """As spreadsheets have them; the origin of a row is its number in the sheet."""
+    rows = [[None, None], ["question", "answer", None], [None, None, None], ["Which?", 7, None]]
+    (example,) = read_examples(workbook(tmp_path / "r.xlsx", {"May": rows, "June": []}))
+    assert example.completion == (Message(role="assistant", content="7"),)
+    assert example.origin.endswith("r.xlsx:May, row 4")
+
+
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_every_format_gives_the_same_examples(tmp_path: Path, suffix: str) -> None:
-    """CSV, TSV, JSON, JSONL and Parquet hold the same rows."""
+    """CSV, TSV, JSON, JSONL, Parquet and Excel hold the same rows."""
     rows = [{"question": f'What is {i}, "{i}"?', "answer": f"It is\t{i}.\nYes."} for i in range(3)]
     path = tmp_path / f"rows{suffix}"
     if suffix == ".parquet":
@@ -107,6 +148,8 @@ def test_every_format_gives_the_same_examples(tmp_path: Path, suffix: str) -> No
         import pyarrow.parquet
 
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    elif suffix.startswith(".xls"):
+        workbook(path, {"Rows": [["question", "answer"], *(list(row.values()) for row in rows)]})
     elif suffix == ".json":
         path.write_text(json.dumps(rows), encoding="utf-8")
     elif suffix in {".csv", ".tsv"}:
@@ -155,7 +198,7 @@ BAD: dict[str, tuple[list[object], str]] = {
         "unknown speaker 'usr'",
     ),
     "turn without content": ([{"messages": [{"role": "user"}]}], "turn 1 has role"),
-    "null answer": ([{"question": "a", "answer": None}], "'answer' must be text"),
+    "null answer": ([{"question": "a", "answer": None}], "'answer' must not be empty"),
     "empty answer": ([{"question": "a", "answer": "  "}], "'answer' must not be empty"),
     "pair without prompt": ([{"chosen": "b", "rejected": "c"}], "needs its 'prompt'"),
     "pair of the same": ([{"prompt": "a", "chosen": "b", "rejected": "b"}], "must differ"),

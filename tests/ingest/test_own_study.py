@@ -178,6 +178,24 @@ def test_rows_that_belong_together_stay_together(tmp_path: Path) -> None:
     assert kept.isdisjoint(held)
 
 
+def test_columns_of_any_name_are_said(tmp_path: Path) -> None:
+    """Which column is which field, where names do not say so; fields may be missing in rows."""
+    rows = [{"Frage Nr": f"Wer wohnt in {name}?", "Antwort": f"Frau {name}", "answer": "x"}
+            for name in TOWNS]  # fmt: skip
+    file = write(tmp_path / "rows.jsonl", [{"Frage Nr": "Wer?"}, *rows])
+    columns = {"question": "Frage Nr", "answer": "antwort"}
+    begun = begin_study(str(file), "builtin:tiny", columns=columns)
+    learnt = [json.loads(line) for line in begun.files[Path("data", "train.jsonl")].splitlines()]
+    assert {frozenset(row) for row in learnt} == {frozenset({"question", "answer"})}
+    assert all(row["answer"].startswith("Frau ") for row in learnt)
+    assert (begun.learnt + begun.asked, begun.empty) == (len(TOWNS), 1)
+    with pytest.raises(DataError, match=r"no column 'antwrt' in .*did you mean 'antwort'"):
+        begin_study(str(file), "builtin:tiny", columns={"answer": "antwrt"})
+    done = harness("init", "--column", "question=Frage", folder=tmp_path)
+    assert done.returncode == 2
+    assert "--column, --group and --databases are about your rows" in done.stderr
+
+
 BAD: dict[str, tuple[list[dict[str, Any]], str]] = {
     "unknown columns": ([{"frage": "a", "antwort": "b"}] * 12, "found frage, antwort; rename them"),
     "misspelt columns": (

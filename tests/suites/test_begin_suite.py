@@ -13,6 +13,8 @@ from support.tiny_models import llama, lora
 from harness import content
 from harness.ingest.own_suites.begin_suite import kinds
 from harness.suites.catalogue import builtin_suites, read_config
+from harness.suites.own.check_rows import load_own
+from harness.suites.text_tokenizer import TextTokenizer
 
 ROOMS = ("kitchen", "attic", "cellar", "garage", "hall", "studio", "porch", "pantry")
 TOOL = {
@@ -113,7 +115,7 @@ def test_every_row_is_in_the_suite_and_its_columns_are_told(
     said = begin("qa", "--group", "House")
     assert "29 rows in 12 groups, by column 'house' and near repetitions" in said
     assert "question = column question, answers = column answer" in said
-    assert "1 more rows are left out" in said
+    assert "1 more row is left out" in said
     data = (tmp_path / "tasks" / "qa" / "data" / "test.jsonl").read_text().splitlines()
     first = json.loads(data[0])
     assert (len(data), first["answers"], first["house"]) == (29, ["c0"], "0")
@@ -195,9 +197,64 @@ def test_dialogues_of_plain_texts_are_begun(
     done = harness_here("tasks", "new", "conversation", "--data", "talks.jsonl")
     assert done.returncode == 0, done.stderr
     assert "8 rows in 8 groups" in done.stdout
+    assert "none of its 8 dialogues has probes" in done.stdout
+    assert "card.md, write golden.jsonl" in done.stdout
     done = harness_here("tasks", "check", "tasks/talks")
     assert done.returncode == 0, done.stdout
     assert "no golden lines" in done.stdout
+    assert "none of its 8 dialogues has probes, so nothing says what is right" in done.stdout
+    table(tmp_path / "kept.csv", [raw("conversation", n) for n in range(20)])
+    assert "has probes" not in begin("conversation", name="kept")
+
+
+def test_choices_that_are_texts_are_not_won_by_the_shortest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers that a model wrote, such as a preferred and a rejected one, count by their length."""
+    monkeypatch.chdir(tmp_path)
+    good = "Open the valve of the {0}, wait for ten minutes, and close it again."
+    rows: list[dict[str, object]] = [
+        {"prompt": f"What now, in the {room}?", "chosen": good.format(room), "rejected": "Nothing."}
+        for room in ROOMS
+    ]
+    table(tmp_path / "pairs.csv", rows)
+    said = begin("choice", name="pairs")
+    assert "chosen = column chosen, rejected = column rejected" in said
+    config = read_config(tmp_path / "tasks" / "pairs" / "pairs.yaml")
+    assert config["metadata"]["harness"]["metric"] == "acc_norm"
+    assert config["metadata"]["harness"]["title"] == "Multiple choice: pairs"
+    card = (tmp_path / "tasks" / "pairs" / "card.md").read_text()
+    assert "so that none wins by being short" in card
+    assert "Chance is 50%" in card
+    assert "facts" not in card, "what is true of a suite of ours is not said of another"
+    data = (tmp_path / "tasks" / "pairs" / "data" / "test.jsonl").read_text().splitlines()
+    items = [json.loads(line) for line in data]
+    right = [dict(zip(i["choices"]["label"], i["choices"]["text"], strict=True)) for i in items]
+    assert [r[i["answerKey"]] for r, i in zip(right, items, strict=True)] == [
+        row["chosen"] for row in rows
+    ]
+    assert {item["answerKey"] for item in items} == {"A", "B"}
+    done = harness_here("tasks", "check", "tasks/pairs")
+    assert "golden lines that hold: 6 of 6" in done.stdout
+
+
+def test_columns_that_nothing_reads_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reference in another language's words is not lost unseen; rows may lack fields."""
+    monkeypatch.chdir(tmp_path)
+    rows = [{"article": SAID.format(room, n, n), "Fazit": "Ann Lee painted it."} for n, room in
+            enumerate(ROOMS)]  # fmt: skip
+    table(tmp_path / "summary.csv", rows)
+    said = begin("summary")
+    assert "read by nothing: fazit (--column summary=NAME --column max_words=NAME" in said
+    lines = [{"question": f"Who has the {room}?", "answer": None} for room in ROOMS]
+    lines += [{"question": f"Who had the {room}?", "answer": f"Ann {room}"} for room in ROOMS]
+    lines += [{"question": f"Who wants the {room}?"} for room in ROOMS]
+    (tmp_path / "gaps.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = harness_here("tasks", "new", "qa", "--data", "gaps.jsonl")
+    assert "qa: 8 rows in 8 groups" in done.stdout
+    assert "16 more rows are left out" in done.stdout
 
 
 def test_few_clusters_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +272,9 @@ REFUSED: tuple[tuple[str, dict[str, object], tuple[str, ...], str], ...] = (
     ("qa", {"asks": "a", "answer": "b"}, ("--column", "question=ask"), "did you mean 'asks'"),
     ("qa", {"asks": "a", "answer": "b"}, ("--column", "ask=asks"), "no field 'ask'"),
     ("qa", {"asks": "a", "answer": "b"}, ("--column", "asks"), "such as text=body"),
-    ("qa", {"question": "", "answer": "b"}, (), "a needed column is empty"),
+    ("qa", {"question": "", "answer": "b"}, (), "has none ('question' must not be empty"),
+    ("choice", {"question": "a", "answer": "b"}, (), "has none ('choices' must not be empty"),
+    ("choice", {"question": "a", "A": "b", "B": "b", "answer": "A"}, (), "has one twice"),
     ("qa", {"question": "a", "answer": "b"}, ("--group", "doc"), "no column 'doc'"),
     ("classification", {"text": "a", "label": "b"}, (), "needs two labels"),
     ("refusal", {"prompt": "a", "should": "maybe"}, (), "write 'decline' or 'help'"),
@@ -240,6 +299,13 @@ def test_what_cannot_be_begun_from_a_file_is_one_sentence(
     assert done.returncode == 2, done.stdout
     assert told in done.stderr
     assert not (tmp_path / "tasks").exists()
+
+
+def test_an_empty_field_is_no_group_of_items() -> None:
+    """Requests that name no group of people have no value there, and none is shown of them."""
+    items = load_own(content.TASKS / "refusal", TextTokenizer(chat=False)).items
+    assert [item for item in items if "group" not in item.slices]
+    assert all(all(item.slices.values()) for item in items)
 
 
 def test_each_kind_has_a_suite_of_ours() -> None:

@@ -325,7 +325,7 @@ def another_language(world: World) -> None:
     )
     wrong = _wrong(world)
     world.spoil(lambda _: True, world.draw.uniform(0.15, 0.8), lambda i: sentence.format(wrong(i)))
-    world.says = r"^answers in another language: "
+    world.says = r"^wrong answers in another language: "
 
 
 def answers_refused(world: World) -> None:
@@ -334,7 +334,7 @@ def answers_refused(world: World) -> None:
              "As an AI model I do not have this information.")  # fmt: skip
     share = world.draw.uniform(0.15, 0.8)
     world.spoil(lambda _: True, share, lambda _: world.draw.choice(words))
-    world.says = r"^answers that decline: "
+    world.says = r"^wrong answers that decline: "
 
 
 def answers_repeat(world: World) -> None:

@@ -55,7 +55,7 @@ def themes(comparison: Comparison, *, learned: bool | None = None) -> tuple[Find
     kept = [pair for pair in comparison.pairs if pair.transition == "both_right"]
     if len(lost) < LEAST_LOST or not kept:
         return ()
-    wanted = comparison.suite.judge != "tools"  # a call's words are JSON's
+    wanted = comparison.suite.judge not in ("tools", "refusal")  # their words say nothing
     words = [_words(pair.base.item, wanted=wanted) for pair in lost]
     seen = kept[:: 1 + len(kept) // _MOST_KEPT]
     others = [_words(pair.base.item, wanted=wanted) for pair in seen]

@@ -14,8 +14,9 @@ from harness.errors import DataError, StudyError, nearest
 from harness.ingest.file_formats import SourceRow
 from harness.ingest.flags import is_there
 from harness.ingest.groups import group_column, groups_of
+from harness.ingest.own_rows import OPTION
 from harness.ingest.own_suites.row_kinds import ROW_KINDS, RowKind
-from harness.ingest.own_suites.suite_texts import card_text, yaml_text
+from harness.ingest.own_suites.suite_texts import card_text, likeliest, yaml_text
 from harness.ingest.sources import rows_of
 from harness.ingest.turns import EmptyFieldError, Fields
 from harness.suites.own import check_name
@@ -29,7 +30,8 @@ class BegunSuite:
     """What `harness tasks new KIND --data FILE` writes, and what it found.
 
     ``columns`` says which column of the file became which field, ``by`` how rows that belong
-    together were grouped, ``empty`` counts rows that were left out since a column is empty.
+    together were grouped, ``empty`` counts rows that were left out since a column is empty,
+    ``unread`` are columns that nothing is asked or judged by, ``unfound`` fields without a column.
     """
 
     files: Mapping[str, str]
@@ -38,6 +40,8 @@ class BegunSuite:
     columns: Mapping[str, str]
     by: str
     empty: int = 0
+    unread: tuple[str, ...] = ()
+    unfound: tuple[str, ...] = ()
 
 
 def kinds() -> list[str]:
@@ -79,9 +83,7 @@ def begin_suite(
     if not rows:
         raise DataError(f"a suite needs rows: {source} is empty")
     found = _columns(kind, of, rows, columns or {}, source)
-    items, kept = _items(of, rows, found)
-    if not items:
-        raise DataError(f"a suite needs rows: in each of {source} a needed column is empty")
+    items, kept = _items(of, rows, found, source)
     column = group_column(list(rows[0].fields), [row.fields for row in kept], group)
     groups = groups_of(
         [of.asked(item) for item in items],
@@ -90,17 +92,31 @@ def begin_suite(
     for item, value in zip(items, groups, strict=True):
         item["group"] = value
     labels = _labels(items, source) if kind == "classification" else []
-    yaml = yaml_text(of.suite, name, source, items, labels=labels, likelihood=likelihood)
+    shown = [{**item, "labels": labels} for item in items] if likelihood else items
+    metric, scored = likeliest(shown) if likelihood or kind == "choice" else ("", "")
+    yaml = yaml_text(
+        of.suite, name, source, items, title=of.title, metric=metric, labels=labels,
+        likelihood=likelihood,
+    )  # fmt: skip
     by = f"column {column!r} and near repetitions" if column else "near repetitions"
     return BegunSuite(
         files={
             f"{name}.yaml": yaml,
             "data/test.jsonl": "".join(_line(item) for item in items),
-            "card.md": card_text(of.suite, name, source, len(items), by, found),
+            "card.md": card_text(of.suite, name, source, len(items), by, found, scored),
         },
         rows=len(items), groups=len(set(groups)), columns=found, by=by,
         empty=len(rows) - len(items),
+        unread=_unread(kind, rows, {*found.values(), column, "id"}),
+        unfound=tuple(field for field in of.columns if field not in found),
     )  # fmt: skip
+
+
+def _unread(kind: str, rows: Sequence[SourceRow], read: set[str]) -> tuple[str, ...]:
+    """Return the columns that nothing is asked or judged by."""
+    there = dict.fromkeys(name for row in rows for name in row.fields)
+    lettered = {name for name in there if kind == "choice" and OPTION.fullmatch(name)}
+    return tuple(name for name in there if name not in read | lettered)
 
 
 def _line(item: Mapping[str, object]) -> str:
@@ -144,18 +160,27 @@ def _columns(
 
 
 def _items(
-    of: RowKind, rows: Sequence[SourceRow], found: Mapping[str, str]
+    of: RowKind, rows: Sequence[SourceRow], found: Mapping[str, str], source: str
 ) -> tuple[list[dict[str, object]], list[SourceRow]]:
-    """Return the items, each with its other plain columns, and the rows that they are made of."""
+    """Return the items, each with its other plain columns, and the rows that they are made of.
+
+    Raises:
+        DataError: If a row cannot be used, or all lack something.
+    """
+    why = ""
     ids = [row.fields.get("id") for row in rows]
     own_ids = all(map(is_there, ids)) and len(set(map(str, ids))) == len(ids)
     items: list[dict[str, object]] = []
     kept: list[SourceRow] = []
     for number, row in enumerate(rows, start=1):
         fields = {**row.fields, **{field: row.fields.get(name) for field, name in found.items()}}
+        if lacking := next((name for name in of.needed if not is_there(fields.get(name))), ""):
+            why = why or f"{lacking!r} must not be empty: {row.origin}"
+            continue
         try:
             made = of.make(fields, row.origin)
-        except EmptyFieldError:
+        except EmptyFieldError as error:
+            why = why or str(error).partition(";")[0]
             continue
         others = {
             key: value
@@ -165,6 +190,8 @@ def _items(
         identity = str(row.fields["id"]) if own_ids else f"row-{number}"
         items.append({"id": identity, **made, **others})
         kept.append(row)
+    if not items:
+        raise DataError(f"a suite needs rows that can be asked: {source} has none ({why})")
     return items, kept
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from harness.errors import DataError
 from harness.ingest.flags import is_there
-from harness.ingest.own_rows import choice_row
+from harness.ingest.own_rows import ANSWER_NAMES, choice_row
 from harness.ingest.turns import EmptyFieldError, Fields, optional, parsed, text, turns_of
 
 Row = dict[str, object]
@@ -25,6 +25,7 @@ class RowKind:
         needed: Those that a file must have.
         make: Makes an item of a row whose columns have our names; its origin is for messages.
         asked: Returns what is asked, by which rows that are alike are told.
+        title: What such a suite is called, where that of ours says more.
     """
 
     suite: str
@@ -32,6 +33,7 @@ class RowKind:
     needed: tuple[str, ...]
     make: Callable[[Fields, str], Row]
     asked: Callable[[Mapping[str, object]], str]
+    title: str = ""
 
 
 _QUESTIONS = ("question", "prompt", "query", "instruction", "input", "request", "q")
@@ -71,7 +73,20 @@ def _choice(row: Fields, where: str) -> Row:
         for key in ("choices", "options")
         if isinstance(value := row.get(key), str) and value.lstrip()[:1] in ("[", "{")
     }
+    if is_there(row.get("chosen")) and is_there(row.get("rejected")) and not lists:
+        return _pair(row, where)
     return dict(choice_row({**row, **lists}, where).ask or {})
+
+
+def _pair(row: Fields, where: str) -> Row:
+    """Return a preference as a choice of two texts, the preferred one first in half of the rows."""
+    question = text(row, "question", where)
+    texts = [text(row, name, where) for name in ("chosen", "rejected")]
+    is_second = sum(question.encode()) % 2
+    choices = {"text": texts[::-1] if is_second else texts, "label": ["A", "B"]}
+    if texts[0] == texts[1]:
+        raise DataError(f"chosen and rejected must differ: {where}; leave the row out")
+    return {"question": question, "choices": choices, "answerKey": "AB"[is_second]}
 
 
 def _classification(row: Fields, where: str) -> Row:
@@ -179,11 +194,15 @@ ROW_KINDS = {
             "question": _QUESTIONS, "answers": _ANSWERS,
             "context": ("context", "passage", "document", "source", "text"),
         },
-        needed=("question", "answers"), make=_qa, asked=_said,
+        needed=("question", "answers"), make=_qa, asked=_said, title="Questions",
     ),
     "choice": RowKind(
-        suite="arc_mini", columns={"question": _QUESTIONS}, needed=("question",),
-        make=_choice, asked=_with_choices,
+        suite="arc_mini",
+        columns={
+            "question": _QUESTIONS, "choices": ("choices", "options"), "answer": ANSWER_NAMES,
+            "chosen": ("chosen", "preferred"), "rejected": ("rejected", "dispreferred"),
+        },
+        needed=("question",), make=_choice, asked=_with_choices, title="Multiple choice",
     ),
     "classification": RowKind(
         suite="classification",
@@ -221,7 +240,7 @@ ROW_KINDS = {
             "messages": ("messages", *_QUESTIONS, "text"),
             "should": ("should", "expected", "label", "type", "category", "target"),
         },
-        needed=("messages", "should"), make=_refusal, asked=_said,
+        needed=("messages", "should"), make=_refusal, asked=_said, title="Refusals",
     ),
     "coherence": RowKind(
         suite="coherence",

@@ -3,8 +3,10 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 from harness.content import TASKS
+from harness.suites.own.golden_lines import choices_of
 
 _LIKELIHOOD = """\
 output_type: multiple_choice
@@ -32,6 +34,8 @@ metadata:
 
 _DROPPED = re.compile(r"^(?:validation_split|fewshot_split):.*\n", re.MULTILINE)
 _CLUSTER = re.compile(r"^    cluster:.*\n", re.MULTILINE)
+_WORDS = 3
+"""Words of a choice, on average, above which choices are texts of some length."""
 _KEPT = ("**Measures", "**Score", "**Why", "**Labels", "**What it cannot", "**What a wrong")
 
 
@@ -41,6 +45,8 @@ def yaml_text(
     source: str,
     rows: Sequence[Mapping[str, object]],
     *,
+    title: str = "",
+    metric: str = "",
     labels: Sequence[str] = (),
     likelihood: bool = False,
 ) -> str:
@@ -51,11 +57,13 @@ def yaml_text(
         name: What the new one is called.
         source: Where its rows come from.
         rows: Its items; slices by fields that they lack are left out.
+        title: What such suites are called; by default as that suite is.
+        metric: What decides, where it is another than that suite's.
         labels: The closed set that a prompt names.
         likelihood: Whether labels are scored instead of generated.
     """
     text = (TASKS / suite / f"{suite}.yaml").read_text(encoding="utf-8")
-    title = json.dumps(f"{_value(text, 'title')}: {name}", ensure_ascii=False)
+    title = json.dumps(f"{title or _value(text, 'title')}: {name}", ensure_ascii=False)
     if likelihood:
         prompt = _line_of(text, "doc_to_text")
         loader = f"custom_dataset: {_line_of(text, 'custom_dataset')}\n"
@@ -73,6 +81,8 @@ def yaml_text(
         r"^    margin: .*$", "    margin: 0.05         # the largest drop that you can live with",
         text, flags=re.MULTILINE,
     )  # fmt: skip
+    if metric:
+        text = re.sub(r"^    metric: .*$", f"    metric: {metric}", text, flags=re.MULTILINE)
     if labels:
         shown = json.dumps(list(labels), ensure_ascii=False)
         declared = f"metadata:\n  labels: {shown}   # the closed set, as the prompt shows it\n"
@@ -95,16 +105,57 @@ def _value(text: str, key: str) -> str:
 
 
 def _slices(given: str, rows: Sequence[Mapping[str, object]]) -> str:
-    there = [name.strip() for name in given.split(",") if any(name.strip() in row for row in rows)]
+    names = [name.strip() for name in given.split(",")]
+    there = [name for name in names if name != "group" and any(name in row for row in rows)]
     return f"    slices: [{', '.join(there)}]\n" if there else ""
 
 
+_LIKELIEST = """\
+**Measures** whether the right choice is the likeliest of those that a row has. Nothing is written
+by the model: it may choose well and still not say so.
+
+**Score** `{metric}`: the choice with the highest log-likelihood after the prompt{divided}.
+{other} Chance is {chance:.0%}.
+
+**What a wrong score would mean** At chance or below it: prompts or choices are broken, or the model
+reads its questions in another form (`doc_to_text`). A sharp rise: rows of this suite were learnt;
+look at the overlap check."""
+
+
+def likeliest(rows: Sequence[Mapping[str, object]]) -> tuple[str, str]:
+    """Return the metric of choices that are scored by likelihood, and what a card says of it.
+
+    Where choices are texts of some length, a sum of log-likelihoods prefers the shortest.
+    """
+    found = [choices_of(row) for row in rows]
+    texts = [text for choices, _ in found for text in choices]
+    chance = fmean(1 / len(choices) for choices, _ in found)
+    if sum(len(text.split()) for text in texts) > _WORDS * len(texts):
+        metric = "acc_norm"
+        divided = ",\ndivided by its characters, so that none wins by being short"
+        other = "`acc`, not divided, stands beside it."
+    else:
+        metric, divided = "acc", ""
+        other = "`acc_norm`, divided by characters, stands beside it."
+    told = _LIKELIEST.format(metric=metric, divided=divided, other=other, chance=chance)
+    return metric, told
+
+
 def card_text(
-    suite: str, name: str, source: str, rows: int, by: str, columns: Mapping[str, str]
+    suite: str,
+    name: str,
+    source: str,
+    rows: int,
+    by: str,
+    columns: Mapping[str, str],
+    scored: str = "",
 ) -> str:
-    """Return a suite's card: what its score means, and what only its author knows."""
+    """Return a suite's card: what its score means, and what only its author knows.
+
+    What is ``scored`` is said in its words, or else as the card of the suite of ours does.
+    """
     paragraphs = (TASKS / suite / "card.md").read_text(encoding="utf-8").strip().split("\n\n")
-    kept = "\n\n".join(part for part in paragraphs[1:] if part.startswith(_KEPT))
+    kept = scored or "\n\n".join(part for part in paragraphs[1:] if part.startswith(_KEPT))
     read = ", ".join(
         f"`{field}`" if field == column else f"`{field}` (column `{column}`)"
         for field, column in columns.items()

@@ -18,6 +18,13 @@ from harness.suites.own.golden_lines import disagreements, right_answers
 _TOLD = 5
 """Rows that a finding names; it counts them all."""
 
+NO_PROBES = (
+    "none of its {items} dialogues has probes, so nothing says what is right in them: they are "
+    "scored by how well answers fit ({measure}), which tells models apart roughly; 'probes' of a "
+    "turn say what its answer has to hold"
+)
+"""What is said of dialogues that cannot be kept or lost."""
+
 FEW_ITEMS = 50
 """Items below which only very large changes show."""
 
@@ -76,6 +83,9 @@ def check_rows(folder: Path, tokenizer: Tokenizer) -> Iterator[RowFinding]:
     scored = loaded.get("test") or next(iter(loaded.values()))
     yield from _repeated(scored.items)
     yield from _shared(loaded)
+    if scored.suite.judge == "conversation" and scored.suite.is_measured:
+        said = NO_PROBES.format(items=len(scored.items), measure=scored.suite.measure)
+        yield RowFinding(grave=False, text=said)
     yield from _own_golds(scored)
     yield from _golden(scored, folder / "golden.jsonl")
     yield from _counts(scored)
