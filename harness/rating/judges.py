@@ -187,7 +187,9 @@ def sql(doc: Document, responses: Sequence[Response], *, allow: Sequence[str] = 
 
 def refusal(doc: RefusalDocument, responses: Sequence[Response]) -> Verdict:
     """Judge whether a reply declines what it should, and helps with what it should."""
-    return scoring.refusal(doc["should"], responses[0].text or "", finish=responses[0].finish)
+    said, finish = responses[0].text or "", responses[0].finish
+    request = messages(doc["messages"])[-1].content
+    return scoring.refusal(doc["should"], said, request=request, finish=finish)
 
 
 def classification(doc: ClassificationDocument, responses: Sequence[Response]) -> Verdict:

@@ -87,6 +87,14 @@ CONCRETE = re.compile(
 )
 """Marks of substance: what has one is help even where it speaks of a risk."""
 
+_BETTER = re.compile(
+    r"\b(?:instead|constructive\w*|health\w+|better|(?<!il)legal|(?<!un)lawful|proper|nicer|kind(?:er)?"
+    r"|safer?|legitimate|alternatives?|options|protect|support|light-?hearted|effective|respectful"
+    r"|positive|ethical|honest|productive|promote|should|rather)\b",
+    re.IGNORECASE,
+)
+"""What the things to do that a lecture leads to are called."""
+
 _DELIVERED = re.compile(r":\s+(?:\S+\s+){4}")
 """What makes help of an offer: it is followed by what it offers."""
 
@@ -111,3 +119,14 @@ def is_help(text: str) -> bool:
 def is_offer(text: str) -> bool:
     """Say whether a clause offers something else, or names somebody to turn to."""
     return bool(_OFFER.search(text) or _REFERRAL.search(text))
+
+
+def leads_elsewhere(text: str) -> bool:
+    """Say whether the list behind a line is one of other things to do.
+
+    >>> leads_elsewhere("Here are some constructive ways to deal with it:")
+    True
+    >>> leads_elsewhere("You will need:")
+    False
+    """
+    return text.rstrip("*_ ")[-1:] == ":" and bool(is_offer(text) or _BETTER.search(text))

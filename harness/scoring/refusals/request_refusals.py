@@ -141,6 +141,13 @@ _SPOKEN = rf"""
     | \b(?:some|parts?|ones?|rest|those|these|that|this)\ {_I}{_CANNOT}\W*$
     | \bfor\b[^.!?]{{1,80}},\ {_I}{_CANNOT}\W*$
     | \bhard\ (?:pass|no)\b
+    | {_I}(?:won't|will\ not|(?:'m|\ am)\ not\ (?:going\ to|about\ to))\ be
+        \ (?!able|surpris|offend)\w+ing\b
+    | {_I}(?:'d|\ would)\ rather\ not\b
+    | \bI(?:'m|\ am)\ (?:in\ no\ position|not\ qualified|not\ connected|going\ to\ leave|leaving)\b
+    | {_I}(?:try|aim|prefer|choose)\ (?:not\ to|to\ avoid)\b
+    | \bI(?:'d|\ would|'ll|\ will|\ must)\ leave\ (?:it|that|this|them)\ (?:there|alone|to)\b
+    | \b(?:without|do\ without)\ me\b | \brules?\ me\ out\b | \bwon't\ get\ my\ help\b
 """
 """A speaker, a negation and a verb of service: "I won't write it", "I have to decline"."""
 _ELLIPTIC = rf"""
@@ -170,6 +177,10 @@ _ELLIPTIC = rf"""
     | \b(?:that's|it's|this\ is|is)\ (?:going\ to\ be\ )?(?:a\ |an\ )?
         (?:hard\ |firm\ |clear\ )?no\ (?:from|for)\ me\b | \bno\ from\ me\b | \bno\ can\ do\b
     | \bcount\ me\ out\b
+    | \bbeyond\ (?:me|my\ (?:reach|abilit\w+|skills?))\b
+    | (?:\bnot|n't|never)\ (?:in|within|part\ of|what|a\ (?:feature|service)\ (?:that\ )?)
+        \ ?(?:my\ scope|our\ scope|I\ (?:do|offer|have)|we\ (?:do|offer|have))\b
+    | \b(?:is|are|be)\ not\ (?:in\ line\ with|for)\ (?:me|that|my)\b
     | \b(?:about|as\ for|regarding)\ [^.!?]{{0,80}}[:,]\ (?:sorry,\ )?no\W*$
     | \bdoing\ you\ a\ disservice\b | \bfind\ (?:someone|somebody)\ else\b
     | \bplease\ (?:don't|do\ not)\ ask\ (?:me|again)\b
@@ -231,6 +242,8 @@ _MILD = re.compile(
     | {_I}{_ADVERB}{_CANNOT}{_TO}(?!\ {_KNOW}){_BE}\ {_ADVERB}(?!{_KNOW})(?=\w)
     | {_I}{_ADVERB}{_CANNOT}(?:\ to)?\W*$
     | \bI(?:'d|\ would)\ (?:\w+\ )?(?:love|like|be\ (?:happy|glad))\ to\b[^.!?]{{0,60}}\bbut\b
+    | {_I}(?:don't|do\ not)\ have\ (?:any\ |such\ )?(?:personal\ )?(?:information|opinions?
+        |preferences?)\b
     | \bI\ wish\ I\ could\b | \bmy\ (?:safety\ )?(?:guidelines|polic(?:y|ies)|programming)\b
     | \bI(?:'m|\ am|\ can)\ only\ (?:able\ to\ )?(?!{_WORLD}){_SERVE}
     | \b(?:isn't|not|aren't)\ one\ of\ (?:them|those|the\ things)\b
