@@ -277,6 +277,8 @@ REFUSED: tuple[tuple[str, dict[str, object], tuple[str, ...], str], ...] = (
     ("choice", {"question": "a", "A": "b", "B": "b", "answer": "A"}, (), "has one twice"),
     ("qa", {"question": "a", "answer": "b"}, ("--group", "doc"), "no column 'doc'"),
     ("classification", {"text": "a", "label": "b"}, (), "needs two labels"),
+    ("classification", {"text": "a", "label": '["b", "c"]'}, (), "rows.csv:2 has ['b', 'c']"),
+    ("tools", {"tools": json.dumps([TOOL]), "prompt": "a", "expected": "f()"}, (), "rows.csv:2: "),
     ("refusal", {"prompt": "a", "should": "maybe"}, (), "write 'decline' or 'help'"),
     ("qa", {"question": "a", "answer": "b"}, ("--by", "likelihood"), "only classification"),
     ("sumary", {"question": "a", "answer": "b"}, (), "did you mean 'summary'"),

@@ -19,6 +19,7 @@ from harness.ingest.own_suites.row_kinds import ROW_KINDS, RowKind
 from harness.ingest.own_suites.suite_texts import card_text, likeliest, yaml_text
 from harness.ingest.sources import rows_of
 from harness.ingest.turns import EmptyFieldError, Fields
+from harness.rating.input_rows import document_problem
 from harness.suites.own import check_name
 
 _SHOWN = 200
@@ -83,7 +84,7 @@ def begin_suite(
     if not rows:
         raise DataError(f"a suite needs rows: {source} is empty")
     found = _columns(kind, of, rows, columns or {}, source)
-    items, kept = _items(of, rows, found, source)
+    items, kept = _items(kind, rows, found, source)
     column = group_column(list(rows[0].fields), [row.fields for row in kept], group)
     groups = groups_of(
         [of.asked(item) for item in items],
@@ -160,14 +161,14 @@ def _columns(
 
 
 def _items(
-    of: RowKind, rows: Sequence[SourceRow], found: Mapping[str, str], source: str
+    kind: str, rows: Sequence[SourceRow], found: Mapping[str, str], source: str
 ) -> tuple[list[dict[str, object]], list[SourceRow]]:
     """Return the items, each with its other plain columns, and the rows that they are made of.
 
     Raises:
         DataError: If a row cannot be used, or all lack something.
     """
-    why = ""
+    of, why = ROW_KINDS[kind], ""
     ids = [row.fields.get("id") for row in rows]
     own_ids = all(map(is_there, ids)) and len(set(map(str, ids))) == len(ids)
     items: list[dict[str, object]] = []
@@ -182,6 +183,8 @@ def _items(
         except EmptyFieldError as error:
             why = why or str(error).partition(";")[0]
             continue
+        if kind != "classification" and (problem := document_problem(kind, made)):  # no labels yet
+            raise DataError(f"{row.origin}: {problem}")
         others = {
             key: value
             for key, value in row.fields.items()

@@ -5,6 +5,7 @@ takes the YAML of one of our own suites, so that its prompt, judge and metrics a
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from harness.errors import DataError
@@ -91,6 +92,9 @@ def _pair(row: Fields, where: str) -> Row:
 
 def _classification(row: Fields, where: str) -> Row:
     label = row["label"]
+    if isinstance(label, str) and label.lstrip()[:1] == "[":
+        with suppress(DataError):  # a text may begin with a bracket
+            label = parsed(label, "label", where)
     if isinstance(label, list | tuple | Mapping):
         raise DataError(f"a text has one label: {where} has {label!r}; leave rows with more out")
     if isinstance(label, float) and label.is_integer():  # how a table writes 1 beside a gap
