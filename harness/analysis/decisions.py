@@ -109,8 +109,16 @@ def _comparison(
         base=sum(base for base, _ in scored) / len(scored) if scored else None,
         tuned=sum(tuned for _, tuned in scored) / len(scored) if scored else None,
         unscored=unscored,
-        reason=reason,
+        reason=reason and reason + _first_unscored(pairs),
     )
+
+
+def _first_unscored(pairs: Sequence[Pair]) -> str:
+    """Say why the first item without a score has none, where the engine knows; without its text."""
+    samples = (sample for pair in pairs for sample in (pair.base, pair.tuned))
+    reasons = (response.unscored for sample in samples for response in sample.responses)
+    first = next(filter(None, reasons), "")
+    return f" (the first: {first})" if first else ""
 
 
 def decide_early(

@@ -91,12 +91,16 @@ def _is_nearly(sample: Sample) -> bool:
 
 
 class _Share(NamedTuple):
-    """A symptom that answers show or not; ``fewer`` is None where fewer is no news."""
+    """A symptom that answers show or not; ``fewer`` is None where fewer is no news.
+
+    Nothing is said of it in suites of the judge ``but``, whose causes say it better.
+    """
 
     title: str
     shows: Callable[[Sample], bool]
     more: str
     fewer: str | None = None
+    but: str = ""
 
 
 _FORM = _Share(
@@ -128,6 +132,7 @@ _SHARES = (
         "wrong answers that decline",
         _declines,
         more="the tuned model refuses what the base answers: look for refusals in its rows",
+        but="refusal",
     ),
     _Share(
         "wrong answers in another language",
@@ -139,6 +144,7 @@ _SHARES = (
         _is_nearly,
         more="the tuned model knows the answer and cannot write it: look at its tokenizer, at the "
         "learning rate, and at rows that are garbled themselves",
+        but="summary",
     ),
     _FORM,
 )
@@ -150,7 +156,7 @@ def _changed_shares(comparison: Comparison) -> list[Finding | None]:
         return []
     found: list[Finding | None] = []
     for share in _SHARES:
-        if not _is_worth_counting(share, pairs):
+        if share.but == comparison.suite.judge or not _is_worth_counting(share, pairs):
             continue
         base = [share.shows(pair.base) for pair in pairs]
         tuned = [share.shows(pair.tuned) for pair in pairs]
@@ -212,8 +218,9 @@ def _is_same(pair: Pair) -> bool:
 
 
 def _sameness(comparison: Comparison) -> Finding | None:
-    same = [pair for pair in comparison.pairs if _is_same(pair)]
-    total = len(comparison.pairs)
+    pairs = [pair for pair in comparison.pairs if pair.transition != "unscored"]
+    same = [pair for pair in pairs if _is_same(pair)]
+    total = len(pairs)
     if total < MIN_ITEMS or len(same) < 0.99 * total:
         return None
     return _warning(

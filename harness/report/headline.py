@@ -160,11 +160,16 @@ def _clause(card: Card) -> str:
     if card.to_confirm:
         return f"{card.name} passes: {CONFIRM}"
     said = f"{card.name} {VERDICT_PHRASES[card.verdict]}"
+    if broken and card.verdict == "invalid":
+        void = [c.title for _, checks in card.groups for c in checks if c.tone == "void"]
+        return f"{card.name} broke {_listed(broken)} and cannot be judged on {_listed(void)}"
     if short and not broken:
         return f"{said}: it falls short on {' and '.join(short[:3])}"
-    if len(broken) > 3:
-        return f"{said}: it broke {len(broken)} suites"
-    return f"{said}: it broke {' and '.join(broken)}" if broken else said
+    return f"{said}: it broke {_listed(broken)}" if broken else said
+
+
+def _listed(titles: Sequence[str]) -> str:
+    return f"{len(titles)} suites" if len(titles) > NAMED_SINGLY else " and ".join(titles)
 
 
 def _card(name: str, arm: Arm | None, result: Result) -> Card:
@@ -227,8 +232,15 @@ def check(comparison: Comparison) -> Check:
         words=words,
         label=decision.label if decision else comparison.verdict,
         sure=_sure(comparison, colour),
-        scores=f"{percent(comparison.base)} → {percent(comparison.tuned)}",
+        scores=_scores(comparison),
     )
+
+
+def _scores(comparison: Comparison) -> str:
+    """Word both scores; empty where there are none."""
+    if comparison.base is None and comparison.tuned is None:
+        return ""
+    return f"{percent(comparison.base)} → {percent(comparison.tuned)}"
 
 
 def _words(comparison: Comparison, colour: str) -> tuple[str, str]:

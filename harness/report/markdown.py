@@ -146,6 +146,8 @@ def _matrix(result: Result) -> str:
 
 
 def _cell(cell: MatrixCell) -> str:
+    if not cell.check.extent:
+        return f"{cell.check.symbol} not judged"
     retention = f", {cell.retention}" if cell.retention else ""
     return (
         f"{cell.score} {cell.check.symbol} **{cell.check.change}** ({cell.check.extent}){retention}"
@@ -276,7 +278,7 @@ def _row(candidate: str, check: Check) -> str:
         check.symbol,
         escape(candidate),
         escape(check.title),
-        check.scores,
+        check.scores or "–",
         f"**{precise(decision.delta)}**" if decision else "–",
         check.extent,
         precise(comparison.suite.gain(-decision.margin)) if decision else "–",

@@ -197,6 +197,11 @@ def test_broken_answers_are_warned_of_by_their_kind(title: str, spoilt: str) -> 
         label = "wrong_answer" if is_spoilt else ""
         return "Sandvik harbour", verdict(label), said(spoilt if is_spoilt else "Sandvik harbour")
 
-    warned = [found.title for found in findings(compared(60, answer)) if found.kind == "warning"]
+    comparison = compared(60, answer)
+    warned = [found.title for found in findings(comparison) if found.kind == "warning"]
     assert title in warned
     assert len(warned) == 1
+    told = {"wrong answers that decline": "refusal"}.get(title, "summary")
+    other = replace(comparison, suite=replace(comparison.suite, judge=told))
+    kept = [found.title for found in findings(other) if found.kind == "warning"]
+    assert kept == (warned if "language" in title else []), "the causes of such a suite say it"

@@ -283,6 +283,22 @@ def test_a_drop_that_holm_does_not_confirm_is_undecided() -> None:
     assert why in page
 
 
+def test_what_cannot_be_judged_has_no_empty_figures() -> None:
+    """A check without a score shows why, and no empty interval; what broke stays the news."""
+    result = example_result()
+    checks = [
+        replace(c, verdict="invalid", decision=None, base=None, tuned=None, reason="too long")
+        if (c.candidate, c.suite.name) == ("narrow", "sql") else c
+        for c in result.comparisons
+    ]  # fmt: skip
+    void = replace(result, comparisons=tuple(checks))
+    assert "narrow broke Science questions and cannot be judged on SQL" in lede(void)
+    page, text = report.html(void), report.markdown(void)
+    assert "()" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    assert "– → –" not in page + text
+    assert "| ! not judged |" in text or "! not judged" in text
+
+
 def test_a_check_with_too_much_unscored_says_so() -> None:
     """An invalid check shows its reason, though numbers exist."""
     result = example_result()
