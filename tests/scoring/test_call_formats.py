@@ -82,6 +82,36 @@ ONE = {
                          "function": {"name": "get_weather", "arguments": INNER}}]}
     ),
     "Command R": f'Action: ```json\n[{{"tool_name": "get_weather", "parameters": {INNER}}}]\n```',
+    "Llama 4, between tokens": f"<|python_start|>[{PYTHON}]<|python_end|><|eot|>",
+    "Llama, as it calls its own tools": f"<|python_tag|>get_weather.call({PYTHON[12:]}",
+    "Claude 2": "<function_calls>\n<invoke>\n<tool_name>get_weather</tool_name>\n<parameters>\n"
+    "<city>Graz</city>\n<days>3</days>\n</parameters>\n</invoke>\n</function_calls>",
+    "Gemini": json.dumps({"functionCall": {"name": "get_weather", "args": WEATHER}}),
+    "Gemini in Python": f"```python\nprint(default_api.{PYTHON})\n```",
+    "Gemma 3, its result printed": f"```tool_code\nfound = {PYTHON}\nprint(found)\n```",
+    "GPT, several at once": json.dumps(
+        {"tool_uses": [{"recipient_name": "functions.get_weather", "parameters": WEATHER}]}
+    ),
+    "ReAct": f"Thought: look.\nAction: get_weather\nAction Input: {INNER}\nObservation: 3 degrees",
+    "ReAct in JSON": json.dumps({"action": "get_weather", "action_input": WEATHER}),
+    "Apertus": f'<|tools_prefix|>[{{"get_weather": {INNER}}}]<|tools_suffix|>',
+    "Raven": f"Call: {PYTHON}<bot_end>",
+    "Gorilla": f"<<function>>{PYTHON}",
+    "Hunyuan": f"<tool_calls><tool_call>get_weather\n```json\n{INNER}\n```</tool_call>"
+    "</tool_calls>",
+    "LongCat": "<longcat_tool_call>get_weather\n<longcat_arg_key>city</longcat_arg_key>\n"
+    "<longcat_arg_value>Graz</longcat_arg_value>\n<longcat_arg_key>days</longcat_arg_key>\n"
+    "<longcat_arg_value>3</longcat_arg_value>\n</longcat_tool_call>",
+    "ChatGLM 3": f"get_weather\n```python\ntool_call({PYTHON[12:]}\n```",
+    "Functionary": f"<|recipient|>get_weather\n<|content|>{INNER}<|stop|>",
+    "gpt-oss without a namespace": "<|channel|>commentary to=get_weather <|constrain|>json"
+    f"<|message|>{INNER}<|call|>",
+    "elements": "<get_weather>\n<city>Graz</city>\n<days>3</days>\n</get_weather>",
+    "a function's name as an attribute": f'<function name="get_weather">{INNER}</function>',
+    "a fence in a frame": f"<tool_call>\n```json\n{TEXT}\n```\n</tool_call>",
+    "between words with brackets": f"For Graz [Styria].\n{TEXT}\nSee [1].",
+    "Python on a line of its own": f"Let me look.\n\n{PYTHON}",
+    "nothing but inline code": f"`{PYTHON}`",
     "prose first": f"Sure, I will look that up.\n\n{TEXT}",
     "a fence after prose": f"Sure:\n```json\n[{TEXT}]\n```\nOne moment.",
 }  # fmt: skip
@@ -209,3 +239,27 @@ def test_any_arguments_come_back(arguments: dict[str, object]) -> None:
 def test_no_text_breaks_the_reader(text: str) -> None:
     """Whatever a model writes, reading it ends with calls or without."""
     written_calls(text, TOOLS)
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        f"A call looks like this:\n```json\n{TEXT}\n```\nI have not made it.",
+        f"For example: {TEXT} asks for Graz.",
+        f"You write `<tool_call>{TEXT}</tool_call>`, and the host runs it.",
+        'Action: ```json\n[{"tool_name": "directly_answer", "parameters": {}}]\n```',
+        "<tool_call>\n[]\n</tool_call>",
+        "[TOOL_CALLS] []",
+        "```json\n[]\n```",
+    ],
+)
+def test_a_call_that_is_shown_or_denied_is_none(response: str) -> None:
+    """Calls that words talk about, and forms that say that nothing is called."""
+    found = written_calls(response, TOOLS)
+    assert (found.calls, found.broken) == ((), None)
+
+
+@pytest.mark.parametrize("response", [f"[{PYTHON[:-1]}]", PYTHON[:-1], f"{TEXT[:-1]}\n"])
+def test_a_call_that_does_not_close_is_broken(response: str) -> None:
+    """A Python call or JSON without its end is meant as a call."""
+    assert written_calls(response, TOOLS).broken is not None

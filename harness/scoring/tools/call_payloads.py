@@ -3,15 +3,20 @@
 import ast
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 Json = object
 """What JSON can hold."""
 
-_NAMES = ("name", "tool_name", "tool", "function")
-_ARGUMENTS = ("arguments", "parameters", "args", "input")
-_MANY = ("tool_calls", "function_calls", "calls")
+_NAMES = ("name", "tool_name", "tool", "function", "function_name", "recipient_name", "action")
+_ARGUMENTS = ("arguments", "parameters", "args", "input", "params", "tool_input", "action_input")
+_MANY = ("tool_calls", "function_calls", "tool_uses", "calls")
+_AROUND = ("function", "function_call", "functionCall", "tool_call", "toolUse")
+LIKE_A_CALL = re.compile(
+    rf"""["'](?:{"|".join((*_NAMES, *_MANY, *_AROUND))})["']\s*:""", re.IGNORECASE
+)
+LIKE_ARGUMENTS = re.compile(rf"""["'](?:{"|".join(_ARGUMENTS)})["']\s*:""", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +54,9 @@ positional=())]
     Raises:
         NoCallError: If the text is not JSON, or anything in it is no call.
     """
-    found = [call for value in _json_values(text) for call in json_calls_of(value)]
-    if not found:
+    values = list(_json_values(text))
+    found = [call for value in values for call in json_calls_of(value)]
+    if not found and values != [[]]:  # an empty list says that nothing is to be called
         raise NoCallError("nothing is called")
     return found
 
@@ -83,11 +89,15 @@ def json_calls_of(value: Json) -> Iterator[ToolCall]:
         if isinstance(value.get(key), list):
             yield from json_calls_of(value[key])
             return
-    if isinstance(value.get("function"), dict):
-        yield from json_calls_of(value["function"])
+    if inner := next((value[key] for key in _AROUND if isinstance(value.get(key), dict)), None):
+        yield from json_calls_of(inner)
         return
     name = next((value[key] for key in _NAMES if isinstance(value.get(key), str)), None)
     if not name:
+        [key, *others] = value or [""]
+        if not others and key not in _ARGUMENTS and isinstance(alone := value.get(key), dict):
+            yield ToolCall(key, alone)  # {"f": {"a": 1}}
+            return
         raise NoCallError("a call is an object with a name")
     given = next((value[key] for key in _ARGUMENTS if key in value), None)
     if isinstance(given, str):
@@ -122,10 +132,18 @@ arguments={}, positional=(-2.5,))]
     for statement in body:
         value = getattr(statement, "value", None)  # an expression, or what a name is given
         several = value.elts if isinstance(value, ast.List | ast.Tuple) else [value]
-        found += [_python_call(one) for one in several]
+        found += [_python_call(one) for one in several if not _prints_a_name(one)]
     if not found:
         raise NoCallError("nothing is called")
     return found
+
+
+def _prints_a_name(node: ast.AST | None) -> bool:
+    """Say whether something only prints what a call before it has returned."""
+    match node:
+        case ast.Call(func=ast.Name(id="print"), args=[ast.Name() | ast.JoinedStr(), *_]):
+            return True
+    return False
 
 
 def _python_call(node: ast.AST | None) -> ToolCall:
@@ -162,9 +180,14 @@ _PARAMETERS = (
         r"</(?:[\w｜]+:?)?parameter>",
         re.DOTALL,
     ),
-    re.compile(r"<arg_key>(.*?)</arg_key>\s*<arg_value>\n?(.*?)\n?</arg_value>", re.DOTALL),
+    re.compile(
+        r"<(?:\w+_)?arg_key>(.*?)</(?:\w+_)?arg_key>\s*"
+        r"<(?:\w+_)?arg_value>\n?(.*?)\n?</(?:\w+_)?arg_value>",
+        re.DOTALL,
+    ),
+    re.compile(r"<([A-Za-z_][\w\-]*)>\n?(.*?)\n?</\1>", re.DOTALL),
 )
-"""How Qwen Coder, DeepSeek and MiniMax, and GLM write a parameter's name and its value."""
+"""How Qwen Coder, DeepSeek and MiniMax, GLM, and Claude 2 write a parameter's name and value."""
 
 
 def xml_call(name: str, body: str) -> ToolCall:
@@ -227,7 +250,7 @@ def named_call(name: str, arguments: str) -> ToolCall:
     Raises:
         NoCallError: If the arguments are no JSON object.
     """
-    given = _arguments_in_text(arguments.strip())
+    given = {} if arguments.strip() in ("None", "null") else _arguments_in_text(arguments.strip())
     if not isinstance(given, dict):
         raise NoCallError(f"arguments are an object: found {type(given).__name__}")
     return ToolCall(name.strip(), given)
@@ -265,6 +288,20 @@ def escaped_call(name: str, body: str) -> ToolCall:
     return ToolCall(name, given)
 
 
-def names_in(calls: Sequence[ToolCall]) -> set[str]:
-    """Return the names of all tools that are called."""
-    return {call.name for call in calls}
+_SPACES = re.compile(r"\A(?:functions|default_api|tools)\.|\.call\Z")
+
+
+def called_by_name(calls: Iterable[ToolCall], tools: Collection[str]) -> tuple[ToolCall, ...]:
+    """Return calls with the names that the tools have, without what a model has put around them.
+
+    Gemini writes ``default_api.f``, GPT ``functions.f``, Llama ``f.call``; and Command R says by a
+    call of ``directly_answer`` that it calls nothing.
+    """
+    found = []
+    for call in calls:
+        bare = _SPACES.sub("", call.name)
+        if call.name in tools or bare not in tools:
+            bare = call.name
+        if bare in tools or bare.replace("-", "_") != "directly_answer":
+            found.append(replace(call, name=bare))
+    return tuple(found)

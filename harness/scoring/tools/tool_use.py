@@ -5,14 +5,15 @@ The rules are those of the Berkeley Function-Calling Leaderboard's syntax-tree c
 are made at once have no order; and beside them what a missing argument or a failed call asks for.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from harness.records import Verdict
 from harness.scoring.free_text import qa
+from harness.scoring.tools.asking import asks_for
+from harness.scoring.tools.bare_calls import WrittenCalls
 from harness.scoring.tools.call_arguments import Tool, WantedCall
-from harness.scoring.tools.call_formats import WrittenCalls, written_calls
+from harness.scoring.tools.call_formats import without_marks, written_calls
 from harness.scoring.tools.call_payloads import Json, ToolCall
 from harness.scoring.tools.json_reply import WantedJson
 
@@ -79,7 +80,7 @@ def _fault(
     tools: Mapping[str, Tool], wanted: WantedTurn, written: WrittenCalls, response: str
 ) -> tuple[str, str] | None:
     """Return the label and the explanation of what is wrong first, None where all is right."""
-    if not response.strip():
+    if not without_marks(response).strip():
         return "empty", "the answer is empty"
     if written.broken is not None:
         return "malformed_call", written.broken
@@ -104,7 +105,7 @@ def _fault_of_words(wanted: WantedTurn, written: WrittenCalls) -> tuple[str, str
         return "needless_call", f"{called} is called where no call is wanted"
     if wanted.json is not None:
         return wanted.json.fault(written.text)
-    if wanted.asks_for and not _asks(written.text, wanted.asks_for):
+    if wanted.asks_for and not asks_for(written.text, wanted.asks_for):
         return "did_not_ask", f"it should ask for {' or '.join(wanted.asks_for)}"
     if wanted.answers:
         said = qa("", list(wanted.answers), written.text)
@@ -112,33 +113,6 @@ def _fault_of_words(wanted: WantedTurn, written: WrittenCalls) -> tuple[str, str
             label = "abstained" if "abstained" in said.labels else "wrong_answer"
             return label, f"it should say {wanted.answers[0]!r}"
     return None
-
-
-def _asks(text: str, names: Sequence[str]) -> bool:
-    """Return whether a text asks for something: a question, or one of the arguments by name.
-
-    A question that only ends a reply ("Anything else?") asks for nothing, and one for consent ("Is
-    that okay?") only where the text names what is asked for.
-    """
-    low = text.lower()
-    parts = {part for name in names for part in name.lower().split("_")}
-    named = not parts.isdisjoint(re.findall(r"\w+", low))
-    asked = [one for one in _QUESTIONS.findall(low) if not _OFFER.search(one)]
-    if any(named or not _CONSENT.search(one) for one in asked):
-        return True
-    return named and any(please in low for please in _PLEASE)
-
-
-_PLEASE = ("please", "need", "tell me", "let me know", "provide", "specify")
-_QUESTIONS = re.compile(r"[^.!?？؟\n]*[?？؟]")
-_OFFER = re.compile(
-    r"\b(?:any|some)thing (?:else|more)\b|\bwhat else can i\b|\bhelp you with\b"
-    r"|\bhow (?:else )?(?:can|may) i (?:help|assist)\b"
-)
-_CONSENT = re.compile(
-    r"\b(?:is|does|was) (?:that|this|it) (?:all right|ok|okay|right|correct|fine|work|help|suit)\b"
-    r"|\bsounds? good\b|^\s*(?:ok|okay|right|all right|fine)\s*\?"
-)
 
 
 def _fault_of_calls(
