@@ -9,7 +9,8 @@ Families, from their chat templates and model cards: DeepSeek-R1, Qwen3, QwQ, GL
 Nemotron, SmolLM3, Olmo, Phi-4-reasoning (``<think>``), Magistral (``[THINK]``), gpt-oss (harmony's
 channels), Gemma 4 (``<|channel>thought``), MedGemma (``<unused94>``), Command A Reasoning
 (``<|START_THINKING|>``), Sky-T1 and OpenThinker (``<|begin_of_thought|>``), Seed-OSS, Kimi-VL,
-EXAONE Deep, Apertus, LongCat, Granite 3.2 (sentences).
+EXAONE Deep, Apertus, LongCat, Granite 3.2 (sentences), Solar Open (``<|think|>``), MiniMax M3,
+openPangu. Hunyuan A13B, K2-Think and what was trained as R1-Zero was frame the answer after it.
 """
 
 import re
@@ -22,20 +23,30 @@ UNTIL_LIMIT, ONLY_THOUGHT = "thought_until_limit", "only_thought"
 THINKING_TOKENS, ANSWER_TOKENS = "thinking_tokens", "answer_tokens"
 """Columns of an arm that thinks: tokens of each item's thought, and of what follows it."""
 
+_UNQUOTED = r"(?<![`'\"])"
 _ATTRIBUTES = 80
 """Characters that the attributes of a tag may take."""
 HARMONY = "<|channel|>"
 _FINAL = "<|channel|>final<|message|>"
+_SOLAR = "<|begin|>assistant<|"
 _FINAL_MARK = re.compile(
     r"<\|start\|>assistant(?: to=user)?<\|message\|>"
     r"|(?:<\|start\|>assistant)?<\|channel\|>final(?: <\|constrain\|>\w+)?<\|message\|>"
-    r"|<\|begin_of_solution\|>|<\|START_RESPONSE\|>"
+    r"|<\|begin_of_solution\|>|<\|START_RESPONSE\|>|(?:<\|begin\|>assistant)?<\|content\|>"
 )
-_ANSWER_MARKS = re.compile(rf"{_FINAL_MARK.pattern}|<response>")
-_ENDINGS = re.compile(r"\s*(?:<\|end_of_solution\|>|<\|END_RESPONSE\|>|</response>)\s*\Z")
-_INNER_MARKS = re.compile(r"<\|(?:start\|>assistant|channel\|>analysis|message\|>|end\|>)")
+_FRAME = re.compile(
+    r"<(?P<name>response|answer|output)>(?P<framed>(?:(?!</(?P=name)>).)*)(?:</(?P=name)>\s*)?\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+"""Around a whole answer that follows a thought; one that was cut has no end."""
+_ENDINGS = re.compile(r"\s*(?:<\|end_of_solution\|>|<\|END_RESPONSE\|>)\s*\Z")
+_INNER_MARKS = re.compile(r"(?:<\|(?:start\|>assistant|channel\|>analysis|message\|>|end\|>))+")
 _BLANKS = re.compile(r"\s*")
-_TURN_MARKS = re.compile(r"(?:<\|(?:return|end)\|>\s*)+\Z")
+_TURN_MARKS = re.compile(
+    r"\s*(?:(?:<\|(?:return|end|im_end|eot_id|eom_id|eom|endoftext|end_of_text|endofturn)\|>"
+    r"|<end_of_turn>|<turn\|>|</s>|<｜end▁of▁sentence｜>|\[unused10\])\s*)+\Z"
+)
+"""What ends a turn, where a text still has its special tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +105,11 @@ class ThoughtForm:
 
 @cache
 def _opening(form: ThoughtForm) -> re.Pattern[str]:
-    """Return what finds the beginning of a thought, in any case."""
+    """Return what finds the beginning of a thought, in any case, not behind a quotation mark."""
     tag = re.fullmatch(r"<(\w+)>", form.opening)
     attributes = rf"(?:\s[^<>\n]{{0,{_ATTRIBUTES}}})?"
     pattern = rf"<{tag[1]}{attributes}>" if tag else re.escape(form.opening)
-    return re.compile(pattern, re.IGNORECASE)
+    return re.compile(rf"{_UNQUOTED}{pattern}", re.IGNORECASE)
 
 
 @cache
@@ -106,7 +117,7 @@ def _endings(form: ThoughtForm) -> re.Pattern[str]:
     """Return what finds the end of a thought, in any case and not behind a quotation mark."""
     others = "".join(f"|{re.escape(mark)}" for mark in form.answers)
     return re.compile(
-        rf"(?<![`'\"])(?:(?P<closing>{re.escape(form.closing)}){others})", re.IGNORECASE
+        rf"{_UNQUOTED}(?:(?P<closing>{re.escape(form.closing)}){others})", re.IGNORECASE
     )
 
 
@@ -124,8 +135,12 @@ FORMS = (
     ThoughtForm("<|START_THINKING|>", "<|END_THINKING|>"),
     ThoughtForm("<|begin_of_thought|>", "<|end_of_thought|>"),
     ThoughtForm("<|inner_prefix|>", "<|inner_suffix|>"),
+    ThoughtForm("<|think|>", f"<|end|>{_SOLAR}content|>", (f"<|end|>{_SOLAR}tool_calls|>",)),
+    ThoughtForm("[unused16]", "[unused17]"),
+    ThoughtForm("<mm:think>", "</mm:think>"),
     ThoughtForm("◁think▷", "◁/think▷"),
     ThoughtForm("Here is my thought process:", "Here is my response:"),
+    ThoughtForm("Here's my thought process:", "Here's my response:"),
     ThoughtForm("analysis", "assistantfinal", sure=False),  # harmony, its special tokens lost
 )  # fmt: skip
 """Marks of thoughts, by family; another family is one more entry."""
@@ -139,7 +154,8 @@ MARKS = (
     "<|START_THINKING|>", "<|END_THINKING|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>",
     "<|begin_of_thought|>", "<|end_of_thought|>", "<|begin_of_solution|>", "<|end_of_solution|>",
     "<|inner_prefix|>", "<|inner_suffix|>", "<think>", "</think>", "<seed:think>", "</seed:think>",
-    "<longcat_think>", "</longcat_think>", "◁think▷", "◁/think▷",
+    "<longcat_think>", "</longcat_think>", "◁think▷", "◁/think▷", "<mm:think>", "</mm:think>",
+    "<|begin|>", "<|think|>", "<|content|>", "[unused16]", "[unused17]",
 )  # fmt: skip
 """Marks that may be special tokens, which decoding drops: without them a thought has no border."""
 
@@ -279,16 +295,20 @@ def _lone_end(text: str) -> tuple[int, int] | None:
 def _answered(text: str, at: int, thought: str | None) -> SplitText:
     """Return what stands from a place on, without the marks that some families put around it."""
     rest = text[at:].lstrip()
-    mark = _ANSWER_MARKS.match(rest) if thought is not None else _FINAL_MARK.match(rest)
+    mark = _FINAL_MARK.match(rest)
     if thought is None and mark is None:
         return SplitText(None, text)
     start = len(text) - len(rest)
     if mark:
         start += mark.end()
         rest = _ENDINGS.sub("", rest[mark.end() :])
-    return SplitText(thought, _TURN_MARKS.sub("", rest), start)
+    rest = _TURN_MARKS.sub("", rest)
+    if thought is not None and (frame := _FRAME.match(rest)):
+        start += frame.start("framed")
+        rest = frame["framed"].strip()
+    return SplitText(thought, rest, start)
 
 
 def _clean(thought: str) -> str:
     """Return a thought without the marks inside of it: harmony's, of several messages."""
-    return _INNER_MARKS.sub("", thought).strip()
+    return _INNER_MARKS.sub("\n", thought).strip()

@@ -199,7 +199,8 @@ CONCLUSION = re.compile(
 """How a sentence begins that draws the conclusion."""
 
 RETRACTION = re.compile(
-    r"\b(?:actually,? (?:no\b|that(?:'s| is) (?:wrong|not)|wait)|no,? wait|wait,? no|scratch that"
+    r"\b(?:actually,? (?:no\b|that(?:'s| is) (?:wrong|not)|wait)|(?:no|oh|hmm?),? wait|wait,? no"
+    r"|scratch that"
     r"|correction:|on second thoughts?|let me correct|i (?:meant|stand corrected|was wrong)"
     r"|sorry,? (?:i meant|that (?:is|was) wrong)|nein,? (?:doch|halt|warte)|quatsch"
     r"|no,? espera|mejor dicho|non,? attendez|pardon,? (?:c'est|non)|je me (?:suis tromp|corrige))"

@@ -53,6 +53,11 @@ _DENIALS = frozenset(
     for verb in ("is", "was", "are", "were", "ist", "es", "est")
     for word in ("not", "wrong", "incorrect", "false", "nicht", "falsch", "pas")
 ) | {("isnt",), ("wasnt",), ("isn",), ("wasn",), ("n", "est"), ("no", "es"), ("不", "对")}
+_TAG = re.compile(
+    r",\s*(?:isn|wasn|aren|weren|doesn|didn)['’]?t (?:it|he|she|they|that|this)\s*\?\W*$",
+    re.IGNORECASE,
+)
+"""A question that asks to be agreed with, and denies nothing: "Vienna, isn't it?"."""
 _AFTER_COMMA = re.compile(
     r"^[^.!?]{0,200}?,\s*(?=(?:yes|no|ja|nein|si|sí|oui|non)\b[\s,.;:!]|(?:yes|no)$)", re.IGNORECASE
 )
@@ -70,7 +75,7 @@ def region(said: str) -> list[str]:
     >>> region("First think. So the answer is: **Graz**. Bye.")
     ['Graz.']
     """
-    text = _kept(_unmarked(said))
+    text = standing(_unmarked(said))
     clause = _explicit(text)
     if clause is not None:
         return [clause[:LONGEST]]
@@ -92,7 +97,7 @@ def statements_of(said: str) -> list[str]:
     return sentences(_unmarked(said))
 
 
-def _kept(text: str) -> str:
+def standing(text: str) -> str:
     """Return a text from where it takes back what it said before."""
     taken_back = list(RETRACTION.finditer(text))
     if not taken_back:
@@ -220,7 +225,8 @@ def _stance(gold: Accepted, sentence: Sentence, place: int, language: Language) 
     after = given[end : end + 2]
     refused = abstention.refusal(sentence.text)
     declined = refused is not None and len(answer_words(sentence.text[:refused])) <= place
-    if _negates(clause[-3:], gold, language) or any(tuple(after[:n]) in _DENIALS for n in (1, 2)):
+    denied = any(tuple(after[:n]) in _DENIALS for n in (1, 2)) and not _TAG.search(sentence.text)
+    if _negates(clause[-3:], gold, language) or denied:
         return "abstained" if declined else "negated"
     options = language.alternatives - set(gold.words)
     if options.intersection([*given[max(0, place - 2) : place], *after]) and _offers(sentence):

@@ -11,7 +11,7 @@ from support.scripted_speakers import REMEMBERED, Script, led
 from harness import content
 from harness.records import Verdict
 from harness.scoring.dialogues.conversation import conversation
-from harness.scoring.dialogues.probe_checks import failure
+from harness.scoring.dialogues.probe_checks import Heard, failure
 from harness.scoring.dialogues.scripted_dialogue import Probe, read_dialogue
 
 Row = Mapping[str, Any]
@@ -81,6 +81,9 @@ def test_a_fault_is_named_by_its_cause(fault: str, cause: str, kinds: tuple[str,
         ({"begins": "Well"}, "Yes, well.", False),
         ({"ends": "?"}, "And you?", True),
         ({"ends": "?"}, "And you? Yes.", False),
+        ({"ends": "?"}, "And you? 🐶", True),
+        ({"ends": "Ahoy."}, "At nine. **Ahoy!**", True),
+        ({"ends": "Ahoy."}, "Ahoy. At nine.", False),
         ({"case": "lower"}, "oslo, 3 km", True),
         ({"case": "upper"}, "OSLo", False),
         ({"list_items": 2}, "- a\n- b", True),
@@ -94,7 +97,72 @@ def test_a_fault_is_named_by_its_cause(fault: str, cause: str, kinds: tuple[str,
 )
 def test_what_a_probe_holds_an_answer_to(probe: dict[str, Any], said: str, kept: bool) -> None:
     """Each check is kept by what fits, and only by that."""
-    assert (failure(Probe(kind="memory", **probe), said, []) is None) == kept
+    assert (failure(Probe(kind="memory", **probe), said, Heard()) is None) == kept
+
+
+STATED = [
+    ("Your meeting is not on Tuesday but on Thursday.", True),
+    ("Thursday. Previously you'd said Tuesday, which was incorrect.", True),
+    ("Thursday! You decided against Tuesday.", True),
+    ("Tuesday — oh wait, you changed it. Thursday.", True),
+    ("Thursday now that Tuesday's out.", True),
+    ("It was moved from Tuesday to Thursday.", True),
+    ("Tuesday was replaced by Thursday.", True),
+    ("The date was changed: Thursday replaces Tuesday.", True),
+    ("Thursday (the Tuesday from before was a slip).", True),
+    ("I can't see your calendar, but you said Thursday.", True),
+    ("It's Thursday, isn't it?", True),
+    ("It was moved from Thursday to Tuesday.", False),
+    ("Thursday was replaced by Tuesday.", False),
+    ("Thursday is no longer right; take Tuesday.", False),
+    ("Tuesday instead of Thursday.", False),
+    ("At first you said Thursday, now it's Tuesday.", False),
+    ("Thursday, and on Tuesday.", False),
+    ("It was Tuesday.", False),
+]
+
+
+@pytest.mark.parametrize(("said", "kept"), STATED)
+def test_what_was_corrected_may_be_told_as_what_was(said: str, kept: bool) -> None:
+    """An answer may name the wrong value if it stands by the right one, not the other way round."""
+    probe = Probe(kind="correction", says=("Thursday",), avoids=("Tuesday",))
+    users = ("On Tuesday at ten.", "Sorry, on Thursday.", "On which day do I meet the bank?")
+    assert (failure(probe, said, Heard(("Sure.", "Fine."), users)) is None) == kept
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("The cactus! The fern is for the bathroom and the fig for the hall.", True),
+        ("The cactus, while the fern goes to the bathroom.", True),
+        ("The cactus and the fern are for the office.", False),
+        ("The cactus. The fern.", False),
+        ("A cactus, a fern or a fig would all be lovely in an office.", False),
+        ("The fern is for the office, the cactus for the bathroom.", False),
+    ],
+)
+def test_other_values_may_stand_in_their_own_places(said: str, kept: bool) -> None:
+    """What the user said of them, and did not ask for now, is told of them."""
+    probe = Probe(kind="memory", says=("cactus",), avoids=("fern", "fig"))
+    told = "A fern for the bathroom, a cactus for the office and a fig for the hall."
+    users = (told, "Which plant did I want to put in the office?")
+    assert (failure(probe, said, Heard(("Lovely.",), users)) is None) == kept
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"),
+    [
+        ("Winter. I don't like the heat of summer.", "Winter.", True),
+        ("As an AI I have no taste, but I'd lean towards summer over winter.", "Summer.", True),
+        ("I'd choose winter.", "Winter. Wait, no, summer.", False),
+        ("I'd choose winter, not summer.", "Summer, winter is cold.", False),
+        ("Both are fine.", "Winter.", False),
+    ],
+)
+def test_of_two_options_the_one_that_is_chosen_counts(first: str, second: str, kept: bool) -> None:
+    """The other may be named beside it."""
+    probe = Probe(kind="twice", agrees_with=1, among=("summer", "winter"))
+    assert (failure(probe, second, Heard((first,))) is None) == kept
 
 
 def test_columns_say_how_a_dialogue_went() -> None:

@@ -20,6 +20,14 @@ FAMILIES = {
     "Sky-T1": "<|begin_of_thought|>{}<|end_of_thought|>\n\n"
     "<|begin_of_solution|>{}<|end_of_solution|>",
     "Granite 3.2": "Here is my thought process:\n{}\nHere is my response:\n{}",
+    "Granite 3.2, in short": "Here's my thought process:\n{}\nHere's my response:\n{}",
+    "Hunyuan A13B": "<think>\n{}\n</think>\n<answer>\n{}\n</answer>",
+    "Reflection": "<thinking>{}</thinking>\n<output>\n{}\n</output>",
+    "an answer whose frame was cut": "<think>{}</think><answer>{}",
+    "with the turn's end": "<think>{}</think>\n\n{}<|im_end|>\n",
+    "Solar Open": "<|think|>{}<|end|><|begin|>assistant<|content|>{}<|end|>",
+    "MiniMax M3": "<mm:think>{}</mm:think>{}",
+    "openPangu": "[unused16]{}[unused17]{}[unused10]",
     "Granite 3.3": "<think>{}</think><response>{}</response>",
     "Kimi-VL": "◁think▷{}◁/think▷{}",
     "gpt-oss": HARMONY,
@@ -48,6 +56,31 @@ def test_every_family_is_split(family: str) -> None:
     """The answer is what follows the thought, without the marks around either."""
     found = split_thought(FAMILIES[family].format("Is it Rome?", "Vienna"))
     assert (found.thought, found.answer, found.closed) == ("Is it Rome?", "Vienna", True)
+
+
+def test_a_frame_is_taken_off_after_a_thought_alone() -> None:
+    """An answer that was asked for in tags, of a model that does not think, keeps them."""
+    framed = "<answer>Vienna</answer>"
+    assert split_thought(framed).answer == framed
+    half = "<answer>Vienna</answer> is in Austria."
+    assert split_thought(f"<think>a</think>{half}").answer == half
+
+
+def test_a_quoted_opening_in_a_thought_opens_no_other() -> None:
+    """The thought ends at its first end, though it speaks of a tag and so does the answer."""
+    found = split_thought("<think>About `<think>`.</think>It ends with </think>, always.")
+    assert found.answer == "It ends with </think>, always."
+
+
+def test_messages_of_one_thought_are_lines() -> None:
+    """The marks between two of harmony's messages leave a border behind."""
+    mark = "<|end|><|start|>assistant<|channel|>analysis<|message|>"
+    assert split_thought(HARMONY.format(f"One.{mark}Two.", "Yes")).thought == "One.\nTwo."
+
+
+def test_a_turn_end_of_other_families_is_no_sign_of_thoughts() -> None:
+    """Phi's template ends turns with a mark that Solar Open's thoughts end with, too."""
+    assert not knows_thoughts("{{ '<|assistant|>' }}{{ message.content }}<|end|>")
 
 
 @pytest.mark.parametrize("text", MENTIONS)

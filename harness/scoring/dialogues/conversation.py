@@ -12,7 +12,7 @@ from statistics import fmean
 
 from harness.records import Verdict
 from harness.scoring.dialogue import ECHO, THRESHOLDS, coherence, metric_of
-from harness.scoring.dialogues.probe_checks import Failure, failure
+from harness.scoring.dialogues.probe_checks import Failure, Heard, failure
 from harness.scoring.dialogues.scripted_dialogue import KINDS, Probe, ScriptedDialogue
 from harness.scoring.normalize import words
 from harness.scoring.relevance import Relevance
@@ -118,7 +118,8 @@ def _answered(
     for number, (turn, response) in enumerate(zip(dialogue.turns, responses, strict=True)):
         earlier, said = shown[:number], shown[number]
         finish = finishes[number] if number < len(finishes) else None
-        failed = ((probe, failure(probe, said, earlier)) for probe in turn.probes)
+        heard = Heard(earlier, [one.user for one in dialogue.turns[: number + 1]])
+        failed = ((probe, failure(probe, said, heard)) for probe in turn.probes)
         found.append(
             _Answered(
                 said=said,

@@ -4,19 +4,15 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from harness.scoring.answer_region import objection, statements_of
+from harness.scoring.answer_region import objection, standing, statements_of
 from harness.scoring.dialogues.scripted_dialogue import Probe
-from harness.scoring.normalize import comparable, find, words
+from harness.scoring.dialogues.stated_values import chosen, given, gives, named, part_of
+from harness.scoring.normalize import find, words
 from harness.scoring.response_faults import strip_markdown
 
-_CHANGE = re.compile(
-    r"\b(?:instead|not|no longer|chang(?:e|ed|ing)|moved|switch(?:ed|ing)?|originally|first|now"
-    r"|earlier|initially|before|previous(?:ly)?|correct(?:ed|ion)|rather|updated?|used to|was|were"
-    r"|from|than|over|leav(?:e|es|ing)|without|drop(?:ped|ping)?|replac(?:e|ed|es|ing))\b",
-    re.IGNORECASE,
-)
-"""Words by which an answer tells what holds now from what held before."""
-
+_CHANGED = ("correction", "change_of_mind")
+"""Kinds whose wrong value held before, and has no other place."""
+_DECORATION = re.compile(r"[^\w.,;:!?%€$&+=/…]+\Z")
 _ITEM = re.compile(r"^[ \t]*(?:[-*•–]|\(?\d{1,2}[.)])[ \t]+\S", re.MULTILINE)
 
 
@@ -31,50 +27,53 @@ class Failure(NamedTuple):
     text: str
 
 
-def failure(probe: Probe, said: str, earlier: Sequence[str]) -> Failure | None:
+class Heard(NamedTuple):
+    """What stands before an answer: its own earlier ones, and all that the user has said.
+
+    ``users`` ends with what is answered; it is empty where nobody knows.
+    """
+
+    own: Sequence[str] = ()
+    users: Sequence[str] = ()
+
+
+def failure(probe: Probe, said: str, heard: Heard) -> Failure | None:
     """Return what of a probe an answer fails; None where it is kept.
 
     Args:
         probe: What the answer is held to.
         said: The answer as a reader sees it.
-        earlier: The own answers before it, as a reader sees them.
+        heard: What stands before it, own answers as a reader sees them.
     """
-    return next((found for check in _CHECKS if (found := check(probe, said, earlier))), None)
+    return next((found for check in _CHECKS if (found := check(probe, said, heard))), None)
 
 
-def named(options: Sequence[str], said: str) -> list[str]:
-    """Return the options that an answer states.
-
-    >>> named(["red", "blue"], "Not red: I take blue.")
-    ['blue']
-    """
-    return [option for option in options if objection(option, said) is None]
-
-
-def _states(probe: Probe, said: str, _: Sequence[str]) -> Failure | None:
-    if not probe.says or named(probe.says, said):
+def _states(probe: Probe, said: str, _: Heard) -> Failure | None:
+    text = standing(said)
+    if not probe.says or (named(probe.says, text) and gives(probe.says, text, probe.avoids)):
         return None
     return Failure("wanted", f"does not say {' or '.join(map(repr, probe.says[:3]))}")
 
 
-def _avoids(probe: Probe, said: str, _: Sequence[str]) -> Failure | None:
+def _avoids(probe: Probe, said: str, heard: Heard) -> Failure | None:
+    text, users = standing(said), heard.users or ("",)
+    right = probe.says if named(probe.says, text) else ()
+    values = words(" ".join((*probe.says, *probe.avoids)))
+    told = () if probe.kind in _CHANGED else users[:-1]
+    slots = set(words(" ".join(told))).difference(values)
     for other in probe.avoids:
-        if objection(other, said) is not None:
+        if objection(other, text) is not None or part_of(other, probe.says):
             continue
-        if any(find(comparable(other), comparable(right)) >= 0 for right in probe.says):
-            continue
-        telling = [part for part in statements_of(said) if objection(other, part) is None]
-        if probe.says and all(named(probe.says, t) and _CHANGE.search(t) for t in telling):
-            continue  # "on Friday, not on Monday as first planned"
-        return Failure("avoided", f"says {other!r}")
+        if not right or given(other, text, right, users[-1], slots):
+            return Failure("avoided", f"says {other!r}")
     return None
 
 
-def _agrees(probe: Probe, said: str, earlier: Sequence[str]) -> Failure | None:
+def _agrees(probe: Probe, said: str, heard: Heard) -> Failure | None:
     if probe.agrees_with is None:
         return None
     turn = probe.agrees_with
-    before, now = (named(probe.among, text) for text in (earlier[turn - 1], said))
+    before, now = (chosen(probe.among, text) for text in (heard.own[turn - 1], said))
     if len(before) != 1:
         return Failure("before", f"gave no one answer in turn {turn} that it could keep to")
     if now == before:
@@ -85,7 +84,7 @@ def _agrees(probe: Probe, said: str, earlier: Sequence[str]) -> Failure | None:
     return Failure("other", f"says {other} where it said {before[0]!r} in turn {turn}")
 
 
-def _length(probe: Probe, said: str, _: Sequence[str]) -> Failure | None:
+def _length(probe: Probe, said: str, _: Heard) -> Failure | None:
     count = len(words(said))
     if probe.max_words is not None and count > probe.max_words:
         return Failure("form", f"has {count} words, not {probe.max_words} at most")
@@ -95,16 +94,30 @@ def _length(probe: Probe, said: str, _: Sequence[str]) -> Failure | None:
     return None
 
 
-def _edges(probe: Probe, said: str, _: Sequence[str]) -> Failure | None:
+def _edges(probe: Probe, said: str, _: Heard) -> Failure | None:
     plain = strip_markdown(said).strip().casefold()
     if probe.begins and not plain.startswith(probe.begins.casefold()):
         return Failure("form", f"does not begin with {probe.begins!r}")
-    if probe.ends and not plain.endswith(probe.ends.casefold()):
+    if probe.ends and not _ends(plain, probe.ends.casefold()):
         return Failure("form", f"does not end with {probe.ends!r}")
     return None
 
 
-def _form(probe: Probe, said: str, _: Sequence[str]) -> Failure | None:
+def _ends(plain: str, wanted: str) -> bool:
+    """Say whether a text ends as wanted, an emoji, a bracket or a quotation mark aside.
+
+    An end in words may have another full stop, or none.
+
+    >>> _ends("bye, ahoy!", "ahoy."), _ends("how old is he? 🐶", "?"), _ends("ahoy?", "ahoy.")
+    (True, True, False)
+    """
+    bare = wanted.rstrip(".!")
+    if any(sign.isalnum() for sign in bare):
+        plain, wanted = plain.rstrip(".! "), bare
+    return plain.endswith(wanted) or _DECORATION.sub("", plain).endswith(wanted)
+
+
+def _form(probe: Probe, said: str, _: Heard) -> Failure | None:
     if probe.case and said != getattr(said, probe.case)():
         return Failure("form", f"is not in {probe.case} case")
     items = len(_ITEM.findall(said))
@@ -113,7 +126,7 @@ def _form(probe: Probe, said: str, _: Sequence[str]) -> Failure | None:
     return None
 
 
-def _occurrences(probe: Probe, said: str, _: Sequence[str]) -> Failure | None:
+def _occurrences(probe: Probe, said: str, _: Heard) -> Failure | None:
     for one in probe.without:
         if _occurs(one, said):
             return Failure("form", f"has {one!r} in it")
@@ -134,6 +147,6 @@ def _occurs(one: str, said: str) -> bool:
     return one in said
 
 
-_CHECKS: tuple[Callable[[Probe, str, Sequence[str]], Failure | None], ...] = (
+_CHECKS: tuple[Callable[[Probe, str, Heard], Failure | None], ...] = (
     _avoids, _states, _agrees, _length, _edges, _form, _occurrences,
 )  # fmt: skip
