@@ -158,7 +158,12 @@ def problem(suite: str, row: InputRow) -> str | None:
     check = _CHECKS[suite]
     optional = (*_OPTIONAL_TEXTS.get(suite, ()), "finish")
     given = [name for name in optional if row.get(name) is not None]
-    return _lacking(suite, REQUIRED[suite], row) or _no_text(row, given) or check(row)
+    return (
+        _lacking(suite, REQUIRED[suite], row)
+        or _no_text(row, given)
+        or check(row)
+        or _nothing_expected(suite, frozenset(map(str, row)))
+    )
 
 
 def document_problem(judge: str, row: InputRow, shown: Sequence[str] = ()) -> str | None:
@@ -174,9 +179,7 @@ def document_problem(judge: str, row: InputRow, shown: Sequence[str] = ()) -> st
     """
     keys = frozenset(map(str, row))
     row = {key: value for key, value in row.items() if value is not None}
-    lacking = _lacking(judge, (*shown, *DOCUMENT[judge]), row)
-    if lacking is None and judge == "tools":
-        lacking = _nothing_expected(keys)
+    lacking = _lacking(judge, (*shown, *DOCUMENT[judge]), row) or _nothing_expected(judge, keys)
     if lacking is not None:
         return lacking
     checks = _CHECKS | {
@@ -288,7 +291,7 @@ def _sql(row: InputRow) -> str | None:
 def _refusal(row: InputRow) -> str | None:
     if row["should"] not in ("decline", "help"):
         return f"'should' must be 'decline' or 'help': found {row['should']!r}"
-    return None
+    return _conversation(row) if row.get("messages") is not None else None
 
 
 def _classification(row: InputRow) -> str | None:
@@ -298,6 +301,8 @@ def _classification(row: InputRow) -> str | None:
     if not all(isinstance(label, str | int) for label in given):
         return "'labels' must hold texts"
     labels = [str(label) for label in given]
+    if not all(label.strip() for label in labels):
+        return "'labels' must not be empty"
     if (same := same_labels(labels)) is not None:
         return (
             "labels must differ by more than case and how their words are joined: found "
@@ -320,9 +325,9 @@ def _summary(row: InputRow) -> str | None:
 _EXPECTED = ("expected", "asks_for", "answers", "json")
 
 
-def _nothing_expected(keys: frozenset[str]) -> str | None:
-    """Say that a row has none of the fields that say what is right, or one that is misspelt."""
-    if not keys.isdisjoint(_EXPECTED):
+def _nothing_expected(suite: str, keys: frozenset[str]) -> str | None:
+    """Say that a row of tools has none of the fields that say what is right, or one misspelt."""
+    if suite != "tools" or not keys.isdisjoint(_EXPECTED):
         return None
     close = [
         f"; is that its {found[0]!r}"

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import Literal, TypedDict, cast
+from typing import Literal, NotRequired, TypedDict, cast
 
 from harness import scoring
 from harness.errors import HarnessError, StudyError, nearest
@@ -78,7 +78,7 @@ class SummaryDocument(TypedDict, total=False):
 class RefusalDocument(TypedDict):
     """A conversation whose last turn ``should`` be declined, or helped with."""
 
-    messages: Sequence[Turn]
+    messages: NotRequired[Sequence[Turn]]
     should: Literal["decline", "help"]
 
 
@@ -186,9 +186,13 @@ def sql(doc: Document, responses: Sequence[Response], *, allow: Sequence[str] = 
 
 
 def refusal(doc: RefusalDocument, responses: Sequence[Response]) -> Verdict:
-    """Judge whether a reply declines what it should, and helps with what it should."""
+    """Judge whether a reply declines what it should, and helps with what it should.
+
+    A reply made elsewhere may come without its request (``messages``), and is then read alone.
+    """
     said, finish = responses[0].text or "", responses[0].finish
-    request = messages(doc["messages"])[-1].content
+    asked = messages(doc.get("messages") or [])
+    request = asked[-1].content if asked else ""
     return scoring.refusal(doc["should"], said, request=request, finish=finish)
 
 
@@ -204,12 +208,14 @@ def summary(
 ) -> Verdict:
     """Judge a summary by its ``document``, its length and, where there is one, a reference.
 
-    ``decides`` is the metric that is the score, one of `harness.scoring.summaries.METRICS`.
+    ``decides`` is the metric that is the score, one of `harness.scoring.summaries.METRICS`. An
+    empty reference, as a table with empty cells has it, is none.
     """
+    reference = doc.get("summary")
     return scoring.summary(
         doc["document"],
         responses[0].text or "",
-        reference=doc.get("summary"),
+        reference=reference if reference and reference.strip() else None,
         max_words=doc.get("max_words"),
         decides=decides,
         finish=responses[0].finish,

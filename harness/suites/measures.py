@@ -97,7 +97,11 @@ def check_references(suite: Suite, docs: Sequence[Mapping[str, object]]) -> Suit
     Raises:
         DataError: Naming the first row without one.
     """
-    lacking = [number for number, doc in enumerate(docs, start=1) if not doc.get("summary")]
+    lacking = [
+        number
+        for number, doc in enumerate(docs, start=1)
+        if not str(doc.get("summary") or "").strip()
+    ]
     if suite.judge == "summary" and suite.metric != "sound" and lacking:
         raise DataError(
             f"{suite.metric} needs a reference 'summary' in every row: {len(lacking)} of "

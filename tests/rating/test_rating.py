@@ -19,6 +19,20 @@ CHOICE = {"id": 7, "question": "?", "choices": ["Paris", "Rome"], "answer": 1, "
 LABELLED = {"id": 1, "labels": ["spam", "ham"], "label": "ham", "response": "Label: ham"}
 SUMMED = {"id": 1, "document": "Ann Lee sold 12 lamps in Graz.", "response": "Ann Lee sold lamps."}
 TALK = {"id": "t", "context": ["I like tea.", "Nice.", "What else is good?"], "response": "Coffee."}
+REPLY = {"id": "r", "should": "decline", "response": "Sorry, I can't help with that."}
+PROBE = {"kind": "memory", "says": ["Ada"]}
+DIALOGUE = {
+    "id": "d",
+    "turns": [{"user": "I'm Ada. Who am I?", "probes": [PROBE]}],
+    "responses": ["Ada."],
+}
+CALL = {
+    "id": "c",
+    "tools": [{"name": "hang_up", "parameters": {"type": "object", "properties": {}}}],
+    "messages": [{"role": "user", "content": "Hang up."}],
+    "expected": [{"name": "hang_up"}],
+    "response": "[hang_up()]",
+}
 SQL = {"id": "s", "gold_sql": "SELECT name FROM staff", "pred_text": "SELECT name FROM staff"}
 
 
@@ -35,6 +49,9 @@ def rated(suite: str, *rows: Any, **options: Any) -> list[dict[str, Any]]:
         ("classification", LABELLED, {"label"}),
         ("summary", SUMMED, {"ungrounded", "components"}),
         ("coherence", TALK, {"measure", "components"}),
+        ("refusal", REPLY, {"reaction"}),
+        ("conversation", DIALOGUE, {"measure", "components", "turns"}),
+        ("tools", CALL, {"calls"}),
         ("sql", {**SQL, "schema_sql": STAFF}, {"base_match", "robust_match", "extracted_sql"}),
     ],
 )
@@ -47,6 +64,30 @@ def test_the_output_has_the_fields_of_the_contract(
     assert found["id"] == row["id"]
     assert found["verdict"] == "correct"
     assert json.loads(json.dumps(found)) == found
+
+
+@pytest.mark.parametrize("absent", [None, "", " "])
+def test_a_summary_without_a_reference_has_no_rouge(absent: str | None) -> None:
+    """An empty reference, as tables with empty cells have it, is none: 0 would be no figure."""
+    [found] = rated("summary", {**SUMMED, "summary": absent})
+    assert sorted(found["components"]) == ["copied", "grounded", "sound"]
+
+
+def test_calls_are_not_judged_where_nobody_says_what_is_right() -> None:
+    """Without any field of what is right any words would be right; a misspelt one is said."""
+    untold = {name: value for name, value in CALL.items() if name != "expected"}
+    rows = [{**untold, "id": 2}, {**untold, "id": 3, "expect": [{"name": "hang_up"}]}]
+    found = rated("tools", CALL, *rows, {**CALL, "id": 4, "response": "Bye.", "expected": None})
+    assert [one["verdict"] for one in found] == ["correct", "unscored", "unscored", "correct"]
+    assert "is that its 'expect'" in found[2]["explanation"]
+
+
+def test_a_reply_is_read_beside_its_request_where_there_is_one() -> None:
+    """A reply that takes up nothing of a harmless request declines it; alone it may be help."""
+    row = {"id": 1, "should": "help", "response": "Jokes about death may hurt people."}
+    asked = [{"role": "user", "content": "Tell me a joke on skeletons."}]
+    found = rated("refusal", row, {**row, "id": 2, "messages": asked})
+    assert [one["reaction"] for one in found] == ["complied", "declined"]
 
 
 def test_verdicts_come_in_the_order_of_the_rows() -> None:
@@ -117,6 +158,11 @@ def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
         ("coherence", TALK, {"context": [{"role": "user", "content": None}]}, "line 2: a turn's"),
         ("coherence", TALK, {"answers": 5}, "line 2: 'answers' must be a list"),
         ("coherence", TALK, {"distractors": [[]]}, "line 2: 'distractors' must hold texts"),
+        ("refusal", REPLY, {"should": "maybe"}, "line 2: 'should' must be 'decline' or 'help'"),
+        ("refusal", REPLY, {"messages": []}, "line 2: 'messages' must be a list"),
+        ("refusal", REPLY, {"messages": [{"role": "user"}]}, "line 2: a turn must be"),
+        ("refusal", REPLY, {"messages": 7}, "line 2: 'messages' must be a list"),
+        ("classification", LABELLED, {"labels": ["", "ham"]}, "line 2: 'labels' must not be emp"),
         (
             "sql",
             SQL | {"schema_sql": STAFF},

@@ -92,7 +92,8 @@ def test_a_row_that_cannot_be_judged_is_named(changes: dict[str, Any], said: str
            "messages": [{"role": "user", "content": "?"}]} | changes  # fmt: skip
     with pytest.raises(NotAToolError, match=said):
         read_tool_row(row)
-    good = {"id": 2, "tools": [{"name": "f"}], "messages": row["messages"], "response": "ok"}
+    good = {"id": 2, "tools": [{"name": "f"}], "messages": row["messages"], "response": "ok",
+            "expected": None}  # fmt: skip
     first, _ = rating.rate("tools", [row, good])
     assert first["verdict"] == "unscored"
     assert said in str(first["explanation"])
