@@ -112,6 +112,7 @@ STATED = [
     ("Thursday (the Tuesday from before was a slip).", True),
     ("I can't see your calendar, but you said Thursday.", True),
     ("It's Thursday, isn't it?", True),
+    ("Thursday, because Tuesday is a holiday.", True),
     ("It was moved from Thursday to Tuesday.", False),
     ("Thursday was replaced by Tuesday.", False),
     ("Thursday is no longer right; take Tuesday.", False),
@@ -137,6 +138,7 @@ def test_what_was_corrected_may_be_told_as_what_was(said: str, kept: bool) -> No
         ("The cactus, while the fern goes to the bathroom.", True),
         ("The cactus and the fern are for the office.", False),
         ("The cactus. The fern.", False),
+        ("You bought a fern for the office and a cactus for yourself.", False),
         ("A cactus, a fern or a fig would all be lovely in an office.", False),
         ("The fern is for the office, the cactus for the bathroom.", False),
     ],
@@ -144,7 +146,7 @@ def test_what_was_corrected_may_be_told_as_what_was(said: str, kept: bool) -> No
 def test_other_values_may_stand_in_their_own_places(said: str, kept: bool) -> None:
     """What the user said of them, and did not ask for now, is told of them."""
     probe = Probe(kind="memory", says=("cactus",), avoids=("fern", "fig"))
-    told = "A fern for the bathroom, a cactus for the office and a fig for the hall."
+    told = "I bought a fern for the bathroom, a cactus for the office and a fig for the hall."
     users = (told, "Which plant did I want to put in the office?")
     assert (failure(probe, said, Heard(("Lovely.",), users)) is None) == kept
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Collection, Sequence
 
 from harness.scoring.answer_region import objection, standing, statements_of
+from harness.scoring.answer_words import stems
 from harness.scoring.normalize import comparable, find, words
 from harness.scoring.wordlists import COMMON, POLAR
 
@@ -29,10 +30,10 @@ _GONE = (
 )
 _NO_LONGER = re.compile(rf"\b(?:{_GONE})\b")
 _PAST = re.compile(
-    rf"\b(?:{_GONE}|was|were|been|had|youd|wed|id|old|out|off|wrong|wrongly|incorrect|mistake\w*"
+    rf"\A(?:since|because)\b|\b(?:{_GONE}|was|were|been|had|youd|wed|id|old|out|off|wrong|wrongly|incorrect|mistake\w*"
     r"|typo|mix\w*|chang\w+|mov\w+|switch\w+|swap\w+|updat\w+|correct\w+|leav\w+|without)\b"
 )
-"""Words by which an answer tells what held before; the first are as good as a denial."""
+"""Words by which an answer tells what held before, or why; the first are as good as a denial."""
 
 
 def named(options: Sequence[str], said: str) -> list[str]:
@@ -87,9 +88,11 @@ def given(wrong: str, said: str, right: Sequence[str], asked: str, heard: Collec
         heard: Words that the user said before; what is told of a wrong value in them, and is not
             what was asked, gives it its own place ("the fern is for the bathroom").
     """
-    others = set(heard) - {*words(asked), *words(wrong), *COMMON}
+    topic = set(stems(words(asked))) - set(stems(COMMON))
+    others = set(stems(heard)) - set(stems([*words(wrong), *COMMON])) - topic
     for clause in _CLAUSE.split(said):
-        if others.intersection(words(clause)) and not named(right, clause):
+        there = set(stems(words(clause)))
+        if there & others and not there & topic and not named(right, clause):
             said = said.replace(clause, "")  # its own place
     pieces = [piece for piece in _pieces(said) if objection(wrong, piece) is None]
     if not pieces:
