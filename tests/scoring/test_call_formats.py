@@ -259,7 +259,18 @@ def test_a_call_that_is_shown_or_denied_is_none(response: str) -> None:
     assert (found.calls, found.broken) == ((), None)
 
 
-@pytest.mark.parametrize("response", [f"[{PYTHON[:-1]}]", PYTHON[:-1], f"{TEXT[:-1]}\n"])
+@pytest.mark.parametrize(
+    "response",
+    [
+        f"[{PYTHON[:-1]}]",
+        PYTHON[:-1],
+        f"{TEXT[:-1]}\n",
+        f"[TOOL_CALLS]get_weather[ARGS]{INNER[:-1]}",
+        f"[TOOL_CALLS] [{TEXT}"[:-9],
+        f"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{INNER[:-1]}",
+        "<start_function_call>call:get_weather{city:",
+    ],
+)
 def test_a_call_that_does_not_close_is_broken(response: str) -> None:
     """A Python call or JSON without its end is meant as a call."""
     assert written_calls(response, TOOLS).broken is not None

@@ -37,6 +37,7 @@ def _claims_done(low: str) -> bool:
 _ACTS = (
     "booked|sent|scheduled|added|created|transferred|reserved|ordered|cancell?ed|set|put|paid"
     "|placed|updated|deleted|saved|turned|switched|emailed|mailed|arranged"
+    "|confirmed|completed|made (?:a|the|your) (?:reservation|booking|order|transfer|payment)"
 )
 _DONE = re.compile(
     rf"\b(?:i've|i have|has been|have been|is|are)(?: (?:just|now|already|successfully))?"
@@ -50,6 +51,9 @@ _IMPERATIVE = re.compile(
     r"|^\s*(?:tell me|let me know|give me|specify|provide|share)\b"
     r"|\byou (?:haven't|have not|didn't|did not|never)(?: yet)? (?:told|tell|said|say|mention"
     r"|specif|provide|given?\b|state|includ|name)"
+    r"|^\s*(?:reply|answer|respond) with (?:a|an|the|your)\b"
+    r"|\bdon't (?:yet )?know(?: yet)?(?: is)? (?:how|which|where|whom?|when|what)\b.*"
+    r"\byou(?:'d| want| need| mean| prefer| are| would)\b"
     r"|\bbitte\b.*\b(?:nenn|sag|gib|geb|teil|verrat|schreib)"
     r"|\b(?:indique|précise|dites|donne|proporcion|especifi|dime|dígame|specific|indic[ahi])"
     r"|(?:请|請).*(?:告诉|告訴|提供|说明|指定)|教えて|알려"
@@ -57,7 +61,9 @@ _IMPERATIVE = re.compile(
     r" (?:to know|you to|the|a|an|your|some|more|one more|his|her|their)\b"
 )
 _LACKING = re.compile(
-    r"\b(?:is|are|was|were) (?:still )?"
+    r"\bi(?:'m| am) (?:still )?missing\b"
+    r"|\bno [\w ]{1,40} (?:was|were|is|has been) (?:specified|given|provided|mentioned|stated)\b"
+    r"|\b(?:is|are|was|were) (?:still )?"
     r"(?:missing|not (?:specified|given|provided|mentioned|stated|clear))\b"
 )
 _UNMARKED = re.compile(

@@ -180,6 +180,10 @@ _MARKED: tuple[tuple[re.Pattern[str], _Reader], ...] = tuple(
         ),
     )
 )
+_BEGUN = re.compile(
+    r"\[TOOL_CALLS\]|\[ARGS\]|<｜tool▁call▁begin｜>|<start_function_call>|<\|tool_call>"
+    r"|<\|tool_call_begin\|>|<\|START_ACTION\|>"
+)
 _FENCE = re.compile(r"```[\w\-]*[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 
 
@@ -208,7 +212,10 @@ def _found(text: str, tools: Collection[str]) -> WrittenCalls:
     fenced = [one for one in _FENCE.finditer(text) if is_call(one[1], tools)]
     if matches := [one for one in fenced if not is_shown(text, one.start(), one.end())]:
         return _read(text, matches, _any)
-    return WrittenCalls((), text.strip()) if fenced else bare_calls(text, tools)
+    found = WrittenCalls((), text.strip()) if fenced else bare_calls(text, tools)
+    if not found.calls and found.broken is None and _BEGUN.search(text):
+        return replace(found, broken="a call is begun and does not parse")
+    return found
 
 
 def without_thoughts(response: str) -> str:
