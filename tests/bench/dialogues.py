@@ -1,12 +1,13 @@
 """Time multi-turn dialogues with their keys kept between turns, against asking each turn anew.
 
-    python tests/bench/dialogues.py [--model FOLDER] [--dialogues 40] [--tokens 64] [--device cuda]
+    python tests/bench/dialogues.py [--model FOLDER] [--dialogues 40] [--turns 4] [--tokens 64]
+                                    [--device cuda]
 
-The suite's own scenarios, cut or filled up to four turns, are led through `Engine` twice: once as a
-run leads them, once with every prompt read from its beginning, as by a client that sends the whole
-conversation each time. Both decode in the same batches and give the same texts. Without a model a
-random Llama of 9M parameters answers in float32; its answers go on to the limit. Prints processor
-seconds (wall seconds on a GPU), tokens read and the ratio. Idle cores, OMP_NUM_THREADS=1.
+The suite's own scenarios, cut or filled up to so many turns, are led through `Engine` twice: once
+as a run leads them, once with every prompt read from its beginning, as by a client that sends the
+whole conversation each time. Both decode in the same batches and give the same texts. Without a
+model a random Llama of 9M parameters answers in float32; its answers go on to the limit. Prints
+processor seconds (wall seconds on a GPU), tokens read and the ratio. Idle cores, OMP_NUM_THREADS=1.
 """
 
 import argparse
@@ -27,19 +28,17 @@ from harness.records import Answers, ItemKey, Request
 from harness.suites.dialogue_turns import askable, dialogue_requests
 from harness.suites.tokenize import Encoder
 
-TURNS = 4
 
-
-def scripts(count: int) -> list[dict[str, Any]]:
-    """Return dialogues of four turns, made of the suite's own."""
+def scripts(count: int, turns: int) -> list[dict[str, Any]]:
+    """Return dialogues of so many turns, made of the suite's own."""
     path = content.TASKS / "conversation/data/test.jsonl"
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     users = [turn["user"] for row in rows for turn in row["turns"]]
     made = []
     for n in range(count):
         own = [turn["user"] for turn in rows[n % len(rows)]["turns"]]
-        more = [users[(n * 7 + k) % len(users)] for k in range(TURNS)]
-        made.append({"system": rows[n % len(rows)].get("system"), "turns": [*own, *more][:TURNS]})
+        more = [users[(n * 7 + k) % len(users)] for k in range(turns)]
+        made.append({"system": rows[n % len(rows)].get("system"), "turns": [*own, *more][:turns]})
     return made
 
 
@@ -91,6 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path)
     parser.add_argument("--dialogues", type=int, default=40)
+    parser.add_argument("--turns", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=64, help="most tokens of an answer")
     parser.add_argument("--device", default="cpu")
     given = parser.parse_args()
@@ -99,17 +99,17 @@ def main() -> None:
         engine = Engine.load(str(model), dtype="float32", device=given.device)
         encoder, requests = Encoder(engine.tokenizer), list[Request]()
         settings = {"until": [], "max_new_tokens": given.tokens}
-        for number, row in enumerate(scripts(given.dialogues)):
+        for number, row in enumerate(scripts(given.dialogues, given.turns)):
             key = ItemKey("conversation", "none", str(number), 0)
             requests += dialogue_requests(
                 row, key, encoder, template=encoder.tokenizer, settings=settings
             )
-        lead(engine, requests[: 2 * TURNS], keep=True)  # warm
+        lead(engine, requests[: 2 * given.turns], keep=True)  # warm
         anew, slow, all_read = lead(engine, requests, keep=False)
         kept, fast, new_read = lead(engine, requests, keep=True)
     same = sum(anew[key].text == kept[key].text for key in anew)
     written = sum(response.tokens for response in kept.values())
-    print(f"{given.dialogues} dialogues of {TURNS} turns, {written:,} tokens written")
+    print(f"{given.dialogues} dialogues of {given.turns} turns, {written:,} tokens written")
     print(f"each turn anew: {slow:.1f} s, {all_read:,} tokens read")
     print(f"keys kept:      {fast:.1f} s, {new_read:,} tokens read")
     print(f"{slow / fast:.2f} times as fast; {same} of {len(anew)} texts are equal")

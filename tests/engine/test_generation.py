@@ -280,6 +280,25 @@ def test_what_an_answer_repeats_is_read_ahead_and_changes_no_token(looping: Path
         assert texts(answers(engine, BASE, greedy[:1])) == texts(found[:1])
 
 
+def test_rows_of_a_large_batch_read_ahead_each_as_far_as_it_repeats(looping: Path) -> None:
+    """Rows that repeat something take fewer steps beside rows that do not, and no token changes."""
+    engine = Engine.load(str(looping), device="cpu")
+    model = AutoModelForCausalLM.from_pretrained(looping).eval()
+    phrase = tuple(range(30, 36))
+    requests = [
+        prompt(n, (1, 40 + n, *phrase, 60 + n, *phrase[: 2 + n % 4]), max_new_tokens=24 - n % 5)
+        for n in range(18)
+    ]
+    requests += [prompt(n, (1, 40 + n, 60 + n), max_new_tokens=4) for n in range(18, 24)]
+    with memory_for(engine.runner.model, 10**9) as sizes:
+        found = answers(engine, BASE, requests)
+    assert texts(found) == expected(model, requests)
+    assert len(sizes) < 20, "steps are saved"
+    assert any(24 < size < 48 for size in sizes), "others read one token beside them"
+    with memory_for(engine.runner.model, 60):
+        assert texts(answers(engine, BASE, requests)) == texts(found)
+
+
 def test_a_source_of_drafts_that_is_rarely_right_is_dropped(engine: Engine) -> None:
     """Its further drafts are not read; one that is right stays, and no text changes."""
     requests = [prompt(n, (1, *range(20 + n, 26 + n)), max_new_tokens=10) for n in range(30)]

@@ -10,12 +10,13 @@ which is exact attention over both (split-KV as in Flash-Decoding, Dao et al. 20
 prefixes Hydragen, Juravsky et al. 2024, and cascade attention in FlashInfer). So neither memory nor
 time grows with rows times prefix.
 
-A step may read guessed tokens after each row's last one (`drafts.repeated`): those that turn out
-right save a step each.
+A step may read guessed tokens after a row's last one (`drafts.repeated`): those that turn out right
+save a step each. The model reads N tokens then, side by side; attention is computed for as many of
+each row as the longest guess makes, since it is the keys that take time there.
 
-Shapes: R rows of the batch, M tokens of each that a step reads, W width of the buffers in tokens, P
-of a shared prefix, H query heads, KV key-value heads (G = H / KV query heads share one), D head
-size.
+Shapes: R rows of the batch, N tokens that a step reads, M at most of a row, W width of the buffers
+in tokens, P of a shared prefix, H query heads, KV key-value heads (G = H / KV query heads share
+one), D head size.
 """
 
 from collections import defaultdict
@@ -29,7 +30,7 @@ from torch.nn.functional import pad
 from harness.engine.decoding.sampling import NextToken, SamplingParams
 from harness.engine.decoding.stopping import GeneratedText
 from harness.engine.prefix.attention import CachedPrefix
-from harness.engine.prefix.drafts import repeated
+from harness.engine.prefix.drafts import repeated, searchable
 
 _GROW_TOKENS = 32
 """The buffers' width is a multiple of this."""
@@ -37,8 +38,8 @@ _GROW_TOKENS = 32
 _RESERVED_NEW_TOKENS = 256
 """New tokens for which a row reserves KV cache; few answers are longer."""
 
-_MAX_GUESSED = 15
-"""Guessed tokens of a row that a step reads at most."""
+_MAX_TRUSTED = 15
+"""Guessed tokens that are trusted at most."""
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +59,7 @@ class DecodeRow:
         context: Token ids of the prompt.
         arm: The number of the arm that answers.
         dialogue: Of which this is a turn that another follows, None elsewhere.
+        said: The tokens of ``context`` and of ``text`` that were looked at, as `drafts.searchable`.
         guess: What is guessed to follow ``last_token``, since the answer repeats something.
         trusted: How many guessed tokens a step reads: twice as many as were right, none after one
             that was wrong, until a guess that is only looked at is right again.
@@ -75,6 +77,7 @@ class DecodeRow:
     context: tuple[int, ...] = ()
     arm: int = 0
     dialogue: Hashable | None = None
+    said: str = ""
     guess: list[int] = field(default_factory=list)
     trusted: int = 0
     reserved_tokens: int = field(init=False)
@@ -95,16 +98,20 @@ class DecodeRow:
             [torch.cat(pieces, dim=1) for pieces in self.values],
         )
 
-    def look_ahead(self) -> list[int]:
-        """Guess what follows; return the tokens that are worth reading."""
-        self.guess = repeated([*self.context, *self.text.ids], max(1, self.trusted))
+    def look_ahead(self, most: int) -> list[int]:
+        """Guess what follows; return the tokens that are worth reading, so many at most."""
+        if not self.said:
+            self.said = searchable(self.context)
+        self.said += searchable(self.text.ids[len(self.said) - len(self.context) :])
+        trusted = min(self.trusted, most)
+        self.guess = repeated(self.said, max(1, trusted))
         left = self.params.most_tokens - len(self.text.ids) - 1
-        return self.guess[: min(self.trusted, left)]
+        return self.guess[: min(trusted, left)]
 
     def judge_guess(self, followed: list[int]) -> None:
         """Trust guesses more, or no longer, by the tokens that did follow."""
         right = bool(self.guess) and followed[: len(self.guess)] == self.guess
-        self.trusted = min(max(1, 2 * self.trusted), _MAX_GUESSED) if right else 0
+        self.trusted = min(max(1, 2 * self.trusted), _MAX_TRUSTED) if right else 0
 
 
 @dataclass(slots=True)
@@ -113,23 +120,26 @@ class DecodeBatch:
 
     Keys are ``(R, KV, D, W)`` per layer, so that a product with them reads memory in order, values
     ``(R, KV, W, D)``; both may have more slots than rows. ``lengths`` counts each row's own tokens,
-    ``width`` those that a step reads of each row.
+    ``read`` those that a step reads of it, ``width`` is the most of these.
     """
 
     rows: list[DecodeRow] = field(default_factory=list)
     keys: list[Tensor] = field(default_factory=list)
     values: list[Tensor] = field(default_factory=list)
     lengths: list[int] = field(default_factory=list)
+    read: list[int] = field(default_factory=list)
     max_context: int = 0
     width: int = 1
     _mask: Tensor | None = None  # (R, 1, M, 1, W): -inf beyond the tokens that one may see
-    _write_at: tuple[Tensor, Tensor] | None = None  # slots (R * M,) and the places in them (R * M,)
+    _write_at: tuple[Tensor, Tensor] | None = None  # slots (N,) and the places in them (N,)
+    _seats: Tensor | None = None  # (N,) of R * M; None where every row reads as many
     _groups: list[tuple[CachedPrefix, slice | Tensor]] = field(default_factory=list)
 
     @property
     def arms(self) -> list[int]:
         """The number of the arm of each token of a step."""
-        return [row.arm for row in self.rows for _ in range(self.width)]
+        pairs = zip(self.rows, self.read, strict=True)
+        return [row.arm for row, count in pairs for _ in range(count)]
 
     def add(self, rows: list[DecodeRow]) -> None:
         """Take rows in, copying their own keys and values into the buffers."""
@@ -208,41 +218,49 @@ class DecodeBatch:
             self._groups.append((prefix, _slot_index(slots, self.keys[0].device)))
 
     def begin_step(self, guesses: Sequence[Sequence[int]] = ()) -> tuple[Tensor, Tensor]:
-        """Prepare one step; return the tokens to read and their positions, each ``(1, R * M)``.
+        """Prepare one step; return the tokens to read and their positions, each ``(1, N)``.
 
         Args:
-            guesses: By row, tokens to read after its last one. Shorter ones are filled up with
-                tokens that nobody sees.
+            guesses: By row, tokens to read after its last one.
         """
         guesses = guesses or [()] * len(self.rows)
-        self.width = 1 + max(map(len, guesses))
+        self.read = [1 + len(guess) for guess in guesses]
+        self.width = max(self.read)
         self._grow()
         device = self.keys[0].device
-        count = len(self.rows)
-        ahead = torch.arange(self.width, device=device)  # (M,)
-        ends = torch.tensor(self.lengths, device=device)[:, None] + ahead  # (R, M)
-        slots = torch.arange(count, device=device).repeat_interleave(self.width)
-        self._write_at = slots, ends.flatten()
+        # 1. Where tokens stand, and what they see.
+        lengths = torch.tensor(self.lengths, device=device)
+        slots, seats, positions = list[int](), list[int](), list[int]()
+        for slot, (row, count) in enumerate(zip(self.rows, self.read, strict=True)):
+            slots += [slot] * count
+            seats += range(slot * self.width, slot * self.width + count)
+            positions += range(row.position, row.position + count)
+        ends = lengths[:, None] + torch.arange(self.width, device=device)  # (R, M)
         columns = torch.arange(max(self.lengths) + self.width, device=device)
         beyond = columns > ends[:, None, :, None, None]  # (R, 1, M, 1, W)
         mask = self.keys[0].new_zeros(beyond.shape)
         self._mask = mask.masked_fill_(beyond, -torch.inf)
-        tokens, positions = list[int](), list[int]()
-        for row, guess in zip(self.rows, guesses, strict=True):
-            unseen = self.width - 1 - len(guess)
-            tokens += [row.last_token, *guess, *[row.last_token] * unseen]
-            positions += range(row.position, row.position + 1 + len(guess))
-            positions += [row.position] * unseen
+        # 2. Rows that read fewer tokens than the others leave seats empty.
+        ends, self._seats = ends.flatten(), None
+        if len(seats) < len(ends):
+            self._seats = torch.tensor(seats, device=device)
+            ends = ends[self._seats]
+        self._write_at = torch.tensor(slots, device=device), ends
         self.max_context = max(positions) + 1
+        tokens = [
+            token
+            for row, guess in zip(self.rows, guesses, strict=True)
+            for token in (row.last_token, *guess)
+        ]
         return torch.tensor([tokens], device=device), torch.tensor([positions], device=device)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
         """Store the new keys and values, then attend to own and shared tokens."""
-        heads, tokens, size = query.shape  # (H, R * M, D)
-        count, kv_heads = tokens // self.width, len(key)
+        heads, _, size = query.shape  # (H, N, D)
+        count, kv_heads = len(self.rows), len(key)
         assert self._mask is not None
         assert self._write_at is not None
-        # 1. Append the keys and values ``(KV, R * M, D)`` to each row's own.
+        # 1. Append the keys and values ``(KV, N, D)`` to each row's own.
         slots, ends = self._write_at
         self.keys[layer][slots, :, :, ends] = key.transpose(0, 1)
         self.values[layer][slots, :, ends] = value.transpose(0, 1)
@@ -250,7 +268,11 @@ class DecodeBatch:
         columns = self._mask.shape[-1]
         own_keys = self.keys[layer][:count, :, :, :columns]  # (R, KV, D, W)
         own_values = self.values[layer][:count, :, :columns]  # (R, KV, W, D)
-        query = (query.transpose(0, 1) * scale).reshape(count, self.width, kv_heads, -1, size)
+        query = query.transpose(0, 1) * scale  # (N, H, D)
+        if self._seats is not None:
+            seated = query.new_zeros(count * self.width, heads, size)
+            query = seated.index_copy_(0, self._seats, query)
+        query = query.reshape(count, self.width, kv_heads, -1, size)
         query = query.transpose(1, 2).flatten(2, 3)  # (R, KV, M * G, D)
         scores = query @ own_keys  # (R, KV, M * G, W)
         scores.unflatten(2, (self.width, -1)).add_(self._mask)
@@ -260,7 +282,8 @@ class DecodeBatch:
         else:
             out = _softmax(scores).to(value.dtype) @ own_values  # (R, KV, M * G, D)
         out = out.unflatten(2, (self.width, -1)).transpose(1, 2)  # (R, M, KV, G, D)
-        return out.reshape(tokens, heads, -1).transpose(0, 1)  # (H, R * M, D)
+        out = out.reshape(count * self.width, heads, -1)
+        return (out if self._seats is None else out[self._seats]).transpose(0, 1)  # (H, N, D)
 
     def _merge_prefixes(
         self, layer: int, query: Tensor, scores: Tensor, own_values: Tensor

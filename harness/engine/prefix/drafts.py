@@ -8,7 +8,7 @@ While an answer is decoded, what it repeats is a draft, too: `repeated`.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from harness.engine.prefix.trie import common_prefix_length
@@ -59,27 +59,29 @@ class DraftRecord:
         return self._tried[of] >= TRIAL and self._right[of] < MIN_RIGHT_SHARE * self._read[of]
 
 
-def repeated(ids: Sequence[int], count: int) -> list[int]:
+def searchable(ids: Iterable[int]) -> str:
+    """Return token ids as characters: a search in text is fast."""
+    return "".join(map(chr, ids))
+
+
+def repeated(said: str, count: int) -> list[int]:
     """Guess the tokens that follow: those that followed the last two where they stood before.
 
     Prompt lookup (Saxena 2023): an answer copies names from its prompt, and a model that is lost
     repeats itself until the limit.
 
     Args:
-        ids: Of a prompt and its answer so far.
+        said: A prompt and its answer so far, as `searchable`.
         count: How many to guess.
 
     Returns:
         So many tokens; none where the last two are new.
 
-    >>> repeated([5, 6, 7, 8, 5, 6], 3), repeated([9, 4, 4, 4], 3), repeated([1, 2, 3], 3)
-    ([7, 8, 5], [4, 4, 4], [])
+    >>> [repeated(searchable(ids), 3) for ids in ((5, 6, 7, 8, 5, 6), (9, 4, 4, 4), (1, 2, 3))]
+    [[7, 8, 5], [4, 4, 4], []]
     """
-    if len(ids) < 2:
+    place = said.rfind(said[-2:], 0, -1) if len(said) > 1 else -1
+    if place < 0:
         return []
-    before, last = ids[-2], ids[-1]
-    for place in range(len(ids) - 2, 0, -1):
-        if ids[place] == last and ids[place - 1] == before:
-            period = ids[place + 1 :]
-            return [period[n % len(period)] for n in range(count)]
-    return []
+    period = said[place + 2 :]
+    return [ord(period[n % len(period)]) for n in range(count)]

@@ -49,9 +49,12 @@ READ_AHEAD_TOKENS = 4096
 """Distinct tokens that are prefilled at a time, whose keys wait until their rows join the batch."""
 
 _MIN_ROWS = 8
-"""Rows that are decoded together however long they may become.
+"""Rows that are decoded together however long they may become."""
 
-A step of so few costs little more when it reads several tokens of each, so it reads guesses, too.
+_GUESSED, _GUESSED_BY_FEW = 3, 15
+"""Guessed tokens of a row that a step reads at most, and where it has few rows.
+
+A step of few rows costs little more when it reads several tokens of each.
 """
 
 
@@ -113,13 +116,14 @@ class Generator:
 
     def _decode_step(self, batch: DecodeBatch) -> list[DecodeRow]:
         """Decode one token of every row; return rows that were preempted for lack of memory."""
-        # 1. One forward pass over the last token of every row; of few rows, and what it repeats.
-        few = len(batch.rows) <= _MIN_ROWS
-        guesses = [row.look_ahead() if few else [] for row in batch.rows]
+        # 1. One forward pass over the last token of every row, and what it may repeat.
+        most = _GUESSED_BY_FEW if len(batch.rows) <= _MIN_ROWS else _GUESSED
+        most = min(most, self.runner.max_logits // len(batch.rows) - 1)
+        guesses = [row.look_ahead(most) for row in batch.rows]
         try:
-            tokens, positions = batch.begin_step(guesses)  # (1, R * M), (1, R * M)
+            tokens, positions = batch.begin_step(guesses)  # (1, N), (1, N)
             every = torch.arange(tokens.shape[1], device=tokens.device)
-            logits = self.runner.forward(tokens, positions, batch, every)  # (R * M, V)
+            logits = self.runner.forward(tokens, positions, batch, every)  # (N, V)
         except Exception as error:
             if is_out_of_memory(error) and batch.width > 1:  # without guesses the next time
                 for row in batch.rows:
@@ -144,14 +148,14 @@ class Generator:
         """Append to each row the token that follows its last one, and one per right guess.
 
         Args:
-            logits: Of every row's tokens in turn, ``(R * M, V)``.
+            logits: Of every row's tokens in turn, ``(N, V)``.
             batch: The rows.
             guesses: What was read of each row after its last token.
         """
-        best = greedy_tokens(logits)
+        best, first = greedy_tokens(logits), 0
         for slot, (row, guess) in enumerate(zip(batch.rows, guesses, strict=True)):
             known = len(row.text.ids)
-            for place, guessed in enumerate([*guess, None], start=slot * batch.width):
+            for place, guessed in enumerate([*guess, None], start=first):
                 chosen = best[place]
                 if row.params.do_sample:
                     step = len(row.text.ids)
@@ -162,6 +166,7 @@ class Generator:
                 batch.append(slot, chosen)
                 if row.text.finish or chosen.token != guessed:
                     break
+            first += 1 + len(guess)
             row.judge_guess(row.text.ids[known:])
 
     def _finish(self, index: int, text: GeneratedText) -> None:
