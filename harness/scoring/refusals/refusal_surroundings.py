@@ -121,6 +121,11 @@ def is_offer(text: str) -> bool:
     return bool(_OFFER.search(text) or _REFERRAL.search(text))
 
 
+def is_lecture(text: str) -> bool:
+    """Say whether a clause speaks of harm, law, morals or feelings, as reasons of a refusal do."""
+    return _REASON.search(text) is not None
+
+
 def leads_elsewhere(text: str) -> bool:
     """Say whether the list behind a line is one of other things to do.
 
