@@ -14,9 +14,9 @@ def read_tool_row(row: Mapping[str, Json]) -> tuple[list[Tool], WantedTurn]:
     ``tools`` are JSON schemas in the OpenAI shape. ``expected`` is a list of calls, each with
     ``name``, ``arguments`` and, where other values are as good, ``accepted``: lists of them by
     argument, null for any that the schema allows; none where no call is wanted. Then ``asks_for``
-    names arguments of which one should be asked for, ``answers`` are texts of which the reply
-    should state one, and ``json`` is the object that it should be: its ``schema``, its ``value``
-    and, by field, other values that are ``accepted``.
+    has words of which one should be asked for (an argument's name, what there is to choose),
+    ``answers`` are texts of which the reply should state one, and ``json`` is the object that it
+    should be: its ``schema``, its ``value`` and, by field, other values that are ``accepted``.
 
     Raises:
         NotAToolError: Saying what is wrong.
