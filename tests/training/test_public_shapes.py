@@ -177,8 +177,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a weight between": ({"question": "Who?", "answer": "Me.", "weight": 0.5}, "'weight' must be"),
     "a weight of a turn": (turns(ASK, {**SAY, "weight": 2}), "'weight' must be 0 or 1"),
     "a user turn to learn": (turns({**ASK, "train": True}, SAY), "only assistant turns"),
-    "nan": ({"question": "Who?", "answer": float("nan")}, "'answer' must be text"),
-    "nan in a turn": (turns(ASK, {"role": "assistant", "content": float("nan")}), "must be text"),
+    "nan": ({"question": "Who?", "answer": float("nan")}, "'answer' must not be empty"),
+    "nan in a turn": (
+        turns(ASK, {"role": "assistant", "content": float("nan")}),
+        "must not be empty",
+    ),
     "another model's end": ({"prompt": "Who?", "completion": "Me.<|im_end|>"}, "'<|im_end|>'"),
     "another's end in a turn": (turns(ASK, {**SAY, "content": "Me.<|eot_id|>"}), "'<|eot_id|>'"),
     "two system turns": (
