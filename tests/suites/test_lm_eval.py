@@ -92,7 +92,7 @@ def test_the_command_of_lm_eval_runs_a_suite(tiny_base: Path, tmp_path: Path) ->
     """lm-eval's own command scores a random model on our suites, without any network."""
     done = python(
         *("-m", "lm_eval", "run", "--include_path", content.TASKS),
-        *("--tasks", "arc_mini,domain_qa,coherence,sql", "--limit", "2"),
+        *("--tasks", ",".join(OWN), "--limit", "2", "--gen_kwargs", "max_gen_toks=16"),
         *("--model", "hf", "--device", "cpu", "--batch_size", "4"),
         *("--model_args", f"pretrained={tiny_base}"),
         *("--output_path", tmp_path / "out", "--log_samples"),
