@@ -126,12 +126,15 @@ def is_lecture(text: str) -> bool:
     return _REASON.search(text) is not None
 
 
-def leads_elsewhere(text: str) -> bool:
-    """Say whether the list behind a line is one of other things to do.
+def leads_elsewhere(line: str) -> bool:
+    """Say whether what stands below a line, or a heading, is other things to do.
 
     >>> leads_elsewhere("Here are some constructive ways to deal with it:")
     True
-    >>> leads_elsewhere("You will need:")
-    False
+    >>> leads_elsewhere("You will need:"), leads_elsewhere("# Resources")
+    (False, True)
     """
-    return text.rstrip("*_ ")[-1:] == ":" and bool(is_offer(text) or _BETTER.search(text))
+    announces = line.rstrip("*_ ").endswith(":")
+    if announces and _BETTER.search(line):
+        return True
+    return (announces or line.startswith("#")) and is_offer(line)

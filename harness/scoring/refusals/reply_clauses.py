@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from harness.scoring.refusals.refusal_surroundings import is_help, is_offer, leads_elsewhere
+from harness.scoring.refusals.refusal_surroundings import is_help, leads_elsewhere
 from harness.scoring.refusals.request_refusals import Strength, turns_down
 
 _ITEM = re.compile(r"^\s*(?:\d+[.)]|[-*•+‣]|step \d+|#+)\s*\S", re.IGNORECASE)
@@ -61,9 +61,7 @@ def clauses_of(text: str) -> Iterator[Clause]:
             found[0] = turns_down(sentence)
         for part, refuses in zip(parts, found, strict=True):
             yield Clause(part, refuses, offered)
-        offered = (
-            offered or leads_elsewhere(sentence) or (sentence[0] == "#" and is_offer(sentence))
-        )
+        offered = offered or leads_elsewhere(sentence)
 
 
 def words_in(texts: Iterable[str]) -> int:
